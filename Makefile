@@ -1,0 +1,45 @@
+# From nothing: `make demo` (trains, attacks and reports on four small networks), `make test` (lint, types, tests).
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: demo test lint types tests test-slow benchmarks clean
+
+demo: $(VENV)/.installed
+	$(BIN)/steadygrad demo --out runs/demo
+
+test: lint types tests
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
+	$(BIN)/mypy
+
+tests: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: $(VENV)/.installed-test
+	$(BIN)/pytest -m slow
+
+benchmarks: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/attack_throughput.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt -e .
+	touch $@
+
+# torchattacks' own requirements pin an old requests and torchvision, neither of which its attacks use.
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) -c constraints.txt -e '.[test]'
+	$(PIP) --no-deps torchattacks==3.5.1
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,66 @@
+"""Refusing images and labels that would give a wrong number instead of an error."""
+
+from torch import Tensor
+
+import torch
+
+from steadygrad.errors import HyperparameterError, ImageError, LabelError
+
+__all__ = ["check_eps", "check_images", "check_labels"]
+
+PIXEL_TOLERANCE = 1e-4
+"""How far outside [0, 1] a pixel may lie through rounding before it is refused."""
+
+
+def check_images(images: Tensor) -> None:
+    """Refuse anything but a non-empty floating batch (N, C, H, W) of finite pixels in [0, 1].
+
+    Raises: ImageError, naming the offending dtype, shape or value.
+    """
+    if not isinstance(images, Tensor):
+        raise ImageError(f"expected images as a torch.Tensor, got {type(images).__name__}")
+    if not images.is_floating_point():
+        raise ImageError(
+            f"expected floating point images in [0, 1], got {images.dtype}; "
+            "did you mean images.float() / 255?"
+        )
+    if images.ndim != 4 or images.numel() == 0:
+        raise ImageError(
+            "expected a non-empty batch of images (batch, channels, height, width), "
+            f"got shape {tuple(images.shape)}"
+        )
+    lowest, highest = (bound.item() for bound in images.detach().aminmax())
+    if not (lowest >= -PIXEL_TOLERANCE and highest <= 1 + PIXEL_TOLERANCE):
+        if lowest != lowest or highest != highest:
+            raise ImageError("expected finite pixels in [0, 1], got NaN")
+        hint = "; divide by 255" if highest > 2 and lowest >= 0 else ""
+        hint = hint or "; put the normalisation inside the model (PixelNormalization)"
+        raise ImageError(f"expected pixels in [0, 1], got values from {lowest:g} to {highest:g}{hint}")
+
+
+def check_labels(labels: Tensor, batch: int, classes: int | None = None) -> None:
+    """Refuse anything but one int64 class index in [0, classes) per image.
+
+    Raises: LabelError, naming the offending dtype, shape or label.
+    """
+    if not isinstance(labels, Tensor):
+        raise LabelError(f"expected labels as a torch.Tensor, got {type(labels).__name__}")
+    if labels.dtype != torch.int64:
+        raise LabelError(f"expected int64 class indices as labels, got {labels.dtype}")
+    if labels.shape != (batch,):
+        raise LabelError(f"expected labels of shape ({batch},), got {tuple(labels.shape)}")
+    lowest, highest = (bound.item() for bound in labels.aminmax())
+    if lowest < 0 or (classes is not None and highest >= classes):
+        wrong = lowest if lowest < 0 else highest
+        allowed = f"0 to {classes - 1}" if classes is not None else "0 or more"
+        raise LabelError(f"expected labels from {allowed}, got {wrong}")
+
+
+def check_eps(eps: float) -> None:
+    """Refuse a radius outside [0, 1] (pixel range units).
+
+    Raises: HyperparameterError.
+    """
+    if not 0 <= eps <= 1:
+        hint = f"; did you mean {eps:g}/255?" if 1 < eps <= 255 else ""
+        raise HyperparameterError(f"expected eps in [0, 1], got {eps}{hint}")

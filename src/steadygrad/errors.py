@@ -1,0 +1,59 @@
+"""Everything steadygrad refuses: one small tree, each error also a ValueError or a RuntimeError."""
+
+__all__ = [
+    "CheckpointError",
+    "DatasetError",
+    "HyperparameterError",
+    "ImageError",
+    "LabelError",
+    "ModelError",
+    "NonFiniteLossError",
+    "OutputError",
+    "ShapeError",
+    "SteadygradError",
+    "UnknownNameError",
+]
+
+
+class SteadygradError(Exception):
+    """Anything steadygrad refuses or cannot do; its text is one sentence for the user."""
+
+
+class HyperparameterError(SteadygradError, ValueError):
+    """A setting is outside the range in which it means something."""
+
+
+class UnknownNameError(SteadygradError, ValueError):
+    """A model, data set, attack or norm of that name does not exist; the text lists those that do."""
+
+
+class ShapeError(SteadygradError, ValueError):
+    """A tensor's shape does not fit."""
+
+
+class ImageError(SteadygradError, ValueError):
+    """Images have the wrong dtype, range or shape, or hold NaN."""
+
+
+class LabelError(SteadygradError, ValueError):
+    """Labels have the wrong dtype or shape, or name a class that the model does not have."""
+
+
+class DatasetError(SteadygradError, ValueError):
+    """A data set is missing, incomplete or unreadable."""
+
+
+class ModelError(SteadygradError, ValueError):
+    """A model does not fit the data, or its outputs are not logits."""
+
+
+class CheckpointError(SteadygradError, RuntimeError):
+    """A checkpoint or run folder is missing, damaged or of another model."""
+
+
+class OutputError(SteadygradError, RuntimeError):
+    """A result cannot be written where it was asked for."""
+
+
+class NonFiniteLossError(SteadygradError, RuntimeError):
+    """The loss became infinite or NaN; the last good checkpoint is kept."""
