@@ -1,8 +1,7 @@
 """Refusing images and labels that would give a wrong number instead of an error."""
 
-from torch import Tensor
-
 import torch
+from torch import Tensor
 
 from steadygrad.errors import HyperparameterError, ImageError, LabelError
 
@@ -35,7 +34,9 @@ def check_images(images: Tensor) -> None:
             raise ImageError("expected finite pixels in [0, 1], got NaN")
         hint = "; divide by 255" if highest > 2 and lowest >= 0 else ""
         hint = hint or "; put the normalisation inside the model (PixelNormalization)"
-        raise ImageError(f"expected pixels in [0, 1], got values from {lowest:g} to {highest:g}{hint}")
+        raise ImageError(
+            f"expected pixels in [0, 1], got values from {lowest:g} to {highest:g}{hint}"
+        )
 
 
 def check_labels(labels: Tensor, batch: int, classes: int | None = None) -> None:
