@@ -1,0 +1,23 @@
+"""Complex-valued building blocks and the preprocessing that lives inside a model."""
+
+from steadygrad.layers.channel_group_sum import ChannelGroupSum
+from steadygrad.layers.complex_convolution import ComplexConv2d
+from steadygrad.layers.complex_linear import ComplexLinear
+from steadygrad.layers.complex_parameters import SecondOrder
+from steadygrad.layers.modulus import modulus
+from steadygrad.layers.per_image_standardization import PerImageStandardization
+from steadygrad.layers.phase_encoding import PhaseEncoding
+from steadygrad.layers.pixel_normalization import PixelNormalization
+from steadygrad.layers.sinusoidal_contrast import SinusoidalContrast
+
+__all__ = [
+    "ChannelGroupSum",
+    "ComplexConv2d",
+    "ComplexLinear",
+    "PerImageStandardization",
+    "PhaseEncoding",
+    "PixelNormalization",
+    "SecondOrder",
+    "SinusoidalContrast",
+    "modulus",
+]

@@ -1,0 +1,134 @@
+"""Convolution that reads real feature maps as phases and returns magnitudes."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from steadygrad.errors import HyperparameterError, ShapeError
+from steadygrad.layers.complex_parameters import (
+    SecondOrder,
+    check_second_order,
+    draw_uniform_phases,
+    empty_pair,
+)
+from steadygrad.layers.frozen_phase import frozen_cos_sin, frozen_modulus
+from steadygrad.layers.modulus import DEFAULT_SMOOTHING, check_smoothing, modulus
+
+__all__ = ["ComplexConv2d"]
+
+
+class ComplexConv2d(nn.Module):
+    """Compute ``y = |W * exp(ix) + b|`` for complex filters ``W`` and a complex bias ``b``.
+
+    Shapes: x ``(N, in_channels, H, W)``, real, radians; returns ``(N, out_channels, H', W')``, > 0.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] | str = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        second_order: SecondOrder = "exact",
+        smoothing: float = DEFAULT_SMOOTHING,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("in_channels", in_channels),
+            ("out_channels", out_channels),
+            ("groups", groups),
+        ):
+            if not isinstance(value, int) or value < 1:
+                raise HyperparameterError(f"expected {name} to be an integer >= 1, got {value!r}")
+        if in_channels % groups or out_channels % groups:
+            raise HyperparameterError(
+                "expected groups to divide in_channels and out_channels, "
+                f"got groups={groups}, in_channels={in_channels}, out_channels={out_channels}"
+            )
+        check_second_order(second_order)
+        check_smoothing(smoothing)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size = _pair("kernel_size", kernel_size, least=1)
+        self.stride = _pair("stride", stride, least=1)
+        self.dilation = _pair("dilation", dilation, least=1)
+        self.padding = self._padding(padding)
+        self.groups = groups
+        self.second_order, self.smoothing = second_order, smoothing
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.weight_real, self.weight_imag = empty_pair(shape, device, dtype)
+        if bias:
+            self.bias_real, self.bias_imag = empty_pair((out_channels,), device, dtype)
+        else:
+            self.register_parameter("bias_real", None)
+            self.register_parameter("bias_imag", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw magnitude ``1 / sqrt(fan_in)`` and uniform angle for every weight and bias."""
+        fan_in = self.weight_real[0].numel()
+        draw_uniform_phases(self.weight_real, self.weight_imag, fan_in)
+        if self.bias_real is not None and self.bias_imag is not None:
+            draw_uniform_phases(self.bias_real, self.bias_imag, fan_in)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ShapeError(
+                f"expected x of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}"
+            )
+        frozen = self.second_order == "frozen_phase"
+        # Zeros are padded after the cosine and sine: the complex number 0, not the phase 0.
+        cos, sin = frozen_cos_sin(x) if frozen else (x.cos(), x.sin())
+        z_real = self._convolve(cos, self.weight_real, self.bias_real)
+        z_real = z_real - self._convolve(sin, self.weight_imag)
+        z_imag = self._convolve(sin, self.weight_real, self.bias_imag)
+        z_imag = z_imag + self._convolve(cos, self.weight_imag)
+        return (frozen_modulus if frozen else modulus)(z_real, z_imag, self.smoothing)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def _padding(self, padding: int | tuple[int, int] | str) -> tuple[int, int]:
+        """Resolve "valid" and "same" to numbers, so that they are one case for everything else."""
+        if not isinstance(padding, str):
+            return _pair("padding", padding, least=0)
+        if padding == "valid":
+            return (0, 0)
+        if padding != "same":
+            raise HyperparameterError(
+                f"expected padding as one or two integers, 'same' or 'valid', got {padding!r}"
+            )
+        extent = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        if self.stride != (1, 1) or extent[0] % 2 or extent[1] % 2:
+            raise HyperparameterError(
+                "expected stride 1 and an odd kernel for padding='same', "
+                f"got stride={self.stride} and kernel_size={self.kernel_size}"
+            )
+        return (extent[0] // 2, extent[1] // 2)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
+            f"groups={self.groups}, bias={self.bias_real is not None}, "
+            f"second_order={self.second_order!r}"
+        )
+
+
+def _pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
+    """Return one integer, or two, as two.
+
+    Raises: HyperparameterError, if there are not one or two integers >= ``least``.
+    """
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or not all(isinstance(entry, int) and entry >= least for entry in pair):
+        raise HyperparameterError(
+            f"expected {name} as one or two integers >= {least}, got {value!r}"
+        )
+    return pair[0], pair[1]

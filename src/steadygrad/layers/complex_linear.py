@@ -1,0 +1,72 @@
+"""Fully connected layer that reads real inputs as phases and returns magnitudes."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from steadygrad.errors import HyperparameterError, ShapeError
+from steadygrad.layers.complex_parameters import (
+    SecondOrder,
+    check_second_order,
+    draw_uniform_phases,
+    empty_pair,
+)
+from steadygrad.layers.frozen_phase import frozen_cos_sin, frozen_modulus
+from steadygrad.layers.modulus import DEFAULT_SMOOTHING, check_smoothing, modulus
+
+__all__ = ["ComplexLinear"]
+
+
+class ComplexLinear(nn.Module):
+    """Compute ``y = |W exp(ix) + b|`` for a complex weight ``W`` and bias ``b``.
+
+    Shapes: x ``(..., in_features)``, real, radians; returns ``(..., out_features)``, > 0.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        second_order: SecondOrder = "exact",
+        smoothing: float = DEFAULT_SMOOTHING,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("in_features", in_features), ("out_features", out_features)):
+            if not isinstance(value, int) or value < 1:
+                raise HyperparameterError(f"expected {name} to be an integer >= 1, got {value!r}")
+        check_second_order(second_order)
+        check_smoothing(smoothing)
+        self.in_features, self.out_features = in_features, out_features
+        self.second_order, self.smoothing = second_order, smoothing
+        self.weight_real, self.weight_imag = empty_pair((out_features, in_features), device, dtype)
+        if bias:
+            self.bias_real, self.bias_imag = empty_pair((out_features,), device, dtype)
+        else:
+            self.register_parameter("bias_real", None)
+            self.register_parameter("bias_imag", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw magnitude ``1 / sqrt(in_features)`` and uniform angle for every weight and bias."""
+        draw_uniform_phases(self.weight_real, self.weight_imag, self.in_features)
+        if self.bias_real is not None and self.bias_imag is not None:
+            draw_uniform_phases(self.bias_real, self.bias_imag, self.in_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim < 1 or x.shape[-1] != self.in_features:
+            raise ShapeError(f"expected x of shape (..., {self.in_features}), got {tuple(x.shape)}")
+        frozen = self.second_order == "frozen_phase"
+        cos, sin = frozen_cos_sin(x) if frozen else (x.cos(), x.sin())
+        z_real = linear(cos, self.weight_real, self.bias_real) - linear(sin, self.weight_imag)
+        z_imag = linear(sin, self.weight_real, self.bias_imag) + linear(cos, self.weight_imag)
+        return (frozen_modulus if frozen else modulus)(z_real, z_imag, self.smoothing)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias_real is not None}, second_order={self.second_order!r}"
+        )
