@@ -1,0 +1,23 @@
+"""Named architectures of the papers, their smooth twins, and what they cost."""
+
+from steadygrad.models.counting import (
+    mac_count,
+    parameter_count,
+    published_mac_count,
+    published_parameter_count,
+)
+from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
+from steadygrad.models.registry import build_model, model_entry, model_names
+
+__all__ = [
+    "ImageShape",
+    "ModelEntry",
+    "SecondOrder",
+    "build_model",
+    "mac_count",
+    "model_entry",
+    "model_names",
+    "parameter_count",
+    "published_mac_count",
+    "published_parameter_count",
+]

@@ -1,0 +1,31 @@
+"""How much a penalty turns the parameter update away from the plain one."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+__all__ = ["parameter_update_similarity"]
+
+
+def parameter_update_similarity(
+    loss: Tensor, data_loss: Tensor, parameters: Iterable[Tensor]
+) -> Tensor:
+    """Return the cosine between the parameter gradients of ``data_loss`` and of ``loss``.
+
+    loss: scalar, data loss and penalty together; data_loss: scalar. Both graphs are kept.
+    parameters: those of the network; ones that a loss does not reach count as gradient 0.
+    Returns a scalar in [-1, 1], 1 where the penalty changes nothing; NaN where either gradient
+    is 0, since an angle with nothing is not defined.
+    Source: Yeats, Chen & Li, ICML 2021, Eq. (11).
+    """
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
+
+    def gradient_of(scalar: Tensor) -> Tensor:
+        gradients = torch.autograd.grad(
+            scalar, parameters, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return torch.cat([gradient.flatten() for gradient in gradients])
+
+    plain, combined = gradient_of(data_loss), gradient_of(loss)
+    return plain @ combined / (plain.norm() * combined.norm())
