@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from steadygrad.errors import HyperparameterError, ImageError, LabelError
+from steadygrad.errors import HyperparameterError, ImageError, LabelError, ModelError
 
-__all__ = ["check_eps", "check_images", "check_labels"]
+__all__ = ["check_eps", "check_finite_losses", "check_images", "check_labels", "check_logits"]
 
 PIXEL_TOLERANCE = 1e-4
 """How far outside [0, 1] a pixel may lie through rounding before it is refused."""
@@ -65,3 +65,30 @@ def check_eps(eps: float) -> None:
     if not 0 <= eps <= 1:
         hint = f"; did you mean {eps:g}/255?" if 1 < eps <= 255 else ""
         raise HyperparameterError(f"expected eps in [0, 1], got {eps}{hint}")
+
+
+def check_logits(logits: Tensor, batch: int) -> None:
+    """Refuse model outputs that are no logits: floating, (batch, classes). Values are not read.
+
+    Raises: ModelError, naming what came instead.
+    """
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        came = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
+        raise ModelError(f"expected floating point logits from the model, got {came}")
+    if logits.ndim != 2 or len(logits) != batch or logits.shape[1] == 0:
+        raise ModelError(
+            f"expected logits of shape ({batch}, classes) from the model, got {tuple(logits.shape)}"
+        )
+
+
+def check_finite_losses(losses: Tensor) -> None:
+    """Refuse losses, or sums of losses over steps, of which one is NaN or infinite.
+
+    Raises: ModelError.
+    """
+    is_finite = losses.isfinite()
+    if not is_finite.all():
+        raise ModelError(
+            "expected finite logits from the model, got NaN or infinity for "
+            f"{int((~is_finite).sum())} of {losses.numel()} images"
+        )

@@ -1,0 +1,28 @@
+"""Attacks: immutable objects called as ``attack(model, images, labels, generator=...)``."""
+
+from steadygrad.attacks.ball import PerturbationBall
+from steadygrad.attacks.base import Attack, with_eps
+from steadygrad.attacks.fgsm import FGSM
+from steadygrad.attacks.goal import Goal
+from steadygrad.attacks.pgd import PGD
+from steadygrad.attacks.random_noise import RandomNoise
+from steadygrad.attacks.registry import (
+    attack_names,
+    attack_settings,
+    build_attack,
+    describe_attack,
+)
+
+__all__ = [
+    "FGSM",
+    "PGD",
+    "Attack",
+    "Goal",
+    "PerturbationBall",
+    "RandomNoise",
+    "attack_names",
+    "attack_settings",
+    "build_attack",
+    "describe_attack",
+    "with_eps",
+]
