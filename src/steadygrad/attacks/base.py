@@ -51,10 +51,10 @@ def with_eps(attack: AttackType, eps: float) -> AttackType:
 
     Raises: HyperparameterError, if the attack is no dataclass or refuses the radius.
     """
-    untyped: Any = attack  # that an attack is a dataclass is a convention, not part of its type
-    if not dataclasses.is_dataclass(untyped):
+    if not dataclasses.is_dataclass(type(attack)):
         raise HyperparameterError(
             f"expected an attack that is a dataclass with a field eps, got {type(attack).__name__}"
         )
+    untyped: Any = attack  # that an attack is a dataclass is a convention, not part of its type
     moved: AttackType = dataclasses.replace(untyped, eps=eps)
     return moved

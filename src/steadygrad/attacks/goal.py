@@ -31,16 +31,16 @@ class Goal:
     def ascent(self, model: Classifier, images: Images) -> tuple[Tensor, Tensor]:
         """Return ``J`` (batch,) and its gradient with respect to the images, shaped like them.
 
-        Works whatever the caller's grad mode. Only the images' gradient is built: nothing is
+        Works whatever the caller's grad mode, torch.inference_mode included. Only the images' gradient is built: nothing is
         computed for, or left on, the model's parameters.
 
         Raises: ModelError, if the outputs are no logits or do not depend on the images;
             LabelError, if a label is not one of the model's classes. Whether ``J`` is finite is
             left to the caller, who can ask once for many steps.
         """
-        with torch.enable_grad():
-            images = images.detach().requires_grad_()
-            values = self._values(model(images))
+        with torch.inference_mode(False), torch.enable_grad():
+            images = _recordable(images).requires_grad_()
+            values = self._values(model(images), _recordable(self.labels))
             if not values.requires_grad:
                 raise ModelError("expected logits differentiable in the images, got constants")
             # A vector of ones instead of a sum: no overflow in half precision.
@@ -58,14 +58,19 @@ class Goal:
         """
         with torch.no_grad():
             logits = model(images)
-            values = self._values(logits)
+            values = self._values(logits, self.labels)
         return values, (logits.argmax(dim=1) == self.labels) == self.is_targeted
 
-    def _values(self, logits: Tensor) -> Tensor:
-        check_logits(logits, len(self.labels))
+    def _values(self, logits: Tensor, labels: Labels) -> Tensor:
+        check_logits(logits, len(labels))
         if self._highest >= logits.shape[1]:
             raise LabelError(
                 f"expected labels from 0 to {logits.shape[1] - 1}, got {self._highest}"
             )
-        losses = cross_entropy(logits, self.labels, reduction="none")
+        losses = cross_entropy(logits, labels, reduction="none")
         return -losses if self.is_targeted else losses
+
+
+def _recordable(tensor: Tensor) -> Tensor:
+    # Autograd refuses tensors made under torch.inference_mode, but takes copies of them.
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
