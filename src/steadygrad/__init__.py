@@ -1,4 +1,4 @@
-"""Image classifiers that stay right when their input is disturbed: input-gradient regularization for PyTorch."""
+"""Image classifiers that stay right when their input is disturbed, without training on attacks."""
 
 __version__ = "0.1.0"
 

@@ -24,7 +24,7 @@ class HyperparameterError(SteadygradError, ValueError):
 
 
 class UnknownNameError(SteadygradError, ValueError):
-    """A model, data set, attack or norm of that name does not exist; the text lists those that do."""
+    """Nothing (model, data set, attack, norm) has that name; the text lists the names there are."""
 
 
 class ShapeError(SteadygradError, ValueError):

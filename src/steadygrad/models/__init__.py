@@ -1,12 +1,8 @@
 """Named architectures of the papers, their smooth twins, and what they cost."""
 
-from steadygrad.models.counting import (
-    mac_count,
-    parameter_count,
-    published_mac_count,
-    published_parameter_count,
-)
+from steadygrad.models.counting import mac_count, parameter_count
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
+from steadygrad.models.published_counts import published_counts
 from steadygrad.models.registry import build_model, model_entry, model_names
 
 __all__ = [
@@ -18,6 +14,5 @@ __all__ = [
     "model_entry",
     "model_names",
     "parameter_count",
-    "published_mac_count",
-    "published_parameter_count",
+    "published_counts",
 ]

@@ -8,7 +8,7 @@ from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
 
 __all__ = ["build_model", "model_entry", "model_names"]
 
-_ENTRIES = {
+_ENTRIES: dict[str, ModelEntry] = {
     entry.name: entry for room in (yeats2021, ross2018, roth2018, digits) for entry in room.ENTRIES
 }
 

@@ -25,7 +25,7 @@ class FiniteDifference:
 
     step_size: ``h``, in pixel units: how far the images move along ``v`` (for the L1 norm the
         change of every pixel, for L2 the Euclidean length of the change, for Linf the change of
-        one pixel). Default 0.01. Small steps follow the exact derivative; large ones also
+        one pixel). Default 0.003. Small steps follow the exact derivative; large ones also
         flatten the neighbourhood, see ``compare_backends`` for what a step does to a model.
     order: 1, ``(loss(x + h v) - loss(x)) / h``, error O(h), one extra forward pass; or
         2, ``(loss(x + h v) - loss(x - h v)) / 2h``, error O(h^2), two extra forward passes.
@@ -38,7 +38,7 @@ class FiniteDifference:
     statistics once. Images may leave [0, 1] by ``h`` in the extra passes.
     """
 
-    step_size: float = 0.01
+    step_size: float = 0.003
     order: Literal[1, 2] = 1
 
     def __post_init__(self) -> None:

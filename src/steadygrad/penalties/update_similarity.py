@@ -28,4 +28,4 @@ def parameter_update_similarity(
         return torch.cat([gradient.flatten() for gradient in gradients])
 
     plain, combined = gradient_of(data_loss), gradient_of(loss)
-    return plain @ combined / (plain.norm() * combined.norm())
+    return torch.nn.functional.cosine_similarity(plain, combined, dim=0, eps=0)

@@ -1,0 +1,186 @@
+"""Laws of the squared-norm penalty, whatever its norm and backend."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from steadygrad.errors import (
+    HyperparameterError,
+    ImageError,
+    LabelError,
+    ModelError,
+    UnknownNameError,
+)
+from steadygrad.penalties import FiniteDifference, NormName, SquaredNormPenalty
+
+IMAGES = torch.rand(6, 1, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 1, 2, 3, 0, 1])
+NORMS: tuple[NormName, ...] = ("l1", "l2", "linf")
+ORDERS = {"l1": 1, "l2": 2, "linf": float("inf")}
+
+
+@pytest.fixture
+def linear() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).double()
+
+
+@pytest.fixture
+def smooth() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 4)).double()
+
+
+def parameter_gradient(model: nn.Module, scalar: Tensor) -> Tensor:
+    gradients = torch.autograd.grad(scalar, list(model.parameters()), materialize_grads=True)
+    return torch.cat([gradient.flatten() for gradient in gradients])
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("backend", ["double_backprop", "finite_difference"])
+def test_closed_form_on_softmax_regression(
+    linear: nn.Sequential, norm: NormName, backend: str
+) -> None:
+    result = SquaredNormPenalty(strength=0.7, norm=norm, backend=backend)(linear, IMAGES, LABELS)  # type: ignore[arg-type]
+    # For softmax regression the loss gradient is W'(p - onehot(y)).
+    weight = linear[1].weight
+    probabilities = linear(IMAGES).softmax(dim=1)
+    gradient = (probabilities - one_hot(LABELS, 4)) @ weight
+    expected = 0.7 * torch.linalg.vector_norm(gradient, ord=ORDERS[norm], dim=1).square().mean()
+    torch.testing.assert_close(result.penalty, expected)
+    torch.testing.assert_close(result.data_loss, cross_entropy(linear(IMAGES), LABELS))
+    torch.testing.assert_close(result.loss, result.data_loss + result.penalty)
+    torch.testing.assert_close(result.logits, linear(IMAGES))
+    if backend == "double_backprop":
+        torch.testing.assert_close(
+            parameter_gradient(linear, result.penalty), parameter_gradient(linear, expected)
+        )
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("backend", ["double_backprop", FiniteDifference(order=2)])
+def test_repeating_the_batch_changes_nothing(
+    smooth: nn.Sequential, norm: NormName, backend: object
+) -> None:
+    penalty = SquaredNormPenalty(strength=1.0, norm=norm, backend=backend)  # type: ignore[arg-type]
+    once = penalty(smooth, IMAGES, LABELS)
+    thrice = penalty(smooth, IMAGES.repeat(3, 1, 1, 1), LABELS.repeat(3))
+    torch.testing.assert_close(thrice.penalty, once.penalty)
+    torch.testing.assert_close(
+        parameter_gradient(smooth, thrice.loss), parameter_gradient(smooth, once.loss)
+    )
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_each_example_counts_by_its_own_gradient(smooth: nn.Sequential, norm: NormName) -> None:
+    penalty = SquaredNormPenalty(strength=1.0, norm=norm)
+    alone = [
+        penalty(smooth, IMAGES[i : i + 1], LABELS[i : i + 1]).penalty for i in range(len(IMAGES))
+    ]
+    torch.testing.assert_close(penalty(smooth, IMAGES, LABELS).penalty, torch.stack(alone).mean())
+
+
+def test_strength_zero_is_the_plain_loss_to_the_bit(smooth: nn.Sequential) -> None:
+    result = SquaredNormPenalty(strength=0.0)(smooth, IMAGES, LABELS)
+    plain = cross_entropy(smooth(IMAGES), LABELS, reduction="none").mean()
+    assert torch.equal(result.loss, plain)
+    assert torch.equal(parameter_gradient(smooth, result.loss), parameter_gradient(smooth, plain))
+    assert result.penalty == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    norm=st.sampled_from(NORMS),
+    strength=st.floats(1e-6, 1e3),
+    backend=st.sampled_from(["double_backprop", "finite_difference"]),
+)
+def test_the_penalty_is_never_negative_and_scales_with_its_strength(
+    seed: int, norm: NormName, strength: float, backend: str
+) -> None:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 4)).double()
+    images, labels = torch.rand(3, 1, 3, 4, dtype=torch.float64), torch.randint(4, (3,))
+    unit, scaled = (
+        SquaredNormPenalty(strength=s, norm=norm, backend=backend)(model, images, labels)  # type: ignore[arg-type]
+        for s in (1.0, strength)
+    )
+    assert unit.penalty >= 0
+    torch.testing.assert_close(scaled.penalty, strength * unit.penalty)
+
+
+@pytest.mark.parametrize("backend", ["double_backprop", "finite_difference"])
+def test_the_model_and_the_batch_are_left_alone(smooth: nn.Sequential, backend: str) -> None:
+    smooth.train()
+    images = IMAGES.clone()
+    SquaredNormPenalty(strength=1.0, backend=backend)(smooth, images, LABELS)  # type: ignore[arg-type]
+    assert torch.equal(images, IMAGES)
+    assert not images.requires_grad
+    assert all(parameter.grad is None for parameter in smooth.parameters())
+    assert all(module.training for module in smooth.modules())
+
+
+def test_a_bfloat16_forward_still_gives_a_float32_penalty() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.GELU(), nn.Linear(8, 4))
+    penalty = SquaredNormPenalty(strength=1.0)
+    exact = penalty(model, IMAGES.float(), LABELS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        narrow = penalty(model, IMAGES.float(), LABELS)
+    assert narrow.loss.dtype == torch.float32
+    torch.testing.assert_close(narrow.penalty, exact.penalty, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"strength": -1.0}, HyperparameterError, r"strength >= 0, got -1\.0"),
+        ({"strength": float("nan")}, HyperparameterError, "strength >= 0, got nan"),
+        ({"strength": float("inf")}, HyperparameterError, "strength >= 0, got inf"),
+        ({"strength": 1, "norm": "l3"}, UnknownNameError, "norm 'l3'; choose one of l1, l2, linf"),
+        (
+            {"strength": 1, "backend": "exact"},
+            UnknownNameError,
+            "backend 'exact'; choose one of double_backprop, finite_difference",
+        ),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(
+    arguments: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        SquaredNormPenalty(**arguments)  # type: ignore[arg-type]
+
+
+NAN = IMAGES.clone().index_fill_(3, torch.tensor([1]), float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "error", "message"),
+    [
+        ((IMAGES * 255).byte(), LABELS, ImageError, r"got torch.uint8; .*images.float\(\) / 255"),
+        (IMAGES * 255, LABELS, ImageError, r"got values from .* to .*; divide by 255"),
+        (IMAGES - 0.5, LABELS, ImageError, "put the normalisation inside the model"),
+        (NAN, LABELS, ImageError, r"finite pixels in \[0, 1\], got NaN"),
+        (IMAGES[0], LABELS, ImageError, r"got shape \(1, 3, 4\)"),
+        (IMAGES[:0], LABELS[:0], ImageError, r"non-empty batch .* got shape \(0, 1, 3, 4\)"),
+        (IMAGES.numpy(), LABELS, ImageError, "torch.Tensor, got ndarray"),
+        (IMAGES, LABELS.float(), LabelError, "int64 class indices as labels, got torch.float32"),
+        (IMAGES, LABELS[:2], LabelError, r"labels of shape \(6,\), got \(2,\)"),
+        (IMAGES, LABELS + 1, LabelError, "labels from 0 to 3, got 4"),
+        (IMAGES, LABELS - 1, LabelError, "labels from 0 or more, got -1"),
+    ],
+)
+def test_bad_batches_end_in_one_sentence(
+    linear: nn.Sequential, images: Tensor, labels: Tensor, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        SquaredNormPenalty(strength=1.0)(linear, images, labels)
+
+
+def test_outputs_that_are_not_one_row_per_image_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"logits of shape \(6, classes\), got \(6, 1, 3, 4\)"):
+        SquaredNormPenalty(strength=1.0)(nn.Identity(), IMAGES, LABELS)
