@@ -31,8 +31,8 @@ class Goal:
     def ascent(self, model: Classifier, images: Images) -> tuple[Tensor, Tensor]:
         """Return ``J`` (batch,) and its gradient with respect to the images, shaped like them.
 
-        Works whatever the caller's grad mode, torch.inference_mode included. Only the images' gradient is built: nothing is
-        computed for, or left on, the model's parameters.
+        Works whatever the caller's grad mode, torch.inference_mode included. Only the images'
+        gradient is built: nothing is computed for, or left on, the model's parameters.
 
         Raises: ModelError, if the outputs are no logits or do not depend on the images;
             LabelError, if a label is not one of the model's classes. Whether ``J`` is finite is

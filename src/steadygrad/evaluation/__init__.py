@@ -1,0 +1,21 @@
+"""How robust a classifier is: accuracy against an attack's radius, with intervals."""
+
+from steadygrad.evaluation.accuracy import accuracy, predictions
+from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, worst_case
+from steadygrad.evaluation.eps_grid import ascending_eps, parse_eps_grid
+from steadygrad.evaluation.evaluation_mode import evaluation_mode
+from steadygrad.evaluation.intervals import wilson_interval
+from steadygrad.evaluation.sweep import accuracy_curve
+
+__all__ = [
+    "AccuracyCurve",
+    "AccuracyPoint",
+    "accuracy",
+    "accuracy_curve",
+    "ascending_eps",
+    "evaluation_mode",
+    "parse_eps_grid",
+    "predictions",
+    "wilson_interval",
+    "worst_case",
+]

@@ -1,0 +1,84 @@
+"""What a model predicts, and how often it is right, without any attack."""
+
+import torch
+from torch import Tensor, nn
+
+from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
+from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.evaluation_mode import evaluation_mode
+
+__all__ = ["accuracy", "model_device", "predictions"]
+
+
+def predictions(
+    model: Classifier,
+    images: Images,
+    *,
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+) -> Labels:
+    """Return the predicted class of every image, int64 (N,), on the CPU; model in eval mode.
+
+    batch_size: images at a time, at least 1; HyperparameterError otherwise.
+    device: where batches are sent; None takes the model's.
+    Raises: ImageError; ModelError, for outputs that are no finite logits.
+    """
+    check_images(images)
+    return _logits(model, images, batch_size, device).argmax(dim=1)
+
+
+def accuracy(
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    *,
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+) -> float:
+    """Return the fraction of images classified as labelled, in [0, 1]; model in eval mode.
+
+    Arguments and errors: as ``predictions``; LabelError for labels the model cannot mean.
+    """
+    return correct(model, images, labels, batch_size, device).double().mean().item()
+
+
+def correct(
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    batch_size: int,
+    device: torch.device | str | None,
+) -> Tensor:
+    """Return which images are classified as labelled, bool (N,), on the CPU."""
+    check_images(images)
+    check_labels(labels, len(images))
+    logits = _logits(model, images, batch_size, device)
+    check_labels(labels, len(images), logits.shape[1])
+    return logits.argmax(dim=1) == labels.cpu()
+
+
+def model_device(model: Classifier, images: Images) -> torch.device:
+    """Return where a module's first parameter or buffer lies; else where the images lie."""
+    if isinstance(model, nn.Module):
+        for tensor in (*model.parameters(), *model.buffers()):
+            return tensor.device
+    return images.device
+
+
+@torch.no_grad()
+def _logits(
+    model: Classifier, images: Images, batch_size: int, device: torch.device | str | None
+) -> Tensor:
+    if batch_size < 1:
+        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+    device = model_device(model, images) if device is None else device
+    parts = []
+    with evaluation_mode(model):
+        for batch in torch.split(images, batch_size):
+            logits = model(batch.to(device))
+            check_logits(logits, len(batch))
+            parts.append(logits.cpu())
+    joined = torch.cat(parts)
+    check_finite_losses(joined)
+    return joined

@@ -1,0 +1,115 @@
+"""Accuracy against the strength of an attack: the curve, and the worst of several curves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.intervals import wilson_interval
+
+__all__ = ["AccuracyCurve", "AccuracyPoint", "worst_case"]
+
+
+@dataclass(frozen=True)
+class AccuracyPoint:
+    """How many of ``n`` examples survive an attack of radius ``eps``."""
+
+    eps: float
+    correct: int
+    n: int
+
+    @property
+    def accuracy(self) -> float:
+        """The surviving fraction, in [0, 1]."""
+        return self.correct / self.n
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the accuracy: sampling error alone."""
+        return wilson_interval(self.correct, self.n)
+
+
+@dataclass(frozen=True, eq=False)
+class AccuracyCurve:
+    """One attack at several radii on the same ``n`` examples.
+
+    attack: name and settings without eps, as JSON can hold them.
+    points: one per radius, ascending.
+    broken_at: float64 (n,), the smallest radius of the grid that broke each example; 0 for one
+        that is wrong without attack, infinity for one that never broke.
+    reuse_broken: True if an example broken at one radius counts as broken at every larger one
+        (the curve falls monotonically); False if every radius was attacked on its own.
+    """
+
+    attack: dict[str, Any]
+    points: tuple[AccuracyPoint, ...]
+    broken_at: Tensor = field(repr=False)
+    seed: int
+    seconds: float
+    reuse_broken: bool = True
+
+    @property
+    def n(self) -> int:
+        """Number of examples."""
+        return len(self.broken_at)
+
+    @property
+    def eps_values(self) -> tuple[float, ...]:
+        """The radii, ascending."""
+        return tuple(point.eps for point in self.points)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean of the points' accuracies: the area under the curve of an evenly spaced grid."""
+        return sum(point.accuracy for point in self.points) / len(self.points)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return ``{"attack": ..., "results": [{"eps", "accuracy", "n", "ci95"}, ...]}``."""
+        results = [
+            {
+                "eps": point.eps,
+                "accuracy": point.accuracy,
+                "n": point.n,
+                "ci95": list(point.ci95),
+            }
+            for point in self.points
+        ]
+        return {"attack": dict(self.attack), "results": results}
+
+
+def worst_case(curves: Sequence[AccuracyCurve]) -> AccuracyCurve:
+    """Return the curve of an attacker who tries every attack on every example.
+
+    An example is broken at the smallest radius at which any of the curves breaks it; this lies
+    at or below the lowest curve. All must cover the same examples in the same order.
+
+    Raises: HyperparameterError, if there is no curve, or numbers of examples or radii differ.
+    """
+    if not curves:
+        raise HyperparameterError("expected at least one curve, got none")
+    first = curves[0]
+    for curve in curves[1:]:
+        if curve.n != first.n or curve.eps_values != first.eps_values:
+            raise HyperparameterError(
+                f"expected curves over the same examples and radii, got n={first.n} at "
+                f"{first.eps_values} and n={curve.n} at {curve.eps_values}"
+            )
+    broken_at = torch.stack([curve.broken_at for curve in curves]).amin(dim=0)
+    return AccuracyCurve(
+        attack={"name": "worst-case", "attacks": [dict(curve.attack) for curve in curves]},
+        points=surviving(broken_at, first.eps_values),
+        broken_at=broken_at,
+        seed=first.seed,
+        seconds=sum(curve.seconds for curve in curves),
+    )
+
+
+def surviving(broken_at: Tensor, eps_values: Sequence[float]) -> tuple[AccuracyPoint, ...]:
+    """Count, at each radius, the examples that only a larger one broke, or none."""
+    n = len(broken_at)
+    return tuple(
+        AccuracyPoint(eps=eps, correct=int((broken_at > eps).sum()), n=n) for eps in eps_values
+    )
