@@ -1,0 +1,100 @@
+"""One split of a labelled image set, held whole in memory or on a device."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from steadygrad._typing import Images, Labels
+from steadygrad.errors import DatasetError, HyperparameterError
+
+__all__ = ["ImageDataset"]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """Pixels and labels of one split.
+
+    name, split: where it came from, for logs and results files.
+    pixels: ``(N, channels, height, width)``, uint8 in 0..255 or float32 in [0, 1]. Bytes stay
+        bytes, on the device too: a quarter of the memory, and scaled only when a batch is cut.
+    labels: ``(N,)`` int64, class indices in [0, num_classes).
+    class_names: one per class, in the order of the indices.
+    note: what a reader of results on this set has to know; empty where there is nothing.
+    Raises: DatasetError, if pixels and labels do not fit together or a label names no class.
+    """
+
+    name: str
+    split: str
+    pixels: Tensor
+    labels: Labels
+    class_names: tuple[str, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"the {self.split} split of {self.name}"
+        if self.pixels.ndim != 4 or self.pixels.numel() == 0:
+            raise DatasetError(
+                f"expected images (N, channels, height, width) in {where}, "
+                f"got shape {tuple(self.pixels.shape)}"
+            )
+        if self.pixels.dtype not in (torch.uint8, torch.float32):
+            raise DatasetError(
+                f"expected uint8 or float32 pixels in {where}, got {self.pixels.dtype}"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.pixels.shape[:1]:
+            raise DatasetError(
+                f"expected {len(self.pixels)} int64 labels in {where}, "
+                f"got {self.labels.dtype} of shape {tuple(self.labels.shape)}"
+            )
+        outside = (self.labels < 0) | (self.labels >= self.num_classes)
+        if outside.any():
+            index = int(outside.nonzero()[0])
+            raise DatasetError(
+                f"expected labels from 0 to {self.num_classes - 1} in {where}, "
+                f"got {int(self.labels[index])} at index {index}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one image."""
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the set has; a small split need not hold all of them."""
+        return len(self.class_names)
+
+    @property
+    def device(self) -> torch.device:
+        """Where pixels and labels lie."""
+        return self.pixels.device
+
+    def images(self, indices: Tensor | slice | None = None) -> Images:
+        """Return the chosen images, or all, as float32 in [0, 1] on the set's device."""
+        chosen = self.pixels if indices is None else self.pixels[indices]
+        return chosen.float() / 255 if chosen.dtype == torch.uint8 else chosen
+
+    def to(self, device: torch.device | str) -> "ImageDataset":
+        """Return the same split on a device; bytes stay bytes."""
+        return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
+
+    def first(self, n: int) -> "ImageDataset":
+        """Return the first ``n`` images in stored order, or all if there are fewer.
+
+        Raises: HyperparameterError, if ``n`` < 1.
+        """
+        if n < 1:
+            raise HyperparameterError(f"expected a limit of at least 1 image, got {n}")
+        return self if n >= len(self) else self.subset(slice(n))
+
+    def subset(self, indices: Tensor | slice) -> "ImageDataset":
+        """Return the chosen images, in the order of ``indices``.
+
+        Raises: DatasetError, if nothing is chosen.
+        """
+        return replace(self, pixels=self.pixels[indices], labels=self.labels[indices])
