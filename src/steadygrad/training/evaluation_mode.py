@@ -1,0 +1,23 @@
+"""Eval mode for a while: every module gets back exactly the mode it had."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+__all__ = ["evaluation_mode"]
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put ``model`` in eval mode; afterwards restore each module's own mode, also after an error.
+
+    ``model.train(was_training)`` would not do: it would wake modules that someone had frozen.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training

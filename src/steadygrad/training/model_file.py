@@ -1,0 +1,110 @@
+"""Model files: weights in safetensors that know how to rebuild their network and run no code."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from steadygrad.errors import CheckpointError, SteadygradError
+from steadygrad.models import build_model
+from steadygrad.training.atomic_file import write_atomically
+
+__all__ = ["ModelSpec", "load_model", "save_model"]
+
+_METADATA_KEY = "steadygrad"
+"""One key only: safetensors writes several in no fixed order, and equal runs give equal bytes."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What ``steadygrad.models.build_model`` needs to build the network again."""
+
+    name: str
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    second_order: str = "exact"
+
+    def build(self) -> nn.Module:
+        """Return the network with weights drawn from torch's global generator."""
+        return build_model(
+            self.name,
+            input_shape=self.input_shape,
+            num_classes=self.num_classes,
+            second_order=self.second_order,  # type: ignore[arg-type] # build_model checks it
+        )
+
+
+def save_model(path: Path | str, model: nn.Module, spec: ModelSpec) -> None:
+    """Write weights and buffers, with ``spec`` in the metadata; atomic.
+
+    Raises: OutputError, if ``path`` cannot be written; the file there then stands as it was.
+    """
+    metadata = {_METADATA_KEY: json.dumps(asdict(spec), sort_keys=True)}
+    # clone: safetensors refuses tensors that share memory.
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in model.state_dict().items()
+    }
+    write_atomically(Path(path), save(tensors, metadata))
+
+
+def load_model(path: Path | str, device: torch.device | str = "cpu") -> tuple[nn.Module, ModelSpec]:
+    """Return the network in eval mode on ``device``, and its specification.
+
+    Reads numbers and JSON only: loading runs no code from the file. Torch's random state is left
+    as it was.
+    Raises: CheckpointError, if the file is missing, damaged, not one of ours, or does not fit the
+        network that it names.
+    """
+    path = Path(path)
+    tensors, metadata = _read(path)
+    spec = _parse_spec(path, metadata)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            model = spec.build()
+        except (SteadygradError, TypeError) as error:
+            raise CheckpointError(f"{path} names a model that cannot be built: {error}") from error
+    _check_fit(path, tensors, model.state_dict())
+    model.load_state_dict(tensors)
+    return model.to(device).eval(), spec
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    if not path.is_file():
+        raise CheckpointError(f"no model file at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+
+
+def _parse_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
+    if _METADATA_KEY not in metadata:
+        raise CheckpointError(f"{path} holds weights but does not say of which steadygrad model")
+    try:
+        values: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
+        channels, height, width = values.pop("input_shape")
+        return ModelSpec(input_shape=(channels, height, width), **values)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path} describes its model in a way unknown here") from error
+
+
+def _check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    for problem, names in (("lacks", expected.keys() - found), ("adds", found.keys() - expected)):
+        if names:
+            raise CheckpointError(f"{path} does not fit its model: it {problem} {min(names)!r}")
+    for name, tensor in expected.items():
+        ours, theirs = ((tuple(t.shape), t.dtype) for t in (tensor, found[name]))
+        if ours != theirs:
+            raise CheckpointError(
+                f"{path} does not fit its model: expected {name!r} of shape {ours[0]} and "
+                f"{ours[1]}, got {theirs[0]} and {theirs[1]}"
+            )

@@ -1,0 +1,177 @@
+"""The folder of a run: what lies where, and who may write into it."""
+
+import json
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import steadygrad
+from steadygrad.errors import CheckpointError, OutputError
+from steadygrad.training.atomic_file import write_atomically
+from steadygrad.training.config import TrainingConfig
+from steadygrad.training.metrics import EpochMetrics
+from steadygrad.training.model_file import ModelSpec, load_model
+
+__all__ = ["RunFolder", "TrainedRun", "load_run_model", "run_config"]
+
+_FREE_TO_CHANGE = frozenset({"epochs", "data_dir", "checkpoint_seconds", "device"})
+"""Settings that a resumed run may change: how far to go, and what moves no number."""
+
+_PROVENANCE = ("steadygrad", "torch", "python", "threads", "created")
+"""What config.json says beside the configuration."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run, and the rules for starting and resuming in them."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The configuration, versions, threads and date."""
+        return self.path / "config.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def model(self) -> Path:
+        """The latest weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """What resuming needs."""
+        return self.path / "training_state.pt"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def evaluations(self) -> Path:
+        """Accuracy curves of the latest weights."""
+        return self.path / "evaluations"
+
+    def refuse_unless_empty(self) -> None:
+        """Raise OutputError, if a fresh run would mix with something that is there already."""
+        try:
+            occupied = self.path.is_dir() and any(self.path.iterdir())
+        except OSError as error:
+            raise OutputError(f"cannot read {self.path}: {error.strerror or error}") from error
+        if occupied:
+            raise OutputError(
+                f"{self.path} is not empty; resume the run in it, ask to overwrite it, or choose "
+                "another folder"
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"expected a folder for the run, but {self.path} is a file")
+
+    def create(self, config: TrainingConfig) -> None:
+        """Make the folder with its config.json, and remove what an earlier run left in it.
+
+        Files that no run writes are left alone.
+        Raises: OutputError.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for file in (self.state, self.model, self.metrics, self.config):
+                file.unlink(missing_ok=True)
+            for folder in (self.tensorboard, self.evaluations):
+                if folder.is_dir():
+                    shutil.rmtree(folder)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+        self._write_config(config, created=datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def continue_with(self, config: TrainingConfig) -> None:
+        """Check that the run here may go on as ``config``; note a changed number of epochs.
+
+        Raises: CheckpointError, naming every setting that differs and may not.
+        """
+        before = run_config(self.path).to_dict()
+        now = config.to_dict()
+        differing = sorted(
+            name for name in now if now[name] != before[name] and name not in _FREE_TO_CHANGE
+        )
+        if differing:
+            changes = ", ".join(f"{n} (was {before[n]!r}, now {now[n]!r})" for n in differing)
+            raise CheckpointError(f"cannot resume {self.path} with another {changes}")
+        if now != before:
+            self._write_config(config, created=_read_config(self.path)["created"])
+
+    def write_metrics(self, history: Sequence[EpochMetrics]) -> None:
+        """Write metrics.jsonl whole: no line of a lost epoch, and none twice."""
+        lines = "".join(json.dumps(metrics.to_dict()) + "\n" for metrics in history)
+        write_atomically(self.metrics, lines.encode())
+
+    def _write_config(self, config: TrainingConfig, *, created: str) -> None:
+        provenance = {
+            "steadygrad": steadygrad.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "threads": torch.get_num_threads(),
+            "created": created,
+        }
+        text = json.dumps(config.to_dict() | provenance, indent=2)
+        write_atomically(self.config, (text + "\n").encode())
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run's latest network, in eval mode, with what it was trained on and how."""
+
+    model: nn.Module
+    spec: ModelSpec
+    config: TrainingConfig
+
+    @property
+    def dataset(self) -> str:
+        """Name, or folder, of the data set the network was trained on."""
+        return self.config.dataset
+
+
+def run_config(run: Path | str) -> TrainingConfig:
+    """Return the configuration of the run in a folder.
+
+    Raises: CheckpointError, if there is no run or its config.json is damaged.
+    """
+    values = _read_config(Path(run))
+    try:
+        return TrainingConfig.from_dict({k: v for k, v in values.items() if k not in _PROVENANCE})
+    except ValueError as error:
+        raise CheckpointError(f"{Path(run) / 'config.json'} is not usable: {error}") from error
+
+
+def load_run_model(run: Path | str, device: torch.device | str = "cpu") -> TrainedRun:
+    """Return the latest network of the run in a folder, ready for evaluation on ``device``.
+
+    Raises: CheckpointError, if there is no run, no checkpoint yet, or one of its files is damaged.
+    """
+    config = run_config(run)
+    model, spec = load_model(RunFolder(Path(run)).model, device)
+    return TrainedRun(model, spec, config)
+
+
+def _read_config(run: Path) -> dict[str, Any]:
+    path = run / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"no run in {run}: it has no config.json")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if not isinstance(values, dict) or "created" not in values:
+        raise CheckpointError(f"{path} is not the configuration of a run")
+    return values

@@ -1,0 +1,43 @@
+"""TensorBoard event files of a run."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from steadygrad.training.metrics import EpochMetrics
+
+__all__ = ["TensorBoardLog"]
+
+
+class TensorBoardLog:
+    """Scalars per epoch, under the names of ``EpochMetrics``.
+
+    The folder is written anew from ``history``, so that a resumed run's curves have neither gaps
+    nor epochs that were lost.
+    """
+
+    def __init__(self, folder: Path, history: Sequence[EpochMetrics]) -> None:
+        # Imported here: it takes a second, and reading configurations or models needs none of it.
+        from torch.utils.tensorboard import SummaryWriter
+
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        self._writer: Any = SummaryWriter(log_dir=str(folder))
+        for metrics in history:
+            self._add(metrics)
+        self._writer.flush()
+
+    def write(self, metrics: EpochMetrics) -> None:
+        """Add an epoch."""
+        self._add(metrics)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        self._writer.close()
+
+    def _add(self, metrics: EpochMetrics) -> None:
+        for name, value in metrics.to_dict().items():
+            if name != "epoch" and value is not None:
+                self._writer.add_scalar(name, value, metrics.epoch)
