@@ -1,6 +1,7 @@
 """How robust a classifier is: accuracy against an attack's radius, with intervals."""
 
 from steadygrad.evaluation.accuracy import accuracy, predictions
+from steadygrad.evaluation.bisection import bisected_curve
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, worst_case
 from steadygrad.evaluation.eps_grid import ascending_eps, parse_eps_grid
 from steadygrad.evaluation.evaluation_mode import evaluation_mode
@@ -13,6 +14,7 @@ __all__ = [
     "accuracy",
     "accuracy_curve",
     "ascending_eps",
+    "bisected_curve",
     "evaluation_mode",
     "parse_eps_grid",
     "predictions",

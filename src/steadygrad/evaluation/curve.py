@@ -40,8 +40,9 @@ class AccuracyCurve:
     points: one per radius, ascending.
     broken_at: float64 (n,), the smallest radius of the grid that broke each example; 0 for one
         that is wrong without attack, infinity for one that never broke.
-    reuse_broken: True if an example broken at one radius counts as broken at every larger one
-        (the curve falls monotonically); False if every radius was attacked on its own.
+    search: how the curve was found. "sweep" and "bisection": an example broken at one radius
+        counts as broken at every larger one, and the curve never rises. "separate": every radius
+        was attacked on its own.
     """
 
     attack: dict[str, Any]
@@ -49,7 +50,12 @@ class AccuracyCurve:
     broken_at: Tensor = field(repr=False)
     seed: int
     seconds: float
-    reuse_broken: bool = True
+    search: str = "sweep"
+
+    @property
+    def reuse_broken(self) -> bool:
+        """Whether an example broken at one radius counts as broken at every larger one."""
+        return self.search != "separate"
 
     @property
     def n(self) -> int:

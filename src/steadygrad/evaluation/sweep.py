@@ -1,21 +1,19 @@
-"""Attack the same examples at one radius after another."""
+"""The curve, radius by radius: every example that still stands is attacked at the next one."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks import Attack, describe_attack, with_eps
-from steadygrad.checks import check_finite_losses, check_logits
+from steadygrad.attacks import Attack, describe_attack
 from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
 from steadygrad.evaluation.eps_grid import ascending_eps
 from steadygrad.evaluation.evaluation_mode import evaluation_mode
+from steadygrad.evaluation.trial import Counter, Trial
 
-__all__ = ["accuracy_curve", "batch_generator"]
+__all__ = ["accuracy_curve"]
 
 
 def accuracy_curve(
@@ -49,62 +47,29 @@ def accuracy_curve(
     """
     began = time.perf_counter()
     radii = ascending_eps(eps_values)
-    total = len(radii) * len(images)
+    n, points = len(images), []
+    count = Counter(progress, len(radii) * n)
     with evaluation_mode(model):
         is_correct = correct(model, images, labels, batch_size, device)
-        device = model_device(model, images) if device is None else torch.device(device)
-        broken_at = torch.full((len(images),), torch.inf, dtype=torch.float64)
+        place = model_device(model, images) if device is None else torch.device(device)
+        trial = Trial(model, images, labels, attack, batch_size, seed, place)
+        broken_at = torch.full((n,), torch.inf, dtype=torch.float64)
         broken_at[~is_correct] = 0.0
-        points = []
-        for index, eps in enumerate(radii):
-            rows = (
-                broken_at.isinf().nonzero().squeeze(1)
-                if reuse_broken
-                else torch.arange(len(images))
-            )
-            done = index * len(images) + len(images) - len(rows)
-            survives = torch.zeros(len(images), dtype=torch.bool)
+        for eps in radii:
             if eps == 0:
-                survives = is_correct
+                survives, rows = is_correct, torch.zeros(0, dtype=torch.int64)
             else:
-                at_eps = with_eps(attack, eps)
-                for number, batch in enumerate(torch.split(rows, batch_size)):
-                    if progress is not None:
-                        progress(done, total)
-                    survives[batch] = _withstands(
-                        model,
-                        images[batch].to(device),
-                        labels[batch].to(device),
-                        at_eps,
-                        batch_generator(seed, eps, number),
-                    )
-                    done += len(batch)
+                is_open = broken_at.isinf() if reuse_broken else torch.ones_like(is_correct)
+                survives, rows = torch.zeros_like(is_correct), is_open.nonzero().squeeze(1)
+            count.add(n - len(rows))
+            survives[rows] = trial.withstand(rows, eps, lambda batch: count.add(len(batch)))
             broken_at[~survives & broken_at.isinf()] = eps
-            points.append(AccuracyPoint(eps=eps, correct=int(survives.sum()), n=len(images)))
-    if progress is not None:
-        progress(total, total)
+            points.append(AccuracyPoint(eps=eps, correct=int(survives.sum()), n=n))
     return AccuracyCurve(
         attack=describe_attack(attack),
         points=tuple(points),
         broken_at=broken_at,
         seed=seed,
         seconds=time.perf_counter() - began,
-        reuse_broken=reuse_broken,
+        search="sweep" if reuse_broken else "separate",
     )
-
-
-def batch_generator(seed: int, eps: float, batch: int) -> torch.Generator:
-    """Return a CPU generator that depends on these three alone, and differs for any two triples."""
-    digest = hashlib.sha256(f"{seed}/{float(eps)!r}/{batch}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
-def _withstands(
-    model: Classifier, images: Images, labels: Labels, attack: Attack, generator: torch.Generator
-) -> Tensor:
-    adversarial = attack(model, images, labels, generator=generator)
-    with torch.no_grad():
-        logits = model(adversarial)
-    check_logits(logits, len(images))
-    check_finite_losses(logits)
-    return (logits.argmax(dim=1) == labels).cpu()
