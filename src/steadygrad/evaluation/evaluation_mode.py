@@ -1,31 +1,19 @@
 """A model in evaluation mode for a while, then exactly as it was."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 from torch import nn
 
 from steadygrad._typing import Classifier
+from steadygrad.training.evaluation_mode import evaluation_mode as module_evaluation_mode
 
 __all__ = ["evaluation_mode"]
 
 
-@contextmanager
-def evaluation_mode(model: Classifier) -> Iterator[None]:
-    """Set ``model.eval()`` inside the block and give each submodule its own mode back after it.
+def evaluation_mode(model: Classifier) -> AbstractContextManager[None]:
+    """Set a module to eval inside the block and give each submodule its own mode back after it.
 
     A model may mix modes (a frozen batch norm in a network that trains): restoring by
-    ``model.train()`` would lose that. Plain callables pass through untouched.
+    ``model.train()`` would lose that. A plain callable has no mode and passes through.
     """
-    modes = (
-        [(module, module.training) for module in model.modules()]
-        if isinstance(model, nn.Module)
-        else []
-    )
-    try:
-        if isinstance(model, nn.Module):
-            model.eval()
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+    return module_evaluation_mode(model) if isinstance(model, nn.Module) else nullcontext()

@@ -1,6 +1,5 @@
 """One attack on some of the examples at one radius: the step every curve is made of."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,8 +9,9 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack, with_eps
 from steadygrad.checks import check_finite_losses, check_logits
+from steadygrad.training.seeds import derived_generator
 
-__all__ = ["Counter", "Trial", "batch_generator"]
+__all__ = ["Counter", "Trial"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Trial:
         attack = with_eps(self.attack, eps)
         survives = []
         for number, batch in enumerate(torch.split(rows, self.batch_size)):
-            generator = batch_generator(self.seed, eps, number)
+            generator = derived_generator(self.seed, f"eps {eps!r}, batch {number}")
             survives.append(self._withstand_batch(attack, batch, generator))
             report(survives[-1])
         return torch.cat(survives)
@@ -63,9 +63,3 @@ class Counter:
         self.done += settled
         if self.progress is not None:
             self.progress(self.done, self.total)
-
-
-def batch_generator(seed: int, eps: float, batch: int) -> torch.Generator:
-    """Return a CPU generator that depends on these three alone, another one for every triple."""
-    digest = hashlib.sha256(f"{seed}/{float(eps)!r}/{batch}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
