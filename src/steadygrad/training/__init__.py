@@ -3,7 +3,7 @@
 from steadygrad.training.atomic_file import write_atomically
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.evaluation_mode import evaluation_mode
-from steadygrad.training.loop import TrainingResult, train
+from steadygrad.training.loop import TrainingResult
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
 from steadygrad.training.model_file import ModelSpec, load_model, save_model
 from steadygrad.training.objectives import (
@@ -21,6 +21,7 @@ from steadygrad.training.progress import (
     TerminalProgress,
     console_progress,
 )
+from steadygrad.training.run import train
 from steadygrad.training.run_folder import RunFolder, TrainedRun, load_run_model, run_config
 from steadygrad.training.schedule import multi_step_rate
 from steadygrad.training.seeds import derive_seed, derived_generator

@@ -143,9 +143,14 @@ class TrainingConfig:
                 f"strength {self.strength:g} has no effect without a penalty; choose penalty 'l1', "
                 "'l2' or 'linf', or leave the strength out"
             )
-        if self.adversarial == "none" and self.adversarial_eps > 0:
+        idle = [
+            field.name
+            for field in fields(self)
+            if field.name.startswith("adversarial_") and getattr(self, field.name) != field.default
+        ]
+        if self.adversarial == "none" and idle:
             raise HyperparameterError(
-                f"adversarial_eps {self.adversarial_eps:g} has no effect without an attack; choose "
+                f"{idle[0]} {getattr(self, idle[0])} has no effect without an attack; choose "
                 "adversarial 'fgsm' or 'pgd', or leave it out"
             )
         if self.adversarial != "none" and self.adversarial_eps == 0:

@@ -1,28 +1,26 @@
-"""The training loop."""
+"""The training loop: steps, epochs, checkpoints and the stop at a diverging loss."""
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from steadygrad.datasets import ImageDataset, batches, load_dataset
-from steadygrad.errors import CheckpointError, HyperparameterError, NonFiniteLossError
-from steadygrad.training.config import TrainingConfig
+from steadygrad.datasets import ImageDataset, batches
+from steadygrad.errors import ModelError, NonFiniteLossError
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
 from steadygrad.training.model_file import save_model
-from steadygrad.training.progress import Progress, SilentProgress
+from steadygrad.training.progress import Progress
 from steadygrad.training.run_folder import RunFolder
 from steadygrad.training.seeds import derive_seed
 from steadygrad.training.session import TrainingSession
 from steadygrad.training.tensorboard_log import TensorBoardLog
-from steadygrad.training.training_state import read_state, write_state
+from steadygrad.training.training_state import write_state
 from steadygrad.training.validation import validation_accuracy
 
-__all__ = ["TrainingResult", "train"]
+__all__ = ["TrainingLoop", "TrainingResult"]
 
 _STEPS_BETWEEN_READS = 50
 """Steps an accelerator may run ahead before their losses are read; reading makes it wait."""
@@ -42,67 +40,7 @@ class TrainingResult:
     is_finished: bool
 
 
-def train(
-    config: TrainingConfig,
-    out: Path | str,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Progress | None = None,
-) -> TrainingResult:
-    """Train as ``config`` says, in the run folder ``out``.
-
-    Checkpoints are written after every epoch and, within one, when ``checkpoint_seconds`` have
-    passed. SIGINT (Ctrl-C) and SIGTERM end the run after the step in progress with a checkpoint.
-    Equal configurations give equal numbers on the same machine and number of threads; on a CPU a
-    resumed run equals an uninterrupted one to the bit.
-
-    resume: go on with the run in ``out``. Only ``epochs``, ``data_dir``, ``checkpoint_seconds`` and
-        the name of the same kind of ``device`` may differ; a finished run given more epochs equals
-        one that had them from the start. A run killed before its first checkpoint starts again.
-    overwrite: replace the run in ``out``, its evaluations included.
-    progress: ``console_progress()``, one's own ``Progress``, or None for silence.
-    Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``) or cannot be
-        written; CheckpointError, if there is nothing to resume or it does not fit; DatasetError;
-        NonFiniteLossError, if the loss becomes infinite or NaN: the last good checkpoint is kept.
-    """
-    folder, progress = RunFolder(Path(out)), progress or SilentProgress()
-    if resume and overwrite:
-        raise HyperparameterError("expected resume or overwrite, not both")
-    device = _resolve_device(config.device)
-    state = None
-    if resume:
-        folder.continue_with(config)
-        state = read_state(folder.state) if folder.state.exists() else None
-        if state is not None and state.epochs_done + bool(state.steps_done) > config.epochs:
-            raise CheckpointError(
-                f"the run in {folder.path} is already past {config.epochs} epochs: "
-                f"{state.epochs_done} and {state.steps_done} steps are done"
-            )
-    elif not overwrite:
-        folder.refuse_unless_empty()
-    train_set, validation_set = _load_data(config, device)
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
-        stack.enter_context(
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-        )
-        session = TrainingSession(config, train_set, device)
-        if not resume:
-            folder.create(config)
-        if state is not None:
-            session.restore(state)
-            if state.threads != torch.get_num_threads():
-                progress.message(
-                    f"the run began on {state.threads} threads, this one uses "
-                    f"{torch.get_num_threads()}: the last bits of its numbers may differ"
-                )
-        stack.callback(progress.finish)
-        interruption = stack.enter_context(Interruption())
-        return _Loop(session, validation_set, folder, progress, interruption).run()
-
-
-class _Loop:
+class TrainingLoop:
     """Steps, epochs and checkpoints of one call of ``train``."""
 
     def __init__(
@@ -120,6 +58,10 @@ class _Loop:
         self.clock = self.last_checkpoint = time.monotonic()
 
     def run(self) -> TrainingResult:
+        """Train until all epochs are done or someone asks to stop.
+
+        Raises: NonFiniteLossError; OutputError, if a checkpoint cannot be written.
+        """
         session, epochs = self.session, self.session.config.epochs
         log = TensorBoardLog(self.folder.tensorboard, session.history)
         try:
@@ -154,7 +96,12 @@ class _Loop:
         for images, labels in batches(
             session.train, config.batch_size, shuffle_seed=order, start=session.steps_done
         ):
-            numbers = session.step(images, labels)
+            try:
+                numbers = session.step(images, labels)
+            except ModelError:  # what an attack says of weights that diverged a step before
+                self._read()
+                self._refuse_divergence()
+                raise
             self.unread.append((numbers, len(images)))
             session.steps_done += 1
             if len(self.unread) >= self.steps_between_reads:
@@ -250,33 +197,3 @@ class _Loop:
             history=tuple(session.history),
             is_finished=session.epochs_done >= session.config.epochs,
         )
-
-
-def _load_data(
-    config: TrainingConfig, device: torch.device
-) -> tuple[ImageDataset, ImageDataset | None]:
-    data_dir = Path(config.data_dir) if config.data_dir is not None else None
-    train_set = load_dataset(
-        config.dataset,
-        "train",
-        data_dir=data_dir,
-        limit=config.limit_train,
-        validation_size=config.validation_size,
-    ).to(device)
-    if config.validation_size == 0:
-        return train_set, None
-    validation_set = load_dataset(
-        config.dataset, "validation", data_dir=data_dir, validation_size=config.validation_size
-    )
-    return train_set, validation_set.to(device)
-
-
-def _resolve_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise HyperparameterError(f"device {name!r} is not available here") from error
-    return device

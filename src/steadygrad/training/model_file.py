@@ -68,7 +68,7 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> tuple[nn
     with torch.random.fork_rng(devices=[]):
         try:
             model = spec.build()
-        except (SteadygradError, TypeError) as error:
+        except (SteadygradError, TypeError, RuntimeError) as error:
             raise CheckpointError(f"{path} names a model that cannot be built: {error}") from error
     _check_fit(path, tensors, model.state_dict())
     model.load_state_dict(tensors)

@@ -3,7 +3,7 @@
 import json
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from steadygrad.training.atomic_file import write_atomically
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.model_file import ModelSpec, load_model
+from steadygrad.training.training_state import TrainingState, read_state
 
 __all__ = ["RunFolder", "TrainedRun", "load_run_model", "run_config"]
 
@@ -93,39 +94,56 @@ class RunFolder:
                     shutil.rmtree(folder)
         except OSError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
-        self._write_config(config, created=datetime.now(UTC).isoformat(timespec="seconds"))
+        provenance = {
+            "steadygrad": steadygrad.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "threads": torch.get_num_threads(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        write_atomically(self.config, _as_json(config.to_dict() | provenance))
 
-    def continue_with(self, config: TrainingConfig) -> None:
-        """Check that the run here may go on as ``config``; note a changed number of epochs.
+    def state_to_resume(self, config: TrainingConfig) -> TrainingState | None:
+        """Return where the run here stands, None if it was killed before its first checkpoint.
 
-        Raises: CheckpointError, naming every setting that differs and may not.
+        Raises: CheckpointError, if there is no run, one of its files is damaged, or it may not go
+            on as ``config``: the text names every setting that differs and may not.
         """
-        before = run_config(self.path).to_dict()
-        now = config.to_dict()
-        differing = sorted(
-            name for name in now if now[name] != before[name] and name not in _FREE_TO_CHANGE
-        )
-        if differing:
-            changes = ", ".join(f"{n} (was {before[n]!r}, now {now[n]!r})" for n in differing)
-            raise CheckpointError(f"cannot resume {self.path} with another {changes}")
+        self._refuse_changes(run_config(self.path).to_dict(), config)
+        if not self.state.exists():
+            return None
+        state = read_state(self.state)
+        self._refuse_changes(state.config, config)
+        if state.epochs_done + bool(state.steps_done) > config.epochs:
+            raise CheckpointError(
+                f"cannot resume {self.path} with {config.epochs} epochs: "
+                f"{state.epochs_done} epochs and {state.steps_done} steps are done"
+            )
+        return state
+
+    def update_config(self, config: TrainingConfig) -> None:
+        """Note what a resumed run changed, such as more epochs; versions and date stay.
+
+        Raises: OutputError.
+        """
+        before = _read_config(self.path)
+        now = before | config.to_dict()
         if now != before:
-            self._write_config(config, created=_read_config(self.path)["created"])
+            write_atomically(self.config, _as_json(now))
 
     def write_metrics(self, history: Sequence[EpochMetrics]) -> None:
         """Write metrics.jsonl whole: no line of a lost epoch, and none twice."""
         lines = "".join(json.dumps(metrics.to_dict()) + "\n" for metrics in history)
         write_atomically(self.metrics, lines.encode())
 
-    def _write_config(self, config: TrainingConfig, *, created: str) -> None:
-        provenance = {
-            "steadygrad": steadygrad.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "threads": torch.get_num_threads(),
-            "created": created,
-        }
-        text = json.dumps(config.to_dict() | provenance, indent=2)
-        write_atomically(self.config, (text + "\n").encode())
+    def _refuse_changes(self, before: Mapping[str, Any], config: TrainingConfig) -> None:
+        now = config.to_dict()
+        differing = sorted(
+            name for name in now if now[name] != before.get(name) and name not in _FREE_TO_CHANGE
+        )
+        if differing:
+            changes = ", ".join(f"{n} (was {before.get(n)!r}, now {now[n]!r})" for n in differing)
+            raise CheckpointError(f"cannot resume {self.path} with another {changes}")
 
 
 @dataclass(frozen=True)
@@ -175,3 +193,7 @@ def _read_config(run: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or "created" not in values:
         raise CheckpointError(f"{path} is not the configuration of a run")
     return values
+
+
+def _as_json(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=2) + "\n").encode()

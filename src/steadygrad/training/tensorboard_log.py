@@ -1,10 +1,12 @@
 """TensorBoard event files of a run."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from steadygrad.errors import OutputError
 from steadygrad.training.metrics import EpochMetrics
 
 __all__ = ["TensorBoardLog"]
@@ -12,6 +14,8 @@ __all__ = ["TensorBoardLog"]
 
 class TensorBoardLog:
     """Scalars per epoch, under the names of ``EpochMetrics``.
+
+    Raises: OutputError, if an event file cannot be written.
 
     The folder is written anew from ``history``, so that a resumed run's curves have neither gaps
     nor epochs that were lost.
@@ -21,21 +25,33 @@ class TensorBoardLog:
         # Imported here: it takes a second, and reading configurations or models needs none of it.
         from torch.utils.tensorboard import SummaryWriter
 
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        self._writer: Any = SummaryWriter(log_dir=str(folder))
-        for metrics in history:
-            self._add(metrics)
-        self._writer.flush()
+        self._folder = folder
+        with self._named_errors():
+            if folder.is_dir():
+                shutil.rmtree(folder)
+            self._writer: Any = SummaryWriter(log_dir=str(folder))
+            for metrics in history:
+                self._add(metrics)
+            self._writer.flush()
 
     def write(self, metrics: EpochMetrics) -> None:
         """Add an epoch."""
-        self._add(metrics)
-        self._writer.flush()
+        with self._named_errors():
+            self._add(metrics)
+            self._writer.flush()
 
     def close(self) -> None:
         """Close the event file."""
-        self._writer.close()
+        with self._named_errors():
+            self._writer.close()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"cannot write {self._folder}: {reason}") from error
 
     def _add(self, metrics: EpochMetrics) -> None:
         for name, value in metrics.to_dict().items():

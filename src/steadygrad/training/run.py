@@ -1,0 +1,103 @@
+"""From a configuration to a trained network in a run folder."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from steadygrad.datasets import ImageDataset, load_dataset
+from steadygrad.errors import HyperparameterError
+from steadygrad.training.config import TrainingConfig
+from steadygrad.training.interruption import Interruption
+from steadygrad.training.loop import TrainingLoop, TrainingResult
+from steadygrad.training.progress import Progress, SilentProgress
+from steadygrad.training.run_folder import RunFolder
+from steadygrad.training.session import TrainingSession
+
+__all__ = ["train"]
+
+
+def train(
+    config: TrainingConfig,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train as ``config`` says, in the run folder ``out``.
+
+    Checkpoints are written after every epoch and, within one, when ``checkpoint_seconds`` have
+    passed. SIGINT (Ctrl-C) and SIGTERM end the run after the step in progress with a checkpoint.
+    Equal configurations give equal numbers on the same machine and number of threads; on a CPU a
+    resumed run equals an uninterrupted one to the bit.
+
+    resume: go on with the run in ``out``. Only ``epochs``, ``data_dir``, ``checkpoint_seconds`` and
+        the name of the same kind of ``device`` may differ; a finished run given more epochs equals
+        one that had them from the start. A run killed before its first checkpoint starts again.
+    overwrite: replace the run in ``out``, its evaluations included.
+    progress: ``console_progress()``, one's own ``Progress``, or None for silence.
+    Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``) or cannot be
+        written; CheckpointError, if there is nothing to resume or it does not fit; DatasetError;
+        NonFiniteLossError, if the loss becomes infinite or NaN: the last good checkpoint is kept.
+    """
+    folder, progress = RunFolder(Path(out)), progress or SilentProgress()
+    if resume and overwrite:
+        raise HyperparameterError("expected resume or overwrite, not both")
+    device = _resolve_device(config.device)
+    state = None
+    if resume:
+        state = folder.state_to_resume(config)
+    elif not overwrite:
+        folder.refuse_unless_empty()
+    train_set, validation_set = _load_data(config, device)
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
+        stack.enter_context(
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+        )
+        session = TrainingSession(config, train_set, device)
+        if state is not None:
+            session.restore(state)
+        if resume:
+            folder.update_config(config)
+        else:
+            folder.create(config)
+        if state is not None and state.threads != torch.get_num_threads():
+            progress.message(
+                f"the run was on {state.threads} threads and is now on "
+                f"{torch.get_num_threads()}: the last bits of its numbers may differ"
+            )
+        stack.callback(progress.finish)
+        interruption = stack.enter_context(Interruption())
+        return TrainingLoop(session, validation_set, folder, progress, interruption).run()
+
+
+def _load_data(
+    config: TrainingConfig, device: torch.device
+) -> tuple[ImageDataset, ImageDataset | None]:
+    data_dir = Path(config.data_dir) if config.data_dir is not None else None
+    train_set = load_dataset(
+        config.dataset,
+        "train",
+        data_dir=data_dir,
+        limit=config.limit_train,
+        validation_size=config.validation_size,
+    ).to(device)
+    if config.validation_size == 0:
+        return train_set, None
+    validation_set = load_dataset(
+        config.dataset, "validation", data_dir=data_dir, validation_size=config.validation_size
+    )
+    return train_set, validation_set.to(device)
+
+
+def _resolve_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise HyperparameterError(f"device {name!r} is not available here") from error
+    return device
