@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
-__all__ = ["centre_luminance"]
+__all__ = ["STORED_SHAPE", "centre_luminance"]
 
+STORED_SHAPE = (3, 32, 32)
+"""One image of SVHN's cropped digits as it is stored."""
 WEIGHTS = (0.2989, 0.5870, 0.1140)
 SIDE = 28
 
