@@ -1,0 +1,29 @@
+"""``steadygrad compare``: several runs side by side in one page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steadygrad.cli.terminal import messages, results
+from steadygrad.reports import load_run, summary_table, write_report
+
+__all__ = ["register"]
+
+_EPILOG = "Example: steadygrad compare runs/mnist-complex runs/mnist-real --out report.html"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("compare", epilog=_EPILOG)(_compare)
+
+
+def _compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, evaluated before.")],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    title: Annotated[str | None, typer.Option(help="Headline of the page.")] = None,
+) -> None:
+    """Make one self-contained HTML page of several runs, and print their table."""
+    path = write_report(runs, out, title=title)
+    results.print(summary_table([load_run(run) for run in runs]))
+    messages.print(f"report: [bold]{path}[/]")

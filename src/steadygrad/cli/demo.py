@@ -1,0 +1,71 @@
+"""``steadygrad demo``: the whole way from training to report on data that needs no download."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steadygrad.cli.evaluate import evaluate_run
+from steadygrad.cli.terminal import messages, results
+from steadygrad.errors import CheckpointError
+from steadygrad.reports import load_run, summary_table, write_report
+from steadygrad.training import TrainingConfig, console_progress, train
+from steadygrad.training.run_folder import RunFolder, run_config
+
+__all__ = ["register"]
+
+_EPS = tuple(step / 50 for step in range(16))
+_TRAINING: dict[str, Any] = {
+    "dataset": "digits",
+    "epochs": 40,
+    "drop_at": (30,),
+    "batch_size": 32,
+    "learning_rate": 0.01,
+}
+_RUNS: dict[str, dict[str, Any]] = {
+    "complex": {"model": "digits-complex"},
+    "complex-regularized": {"model": "digits-complex", "penalty": "l1", "strength": 0.03},
+    "real": {"model": "digits-real"},
+    "real-regularized": {"model": "digits-real", "penalty": "l1", "strength": 0.03},
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("demo", epilog="Example: steadygrad demo --out runs/demo")(_demo)
+
+
+def _demo(
+    out: Annotated[Path, typer.Option(help="Folder for runs and report.")] = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
+) -> None:
+    """Train four small networks on scikit-learn's digits, attack them, write a report.
+
+    Complex and real, each plain and with the penalty on its input gradient. Runs that are
+    already there with the same settings are not trained again.
+    """
+    runs = [out / name for name in _RUNS]
+    for run, settings in zip(runs, _RUNS.values(), strict=True):
+        config = TrainingConfig.from_dict(_TRAINING | settings | {"seed": seed})
+        messages.print(f"[bold]{run.name}[/] ({config.model})")
+        can_resume = _is_run_of(run, config)
+        train(
+            config,
+            run,
+            resume=can_resume,
+            overwrite=not can_resume and run.exists(),
+            progress=console_progress(),
+        )
+        evaluate_run(
+            run, attack_name="pgd", attack_settings={"steps": 8}, eps_values=_EPS, seed=seed
+        )
+    path = write_report(runs, out / "report.html", title="steadygrad demo: handwritten digits")
+    results.print(summary_table([load_run(run) for run in runs]))
+    results.print(f"report: {path}", soft_wrap=True)
+
+
+def _is_run_of(run: Path, config: TrainingConfig) -> bool:
+    try:
+        return RunFolder(run).config.exists() and run_config(run) == config
+    except CheckpointError:
+        return False

@@ -1,0 +1,194 @@
+"""``steadygrad evaluate``: the accuracy of a trained network under an attack, radius by radius."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import typer
+from rich.table import Table
+
+from steadygrad.attacks import attack_names, build_attack
+from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.parsing import parse_fraction
+from steadygrad.cli.terminal import messages, results
+from steadygrad.datasets import Split, load_dataset
+from steadygrad.evaluation import (
+    AccuracyCurve,
+    accuracy_curve,
+    bisected_curve,
+    parse_eps_grid,
+    select_gallery,
+    write_evaluation,
+)
+from steadygrad.training import load_run_model
+
+__all__ = ["evaluate_run", "register"]
+
+Search: TypeAlias = Literal["sweep", "bisection", "separate"]
+_SEARCHES: dict[Search, Callable[..., AccuracyCurve]] = {
+    "sweep": accuracy_curve,
+    "bisection": bisected_curve,
+    "separate": partial(accuracy_curve, reuse_broken=False),
+}
+_EPILOG = (
+    "Example: steadygrad evaluate runs/mnist-complex --attack pgd --steps 8 --eps 0:0.3:0.02 "
+    "--limit 1000"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("evaluate", epilog=_EPILOG)(_evaluate)
+
+
+def _evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder of `steadygrad train`.")],
+    attack: Annotated[str, typer.Option(help=f"One of {', '.join(attack_names())}.")] = "pgd",
+    eps: Annotated[
+        str, typer.Option(help="Radii in pixels: START:STOP:STEP, or a list such as 0,4/255,0.1.")
+    ] = "0:0.3:0.02",
+    steps: Annotated[int | None, typer.Option(help="Gradient steps. [default: 8]")] = None,
+    step_size: Annotated[
+        str | None, typer.Option(help="Length of a step. [default: 1.85 * eps / steps]")
+    ] = None,
+    restarts: Annotated[int | None, typer.Option(help="Random starts. [default: 1]")] = None,
+    random_start: Annotated[
+        bool | None,
+        typer.Option("--random-start/--no-random-start", help="Start inside the ball at random."),
+    ] = None,
+    targeted: Annotated[
+        bool | None, typer.Option("--targeted", help="Aim at a class drawn at random.")
+    ] = None,
+    start_from_prediction: Annotated[
+        bool | None,
+        typer.Option("--start-from-prediction", help="Attack the predicted, not the true label."),
+    ] = None,
+    samples: Annotated[int | None, typer.Option(help="Draws of random-noise.")] = None,
+    distribution: Annotated[
+        str | None, typer.Option(help="Of random-noise: uniform or sign.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="The first N images; more take longer.")] = 1000,
+    every_image: Annotated[
+        bool, typer.Option("--all", help="The whole split, whatever --limit says.")
+    ] = False,
+    dataset: Annotated[
+        str | None, typer.Option(help="Another data set than the run's.", show_default=False)
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with local copies. [default: the run's]")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
+    search: Annotated[
+        Search,
+        typer.Option(
+            help="sweep: every radius, until an image breaks; bisection: fewer attacks, trusts "
+            "that a failed attack also fails at smaller radii; separate: every radius anew."
+        ),
+    ] = "sweep",
+    batch_size: Annotated[int, typer.Option(help="Images attacked together.")] = 250,
+    seed: Annotated[int, typer.Option(help="Of the attack's random draws.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON and nothing else.")
+    ] = False,
+) -> None:
+    """Attack a trained network and print and store its accuracy at each radius.
+
+    An image broken at one radius counts as broken at every larger one: the curve is each image's
+    worst case. Results go to RUN/evaluations.
+    """
+    settings: dict[str, Any] = {
+        "steps": steps,
+        "step_size": None if step_size is None else parse_fraction(step_size),
+        "restarts": restarts,
+        "random_start": random_start,
+        "targeted": targeted,
+        "start_from_prediction": start_from_prediction,
+        "samples": samples,
+        "distribution": distribution,
+    }
+    given = {name: value for name, value in settings.items() if value is not None}
+    curve, path = evaluate_run(
+        run,
+        attack_name=attack,
+        attack_settings=given,
+        eps_values=parse_eps_grid(eps),
+        limit=None if every_image else limit,
+        dataset_name=dataset,
+        data_dir=data_dir,
+        split=split,
+        search=search,
+        batch_size=batch_size,
+        seed=seed,
+        device=device,
+    )
+    if as_json:
+        typer.echo(json.dumps(curve.to_json()))
+        return
+    results.print(_table(run, curve))
+    messages.print(f"stored in {path}")
+    messages.print(f"next: steadygrad compare {run} --out report.html")
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    attack_name: str,
+    attack_settings: dict[str, Any],
+    eps_values: tuple[float, ...],
+    limit: int | None = 1000,
+    dataset_name: str | None = None,
+    data_dir: Path | None = None,
+    split: Split = "test",
+    search: Search = "sweep",
+    batch_size: int = 250,
+    seed: int = 0,
+    device: str = "auto",
+) -> tuple[AccuracyCurve, Path]:
+    """Attack the network of a run, store the curve in the run folder, return it and its path."""
+    attack = build_attack(attack_name, eps=0.0, **attack_settings)
+    trained = load_run_model(run, device)
+    config = trained.config
+    if data_dir is None and config.data_dir is not None:
+        data_dir = Path(config.data_dir)
+    data = load_dataset(
+        dataset_name or trained.dataset,
+        split,
+        data_dir=data_dir,
+        limit=limit,
+        validation_size=config.validation_size,
+        seed=config.seed,
+    )
+    images, labels = data.images(), data.labels
+    with attack_progress(f"{run.name}: {attack_name} on {len(data)} images") as progress:
+        curve = _SEARCHES[search](
+            trained.model,
+            images,
+            labels,
+            attack,
+            eps_values,
+            batch_size=batch_size,
+            seed=seed,
+            progress=progress,
+        )
+    gallery = select_gallery(trained.model, images, labels, attack, curve)
+    path = write_evaluation(
+        run, curve, labels=labels, dataset=data, model_name=config.model, gallery=gallery
+    )
+    return curve, path
+
+
+def _table(run: Path, curve: AccuracyCurve) -> Table:
+    title = f"{run.name}: {curve.attack['name']} on {curve.n} images, seed {curve.seed}"
+    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
+    table.add_column("eps", justify="right")
+    table.add_column("accuracy", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for point in curve.points:
+        low, high = point.ci95
+        table.add_row(
+            f"{point.eps:.4g}", f"{100 * point.accuracy:.1f} %", f"{100 * low:.1f}–{100 * high:.1f}"
+        )
+    return table

@@ -1,0 +1,150 @@
+"""``steadygrad train``: one network, plain, penalised or on attacks."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steadygrad.cli.parsing import parse_epochs, parse_fraction
+from steadygrad.cli.terminal import messages
+from steadygrad.training import TrainingConfig, train
+from steadygrad.training.config_file import read_settings
+
+__all__ = ["register"]
+
+_DEFAULTS = {field.name: field.default for field in fields(TrainingConfig)}
+_EPILOG = (
+    "Example: steadygrad train --dataset mnist --data-dir data --model yeats2021-mnist-complex "
+    "--penalty l1 --strength 0.125 --epochs 15 --drop-at 10 --out runs/mnist-complex"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("train", epilog=_EPILOG)(_train)
+
+
+def _setting(name: str, text: str, *flags: str, **options: Any) -> Any:
+    """Return the option for a setting of TrainingConfig, showing the default it has there."""
+    default = _DEFAULTS[name]
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    known = isinstance(shown, str | int | float) and shown != ""
+    return typer.Option(*flags, help=text, show_default=str(shown) if known else False, **options)
+
+
+def _train(
+    out: Annotated[Path, typer.Option(help="Run folder to make.", show_default=False)],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with any of these settings (underscores for dashes); flags win.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a stopped run in --out left off.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a run that is already in --out.")
+    ] = False,
+    dataset: Annotated[
+        str | None,
+        _setting("dataset", "Name (see `steadygrad datasets`) or folder.", show_choices=False),
+    ] = None,
+    data_dir: Annotated[
+        str | None, _setting("data_dir", "Folder with local copies; without it, the hub.")
+    ] = None,
+    model: Annotated[str | None, _setting("model", "Name (see `steadygrad models`).")] = None,
+    penalty: Annotated[
+        str | None, _setting("penalty", "Squared norm of the input gradient: none, l1, l2, linf.")
+    ] = None,
+    strength: Annotated[
+        float | None,
+        _setting("strength", "Factor of the penalty, per example (a beta is strength * batch^2)."),
+    ] = None,
+    backend: Annotated[
+        str | None, _setting("backend", "double_backprop (exact) or finite_difference.")
+    ] = None,
+    difference_step: Annotated[
+        float | None, _setting("difference_step", "Step of finite_difference, in pixels.")
+    ] = None,
+    difference_order: Annotated[
+        int | None, _setting("difference_order", "1 (one-sided) or 2 (central).")
+    ] = None,
+    second_order: Annotated[
+        str | None, _setting("second_order", "Complex layers: exact or frozen_phase (the paper's).")
+    ] = None,
+    adversarial: Annotated[
+        str | None, _setting("adversarial", "Train on attacks instead: none, fgsm, pgd.")
+    ] = None,
+    adversarial_eps: Annotated[
+        str | None, _setting("adversarial_eps", "Their radius, such as 0.2 or 8/255.")
+    ] = None,
+    adversarial_steps: Annotated[int | None, _setting("adversarial_steps", "Steps of PGD.")] = None,
+    adversarial_fraction: Annotated[
+        float | None, _setting("adversarial_fraction", "Share of each batch that is attacked.")
+    ] = None,
+    adversarial_from: Annotated[
+        str | None, _setting("adversarial_from", "Attack away from the true or predicted label.")
+    ] = None,
+    noise: Annotated[
+        str | None, _setting("noise", "none, gaussian:SIGMA or uniform:HALF_WIDTH, clamped.")
+    ] = None,
+    flip: Annotated[bool | None, _setting("flip", "Flip images horizontally at random.")] = None,
+    crop_padding: Annotated[
+        int | None, _setting("crop_padding", "Random crop after padding by this many pixels.")
+    ] = None,
+    crop_mode: Annotated[str | None, _setting("crop_mode", "Pad with: edge or constant.")] = None,
+    crop_value: Annotated[
+        float | None, _setting("crop_value", "Grey value of constant padding.")
+    ] = None,
+    optimizer: Annotated[str | None, _setting("optimizer", "sgd or adam.")] = None,
+    learning_rate: Annotated[
+        float | None, _setting("learning_rate", "Default 0.005 for sgd, 0.001 for adam.")
+    ] = None,
+    momentum: Annotated[float | None, _setting("momentum", "Of sgd.")] = None,
+    nesterov: Annotated[
+        bool | None, _setting("nesterov", "Nesterov's momentum, or the plain one.")
+    ] = None,
+    adam_eps: Annotated[float | None, _setting("adam_eps", "Of adam.")] = None,
+    weight_decay: Annotated[float | None, _setting("weight_decay", "Squared-norm decay.")] = None,
+    epochs: Annotated[int | None, _setting("epochs", "Passes over the training set.")] = None,
+    drop_at: Annotated[
+        str | None, _setting("drop_at", "Epochs after which the rate drops, such as 40,60,72.")
+    ] = None,
+    drop_factor: Annotated[
+        float | None, _setting("drop_factor", "What the rate is then multiplied by.")
+    ] = None,
+    batch_size: Annotated[int | None, _setting("batch_size", "Images a step.")] = None,
+    limit_train: Annotated[
+        int | None, _setting("limit_train", "Only the first N training images.")
+    ] = None,
+    validation_size: Annotated[
+        int | None,
+        _setting("validation_size", "Images cut from the training set to measure on."),
+    ] = None,
+    update_similarity: Annotated[
+        bool | None,
+        _setting("update_similarity", "Record how far the penalty turns the updates (slower)."),
+    ] = None,
+    seed: Annotated[int | None, _setting("seed", "Decides everything random.")] = None,
+    device: Annotated[str | None, _setting("device", "auto, cpu, cuda, cuda:1, ...")] = None,
+    checkpoint_seconds: Annotated[
+        float | None, _setting("checkpoint_seconds", "Least time between checkpoints.")
+    ] = None,
+) -> None:
+    """Train a network and keep its weights, settings and metrics in a run folder."""
+    typed = {name: value for name, value in locals().items() if name in _DEFAULTS}
+    settings = {name: value for name, value in typed.items() if value is not None}
+    if adversarial_eps is not None:
+        settings["adversarial_eps"] = parse_fraction(adversarial_eps)
+    if drop_at is not None:
+        settings["drop_at"] = parse_epochs(drop_at)
+    from_file = read_settings(config) if config is not None else {}
+    result = train(
+        TrainingConfig.from_dict(from_file | settings), out, resume=resume, overwrite=overwrite
+    )
+    messages.print(f"run folder: [bold]{out}[/]")
+    messages.print(f"next: steadygrad evaluate {out} --attack pgd --steps 8 --eps 0:0.3:0.02")
+    _ = result

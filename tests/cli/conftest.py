@@ -1,0 +1,57 @@
+"""Running the program in-process, and one trained and evaluated run to point it at."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from steadygrad.cli import main
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Program = Callable[..., Outcome]
+
+
+@pytest.fixture
+def program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    """``program("train", "--out", path)`` is what typing it would do."""
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["steadygrad", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+TINY = ("--dataset", "digits", "--limit-train", 128, "--epochs", 1, "--batch-size", 32)
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with one evaluation, made once by the program itself."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    for arguments in (
+        ("train", *TINY, "--model", "digits-complex", "--out", folder),
+        ("evaluate", folder, "--eps", "0:0.2:0.1", "--steps", 2, "--limit", 40),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["steadygrad", *map(str, arguments)])
+            try:
+                main()
+            except SystemExit as stop:
+                assert not stop.code, arguments
+    return folder

@@ -1,0 +1,145 @@
+"""Every command once, on tiny data, as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import TINY, Program
+
+import steadygrad
+from steadygrad.datasets import dataset_names
+from steadygrad.models import model_names
+
+COMMANDS = ("train", "evaluate", "compare", "models", "datasets", "demo")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(program: Program, command: str) -> None:
+    outcome = program(command, "--help")
+    assert outcome.code == 0
+    assert f"Example: steadygrad {command}" in " ".join(outcome.out.split())
+
+
+def test_the_installed_program_knows_its_version() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "steadygrad.cli", "--version"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, steadygrad.__version__)
+
+
+def test_train_writes_a_run_folder(program: Program, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    outcome = program(
+        "train", *TINY, "--model", "digits-complex", "--penalty", "l1", "--strength", 0.01,
+        "--second-order", "frozen_phase", "--noise", "uniform:0.1", "--drop-at", "1,2",
+        "--update-similarity", "--validation-size", 100, "--out", out,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == ""
+    assert "epoch 1/1" in outcome.err
+    config = json.loads((out / "config.json").read_text())
+    assert (config["penalty"], config["strength"], config["drop_at"]) == ("l1", 0.01, [1, 2])
+    (metrics,) = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    assert metrics["penalty"] > 0
+    assert -1 <= metrics["update_similarity"] <= 1
+    assert 0 <= metrics["validation_accuracy"] <= 1
+    assert (out / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--adversarial", "pgd", "--adversarial-eps", "8/255", "--adversarial-steps", 2),
+        ("--adversarial", "fgsm", "--adversarial-eps", 0.1, "--adversarial-fraction", 0.5),
+        ("--penalty", "l2", "--strength", 0.1, "--backend", "finite_difference"),
+        ("--penalty", "linf", "--strength", 0.1, "--optimizer", "adam", "--crop-padding", 1),
+    ],
+    ids=["pgd", "fgsm-mixture", "finite-difference", "adam"],
+)
+def test_every_kind_of_training_runs(
+    program: Program, tmp_path: Path, options: tuple[object, ...]
+) -> None:
+    outcome = program("train", *TINY, "--model", "digits-gelu", *options, "--out", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+
+
+def test_a_configuration_file_gives_settings_that_flags_override(
+    program: Program, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        'dataset = "digits"\nmodel = "digits-real"\nlimit_train = 64\nepochs = 3\nseed = 5\n'
+    )
+    out = tmp_path / "run"
+    assert program("train", "--config", file, "--epochs", 1, "--out", out).code == 0
+    config = json.loads((out / "config.json").read_text())
+    assert (config["epochs"], config["seed"], config["limit_train"]) == (1, 5, 64)
+
+
+def test_resume_goes_on_and_overwrite_starts_anew(program: Program, tmp_path: Path) -> None:
+    command = ("train", *TINY, "--model", "digits-real", "--out", tmp_path / "run")
+    assert program(*command).code == 0
+    refused = program(*command)
+    assert refused.code == 2
+    assert "is not empty" in refused.err
+    longer = program(*command, "--epochs", 2, "--resume")
+    assert longer.code == 0, longer.err
+    metrics = tmp_path / "run/metrics.jsonl"
+    assert len(metrics.read_text().splitlines()) == 2
+    assert program(*command, "--overwrite").code == 0
+    assert len(metrics.read_text().splitlines()) == 1
+
+
+def test_evaluate_prints_a_table_and_stores_it(program: Program, trained_run: Path) -> None:
+    outcome = program("evaluate", trained_run, "--attack", "fgsm", "--eps", "0,0.1", "--limit", 20)
+    assert outcome.code == 0, outcome.err
+    assert "on 20 images" in outcome.out
+    assert "95 % interval" in outcome.out
+    stored = list((trained_run / "evaluations").glob("fgsm*.json"))
+    assert len(stored) == 1
+
+
+def test_evaluate_json_is_all_there_is_on_standard_output(
+    program: Program, trained_run: Path
+) -> None:
+    outcome = program(
+        "evaluate", trained_run, "--eps", "0:0.2:0.1", "--steps", 2, "--limit", 20, "--json"
+    )
+    printed = json.loads(outcome.out)
+    assert set(printed) == {"attack", "results"}
+    assert (printed["attack"]["name"], printed["attack"]["steps"]) == ("pgd", 2)
+    assert [result["eps"] for result in printed["results"]] == [0.0, 0.1, 0.2]
+    for result in printed["results"]:
+        low, high = result["ci95"]
+        assert result["n"] == 20
+        assert 0 <= low <= result["accuracy"] <= high <= 1
+
+
+@pytest.mark.parametrize("search", ["sweep", "bisection", "separate"])
+def test_every_search_gives_the_same_clean_accuracy(
+    program: Program, trained_run: Path, search: str
+) -> None:
+    outcome = program(
+        "evaluate", trained_run, "--eps", "0,0.1", "--limit", 20, "--search", search, "--json"
+    )
+    first = json.loads(outcome.out)["results"][0]
+    reference = program("evaluate", trained_run, "--eps", "0", "--limit", 20, "--json")
+    assert first == json.loads(reference.out)["results"][0]
+
+
+def test_compare_writes_one_page(program: Program, trained_run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    outcome = program("compare", trained_run, "--out", page)
+    assert outcome.code == 0, outcome.err
+    assert "digits-complex" in page.read_text()
+
+
+def test_models_and_datasets_list_every_name(program: Program) -> None:
+    models = json.loads(program("models", "--json").out)
+    assert [row["name"] for row in models] == list(model_names())
+    sets = json.loads(program("datasets", "--json").out)
+    assert [row["name"] for row in sets] == list(dataset_names())
+    assert "yeats2021-mnist-complex" in program("models").out
+    assert "svhn_10k" in program("datasets").out

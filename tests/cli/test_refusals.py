@@ -1,0 +1,143 @@
+"""Bad input on the command line: exit code 2, one sentence, nothing half-written."""
+
+from pathlib import Path
+
+import pytest
+from conftest import TINY, Program
+
+TRAIN = ("train", *TINY, "--model", "digits-real")
+
+
+def refused(program: Program, *arguments: object) -> str:
+    outcome = program(*arguments)
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    assert "Traceback" not in outcome.err
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1, outcome.err
+    return outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--model", "lenet"), "unknown model 'lenet'; choose one of"),
+        (("--dataset", "imagenet"), "imagenet"),
+        (("--penalty", "l7", "--strength", 1), "'l7'"),
+        (("--penalty", "l1", "--strength", -0.5), "-0.5"),
+        (("--strength", 0.5), "no effect without a penalty"),
+        (("--penalty", "l1", "--strength", 1, "--backend", "exact"), "'exact'"),
+        (("--second-order", "partial"), "'partial'"),
+        (("--noise", "salt:0.1"), "salt"),
+        (("--noise", "gaussian:much"), "much"),
+        (("--adversarial", "pgd"), "adversarial_eps"),
+        (("--adversarial", "pgd", "--adversarial-eps", "8"), "8"),
+        (("--optimizer", "lion"), "'lion'"),
+        (("--epochs", 0), "epochs >= 1, got 0"),
+        (("--batch-size", 0), "batch_size >= 1, got 0"),
+        (("--limit-train", 0), "limit_train >= 1, got 0"),
+        (("--validation-size", 5000), "5000"),
+        (("--device", "tpu9"), "tpu9"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_training_settings(
+    program: Program, tmp_path: Path, options: tuple[object, ...], message: str
+) -> None:
+    out = tmp_path / "run"
+    assert message in refused(program, *TRAIN, *options, "--out", out)
+    assert not out.exists()
+
+
+def test_missing_and_corrupt_data(program: Program, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    mnist = ("train", "--dataset", "mnist", "--model", "yeats2021-mnist-real", "--out", out)
+    missing = tmp_path / "nowhere"
+    assert "nowhere" in refused(program, *mnist, "--data-dir", missing)
+    folder = tmp_path / "data/mnist"
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        (folder / f"{split}-00000-of-00001.parquet").write_bytes(b"no parquet")
+    assert "train-00000-of-00001.parquet" in refused(
+        program, *mnist, "--data-dir", tmp_path / "data"
+    )
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot read"),
+        ("epochs = [", "not valid TOML"),
+        ("epoch = 3", "unknown setting 'epoch'; choose from"),
+        ("epochs = 'three'", "expected epochs as a whole number, got 'three'"),
+    ],
+)
+def test_configuration_files(
+    program: Program, tmp_path: Path, text: str | None, message: str
+) -> None:
+    file = tmp_path / "settings.toml"
+    if text is not None:
+        file.write_text(text)
+    assert message in refused(program, *TRAIN, "--config", file, "--out", tmp_path / "run")
+
+
+def test_output_that_cannot_be_written(program: Program, trained_run: Path, tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_text("in the way")
+    assert "file" in refused(program, *TRAIN, "--out", blocker / "run")
+    assert "file" in refused(program, *TRAIN, "--out", blocker)
+    assert "file" in refused(program, "compare", trained_run, "--out", blocker / "report.html")
+    assert blocker.read_text() == "in the way"
+
+
+def test_resuming_what_is_not_there_or_another_run(
+    program: Program, trained_run: Path, tmp_path: Path
+) -> None:
+    assert "no run in" in refused(program, *TRAIN, "--out", tmp_path / "run", "--resume")
+    message = refused(program, *TRAIN, "--seed", 3, "--out", trained_run, "--resume")
+    assert "model (was 'digits-complex', now 'digits-real')" in message
+    assert "seed (was 0, now 3)" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--attack", "lbfgs"), "'lbfgs'"),
+        (("--eps", "0:8:1"), "8"),
+        (("--eps", "strong"), "strong"),
+        (("--steps", 0), "steps >= 1, got 0"),
+        (("--attack", "fgsm", "--steps", 3), "'steps'"),
+        (("--limit", 0), "got 0"),
+        (("--batch-size", 0), "batch_size >= 1, got 0"),
+        (("--split", "validation"), "validation_size"),
+    ],
+)
+def test_evaluation_settings(
+    program: Program, trained_run: Path, options: tuple[object, ...], message: str
+) -> None:
+    before = sorted((trained_run / "evaluations").iterdir())
+    assert message in refused(program, "evaluate", trained_run, *options)
+    assert sorted((trained_run / "evaluations").iterdir()) == before
+
+
+def test_runs_that_are_missing_or_damaged(
+    program: Program, trained_run: Path, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing"
+    assert "missing" in refused(program, "evaluate", missing)
+    assert "missing" in refused(program, "compare", missing, "--out", tmp_path / "report.html")
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "config.json").write_bytes((trained_run / "config.json").read_bytes())
+    (damaged / "model.safetensors").write_bytes(
+        (trained_run / "model.safetensors").read_bytes()[:1000]
+    )
+    assert "model.safetensors" in refused(program, "evaluate", damaged)
+    assert not (damaged / "evaluations").exists()
+
+
+def test_a_mistyped_option_is_refused_without_a_traceback(program: Program) -> None:
+    outcome = program("train", "--epoch", 3)
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
