@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from steadygrad.errors import OutputError
@@ -23,7 +24,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 

@@ -109,6 +109,7 @@ class TerminalProgress(SilentProgress):
             completed=done,
             epoch=min(epoch, epochs),
             epochs=epochs,
+            losses="",
         )
         self._bar.start()
 

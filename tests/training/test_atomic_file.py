@@ -1,0 +1,57 @@
+"""Laws of steadygrad.training.atomic_file."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from steadygrad.errors import OutputError
+from steadygrad.training import write_atomically
+
+
+def test_the_new_content_replaces_the_old_and_leaves_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    for content in (b"old", b"new"):
+        write_atomically(file, content)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["weights"]
+    assert file.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+def test_a_failure_before_the_rename_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    file = tmp_path / "weights"
+    write_atomically(file, b"old")
+
+    def disk_is_full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    owner = os if broken == "fsync" else Path
+    monkeypatch.setattr(owner, broken, disk_is_full)
+    with pytest.raises(OutputError, match=r"cannot write .*weights: No space left on device"):
+        write_atomically(file, b"new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["weights"]
+    assert file.read_bytes() == b"old"
+
+
+def test_a_kill_between_write_and_rename_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "weights"
+    write_atomically(file, b"old")
+
+    def killed(*_arguments: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(Path, "replace", killed)
+        write_atomically(file, b"new")
+    assert file.read_bytes() == b"old"
+    write_atomically(file, b"newer")  # what the kill left behind is in nobody's way
+    assert [entry.name for entry in tmp_path.iterdir()] == ["weights"]
+
+
+def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*weights: No such file or directory"):
+        write_atomically(tmp_path / "missing" / "weights", b"")

@@ -1,0 +1,138 @@
+"""Laws of steadygrad.training.model_file."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from steadygrad.errors import CheckpointError, OutputError
+from steadygrad.training import ModelSpec, load_model, save_model
+
+SPEC = ModelSpec("digits-complex", (1, 8, 8), 10, "frozen_phase")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    save_model(path, SPEC.build(), SPEC)
+    return path
+
+
+def rewrite(file: Path, tensors: dict[str, torch.Tensor], spec: Any = None) -> None:
+    values = {"name": "digits-complex", "input_shape": [1, 8, 8], "num_classes": 10}
+    save_file(tensors, file, {"steadygrad": json.dumps(values if spec is None else spec)})
+
+
+def test_a_file_rebuilds_its_network_to_the_bit(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    model = SPEC.build()
+    save_model(file, model, SPEC)
+    random_state = torch.get_rng_state()
+    loaded, spec = load_model(file)
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert spec == SPEC
+    assert not any(module.training for module in loaded.modules())
+    images = torch.rand(3, 1, 8, 8)
+    assert torch.equal(loaded(images), model.eval()(images))
+    assert model.state_dict().keys() == loaded.state_dict().keys()
+
+
+def test_equal_models_make_equal_bytes(tmp_path: Path) -> None:
+    model = SPEC.build()
+    for name in ("a", "b"):
+        save_model(tmp_path / name, model, SPEC)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_tied_weights_are_stored_and_restored(tmp_path: Path) -> None:
+    model = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+    model[1].weight = model[0].weight
+    save_model(tmp_path / "tied", model, SPEC)
+    stored = load_file(tmp_path / "tied")
+    assert torch.equal(stored["0.weight"], stored["1.weight"])
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no model file at .*absent"):
+        load_model(tmp_path / "absent")
+
+
+class Bomb:
+    """Would create a file if anything unpickled it."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.marker,))
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "pickle"])
+def test_a_damaged_or_foreign_file_is_one_sentence(file: Path, kind: str) -> None:
+    marker = file.with_name("exploded")
+    contents = {
+        "empty": b"",
+        "text": b"these are not weights",
+        "truncated": file.read_bytes()[:-100],
+        "pickle": pickle.dumps(Bomb(marker)),
+    }
+    file.write_bytes(contents[kind])
+    with pytest.raises(CheckpointError, match="damaged or not a safetensors file") as error:
+        load_model(file)
+    assert "\n" not in str(error.value)
+    assert not marker.exists()
+
+
+def test_weights_without_specification_are_refused(file: Path) -> None:
+    save_file(load_file(file), file)
+    with pytest.raises(CheckpointError, match="does not say of which steadygrad model"):
+        load_model(file)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ([], "in a way unknown here"),
+        ({"name": "digits-complex"}, "in a way unknown here"),
+        ({"name": "a", "input_shape": [8, 8], "num_classes": 2}, "in a way unknown here"),
+        (
+            {"name": "a", "input_shape": [1, 8, 8], "num_classes": 2, "x": 1},
+            "in a way unknown here",
+        ),
+        ({"name": "a", "input_shape": [1, 8, 8], "num_classes": 2}, "unknown model 'a'"),
+        (
+            {"name": "digits-real", "input_shape": ["1", 8, 8], "num_classes": 2},
+            "cannot be built",
+        ),
+    ],
+)
+def test_an_unusable_specification_is_refused(file: Path, spec: Any, message: str) -> None:
+    rewrite(file, load_file(file), spec)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(file)
+
+
+def test_weights_that_do_not_fit_are_named(file: Path) -> None:
+    tensors = load_file(file)
+    name = min(tensors)
+    cases = {
+        f"lacks '{name}'": {key: value for key, value in tensors.items() if key != name},
+        "adds 'extra'": tensors | {"extra": torch.zeros(1)},
+        f"expected '{name}' of shape": tensors | {name: torch.zeros(3)},
+        r"torch\.float64": tensors | {name: tensors[name].double()},
+    }
+    for message, changed in cases.items():
+        rewrite(file, changed)
+        with pytest.raises(CheckpointError, match=message):
+            load_model(file)
+
+
+def test_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"):
+        save_model(tmp_path / "file" / "model.safetensors", SPEC.build(), SPEC)
