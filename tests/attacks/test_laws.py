@@ -1,0 +1,208 @@
+"""What every attack owes its caller, whatever its method."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from steadygrad.attacks import FGSM, PGD, Attack, RandomNoise, build_attack, with_eps
+
+ATTACKS = [
+    FGSM(eps=0.1),
+    FGSM(eps=0.1, start_from_prediction=True),
+    PGD(eps=0.1),
+    PGD(eps=0.1, random_start=False, steps=3),
+    PGD(eps=0.1, restarts=3, steps=2),
+    PGD(eps=0.1, targeted=True),
+    PGD(eps=0.1, targeted=True, start_from_prediction=True, restarts=2),
+    PGD(eps=0.03, step_size=0.5),
+    RandomNoise(eps=0.1),
+    RandomNoise(eps=0.1, distribution="sign"),
+    RandomNoise(eps=0.1, samples=5),
+]
+DETERMINISTIC = [
+    FGSM(eps=0.1),
+    FGSM(eps=0.1, start_from_prediction=True),
+    PGD(eps=0.1, random_start=False),
+]
+each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=repr)
+
+
+def small_network(classes: int = 10, channels: int = 1, size: int = 8) -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(channels, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.GELU(),
+            nn.Dropout(0.5),
+            nn.Flatten(),
+            nn.Linear(4 * size * size, classes),
+        ).eval()
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def batch(n: int = 5, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    # Some pixels at the ends of the range, where the ball is cut off.
+    images = (1.4 * torch.rand(n, 1, 8, 8, generator=generator(1), dtype=dtype) - 0.2).clamp(0, 1)
+    return images, torch.arange(n) % 10
+
+
+@each_attack
+def test_stays_in_the_ball_and_in_the_pixel_range(attack: Attack) -> None:
+    images, labels = batch()
+    adversarial = attack(small_network(), images, labels, generator=generator())
+    assert (adversarial - images).abs().max() <= attack.eps + 1e-6
+    assert adversarial.min() >= 0 and adversarial.max() <= 1
+    assert not torch.equal(adversarial, images)
+    assert adversarial.shape == images.shape and adversarial.dtype == images.dtype
+
+
+@each_attack
+def test_leaves_no_trace_on_model_or_inputs(attack: Attack) -> None:
+    model, (images, labels) = small_network(), batch()
+    model[1].train()
+    model[0].weight.requires_grad_(False)
+    model[5].bias.grad = torch.ones(10)
+    modes = [module.training for module in model.modules()]
+    wanted = [parameter.requires_grad for parameter in model.parameters()]
+    copies = images.clone(), labels.clone()
+
+    adversarial = attack(model, images, labels, generator=generator())
+
+    assert torch.equal(images, copies[0]) and torch.equal(labels, copies[1])
+    assert not images.requires_grad and not adversarial.requires_grad
+    assert [module.training for module in model.modules()] == modes
+    assert [parameter.requires_grad for parameter in model.parameters()] == wanted
+    assert torch.equal(model[5].bias.grad, torch.ones(10))
+    assert all(p.grad is None for p in model.parameters() if p is not model[5].bias)
+
+
+@each_attack
+def test_never_returns_the_images_memory(attack: Attack) -> None:
+    images, labels = batch()
+    for eps in (0.0, attack.eps):
+        adversarial = with_eps(attack, eps)(small_network(), images, labels, generator=generator())
+        assert adversarial.untyped_storage().data_ptr() != images.untyped_storage().data_ptr()
+
+
+@each_attack
+def test_same_generator_same_result_and_the_global_one_is_left_alone(attack: Attack) -> None:
+    model, (images, labels) = small_network(), batch()
+    state = torch.get_rng_state()
+    first = attack(model, images, labels, generator=generator(3))
+    second = attack(model, images, labels, generator=generator(3))
+    assert torch.equal(first, second)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "attack", [a for a in ATTACKS if isinstance(a, RandomNoise) or a == PGD(eps=0.1)], ids=repr
+)
+def test_another_generator_gives_another_result(attack: Attack) -> None:
+    model, (images, labels) = small_network(), batch()
+    first = attack(model, images, labels, generator=generator(3))
+    assert not torch.equal(first, attack(model, images, labels, generator=generator(4)))
+
+
+@pytest.mark.parametrize("attack", DETERMINISTIC, ids=repr)
+def test_neighbours_in_the_batch_play_no_part(attack: Attack) -> None:
+    model, (images, labels) = small_network().double(), batch(dtype=torch.float64)
+    together = attack(model, images, labels)
+    for row in range(len(images)):
+        alone = attack(model, images[row : row + 1], labels[row : row + 1])
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-12)
+
+
+@each_attack
+def test_what_an_example_gets_does_not_depend_on_the_labels_of_others(attack: Attack) -> None:
+    model, (images, labels) = small_network().double(), batch(dtype=torch.float64)
+    others = (labels + 3) % 10
+    others[2] = labels[2]
+    first = attack(model, images, labels, generator=generator())
+    second = attack(model, images, others, generator=generator())
+    torch.testing.assert_close(first[2], second[2], rtol=0, atol=1e-12)
+
+
+@each_attack
+def test_eps_zero_returns_the_images(attack: Attack) -> None:
+    images, labels = batch()
+    assert torch.equal(with_eps(attack, 0.0)(small_network(), images, labels), images)
+
+
+@pytest.mark.parametrize("attack", [FGSM(eps=0.1), PGD(eps=0.1, random_start=False)], ids=repr)
+def test_a_vanishing_gradient_moves_nothing(attack: Attack) -> None:
+    images, labels = batch()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    nn.init.zeros_(model[1].weight)
+    assert torch.equal(attack(model, images, labels), images)
+
+
+@each_attack
+def test_works_without_grad_mode_and_for_tensors_of_inference_mode(attack: Attack) -> None:
+    model, (images, labels) = small_network(), batch()
+    expected = attack(model, images, labels, generator=generator())
+    with torch.no_grad():
+        assert torch.equal(attack(model, images, labels, generator=generator()), expected)
+        assert not torch.is_grad_enabled()
+    with torch.inference_mode():
+        result = attack(model, images.clone(), labels.clone(), generator=generator())
+    assert torch.equal(result, expected)
+
+
+@each_attack
+def test_images_that_require_grad_get_none(attack: Attack) -> None:
+    images, labels = batch()
+    images.requires_grad_()
+    adversarial = attack(small_network(), images, labels, generator=generator())
+    assert images.grad is None and not adversarial.requires_grad
+
+
+@each_attack
+def test_is_a_value(attack: Attack) -> None:
+    untyped: Any = attack
+    assert dataclasses.replace(untyped) == attack
+    assert hash(dataclasses.replace(untyped)) == hash(attack)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        untyped.eps = 0.5
+
+
+@pytest.mark.parametrize("attack", [FGSM(eps=0.1), PGD(eps=0.1, steps=3)], ids=repr)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_keeps_the_dtype(attack: Attack, dtype: torch.dtype) -> None:
+    images, labels = batch(dtype=dtype)
+    adversarial = attack(small_network().to(dtype), images, labels, generator=generator())
+    rounding = torch.finfo(dtype).eps
+    assert adversarial.dtype == dtype
+    assert (adversarial.double() - images.double()).abs().max() <= attack.eps + rounding
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    eps=st.floats(0, 1),
+    name=st.sampled_from(["fgsm", "pgd", "random-noise"]),
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5)),
+    seed=st.integers(0, 2**32),
+)
+def test_any_radius_and_shape(
+    eps: float, name: str, shape: tuple[int, int, int, int], seed: int
+) -> None:
+    images = torch.rand(shape, generator=generator(seed))
+    weight = torch.randn(3, images[0].numel(), generator=generator(seed + 1))
+    attack = build_attack(name, eps=eps)
+    adversarial = attack(
+        lambda x: x.flatten(1) @ weight.T,
+        images,
+        torch.zeros(len(images), dtype=torch.int64),
+        generator=generator(seed),
+    )
+    assert adversarial.shape == images.shape
+    assert adversarial.min() >= 0 and adversarial.max() <= 1
+    assert (adversarial - images).abs().max() <= eps + 1e-6

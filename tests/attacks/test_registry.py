@@ -1,0 +1,79 @@
+"""Attacks by name."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from steadygrad import attacks
+from steadygrad.attacks import (
+    FGSM,
+    PGD,
+    attack_names,
+    attack_settings,
+    build_attack,
+    describe_attack,
+    with_eps,
+)
+from steadygrad.errors import HyperparameterError, UnknownNameError
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(hasattr(attacks, name) for name in attacks.__all__)
+
+
+@pytest.mark.parametrize("name", attack_names())
+def test_every_name_builds_with_its_defaults_and_describes_itself(name: str) -> None:
+    attack = build_attack(name, eps=0.1)
+    described = describe_attack(attack)
+    assert described == {"name": name, **attack_settings(name)}
+    assert json.loads(json.dumps(described)) == described
+    settings = {key: value for key, value in described.items() if key != "name"}
+    assert build_attack(name, eps=0.1, **settings) == attack
+
+
+def test_settings_reach_the_attack() -> None:
+    assert build_attack("pgd", eps=0.1, steps=20) == PGD(eps=0.1, steps=20)
+
+
+def test_unknown_name_lists_the_known() -> None:
+    with pytest.raises(UnknownNameError, match="fgsm, pgd, random-noise, got 'fgms'"):
+        build_attack("fgms", eps=0.1)
+
+
+def test_unknown_setting_lists_the_known() -> None:
+    with pytest.raises(HyperparameterError, match=r"fgsm among eps, start_from_pred.*got 'steps'"):
+        build_attack("fgsm", eps=0.1, steps=3)
+
+
+def test_missing_eps_is_named() -> None:
+    with pytest.raises(HyperparameterError, match="value for eps, which pgd cannot do without"):
+        build_attack("pgd", steps=3)
+
+
+def test_with_eps_moves_the_default_step_and_keeps_a_given_one() -> None:
+    assert with_eps(PGD(eps=0.1, steps=4), 0.2) == PGD(eps=0.2, steps=4)
+    assert with_eps(PGD(eps=0.1, step_size=0.01), 0.2).step_size == 0.01
+    assert with_eps(FGSM(eps=0.1), 0.2) == FGSM(eps=0.2)
+
+
+def test_foreign_attacks_are_described_and_moved_if_they_are_dataclasses() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Brighten:
+        eps: float
+        mask: tuple[int, ...] = (1, 2)
+
+        def __call__(self, model, images, labels, *, generator=None):
+            return (images + self.eps).clamp(max=1)
+
+    attack = with_eps(Brighten(eps=0.1), 0.3)
+    assert attack.eps == 0.3
+    assert describe_attack(attack) == {"name": "Brighten", "mask": "(1, 2)"}
+    with pytest.raises(HyperparameterError, match=r"attack that is a dataclass.*got function"):
+        with_eps(lambda model, images, labels, generator=None: images, 0.1)
+
+
+def test_the_protocol_knows_an_attack() -> None:
+    assert isinstance(PGD(eps=0.1), attacks.Attack)
+    assert not isinstance(torch.nn.Identity(), attacks.Attack)
