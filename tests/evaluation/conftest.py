@@ -1,0 +1,37 @@
+"""What the evaluation tests share: real digits and a small network that has learned them."""
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[Tensor, Tensor]:
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images).float().unsqueeze(1) / 16
+    return images, torch.from_numpy(bunch.target).long()
+
+
+@pytest.fixture(scope="session")
+def held_out(digits: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    images, labels = digits
+    return images[1400:1700], labels[1400:1700]
+
+
+@pytest.fixture(scope="session")
+def trained(digits: tuple[Tensor, Tensor]) -> nn.Module:
+    images, labels = (tensor[:1400] for tensor in digits)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1), nn.GELU(), nn.Flatten(), nn.Linear(512, 10)
+        )
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        for _ in range(60):
+            optimizer.zero_grad()
+            cross_entropy(model(images), labels).backward()
+            optimizer.step()
+    model.zero_grad(set_to_none=True)
+    return model.eval()
