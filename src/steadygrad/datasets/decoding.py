@@ -60,8 +60,7 @@ def _decode(
                 return np.asarray(image if mode == "L" else image.convert("L"))[:, :, None]
             if mode in COLOUR_MODES:
                 return np.asarray(image if mode == "RGB" else image.convert("RGB"))
-    # What Pillow raises on damaged files depends on the format: all of these have been seen.
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
+    except Exception as error:  # what Pillow raises on damaged files differs with their format
         raise DatasetError(
             f"cannot read {describe(index)} of {where}: it is damaged, or no image"
         ) from error

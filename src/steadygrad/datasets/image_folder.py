@@ -73,7 +73,9 @@ class ImageFolder:
         images = self._images[split]
         where = str(self._split_folders[split])
         paths = [path for path, _ in images]
-        pixels = decode_images(paths, where, lambda index: paths[index].name)
+        pixels = decode_images(
+            paths, where, lambda index: f"{paths[index].parent.name}/{paths[index].name}"
+        )
         labels = torch.tensor([label for _, label in images], dtype=torch.int64)
         return torch.from_numpy(pixels), labels
 

@@ -1,0 +1,131 @@
+"""Laws of steadygrad.datasets.decoded_cache."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from steadygrad.datasets import ImageDataset, cache_folder, load_dataset, parquet_folder
+
+
+@pytest.fixture
+def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note how many images each decoding reads."""
+    noted: list[int] = []
+    decode = parquet_folder.decode_images
+
+    def counted(encoded, where, describe):
+        noted.append(len(encoded))
+        return decode(encoded, where, describe)
+
+    monkeypatch.setattr(parquet_folder, "decode_images", counted)
+    return noted
+
+
+def copies() -> list[Path]:
+    return sorted((cache_folder() / "datasets").glob("*"))
+
+
+def same(first: ImageDataset, second: ImageDataset) -> bool:
+    return (
+        torch.equal(first.pixels, second.pixels)
+        and torch.equal(first.labels, second.labels)
+        and first.class_names == second.class_names
+    )
+
+
+def test_the_second_time_nothing_is_decoded(mnist_like, decodings) -> None:
+    folder, images = mnist_like
+    first = load_dataset("mnist", "train", data_dir=folder)
+    second = load_dataset("mnist", "train", data_dir=folder)
+    assert decodings == [20]
+    assert same(first, second)
+    assert torch.equal(second.pixels[:, 0], torch.from_numpy(images))
+    assert [path.suffix for path in copies()] == [".safetensors"]
+
+
+def test_switched_off_it_neither_reads_nor_writes(mnist_like, decodings) -> None:
+    for _ in range(2):
+        load_dataset("mnist", "test", data_dir=mnist_like[0], cache=False)
+    assert decodings == [10, 10]
+    assert copies() == []
+
+
+def test_a_source_that_changed_is_decoded_anew_in_the_same_place(mnist_like, decodings) -> None:
+    folder, _ = mnist_like
+    load_dataset("mnist", "test", data_dir=folder)
+    path = folder / "mnist" / "test-00000-of-00001.parquet"
+    state = path.stat()
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1_000))
+    load_dataset("mnist", "test", data_dir=folder)
+    assert decodings == [10, 10]
+    assert len(copies()) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "folder"])
+def test_a_damaged_copy_is_made_anew(mnist_like, decodings, damage: str) -> None:
+    folder, _ = mnist_like
+    first = load_dataset("mnist", "test", data_dir=folder)
+    (copy,) = copies()
+    content = bytearray(copy.read_bytes())
+    content[-100] ^= 1  # one bit of one pixel
+    damaged = {"cut": content[:-7], "flip": content, "empty": b"", "text": b"not a tensor"}
+    if damage == "folder":
+        copy.unlink()
+        copy.mkdir()
+    else:
+        copy.write_bytes(damaged[damage])
+    assert same(load_dataset("mnist", "test", data_dir=folder), first)
+    assert decodings == [10, 10]
+    if damage != "folder":
+        assert same(load_dataset("mnist", "test", data_dir=folder), first)
+        assert decodings == [10, 10]
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(
+    mnist_like, decodings, monkeypatch, tmp_path
+) -> None:
+    blocked = tmp_path / "a file"
+    blocked.write_text("")
+    monkeypatch.setenv("STEADYGRAD_CACHE", str(blocked))
+    for _ in range(2):
+        load_dataset("mnist", "test", data_dir=mnist_like[0])
+    assert decodings == [10, 10]
+
+
+def test_a_failed_write_leaves_nothing_behind(mnist_like, monkeypatch) -> None:
+    def fail(tensors, path, metadata) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    assert len(load_dataset("mnist", "test", data_dir=mnist_like[0])) == 10
+    assert copies() == []
+
+
+def test_one_folder_read_as_two_sets_has_two_copies(mnist_like) -> None:
+    folder, _ = mnist_like
+    known = load_dataset("mnist", "train", data_dir=folder)
+    own = load_dataset(f"parquet:{folder / 'mnist'}", "train")
+    assert len(copies()) == 2
+    assert torch.equal(known.pixels, own.pixels)
+
+
+def test_image_folders_are_kept_too(tmp_path, write_image_folder) -> None:
+    folder = write_image_folder(tmp_path / "birds", {"train": {"owl": 2, "wren": 2}})
+    first = load_dataset(str(folder), "train")
+    assert len(copies()) == 1
+    assert same(load_dataset(str(folder), "train"), first)
+    (folder / "train" / "owl" / "000.png").unlink()
+    assert len(load_dataset(str(folder), "train")) == 3
+
+
+def test_the_folder_follows_the_environment(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("STEADYGRAD_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"
+    monkeypatch.delenv("STEADYGRAD_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "steadygrad"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "steadygrad"
