@@ -1,22 +1,12 @@
 """Running the program in-process, and one trained and evaluated run to point it at."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from program import TINY, Outcome, Program
 from steadygrad.cli import main
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Program = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -35,9 +25,6 @@ def program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         return Outcome(code, *capsys.readouterr())
 
     return run
-
-
-TINY = ("--dataset", "digits", "--limit-train", 128, "--epochs", 1, "--batch-size", 32)
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TINY, Program
 
 import steadygrad
+from program import TINY, Program
 from steadygrad.datasets import dataset_names
 from steadygrad.models import model_names
 

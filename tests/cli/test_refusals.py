@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from conftest import TINY, Program
+
+from program import TINY, Program
 
 TRAIN = ("train", *TINY, "--model", "digits-real")
 

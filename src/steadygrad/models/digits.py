@@ -4,7 +4,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from steadygrad.layers import ChannelGroupSum, ComplexConv2d, ComplexLinear, PhaseEncoding
+from steadygrad.layers import ComplexLinear
+from steadygrad.models.complex_blocks import summed_complex_convolutions
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
 from steadygrad.models.real_blocks import Activation, he_conv2d, he_linear
 from steadygrad.models.real_twins import real_twins
@@ -16,20 +17,13 @@ _SOURCE = "steadygrad's demo"
 
 def _complex(shape: ImageShape, classes: int, second_order: SecondOrder) -> nn.Module:
     channels, height, width = shape
-    pixels = (height // 2) * (width // 2)
-    return nn.Sequential(
-        OrderedDict(
-            phase=PhaseEncoding(),
-            conv1=ComplexConv2d(channels, 16, 3, padding=1, second_order=second_order),
-            sum1=ChannelGroupSum(2),
-            pool1=nn.AvgPool2d(2),
-            conv2=ComplexConv2d(8, 32, 3, padding=1, second_order=second_order),
-            sum2=ChannelGroupSum(2),
-            flatten=nn.Flatten(),
-            fc1=ComplexLinear(16 * pixels, 64, second_order=second_order),
-            fc2=ComplexLinear(64, classes, second_order=second_order),
-        )
+    layers = summed_complex_convolutions(
+        channels, filters=(16, 32), groups=(2, 2), pools=(True, False), second_order=second_order
     )
+    features = 16 * (height // 2) * (width // 2)
+    layers["fc1"] = ComplexLinear(features, 64, second_order=second_order)
+    layers["fc2"] = ComplexLinear(64, classes, second_order=second_order)
+    return nn.Sequential(layers)
 
 
 def _real(shape: ImageShape, classes: int, activation: Activation, /) -> nn.Module:

@@ -6,13 +6,13 @@ from functools import partial
 from torch import nn
 
 from steadygrad.layers import (
-    ChannelGroupSum,
     ComplexConv2d,
     ComplexLinear,
     PhaseEncoding,
     PixelNormalization,
     SinusoidalContrast,
 )
+from steadygrad.models.complex_blocks import summed_complex_convolutions
 from steadygrad.models.entry import Architecture, ImageShape, ModelEntry, SecondOrder
 from steadygrad.models.real_blocks import Activation, he_conv2d, he_linear
 from steadygrad.models.real_twins import RealArchitecture, real_twins
@@ -26,40 +26,24 @@ _SOURCE = "Yeats, Chen & Li, ICML 2021, Table 1"
 
 def _complex_mnist(shape: ImageShape, classes: int, second_order: SecondOrder) -> nn.Module:
     channels, height, width = shape
-    pixels = (height // 4) * (width // 4)
-    return nn.Sequential(
-        OrderedDict(
-            phase=PhaseEncoding(),
-            conv1=ComplexConv2d(channels, 16, 3, padding=1, second_order=second_order),
-            sum1=ChannelGroupSum(2),
-            pool1=nn.AvgPool2d(2),
-            conv2=ComplexConv2d(8, 32, 3, padding=1, second_order=second_order),
-            sum2=ChannelGroupSum(2),
-            pool2=nn.AvgPool2d(2),
-            flatten=nn.Flatten(),
-            fc1=ComplexLinear(16 * pixels, 128, second_order=second_order),
-            fc2=ComplexLinear(128, classes, second_order=second_order),
-        )
+    layers = summed_complex_convolutions(
+        channels, filters=(16, 32), groups=(2, 2), pools=(True, True), second_order=second_order
     )
+    features = 16 * (height // 4) * (width // 4)
+    layers["fc1"] = ComplexLinear(features, 128, second_order=second_order)
+    layers["fc2"] = ComplexLinear(128, classes, second_order=second_order)
+    return nn.Sequential(layers)
 
 
 def _complex_fashion_mnist(shape: ImageShape, classes: int, second_order: SecondOrder) -> nn.Module:
     channels, height, width = shape
-    pixels = (height // 4) * (width // 4)
-    return nn.Sequential(
-        OrderedDict(
-            phase=PhaseEncoding(),
-            conv1=ComplexConv2d(channels, 64, 3, padding=1, second_order=second_order),
-            sum1=ChannelGroupSum(8),
-            pool1=nn.AvgPool2d(2),
-            conv2=ComplexConv2d(8, 32, 3, padding=1, second_order=second_order),
-            pool2=nn.AvgPool2d(2),
-            flatten=nn.Flatten(),
-            fc1=he_linear(32 * pixels, 64),
-            act1=nn.ReLU(),
-            fc2=he_linear(64, classes),
-        )
+    layers = summed_complex_convolutions(
+        channels, filters=(64, 32), groups=(8, 1), pools=(True, True), second_order=second_order
     )
+    layers["fc1"] = he_linear(32 * (height // 4) * (width // 4), 64)
+    layers["act1"] = nn.ReLU()
+    layers["fc2"] = he_linear(64, classes)
+    return nn.Sequential(layers)
 
 
 def _real_mnist(shape: ImageShape, classes: int, activation: Activation) -> nn.Module:
