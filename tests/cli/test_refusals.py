@@ -71,7 +71,7 @@ def test_missing_and_corrupt_data(program: Program, tmp_path: Path) -> None:
         (None, "cannot read"),
         ("epochs = [", "not valid TOML"),
         ("epoch = 3", "unknown setting 'epoch'; choose from"),
-        ("epochs = 'three'", "expected epochs as a whole number, got 'three'"),
+        ("seed = 'three'", "expected seed as a whole number, got 'three'"),
     ],
 )
 def test_configuration_files(
@@ -105,7 +105,7 @@ def test_resuming_what_is_not_there_or_another_run(
     ("options", "message"),
     [
         (("--attack", "lbfgs"), "'lbfgs'"),
-        (("--eps", "0:8:1"), "8"),
+        (("--eps", "0:8:1"), "eps in [0, 1], got 2.0; did you mean 2/255?"),
         (("--eps", "strong"), "strong"),
         (("--steps", 0), "steps >= 1, got 0"),
         (("--attack", "fgsm", "--steps", 3), "'steps'"),

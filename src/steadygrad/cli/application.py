@@ -7,7 +7,7 @@ import typer
 
 from steadygrad import __version__
 from steadygrad.cli import compare, datasets, demo, evaluate, models, train
-from steadygrad.cli.terminal import messages
+from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages
 from steadygrad.errors import SteadygradError
 
 __all__ = ["app", "main"]
@@ -21,9 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-USAGE_ERROR = 2
-INTERRUPTED = 130
 
 
 def _print_version(wanted: bool) -> None:
@@ -54,7 +51,7 @@ def main() -> None:
         app()
     except SteadygradError as error:
         messages.print(f"[bold red]error:[/] {_plain(error)}", soft_wrap=True)
-        sys.exit(USAGE_ERROR)
+        sys.exit(REFUSED)
     except KeyboardInterrupt:
         messages.print("interrupted")
         sys.exit(INTERRUPTED)

@@ -26,4 +26,4 @@ def _compare(
     """Make one self-contained HTML page of several runs, and print their table."""
     path = write_report(runs, out, title=title)
     results.print(summary_table([load_run(run) for run in runs]))
-    messages.print(f"report: [bold]{path}[/]")
+    messages.print(f"report: [bold]{path}[/]", soft_wrap=True)

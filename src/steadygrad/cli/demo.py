@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from steadygrad.cli.evaluate import evaluate_run
-from steadygrad.cli.terminal import messages, results
+from steadygrad.cli.terminal import INTERRUPTED, messages, results
 from steadygrad.errors import CheckpointError
 from steadygrad.reports import load_run, summary_table, write_report
 from steadygrad.training import TrainingConfig, console_progress, train
@@ -49,13 +49,16 @@ def _demo(
         config = TrainingConfig.from_dict(_TRAINING | settings | {"seed": seed})
         messages.print(f"[bold]{run.name}[/] ({config.model})")
         can_resume = _is_run_of(run, config)
-        train(
+        result = train(
             config,
             run,
             resume=can_resume,
             overwrite=not can_resume and run.exists(),
             progress=console_progress(),
         )
+        if not result.is_finished:
+            messages.print("stopped; the same command goes on from here")
+            raise typer.Exit(INTERRUPTED)
         evaluate_run(
             run, attack_name="pgd", attack_settings={"steps": 8}, eps_values=_EPS, seed=seed
         )

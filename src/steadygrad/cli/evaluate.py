@@ -13,7 +13,9 @@ from steadygrad.attacks import attack_names, build_attack
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import messages, results
-from steadygrad.datasets import Split, load_dataset
+from steadygrad.datasets import load_dataset
+from steadygrad.datasets.loading import Split
+from steadygrad.devices import resolve_device
 from steadygrad.evaluation import (
     AccuracyCurve,
     accuracy_curve,
@@ -128,8 +130,8 @@ def _evaluate(
         typer.echo(json.dumps(curve.to_json()))
         return
     results.print(_table(run, curve))
-    messages.print(f"stored in {path}")
-    messages.print(f"next: steadygrad compare {run} --out report.html")
+    messages.print(f"stored in {path}", soft_wrap=True)
+    messages.print(f"next: steadygrad compare {run} --out report.html", soft_wrap=True)
 
 
 def evaluate_run(
@@ -149,7 +151,7 @@ def evaluate_run(
 ) -> tuple[AccuracyCurve, Path]:
     """Attack the network of a run, store the curve in the run folder, return it and its path."""
     attack = build_attack(attack_name, eps=0.0, **attack_settings)
-    trained = load_run_model(run, device)
+    trained = load_run_model(run, resolve_device(device))
     config = trained.config
     if data_dir is None and config.data_dir is not None:
         data_dir = Path(config.data_dir)
@@ -159,7 +161,6 @@ def evaluate_run(
         data_dir=data_dir,
         limit=limit,
         validation_size=config.validation_size,
-        seed=config.seed,
     )
     images, labels = data.images(), data.labels
     with attack_progress(f"{run.name}: {attack_name} on {len(data)} images") as progress:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from steadygrad.cli.parsing import parse_epochs, parse_fraction
-from steadygrad.cli.terminal import messages
-from steadygrad.training import TrainingConfig, train
+from steadygrad.cli.terminal import INTERRUPTED, messages
+from steadygrad.training import TrainingConfig, console_progress, train
 from steadygrad.training.config_file import read_settings
 
 __all__ = ["register"]
@@ -143,8 +143,16 @@ def _train(
         settings["drop_at"] = parse_epochs(drop_at)
     from_file = read_settings(config) if config is not None else {}
     result = train(
-        TrainingConfig.from_dict(from_file | settings), out, resume=resume, overwrite=overwrite
+        TrainingConfig.from_dict(from_file | settings),
+        out,
+        resume=resume,
+        overwrite=overwrite,
+        progress=console_progress(),
     )
-    messages.print(f"run folder: [bold]{out}[/]")
-    messages.print(f"next: steadygrad evaluate {out} --attack pgd --steps 8 --eps 0:0.3:0.02")
-    _ = result
+    if not result.is_finished:
+        messages.print(f"stopped; the same command with --resume goes on in {out}")
+        raise typer.Exit(INTERRUPTED)
+    messages.print(f"run folder: {out}", soft_wrap=True)
+    messages.print(
+        f"next: steadygrad evaluate {out} --attack pgd --steps 8 --eps 0:0.3:0.02", soft_wrap=True
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from steadygrad.datasets import ImageDataset, load_dataset
+from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.interruption import Interruption
@@ -44,7 +45,7 @@ def train(
     folder, progress = RunFolder(Path(out)), progress or SilentProgress()
     if resume and overwrite:
         raise HyperparameterError("expected resume or overwrite, not both")
-    device = _resolve_device(config.device)
+    device = resolve_device(config.device)
     state = None
     if resume:
         state = folder.state_to_resume(config)
@@ -90,14 +91,3 @@ def _load_data(
         config.dataset, "validation", data_dir=data_dir, validation_size=config.validation_size
     )
     return train_set, validation_set.to(device)
-
-
-def _resolve_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise HyperparameterError(f"device {name!r} is not available here") from error
-    return device

@@ -1,0 +1,22 @@
+"""Choosing where to compute."""
+
+import torch
+
+from steadygrad.errors import HyperparameterError
+
+__all__ = ["resolve_device"]
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device called ``name``; "auto" is CUDA if there is one, otherwise the CPU.
+
+    Raises: HyperparameterError, if torch does not know the device or it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise HyperparameterError(f"device {name!r} is not available here") from error
+    return device
