@@ -235,6 +235,24 @@ def test_nothing_to_resume_is_one_sentence(tmp_path: Path, config: Make) -> None
     assert not (tmp_path / "absent").exists()
 
 
+class Bomb:
+    """Would create a file if anything unpickled it without restraint."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.marker,))
+
+
+def test_a_state_that_would_run_code_is_refused_unrun(run: TrainingResult) -> None:
+    marker = run.folder / "exploded"
+    torch.save({"config": Bomb(marker)}, run.folder / "training_state.pt")
+    with pytest.raises(CheckpointError, match=r"training_state\.pt is damaged"):
+        train(run_config(run.folder), run.folder, resume=True)
+    assert not marker.exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut off"])
 def test_a_damaged_state_is_one_sentence(run: TrainingResult, content: bytes) -> None:
     (run.folder / "training_state.pt").write_bytes(content)

@@ -147,24 +147,25 @@ def test_config_json_holds_configuration_and_versions(run: TrainingResult) -> No
 
 
 def test_the_same_configuration_gives_the_same_bytes_and_another_seed_does_not(
-    tmp_path: Path, config: Make
+    tmp_path: Path, config: Make, build_tiny: BuildTiny
 ) -> None:
     settings = {"epochs": 1, "noise": "gaussian:0.05", "adversarial": "pgd", "adversarial_eps": 0.1}
-    before = torch.get_rng_state()
+    build_tiny(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Dropout()))
     weights = []
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        torch.rand(3)  # what others drew before plays no part
-        train(config(seed=seed, **settings), tmp_path / name)
-        weights.append((tmp_path / name / "model.safetensors").read_bytes())
+    with torch.random.fork_rng():
+        for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+            torch.rand(3)  # what others drew before plays no part
+            train(config(seed=seed, **settings), tmp_path / name)
+            weights.append((tmp_path / name / "model.safetensors").read_bytes())
     assert weights[0] == weights[1] != weights[2]
-    torch.rand(9)
-    torch.set_rng_state(before)
 
 
 def test_training_leaves_torchs_random_state_alone(tmp_path: Path, config: Make) -> None:
-    before = torch.get_rng_state()
-    train(config(epochs=1), tmp_path / "run")
-    assert torch.equal(torch.get_rng_state(), before)
+    with torch.random.fork_rng():
+        torch.manual_seed(99)
+        before = torch.get_rng_state()
+        train(config(epochs=1), tmp_path / "run")
+        assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_strength_zero_trains_the_plain_network_to_the_bit(tmp_path: Path, config: Make) -> None:
@@ -242,6 +243,10 @@ def test_a_finite_loss_with_an_infinite_gradient_never_reaches_a_checkpoint(
     assert not (tmp_path / "a" / "training_state.pt").exists()
     with pytest.raises(NonFiniteLossError, match=r"epoch 1, step [12]"):
         train(config(**adversarial), tmp_path / "b")
+    one_step = config(limit_train=16, **adversarial)
+    with pytest.raises(NonFiniteLossError, match="weights are not finite after epoch 1, step 1"):
+        train(one_step, tmp_path / "c")
+    assert not (tmp_path / "c" / "training_state.pt").exists()
 
 
 class Losses(SilentProgress):

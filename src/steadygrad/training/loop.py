@@ -91,7 +91,6 @@ class TrainingLoop:
     def _epoch(self, log: TensorBoardLog) -> bool:
         """Do what remains of an epoch; return whether to go on."""
         session, config = self.session, self.session.config
-        session.model.train()
         order = derive_seed(config.seed, f"order of epoch {session.epochs_done + 1}")
         for images, labels in batches(
             session.train, config.batch_size, shuffle_seed=order, start=session.steps_done
