@@ -53,9 +53,11 @@ def test_numbers_without_names_are_counted_over_all_splits(
     tmp_path, encoded, write_parquet
 ) -> None:
     images, _ = encoded
-    write_parquet(tmp_path / "train.parquet", images, [0, 1, 2, 3, 4, 5])
-    write_parquet(tmp_path / "test.parquet", images[:2], [0, 1])
-    assert load_dataset(str(tmp_path), "test").class_names == tuple("012345")
+    write_parquet(tmp_path / "train.parquet", images[:3], [0, 3, 2])
+    write_parquet(tmp_path / "test.parquet", images[3:5], [0, 5])
+    write_parquet(tmp_path / "validation.parquet", images[5:], [1])
+    for split in ("train", "test", "validation"):
+        assert load_dataset(str(tmp_path), split).class_names == tuple("012345")
 
 
 def test_text_labels_are_numbered_in_alphabetical_order(tmp_path, encoded, write_parquet) -> None:

@@ -30,7 +30,7 @@ def decode_images(
     if not encoded:
         raise DatasetError(f"expected at least one image in {where}, got none")
     pixels: NDArray[np.uint8] | None = None
-    for index, source in enumerate(track_if_slow(encoded, len(encoded), f"reading {where}")):
+    for index, source in enumerate(track_if_slow(encoded, len(encoded), "reading images")):
         decoded = _decode(source, where, describe, index)
         height, width = decoded.shape[:2]
         if pixels is None:

@@ -1,6 +1,6 @@
 """One split of a labelled image set, held whole in memory or on a device."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -26,8 +26,8 @@ class ImageDataset:
 
     name: str
     split: str
-    pixels: Tensor
-    labels: Labels
+    pixels: Tensor = field(repr=False)
+    labels: Labels = field(repr=False)
     class_names: tuple[str, ...]
     note: str = ""
 
