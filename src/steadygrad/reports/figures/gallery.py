@@ -1,0 +1,87 @@
+"""Images before and after an attack, with what the network took them for."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from steadygrad.evaluation import Gallery
+from steadygrad.reports.figures.canvas import new_figure, style
+from steadygrad.reports.wording import eps_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["class_name", "difference", "gallery_figure"]
+
+RIGHT = "#00664b"
+WRONG = "#a33c00"
+
+
+def gallery_figure(
+    gallery: Gallery,
+    title: str = "",
+    *,
+    class_names: tuple[str, ...] | None = None,
+    most: int = 8,
+) -> "Figure":
+    """Draw up to ``most`` examples: clean, change (grey is none, stretched to eps), adversarial.
+
+    Each image's prediction stands under it, with a check mark if right and a cross if wrong.
+    class_names: in the order of the labels; None prints the class indices.
+    """
+    count = min(most, len(gallery.clean))
+    rows = (
+        ("clean", gallery.clean, gallery.clean_predictions),
+        ("change", difference(gallery), None),
+        (f"eps {eps_text(gallery.eps)}", gallery.adversarial, gallery.adversarial_predictions),
+    )
+    with style():
+        figure = new_figure(1.1 + 0.95 * count, 4.0)
+        grid = figure.subplots(len(rows), count, squeeze=False)
+        for cells, (name, images, predictions) in zip(grid, rows, strict=True):
+            cells[0].set_ylabel(name, fontweight="bold")
+            for index, axes in enumerate(cells):
+                _show(axes, images[index])
+                if predictions is not None:
+                    _caption(axes, int(predictions[index]), int(gallery.labels[index]), class_names)
+        figure.suptitle(
+            title, fontsize=10.5, fontweight="bold", x=0.01, ha="left", parse_math=False
+        )
+    return figure
+
+
+def difference(gallery: Gallery) -> Tensor:
+    """Return the changes as images: 0.5 is none, 0 and 1 are -eps and +eps."""
+    change = gallery.adversarial.double() - gallery.clean.double()
+    radius = gallery.eps or 1.0
+    return (0.5 + change / (2 * radius)).clamp(0, 1)
+
+
+def class_name(label: int, class_names: tuple[str, ...] | None) -> str:
+    """Return the name of a class, its index if it has none."""
+    known = class_names is not None and 0 <= label < len(class_names)
+    return class_names[label] if known and class_names is not None else str(label)
+
+
+def _show(axes: "Axes", image: Tensor) -> None:
+    pixels = image.detach().cpu().to(torch.float64).clamp(0, 1).movedim(0, -1)
+    if pixels.shape[-1] != 3:
+        pixels = pixels.mean(dim=-1)
+    axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+
+
+def _caption(
+    axes: "Axes", prediction: int, label: int, class_names: tuple[str, ...] | None
+) -> None:
+    is_right = prediction == label
+    axes.set_xlabel(
+        f"{'✓' if is_right else '✗'} {class_name(prediction, class_names)}",
+        color=RIGHT if is_right else WRONG,
+        fontsize=9,
+        parse_math=False,
+    )

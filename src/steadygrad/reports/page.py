@@ -1,0 +1,228 @@
+"""What the HTML report shows, gathered from the runs as plain values for its template."""
+
+import base64
+import io
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from markupsafe import Markup
+from torch import Tensor
+
+import steadygrad
+from steadygrad.evaluation import AccuracyPoint, Gallery
+from steadygrad.reports.cautions import cautions
+from steadygrad.reports.comparison import ComparedRun, Comparison, compare_runs
+from steadygrad.reports.figures import (
+    cost_figure,
+    inline_svg,
+    robustness_figure,
+    training_figure,
+)
+from steadygrad.reports.figures.gallery import class_name, difference
+from steadygrad.reports.headline import headline, is_distinguishable
+from steadygrad.reports.runs import RunRecord
+from steadygrad.reports.scope import tested, untested
+from steadygrad.reports.series_style import SeriesStyle, series_styles
+from steadygrad.reports.tables import SummaryRow, summary_rows
+from steadygrad.reports.wording import attack_name, count_text, enumeration, eps_text
+
+__all__ = ["page_contents"]
+
+MOST_EXAMPLES = 10
+"""Examples of a gallery that the page shows."""
+
+
+def page_contents(runs: Sequence[RunRecord], title: str | None) -> dict[str, Any]:
+    """Return the template's variables; the same runs give the same values."""
+    comparisons = compare_runs(runs)
+    styles = series_styles(run.name for run in runs)
+    main = comparisons[0]
+    names = enumeration([run.name for run in runs])
+    return {
+        "title": title or _title(runs),
+        "run_count": count_text(len(runs), "run"),
+        "styles": styles,
+        "headline": _headline(runs, main),
+        "cautions": cautions(runs, comparisons),
+        "comparisons": [
+            _comparison(comparison, styles, f"robustness{index}")
+            for index, comparison in enumerate(comparisons)
+        ],
+        "tested": tested(main),
+        "untested": untested(runs, comparisons),
+        "galleries": _galleries(runs, comparisons),
+        "training_svg": Markup(
+            inline_svg(
+                training_figure(runs, styles),
+                "training",
+                f"Line charts of data loss, penalty and accuracy over the epochs of {names}.",
+            )
+        ),
+        "cost_svg": Markup(
+            inline_svg(
+                cost_figure(runs, styles),
+                "cost",
+                f"Bar charts of training time per epoch, parameters and multiply-accumulates of "
+                f"{names}; the values stand in the table below.",
+            )
+        ),
+        "runs": runs,
+        "differing": _differing_settings(runs),
+        "settings": {run.name: _settings(run.config) for run in runs},
+        "provenance": {run.name: _settings(run.provenance) for run in runs},
+        "versions": _versions(),
+    }
+
+
+def _title(runs: Sequence[RunRecord]) -> str:
+    datasets = list(dict.fromkeys(str(run.config["dataset"]) for run in runs))
+    return f"Robustness of {count_text(len(runs), 'run')} on {enumeration(datasets)}"
+
+
+def _headline(runs: Sequence[RunRecord], main: Comparison) -> list[str]:
+    sentences = headline(main)
+    if len(runs) > 1 and len(main.entries) == 1:
+        return [
+            "These runs were evaluated in different ways and cannot be compared with one another.",
+            f"Under {main.protocol.name}: {sentences[0]}",
+            *sentences[1:],
+        ]
+    return sentences
+
+
+def _comparison(
+    comparison: Comparison, styles: Mapping[str, SeriesStyle], prefix: str
+) -> dict[str, Any]:
+    names = enumeration([entry.run.name for entry in comparison.entries])
+    description = (
+        f"Line chart of accuracy in percent against eps for {names}, with 95 % intervals; "
+        "the values stand in the tables below."
+    )
+    rows, attack = summary_rows(comparison), comparison.protocol.attack
+    every_eps = sorted({eps for e in comparison.entries for eps in e.evaluation.curve.eps_values})
+    return {
+        "name": comparison.protocol.name,
+        "title": comparison.protocol.title,
+        "images": comparison.protocol.images_text,
+        "disturbance": "noise" if attack["name"] == "random-noise" else "an attack",
+        "svg": Markup(inline_svg(robustness_figure(comparison, styles), prefix, description)),
+        "rows": rows,
+        "best": _level_with_best(rows),
+        "shown_eps": comparison.shown_eps,
+        "middle_eps": comparison.middle_eps,
+        "shared_count": len(comparison.shared_eps),
+        "every_eps": every_eps,
+        "points": [
+            (entry.run.name, [_point(entry, eps) for eps in every_eps])
+            for entry in comparison.entries
+        ],
+        "entries": comparison.entries,
+        "headline": headline(comparison) if len(comparison.entries) > 1 else [],
+        "tested": tested(comparison),
+    }
+
+
+def _level_with_best(rows: Sequence[SummaryRow]) -> list[list[bool]]:
+    """Say, per accuracy column and run, whether it cannot be told from the column's best."""
+    columns = list(zip(*([row.clean, *row.attacked] for row in rows), strict=True))
+    flags = []
+    for column in columns:
+        points = [point for point in column if point is not None]
+        best = max(points, key=lambda point: point.correct, default=None)
+        flags.append(
+            [
+                len(rows) > 1 and not (p is None or best is None or is_distinguishable(best, p))
+                for p in column
+            ]
+        )
+    return flags
+
+
+def _point(entry: ComparedRun, eps: float) -> AccuracyPoint | None:
+    return next((point for point in entry.points if point.eps == eps), None)
+
+
+def _galleries(
+    runs: Sequence[RunRecord], comparisons: Sequence[Comparison]
+) -> list[dict[str, Any]]:
+    """Return one gallery a run: that of the first comparison in which it has one."""
+    galleries = []
+    for run in runs:
+        for comparison in comparisons:
+            entry = next((e for e in comparison.entries if e.run is run), None)
+            gallery = entry.evaluation.gallery if entry is not None else None
+            if entry is not None and gallery is not None and len(gallery.clean) > 0:
+                galleries.append(_gallery(entry, gallery, comparison))
+                break
+    return galleries
+
+
+def _gallery(entry: ComparedRun, gallery: Gallery, comparison: Comparison) -> dict[str, Any]:
+    names = comparison.protocol.class_names
+    changes = difference(gallery)
+    examples = []
+    for index in range(min(MOST_EXAMPLES, len(gallery.clean))):
+        label = int(gallery.labels[index])
+        examples.append(
+            {
+                "label": class_name(label, names),
+                "clean": _png_uri(gallery.clean[index]),
+                "change": _png_uri(changes[index]),
+                "adversarial": _png_uri(gallery.adversarial[index]),
+                "clean_prediction": _prediction(gallery.clean_predictions[index], label, names),
+                "adversarial_prediction": _prediction(
+                    gallery.adversarial_predictions[index], label, names
+                ),
+            }
+        )
+    return {
+        "run": entry.run.name,
+        "eps": eps_text(gallery.eps),
+        "attack": attack_name(comparison.protocol.attack),
+        "examples": examples,
+    }
+
+
+def _prediction(
+    prediction: Tensor, label: int, names: tuple[str, ...] | None
+) -> dict[str, str | bool]:
+    return {"name": class_name(int(prediction), names), "is_right": int(prediction) == label}
+
+
+def _png_uri(image: Tensor) -> str:
+    from PIL import Image
+
+    pixels = (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).movedim(0, -1)
+    shown = pixels if pixels.shape[-1] == 3 else pixels.float().mean(dim=-1).to(torch.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(shown.contiguous().numpy()).save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _differing_settings(runs: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
+    """Return the settings that are not the same in all runs, each with its value per run."""
+    keys = dict.fromkeys(key for run in runs for key in run.config)
+    rows = [(key, [_setting(run.config.get(key, "–")) for run in runs]) for key in keys]
+    return [(key, values) for key, values in rows if len(set(values)) > 1]
+
+
+def _settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(key, _setting(value)) for key, value in values.items()]
+
+
+def _setting(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _versions() -> list[tuple[str, str]]:
+    import matplotlib
+
+    return [
+        ("steadygrad", steadygrad.__version__),
+        ("torch", torch.__version__),
+        ("matplotlib", matplotlib.__version__),
+        ("python", platform.python_version()),
+    ]

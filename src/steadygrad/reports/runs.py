@@ -1,0 +1,184 @@
+"""A run folder as one value: settings, metrics, evaluations and the size of its network."""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from steadygrad.datasets import dataset_entry
+from steadygrad.errors import CheckpointError, SteadygradError
+from steadygrad.evaluation import Evaluation
+from steadygrad.models import build_model, mac_count, model_entry, parameter_count
+from steadygrad.reports.evaluations import load_evaluations
+from steadygrad.reports.json_file import parse_object, read_object, read_text, required
+from steadygrad.training.metrics import EpochMetrics
+from steadygrad.training.model_file import load_model
+
+__all__ = ["RunRecord", "load_run", "load_runs"]
+
+PROVENANCE = ("steadygrad", "torch", "python", "threads", "created")
+"""What config.json says beside the settings."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunRecord:
+    """What a run folder says.
+
+    name: the folder's, safe to print; config: the settings that decided the run; provenance:
+        versions, threads and date, as far as recorded.
+    metrics: one per finished epoch; evaluations: at least one, oldest first.
+    weights_digest: SHA-256 of the latest weights' file, None without one.
+    parameters, macs: real numbers trained, and real multiply-accumulates an image; None for a
+        network that is not in the registry and left no weights.
+    """
+
+    path: Path
+    name: str
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    metrics: tuple[EpochMetrics, ...]
+    evaluations: tuple[Evaluation, ...]
+    weights_digest: str | None
+    parameters: int | None
+    macs: int | None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the run was asked for."""
+        return int(self.config["epochs"])
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs are done."""
+        return len(self.metrics) >= self.epochs
+
+    @property
+    def total_seconds(self) -> float | None:
+        """Training time so far, without validation; None before the first epoch's end."""
+        return sum(epoch.seconds for epoch in self.metrics) if self.metrics else None
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """Mean training time of an epoch."""
+        return None if self.total_seconds is None else self.total_seconds / len(self.metrics)
+
+
+def load_run(path: Path | str) -> RunRecord:
+    """Return what the run folder at ``path`` says; an unfinished run is loaded as far as it got.
+
+    Raises: CheckpointError, in one sentence, if the folder is missing or not a run's, a file in it
+        is damaged, or it holds no evaluation (the sentence then says which command makes one).
+    """
+    path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"no run at {path}: there is no such folder")
+    if not path.is_dir():
+        raise CheckpointError(f"expected the folder of a run, but {path} is a file")
+    if not (path / "config.json").is_file():
+        raise CheckpointError(f"no run in {path}: it has no config.json")
+    config, provenance = _read_config(path / "config.json")
+    metrics = _read_metrics(path / "metrics.jsonl")
+    evaluations = load_evaluations(path)
+    if not evaluations:
+        epochs = config["epochs"]
+        state = f" (unfinished: {len(metrics)} of {epochs} epochs)" if len(metrics) < epochs else ""
+        raise CheckpointError(
+            f"the run in {path}{state} has no evaluation yet; make one with "
+            f"`steadygrad evaluate {path} --attack pgd --eps 0:0.3:0.02`"
+        )
+    parameters, macs = _count(path / "model.safetensors", config)
+    return RunRecord(
+        path=path,
+        name=_printable(path.resolve().name),
+        config=config,
+        provenance=provenance,
+        metrics=metrics,
+        evaluations=evaluations,
+        weights_digest=_digest(path / "model.safetensors"),
+        parameters=parameters,
+        macs=macs,
+    )
+
+
+def load_runs(paths: Sequence[Path | str]) -> tuple[RunRecord, ...]:
+    """Return the runs in several folders, with names that tell them apart.
+
+    Folders of the same name are called by as much of their paths as it takes.
+    Raises: as ``load_run``.
+    """
+    runs = [load_run(path) for path in paths]
+    return tuple(replace(run, name=_distinct_name(run, runs)) for run in runs)
+
+
+def _distinct_name(run: RunRecord, runs: Sequence[RunRecord]) -> str:
+    own = run.path.resolve().parts
+    others = [other.path.resolve().parts for other in runs if other is not run]
+    length = 1
+    while length < len(own) and any(parts[-length:] == own[-length:] for parts in others):
+        length += 1
+    return _printable("/".join(own[-length:]).replace("//", "/"))
+
+
+def _printable(name: str) -> str:
+    """Replace what neither a terminal nor XML can show."""
+    known = name.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c if c.isprintable() else "\ufffd" for c in known) or "run"
+
+
+def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    values = read_object(path)
+    for key in ("dataset", "model"):
+        required(values, key, str, str(path))
+    required(values, "epochs", int, str(path))
+    provenance = {key: values.pop(key) for key in PROVENANCE if key in values}
+    return values, provenance
+
+
+def _read_metrics(path: Path) -> tuple[EpochMetrics, ...]:
+    if not path.exists():
+        return ()
+    names = [field.name for field in fields(EpochMetrics)]
+    optional = ("validation_accuracy", "update_similarity")
+    epochs = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        where = f"line {number} of {path}"
+        values = parse_object(line, where)
+        for name in names:
+            if name not in values and name in optional:
+                values[name] = None
+            elif not (name in optional and values[name] is None):
+                kind = int if name in ("epoch", "steps", "images") else float
+                values[name] = required(values, name, kind, where)
+        epochs.append(EpochMetrics(**{name: values[name] for name in names}))
+    if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
+        raise CheckpointError(f"{path} is damaged: expected one line per epoch, counted from 1")
+    if any(epoch.seconds < 0 or not math.isfinite(epoch.seconds) for epoch in epochs):
+        raise CheckpointError(f"{path} is damaged: expected seconds of at least 0")
+    return tuple(epochs)
+
+
+def _digest(weights: Path) -> str | None:
+    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
+
+
+def _count(weights: Path, config: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Count the stored network; without one, the network that the settings name."""
+    if weights.exists():
+        model, spec = load_model(weights)
+        return parameter_count(model), mac_count(model, spec.input_shape)
+    try:
+        shape = dataset_entry(config["dataset"]).input_shape
+        classes = dataset_entry(config["dataset"]).num_classes
+    except SteadygradError:  # a folder of the user's own: its shape is in the weights alone
+        return None, None
+    try:
+        model_entry(config["model"])
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(config["model"], input_shape=shape, num_classes=classes)
+    except SteadygradError:
+        return None, None
+    return parameter_count(model), mac_count(model, shape)

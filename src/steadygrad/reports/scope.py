@@ -1,0 +1,164 @@
+"""What an evaluation tested, and what it did not: the part of a report that keeps it honest."""
+
+import json
+from collections.abc import Sequence
+
+from steadygrad.datasets import dataset_entry
+from steadygrad.errors import UnknownNameError
+from steadygrad.reports.comparison import Comparison, Protocol
+from steadygrad.reports.runs import RunRecord
+from steadygrad.reports.wording import attack_name, attack_settings, count_text, eps_text
+
+__all__ = ["tested", "untested"]
+
+GRADIENT_ATTACKS = ("pgd", "fgsm")
+FEW_STEPS = 20
+
+
+def tested(comparison: Comparison) -> list[tuple[str, str]]:
+    """Return (topic, sentences) about how the accuracies of a comparison were measured."""
+    protocol = comparison.protocol
+    facts = [("Attack", _attack(protocol)), ("Images", _images(protocol))]
+    facts.append(("Radii", _radii(comparison)))
+    facts.append(("Counting", _counting(protocol)))
+    seeds = sorted({entry.evaluation.curve.seed for entry in comparison.entries})
+    facts.append(
+        (
+            "Uncertainty",
+            "Bands and intervals are Wilson's 95\u00a0% intervals. They cover the choice of test "
+            "images alone, not training again, nor a better attack. Two accuracies are called "
+            "different only where their intervals do not overlap. Seed of the attack's random "
+            f"draws: {', '.join(map(str, seeds))}.",
+        )
+    )
+    return facts
+
+
+def untested(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> list[tuple[str, str]]:
+    """Return (topic, sentences) about what the report's numbers leave open."""
+    attacks = [comparison.protocol.attack for comparison in comparisons]
+    names = {str(attack["name"]) for attack in attacks}
+    facts = [("Stronger attacks", _stronger(attacks, names))]
+    facts.append(
+        (
+            "Other disturbances",
+            "Only changes of each pixel by at most eps (L-infinity) were tried: no other norms, "
+            "shifts, rotations, patches, blur or weather. Robustness to one kind need not carry "
+            "over to another.",
+        )
+    )
+    facts.append(
+        (
+            "Gradient masking",
+            "A network can look robust because its gradients mislead the attack. Signs are a "
+            "curve that does not reach 0 at large eps, or noise that beats the gradient attack. "
+            "No diagnostic for it was run beyond what is shown here.",
+        )
+    )
+    facts += _other_images(comparisons)
+    facts.append(("Chance in training", _seeds(runs)))
+    return facts
+
+
+def _attack(protocol: Protocol) -> str:
+    attack = protocol.attack
+    settings = f"{attack_name(attack)}: {attack_settings(attack)}."
+    if attack["name"] in GRADIENT_ATTACKS:
+        return (
+            f"{settings} White-box: the attacker knows the network and its weights and follows "
+            "the gradient of the cross-entropy, changing each pixel by at most eps."
+        )
+    if attack["name"] == "random-noise":
+        return f"{settings} Noise that knows nothing of the network: a disturbance, not an attack."
+    return settings
+
+
+def _images(protocol: Protocol) -> str:
+    text = f"{protocol.images_text}{_whole(protocol)}."
+    note = protocol.data.note
+    return f"{text} Note: {note[0].upper()}{note[1:].rstrip('.')}." if note else text
+
+
+def _whole(protocol: Protocol) -> str:
+    size = _split_size(protocol)
+    if size is None:
+        return ""
+    return ", the whole split" if protocol.data.n == size else f" (of {size:,} in the split)"
+
+
+def _split_size(protocol: Protocol) -> int | None:
+    if protocol.data.split != "test":
+        return None
+    try:
+        return dataset_entry(protocol.data.name).test_size
+    except UnknownNameError:
+        return None
+
+
+def _radii(comparison: Comparison) -> str:
+    radii = comparison.shared_eps
+    if not radii:
+        return "No eps is shared by all runs."
+    ends = f"from {eps_text(radii[0])} to {eps_text(radii[-1])}"
+    span = f"{len(radii)} values of eps {ends}" if len(radii) > 1 else f"eps {eps_text(radii[0])}"
+    shared = "" if comparison.has_equal_grids else ", those that all runs share"
+    return f"{span}{shared}, in units of the pixel range [0, 1]: 8/255 is 8 grey levels."
+
+
+def _counting(protocol: Protocol) -> str:
+    if protocol.is_separate:
+        return "Every image was attacked anew at every eps, so a curve may rise by chance."
+    return (
+        "Each image counts at its worst: one that is wrong without attack, or broken at one eps, "
+        "counts as wrong at every larger eps."
+    )
+
+
+def _stronger(attacks: Sequence[object], names: set[str]) -> str:
+    known = [a for a in attacks if isinstance(a, dict) and a["name"] in GRADIENT_ATTACKS]
+    if not known:
+        text = "No attack that uses the network's gradient was run: the numbers say nothing about "
+        return text + "an adversary."
+    text = (
+        "One family of white-box attacks gives an upper bound on robustness: the accuracy under "
+        "the best possible attack is at most what is shown, and may be far lower."
+    )
+    steps = max((a.get("steps", 1) for a in known if isinstance(a.get("steps", 1), int)), default=1)
+    if steps < FEW_STEPS:
+        text += f" {count_text(steps, 'step')} are few; 50 or more, with restarts, may find more."
+    if "autoattack" not in names:
+        text += " No AutoAttack, no black-box and no adaptive attack was run."
+    return text
+
+
+def _other_images(comparisons: Sequence[Comparison]) -> list[tuple[str, str]]:
+    protocol = comparisons[0].protocol
+    size = _split_size(protocol)
+    if size is None or protocol.data.n >= size:
+        return []
+    return [
+        (
+            "The rest of the test set",
+            f"{protocol.data.n:,} of {size:,} test images were used; published numbers are often "
+            "over all of them.",
+        )
+    ]
+
+
+def _seeds(runs: Sequence[RunRecord]) -> str:
+    groups: dict[str, set[object]] = {}
+    for run in runs:
+        settings = {key: value for key, value in run.config.items() if key != "seed"}
+        groups.setdefault(json.dumps(settings, sort_keys=True, default=str), set()).add(
+            run.config.get("seed")
+        )
+    if all(len(seeds) == 1 for seeds in groups.values()):
+        return (
+            "Every configuration was trained with a single seed: how far its numbers move from "
+            "one training to the next was not measured."
+        )
+    some = "Only some" if any(len(seeds) == 1 for seeds in groups.values()) else "The"
+    return (
+        f"{some} configurations were trained with several seeds; the numbers of each run are shown "
+        "as they are, not averaged, and intervals do not cover the spread between seeds."
+    )

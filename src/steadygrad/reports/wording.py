@@ -1,0 +1,181 @@
+"""Numbers, attacks and ways of training in the words of a report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from steadygrad.evaluation import AccuracyPoint
+
+__all__ = [
+    "adversarial_text",
+    "attack_name",
+    "attack_settings",
+    "augmentation_text",
+    "count_text",
+    "enumeration",
+    "eps_text",
+    "interval_text",
+    "is_plain",
+    "large_number",
+    "penalty_text",
+    "percent",
+    "seconds_text",
+    "training_text",
+]
+
+_NORMS = {"l1": "L1", "l2": "L2", "linf": "L∞"}
+
+
+def percent(fraction: float) -> str:
+    """Return 0.983 as "98.3 %", with a space that does not break."""
+    return f"{100 * fraction:.1f}\u00a0%"
+
+
+def interval_text(point: AccuracyPoint) -> str:
+    """Return a point's 95 % interval in percent, as "97.3–99.0"."""
+    low, high = point.ci95
+    return f"{100 * low:.1f}–{100 * high:.1f}"
+
+
+def eps_text(eps: float) -> str:
+    """Return a radius as people write it: "0.1", or "8/255" for one that is no short decimal."""
+    if abs(eps * 1000 - round(eps * 1000)) < 1e-9:
+        return f"{eps:g}"
+    if abs(eps * 255 - round(eps * 255)) < 1e-6:
+        return f"{round(eps * 255)}/255"
+    return f"{eps:.4g}"
+
+
+def large_number(value: float | None) -> str:
+    """Return a count with a unit that keeps three digits: 39188 as "39.2 k"; None as a dash."""
+    if value is None:
+        return "–"
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:.3g}\u00a0{unit}"
+    return f"{value:g}"
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Return a duration for reading: "1.9 s", "3 min 20 s", "2.1 h"; None as a dash."""
+    if seconds is None:
+        return "–"
+    if seconds < 100:
+        return f"{seconds:.2g}\u00a0s" if seconds < 10 else f"{seconds:.0f}\u00a0s"
+    if seconds < 2 * 3600:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}\u00a0min" + (f" {rest}\u00a0s" if minutes < 10 and rest else "")
+    return f"{seconds / 3600:.1f}\u00a0h"
+
+
+def count_text(count: int, noun: str, plural: str | None = None) -> str:
+    """Return "1 image", "1,000 images"."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def enumeration(parts: Sequence[str]) -> str:
+    """Return "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
+
+
+def attack_name(attack: Mapping[str, Any]) -> str:
+    """Return an attack's short name with the settings that set its strength."""
+    name, settings = str(attack["name"]), dict(attack)
+    if name == "pgd":
+        short = f"PGD({settings.get('steps', '?')})"
+    elif name == "fgsm":
+        short = "FGSM"
+    elif name == "random-noise":
+        samples = settings.get("samples", 1)
+        worst = "" if samples == 1 else f", worst of {samples}"
+        return f"random noise ({settings.get('distribution', 'uniform')}{worst})"
+    else:
+        short = name
+    if settings.get("targeted"):
+        short = f"targeted {short}"
+    if isinstance(restarts := settings.get("restarts"), int) and restarts > 1:
+        short += f", {restarts} restarts"
+    return short
+
+
+def attack_settings(attack: Mapping[str, Any]) -> str:
+    """Return every setting of an attack: "8 steps of 1.85 eps / 8 each, 1 random start, ..."."""
+    rest = {key: value for key, value in attack.items() if key != "name"}
+    parts = []
+    if isinstance(steps := rest.get("steps"), int) and "step_size" in rest:
+        size = rest.pop("step_size")
+        length = f"1.85 eps / {steps}" if size is None else eps_text(float(size))
+        parts.append(f"{count_text(rest.pop('steps'), 'step')} of {length}")
+    if isinstance(starts := rest.get("restarts"), int) and "random_start" in rest:
+        kind = "random start" if rest.pop("random_start") else "start at the image itself"
+        parts.append(count_text(starts, kind) if "random" in kind else kind)
+        del rest["restarts"]
+    if "targeted" in rest:
+        parts.append("towards a target class" if rest.pop("targeted") else "untargeted")
+    if "start_from_prediction" in rest:
+        is_predicted = rest.pop("start_from_prediction")
+        parts.append("from the predicted label" if is_predicted else "from the true label")
+    for key, value in rest.items():
+        shown = ("yes" if value else "no") if isinstance(value, bool) else value
+        parts.append(f"{key.replace('_', ' ')} {shown}")
+    return ", ".join(parts) or "no settings"
+
+
+def penalty_text(config: Mapping[str, Any]) -> str:
+    """Return the penalty on the input gradient with its strength, or "none"."""
+    penalty = str(config.get("penalty", "none"))
+    if penalty == "none":
+        return "none"
+    name = f"squared {_NORMS[penalty]}" if penalty in _NORMS else penalty
+    text = f"{name}, strength {_number(config.get('strength', 0.0))}"
+    if config.get("second_order") == "frozen_phase":
+        text += ", frozen phase"
+    backend = config.get("backend", "double_backprop")
+    return text if backend == "double_backprop" else f"{text}, {str(backend).replace('_', ' ')}"
+
+
+def adversarial_text(config: Mapping[str, Any]) -> str:
+    """Return what the run was attacked with while it trained, or "none"."""
+    attack = str(config.get("adversarial", "none"))
+    if attack == "none":
+        return "none"
+    steps = f"({config.get('adversarial_steps', '?')})" if attack == "pgd" else ""
+    text = f"{attack.upper()}{steps}, eps {eps_text(float(config.get('adversarial_eps', 0.0)))}"
+    fraction = float(config.get("adversarial_fraction", 1.0))
+    return text if fraction == 1 else f"{text}, on {100 * fraction:.3g}\u00a0% of each batch"
+
+
+def augmentation_text(config: Mapping[str, Any]) -> str:
+    """Return how training images were varied, or "none"."""
+    parts = []
+    if config.get("flip"):
+        parts.append("flips")
+    if padding := config.get("crop_padding"):
+        parts.append(f"crops (padding {padding})")
+    if (noise := str(config.get("noise", "none"))) != "none":
+        kind, _, scale = noise.partition(":")
+        parts.append(f"{kind} noise {scale}".strip())
+    return ", ".join(parts) or "none"
+
+
+def is_plain(config: Mapping[str, Any]) -> bool:
+    """Say whether a run trained on nothing but cross-entropy of undisturbed images."""
+    has_penalty = config.get("penalty", "none") != "none" and config.get("strength", 0) > 0
+    is_attacked = config.get("adversarial", "none") != "none"
+    return not (has_penalty or is_attacked or config.get("noise", "none") != "none")
+
+
+def training_text(config: Mapping[str, Any]) -> str:
+    """Return in one phrase what sets a run's training apart: penalty, attacks, noise."""
+    parts = []
+    if (penalty := penalty_text(config)) != "none":
+        parts.append(penalty.replace(",", " penalty,", 1))
+    if (attack := adversarial_text(config)) != "none":
+        parts.append(f"trained on {attack}")
+    if (noise := str(config.get("noise", "none"))) != "none":
+        kind, _, scale = noise.partition(":")
+        parts.append(f"{kind} noise {scale}".strip())
+    return "; ".join(parts) or "plain"
+
+
+def _number(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
