@@ -2,17 +2,18 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
 
 from steadygrad.errors import HyperparameterError, ShapeError
+from steadygrad.layers.chunked_convolution import chunked_convolution
 from steadygrad.layers.complex_parameters import (
     SecondOrder,
     check_second_order,
     draw_uniform_phases,
     empty_pair,
 )
-from steadygrad.layers.frozen_phase import frozen_cos_sin, frozen_modulus
-from steadygrad.layers.modulus import DEFAULT_SMOOTHING, check_smoothing, modulus
+from steadygrad.layers.composed_convolution import composed_convolution
+from steadygrad.layers.convolution_settings import ConvolutionSettings
+from steadygrad.layers.modulus import DEFAULT_SMOOTHING, check_smoothing
 
 __all__ = ["ComplexConv2d"]
 
@@ -34,6 +35,7 @@ class ComplexConv2d(nn.Module):
         groups: int = 1,
         bias: bool = True,
         *,
+        sum_groups: int = 1,
         second_order: SecondOrder = "exact",
         smoothing: float = DEFAULT_SMOOTHING,
         device: torch.device | str | None = None,
@@ -44,6 +46,7 @@ class ComplexConv2d(nn.Module):
             ("in_channels", in_channels),
             ("out_channels", out_channels),
             ("groups", groups),
+            ("sum_groups", sum_groups),
         ):
             if not isinstance(value, int) or value < 1:
                 raise HyperparameterError(f"expected {name} to be an integer >= 1, got {value!r}")
@@ -52,6 +55,11 @@ class ComplexConv2d(nn.Module):
                 "expected groups to divide in_channels and out_channels, "
                 f"got groups={groups}, in_channels={in_channels}, out_channels={out_channels}"
             )
+        if out_channels % sum_groups:
+            raise HyperparameterError(
+                "expected sum_groups to divide out_channels, "
+                f"got sum_groups={sum_groups}, out_channels={out_channels}"
+            )
         check_second_order(second_order)
         check_smoothing(smoothing)
         self.in_channels, self.out_channels = in_channels, out_channels
@@ -59,7 +67,7 @@ class ComplexConv2d(nn.Module):
         self.stride = _pair("stride", stride, least=1)
         self.dilation = _pair("dilation", dilation, least=1)
         self.padding = self._padding(padding)
-        self.groups = groups
+        self.groups, self.sum_groups = groups, sum_groups
         self.second_order, self.smoothing = second_order, smoothing
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight_real, self.weight_imag = empty_pair(shape, device, dtype)
@@ -82,17 +90,33 @@ class ComplexConv2d(nn.Module):
             raise ShapeError(
                 f"expected x of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}"
             )
-        frozen = self.second_order == "frozen_phase"
-        # Zeros are padded after the cosine and sine: the complex number 0, not the phase 0.
-        cos, sin = frozen_cos_sin(x) if frozen else (x.cos(), x.sin())
-        z_real = self._convolve(cos, self.weight_real, self.bias_real)
-        z_real = z_real - self._convolve(sin, self.weight_imag)
-        z_imag = self._convolve(sin, self.weight_real, self.bias_imag)
-        z_imag = z_imag + self._convolve(cos, self.weight_imag)
-        return (frozen_modulus if frozen else modulus)(z_real, z_imag, self.smoothing)
+        parameters = (self.weight_real, self.weight_imag, self.bias_real, self.bias_imag)
+        convolution = chunked_convolution if self._is_chunkable(x) else composed_convolution
+        return convolution(x, *parameters, self.settings)
 
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        return conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+    @property
+    def settings(self) -> ConvolutionSettings:
+        """Everything but the parameters."""
+        return ConvolutionSettings(
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            sum_groups=self.sum_groups,
+            smoothing=self.smoothing,
+            second_order=self.second_order,
+        )
+
+    def _is_chunkable(self, x: Tensor) -> bool:
+        """Tell whether the hand-written nodes cover this call: plain autograd on the CPU."""
+        return (
+            x.device.type == "cpu"
+            and x.numel() > 0
+            and self.groups == 1
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+            and not torch._C._are_functorch_transforms_active()
+        )
 
     def _padding(self, padding: int | tuple[int, int] | str) -> tuple[int, int]:
         """Resolve "valid" and "same" to numbers, so that they are one case for everything else."""
@@ -117,7 +141,7 @@ class ComplexConv2d(nn.Module):
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
             f"groups={self.groups}, bias={self.bias_real is not None}, "
-            f"second_order={self.second_order!r}"
+            f"sum_groups={self.sum_groups}, second_order={self.second_order!r}"
         )
 
 

@@ -1,29 +1,43 @@
 """The one place that decides what happens at |z| = 0."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from steadygrad.errors import HyperparameterError
 
-__all__ = ["DEFAULT_SMOOTHING", "check_smoothing", "modulus"]
+__all__ = ["DEFAULT_SMOOTHING", "check_smoothing", "inverse_modulus", "modulus"]
 
 DEFAULT_SMOOTHING = 1e-6
-"""Far below any magnitude that matters, far above the square root of the smallest float32."""
+"""Far below any magnitude that matters, yet its cube, in the second derivative, fits float32."""
 
 
 def modulus(z_real: Tensor, z_imag: Tensor, smoothing: float = DEFAULT_SMOOTHING) -> Tensor:
     """Return ``sqrt(z_real**2 + z_imag**2 + smoothing**2)``, elementwise, > 0.
 
     The plain modulus has no derivative at 0: autograd returns NaN there, and the second derivative
-    1/|z| grows without bound. With ``smoothing`` both stay finite and no value moves by more.
+    1/|z| grows without bound. With ``smoothing`` both stay finite and no value moves by more. Where
+    the dtype cannot hold its square (float16), the smallest normal number stands in for it.
     """
-    return torch.sqrt(z_real.square() + z_imag.square() + smoothing**2)
+    return _squared(z_real, z_imag, smoothing).sqrt_()
+
+
+def inverse_modulus(z_real: Tensor, z_imag: Tensor, smoothing: float) -> Tensor:
+    """Return ``1 / modulus(z_real, z_imag, smoothing)``: z times it is the unit phase."""
+    return _squared(z_real, z_imag, smoothing).rsqrt_()
+
+
+def _squared(z_real: Tensor, z_imag: Tensor, smoothing: float) -> Tensor:
+    least = max(smoothing**2, torch.finfo(z_real.dtype).tiny)
+    least_square = torch.full((), least, dtype=z_real.dtype, device=z_real.device)
+    return torch.addcmul(least_square, z_real, z_real).addcmul_(z_imag, z_imag)
 
 
 def check_smoothing(smoothing: float) -> None:
-    """Refuse a smoothing that is not positive or whose square float32 cannot hold.
+    """Refuse a smoothing that is not positive and finite.
 
     Raises: HyperparameterError.
     """
-    if not 1e-18 <= smoothing < float("inf"):
-        raise HyperparameterError(f"expected smoothing >= 1e-18 and finite, got {smoothing}")
+    if not (smoothing > 0 and math.isfinite(smoothing)):
+        raise HyperparameterError(f"expected smoothing > 0 and finite, got {smoothing}")

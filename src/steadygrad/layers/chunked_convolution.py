@@ -1,0 +1,233 @@
+"""The complex convolution as one autograd node, worked through the batch in cache-sized chunks.
+
+Plain autograd writes some twenty tensors of the size of z to memory in a penalised step; here z and
+all that is as large as z exist for a few examples at a time. The names are those of Eq. 5:
+
+    u = exp(ix)         phasors: (N, 2 I, H, W), cosines before sines
+    z = W * u + b       (n, 2, G, O / G, H' W'), real before imaginary parts, n examples a chunk
+    y = sum_G |z|       magnitudes: (N, O / G, H', W')
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from steadygrad.layers.composed_convolution import composed_convolution
+from steadygrad.layers.convolution_settings import ConvolutionSettings
+from steadygrad.layers.modulus import inverse_modulus, modulus
+from steadygrad.layers.packed_convolution import (
+    PackedConvolution,
+    phase_gradient,
+    phase_motion,
+    split_weight_gradient,
+)
+from steadygrad.layers.wanted_gradients import is_wanted, leads_to_a_wanted_leaf
+
+__all__ = ["chunked_convolution"]
+
+Inputs: TypeAlias = tuple[Tensor | None, ...]
+
+
+def chunked_convolution(
+    x: Tensor,
+    weight_real: Tensor,
+    weight_imag: Tensor,
+    bias_real: Tensor | None,
+    bias_imag: Tensor | None,
+    settings: ConvolutionSettings,
+) -> Tensor:
+    """Return what ``composed_convolution`` returns, for ``settings.groups == 1``.
+
+    Twice differentiable by hand-written nodes; where those do not reach (derivatives of weight
+    gradients, third derivatives) they hand over to ``composed_convolution``.
+    """
+    parameters = (weight_real, weight_imag, bias_real, bias_imag)
+    y, _ = _Magnitude.apply(x, *parameters, settings)  # type: ignore[no-untyped-call]
+    return y  # type: ignore[no-any-return]
+
+
+class _Magnitude(Function):
+    """From x and the parameters to y, and to a ``channel`` that carries no value.
+
+    Differentiating the input gradient (``_InputGradient``) gives a gradient for z. Instead of
+    writing it to memory, ``_InputGradient`` sends the two tensors from which it follows down the
+    channel, as the channel's "gradient", and ``backward`` works it out, chunk by chunk.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+        *parameters, settings = arguments
+        layer = PackedConvolution.of(x, parameters, settings)
+        kept, sums = [], []
+        for rows in layer.chunks():
+            z = layer.affine(layer.u[rows], with_bias=True)
+            sums.append(layer.summed(modulus(z[:, 0], z[:, 1], settings.smoothing)))
+            if layer.keeps_z:
+                kept.append(z)
+        y = torch.cat(sums)
+        channel = x.new_empty(()).expand(x.numel() + y.numel())
+        ctx.save_for_backward(x, *parameters, channel, layer.u, layer.weight, layer.bias, *kept)
+        ctx.settings, ctx.is_channel_taken = settings, False
+        ctx.set_materialize_grads(False)
+        return y, channel
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor | None, sent: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, *parameters, channel = ctx.saved_tensors[:6]
+        wanted = [is_wanted(ctx, index) for index in range(5)]
+        if not torch.is_grad_enabled():
+            wanted[0] = wanted[0] and leads_to_a_wanted_leaf(ctx, 0)
+            return *_gradients(_saved_in(ctx), x, g, sent, wanted), None
+        if g is None:
+            return (None,) * 6
+        if any(wanted[1:]) or ctx.is_channel_taken:
+            return *_composed_gradients((x, *parameters), ctx.settings, g, wanted), None
+        ctx.is_channel_taken = True
+        gx = _InputGradient.apply(g, x, *parameters, channel, ctx)  # type: ignore[no-untyped-call]
+        return gx, None, None, None, None, None
+
+
+class _InputGradient(Function):
+    """From g, the gradient of y, to that of x; ``magnitude`` is the context of the first node."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, x: Tensor, *arguments: Any) -> Tensor:
+        *parameters, _, magnitude = arguments
+        layer = _saved_in(magnitude)
+        g = g.contiguous()
+        gu = torch.cat(
+            [
+                layer.input_gradient(
+                    z * (_inverse_modulus(z, layer) * layer.spread(g[rows]))[:, None]
+                )
+                for rows, z in layer.chunks_of_z()
+            ]
+        )
+        ctx.save_for_backward(g, x, *parameters, gu)
+        ctx.magnitude = magnitude
+        return phase_gradient(layer.u, gu)
+
+    @staticmethod
+    def backward(ctx: Any, a: Tensor) -> tuple[Tensor | None, ...]:
+        """Take a, the gradient of the input gradient, to those of g, x and the channel."""
+        g, x, *parameters, gu = ctx.saved_tensors
+        settings = ctx.magnitude.settings
+        if torch.is_grad_enabled():
+            return *_composed_second_gradients((g, x, *parameters), settings, a), None, None
+        layer = _saved_in(ctx.magnitude)
+        au = phase_motion(layer.u, a)
+        radial = []
+        for rows, z in layer.chunks_of_z():
+            az = layer.affine(au[rows])
+            along = torch.mul(az[:, 0], z[:, 0]).addcmul_(az[:, 1], z[:, 1])
+            radial.append(layer.summed(along.mul_(_inverse_modulus(z, layer))))
+        ax = None
+        if settings.second_order == "exact":
+            cos, sin = layer.u.chunk(2, dim=1)
+            gu_cos, gu_sin = gu.chunk(2, dim=1)
+            ax = torch.mul(cos, gu_cos).addcmul_(sin, gu_sin).mul_(a).neg_()
+        sent = torch.cat((a.flatten(), g.flatten()))
+        return torch.cat(radial), ax, None, None, None, None, sent, None
+
+
+def _gradients(
+    layer: PackedConvolution, x: Tensor, g: Tensor | None, sent: Tensor | None, wanted: list[bool]
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of x and the parameters, in one pass over the chunks.
+
+    g: gradient of y. sent: what came down the channel; it adds the derivative of the input
+    gradient, of which the weights see their own part and, in exact mode, z's.
+    """
+    if g is None:
+        g = layer.u.new_zeros(layer.y_shape)
+    g = g.contiguous()
+    if sent is not None:
+        a, first_g = sent[: x.numel()].view_as(x), sent[x.numel() :].view_as(g)
+        au = phase_motion(layer.u, a)
+    are_parameters_wanted = any(wanted[1:])
+    gw = torch.zeros_like(layer.weight)
+    gb = gw.new_zeros(len(gw))
+    gu = []
+    for rows, z in layer.chunks_of_z():
+        inverse = _inverse_modulus(z, layer)
+        if sent is None:
+            gz = z * inverse.mul_(layer.spread(g[rows]))[:, None]
+        else:
+            first_scale = inverse * layer.spread(first_g[rows])
+            first_gz = z * first_scale[:, None]
+            if are_parameters_wanted:
+                gw += layer.weight_gradient(first_gz, au[rows])
+            if layer.settings.second_order == "exact":
+                gz = layer.affine(au[rows])
+                along = torch.mul(gz[:, 0], first_gz[:, 0]).addcmul_(gz[:, 1], first_gz[:, 1])
+                scale = (layer.spread(g[rows]) - along.mul_(inverse)).mul_(inverse)
+                gz.mul_(first_scale[:, None]).addcmul_(z, scale[:, None])
+            else:
+                gz = z * inverse.mul_(layer.spread(g[rows]))[:, None]
+        if are_parameters_wanted:
+            gw += layer.weight_gradient(gz, layer.u[rows])
+            gb += gz.sum(dim=(0, 4)).flatten()
+        if wanted[0]:
+            gu.append(layer.input_gradient(gz))
+    gx = phase_gradient(layer.u, torch.cat(gu)) if wanted[0] else None
+    return (
+        gx,
+        *split_weight_gradient(gw),
+        *(gb.chunk(2) if layer.bias is not None else (None, None)),
+    )
+
+
+def _composed_gradients(
+    inputs: Inputs, settings: ConvolutionSettings, g: Tensor, wanted: list[bool]
+) -> tuple[Tensor | None, ...]:
+    """Return the wanted gradients of (x, parameters), with a graph of their own.
+
+    torch.func takes partial derivatives: x may itself depend on the parameters.
+    """
+
+    def magnitude(*inputs: Tensor | None) -> Tensor:
+        return composed_convolution(*inputs, settings)  # type: ignore[arg-type, call-arg]
+
+    return _pulled_back(magnitude, inputs, g, wanted)
+
+
+def _composed_second_gradients(
+    inputs: Inputs, settings: ConvolutionSettings, a: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of (g, x, parameters) from that of the input gradient, with a graph."""
+
+    def input_gradient(*inputs: Tensor | None) -> Tensor:
+        g, *rest = inputs
+        gradients = _composed_gradients(tuple(rest), settings, g, [True] + [False] * 4)  # type: ignore[arg-type]
+        return gradients[0]  # type: ignore[return-value]
+
+    wanted = [tensor is not None and tensor.requires_grad for tensor in inputs]
+    return _pulled_back(input_gradient, inputs, a, wanted)
+
+
+def _pulled_back(
+    function: Callable[..., Tensor], inputs: Inputs, gradient: Tensor, wanted: list[bool]
+) -> tuple[Tensor | None, ...]:
+    chosen = [index for index, is_chosen in enumerate(wanted) if is_chosen]
+
+    def of_chosen(*values: Tensor) -> Tensor:
+        arguments = list(inputs)
+        for index, value in zip(chosen, values, strict=True):
+            arguments[index] = value
+        return function(*arguments)
+
+    pull_back = torch.func.vjp(of_chosen, *(inputs[index] for index in chosen))[1]
+    found = dict(zip(chosen, pull_back(gradient), strict=True))
+    return tuple(found.get(index) for index in range(len(inputs)))
+
+
+def _saved_in(ctx: Any) -> PackedConvolution:
+    u, weight, bias, *kept = ctx.saved_tensors[6:]
+    return PackedConvolution(ctx.settings, u, weight, bias, tuple(kept))
+
+
+def _inverse_modulus(z: Tensor, layer: PackedConvolution) -> Tensor:
+    return inverse_modulus(z[:, 0], z[:, 1], layer.settings.smoothing)

@@ -1,0 +1,162 @@
+"""A complex convolution as a real one on twice the channels, with its two linear adjoints.
+
+u = exp(ix)         phasors: (N, 2 I, H, W), cosines before sines
+z = W * u + b       (n, 2, G, O / G, H' W'), real parts before imaginary ones
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import fold
+
+from steadygrad.layers.convolution_settings import ConvolutionSettings
+
+__all__ = ["PackedConvolution", "phase_gradient", "phase_motion", "split_weight_gradient"]
+
+CHUNK_ELEMENTS = 400_000
+"""Elements of z a chunk: few enough for the cache, enough to outweigh the calls (measured)."""
+
+RECOMPUTE_BELOW = 64
+"""Multiplications per element of z up to which computing z anew is cheaper than keeping it."""
+
+FEW_CHANNELS = 6
+"""Real and imaginary input channels up to which oneDNN's input gradient is slower than ours."""
+
+
+@dataclass(frozen=True)
+class PackedConvolution:
+    """One call of the layer: its phasors, its packed parameters, and z where it was kept."""
+
+    settings: ConvolutionSettings
+    u: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    kept: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        x: Tensor,
+        parameters: Sequence[Tensor | None],
+        settings: ConvolutionSettings,
+    ) -> "PackedConvolution":
+        """Take the cosines and sines of x, and pack the parameters."""
+        batch, channels, height, width = x.shape
+        u = x.new_empty(batch, 2 * channels, height, width)
+        torch.cos(x, out=u[:, :channels])
+        torch.sin(x, out=u[:, channels:])
+        weight_real, weight_imag, bias_real, bias_imag = parameters
+        assert weight_real is not None and weight_imag is not None
+        weight = torch.cat(
+            (
+                torch.cat((weight_real, -weight_imag), dim=1),
+                torch.cat((weight_imag, weight_real), dim=1),
+            )
+        )
+        bias = None if bias_real is None or bias_imag is None else torch.cat((bias_real, bias_imag))
+        return cls(settings, u, weight, bias)
+
+    @property
+    def keeps_z(self) -> bool:
+        """Whether z is worth its memory."""
+        return self.weight[0].numel() > RECOMPUTE_BELOW
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the layer's output."""
+        height, width = self.settings.output_size(self.u.shape[2:], self.weight.shape[2:])
+        return len(self.u), len(self.weight) // 2 // self.settings.sum_groups, height, width
+
+    def chunks(self) -> Iterator[slice]:
+        """Cut the batch into parts of equal size, up to rounding."""
+        batch = len(self.u)
+        elements = 2 * self.settings.sum_groups * math.prod(self.y_shape)
+        size = -(-batch // max(1, round(elements / CHUNK_ELEMENTS)))
+        for start in range(0, batch, size):
+            yield slice(start, start + size)
+
+    def chunks_of_z(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield each part of the batch with its z, kept or computed anew."""
+        for index, rows in enumerate(self.chunks()):
+            yield rows, self.kept[index] if self.kept else self.affine(self.u[rows], with_bias=True)
+
+    def affine(self, u: Tensor, *, with_bias: bool = False) -> Tensor:
+        """Return W * u, and + b, as (n, 2, G, O / G, H' W')."""
+        z = self.settings.convolve(u, self.weight, self.bias if with_bias else None)
+        groups = self.settings.sum_groups
+        return z.contiguous().view(len(u), 2, groups, len(self.weight) // 2 // groups, -1)
+
+    def input_gradient(self, gz: Tensor) -> Tensor:
+        """Return the gradient of u from that of z."""
+        gz = self._as_images(gz)
+        size = self.u.shape[2:]
+        if self.weight.shape[1] > FEW_CHANNELS:
+            u = self.u[:1].expand(len(gz), -1, -1, -1)
+            return self._convolution_backward(gz, u, (True, False, False))[0]
+        patches = torch.matmul(self.weight.flatten(1).t(), gz.flatten(2))
+        kernel = self.weight.shape[2:]
+        settings = self.settings
+        return fold(patches, size, kernel, settings.dilation, settings.padding, settings.stride)
+
+    def weight_gradient(self, gz: Tensor, u: Tensor) -> Tensor:
+        """Return the gradient of the packed weight from that of z."""
+        return self._convolution_backward(self._as_images(gz), u, (False, True, False))[1]
+
+    def spread(self, y: Tensor) -> Tensor:
+        """Return (n, O / G, H', W') so that it multiplies every group of z's parts."""
+        return y.flatten(2).unsqueeze(1)
+
+    def summed(self, magnitude: Tensor) -> Tensor:
+        """Return the sum of (n, G, O / G, H' W') over the groups, as (n, O / G, H', W')."""
+        groups = magnitude.sum(dim=1) if self.settings.sum_groups > 1 else magnitude[:, 0]
+        return groups.view(len(magnitude), *self.y_shape[1:])
+
+    def _as_images(self, gz: Tensor) -> Tensor:
+        return gz.view(len(gz), len(self.weight), *self.y_shape[2:])
+
+    def _convolution_backward(
+        self, gz: Tensor, u: Tensor, mask: tuple[bool, bool, bool]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        settings = self.settings
+        gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
+            gz,
+            u,
+            self.weight,
+            None,
+            settings.stride,
+            settings.padding,
+            settings.dilation,
+            False,
+            (0, 0),
+            1,
+            mask,
+        )
+        return gradients
+
+
+def split_weight_gradient(packed: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of W's real and imaginary part from that of the packed weight."""
+    (real, minus_imag), (imag, real_again) = (
+        half.chunk(2, dim=1) for half in packed.chunk(2, dim=0)
+    )
+    return real + real_again, imag - minus_imag
+
+
+def phase_gradient(u: Tensor, gu: Tensor) -> Tensor:
+    """Return the gradient of x from that of u = (cos x, sin x)."""
+    cos, sin = u.chunk(2, dim=1)
+    g_cos, g_sin = gu.chunk(2, dim=1)
+    return torch.mul(cos, g_sin).addcmul_(sin, g_cos, value=-1)
+
+
+def phase_motion(u: Tensor, a: Tensor) -> Tensor:
+    """Return how u moves when x moves along a: the transpose of ``phase_gradient``."""
+    cos, sin = u.chunk(2, dim=1)
+    moved = torch.empty_like(u)
+    moved_cos, moved_sin = moved.chunk(2, dim=1)
+    torch.mul(sin, a, out=moved_cos).neg_()
+    torch.mul(cos, a, out=moved_sin)
+    return moved
