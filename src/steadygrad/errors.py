@@ -2,6 +2,7 @@
 
 __all__ = [
     "CheckpointError",
+    "CovarianceError",
     "DatasetError",
     "HyperparameterError",
     "ImageError",
@@ -57,3 +58,7 @@ class OutputError(SteadygradError, RuntimeError):
 
 class NonFiniteLossError(SteadygradError, RuntimeError):
     """The loss became infinite or NaN; the last good checkpoint is kept."""
+
+
+class CovarianceError(SteadygradError, ValueError):
+    """A covariance is not one (asymmetric, indefinite, NaN), or perturbations cannot give one."""

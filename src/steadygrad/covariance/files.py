@@ -1,0 +1,96 @@
+"""Covariance files: safetensors with the kind and its settings in the metadata, no code."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from steadygrad.covariance.block import BlockCovariance
+from steadygrad.covariance.dense import DenseCovariance
+from steadygrad.covariance.exponential import ExponentialCovariance
+from steadygrad.covariance.identity import IdentityCovariance
+from steadygrad.covariance.operator import FixedCovariance
+from steadygrad.covariance.radial import RadialCovariance
+from steadygrad.covariance.stationary import StationaryCovariance
+from steadygrad.errors import CheckpointError, OutputError, SteadygradError
+
+__all__ = ["load_covariance", "save_covariance"]
+
+_METADATA_KEY = "steadygrad-covariance"
+
+_KINDS: dict[str, type[FixedCovariance]] = {
+    kind.kind: kind
+    for kind in (
+        IdentityCovariance,
+        DenseCovariance,
+        StationaryCovariance,
+        RadialCovariance,
+        BlockCovariance,
+        ExponentialCovariance,
+    )
+}
+
+
+def save_covariance(path: Path | str, covariance: FixedCovariance) -> None:
+    """Write a covariance, atomically; of a running one, write ``running.current``.
+
+    Raises: OutputError, if ``path`` cannot be written; a file there then stands as it was.
+    """
+    path = Path(path)
+    described = {
+        "kind": covariance.kind,
+        "image_shape": covariance.image_shape,
+        "settings": covariance.settings(),
+    }
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in covariance.tensors().items()
+    }
+    data = save(tensors, {_METADATA_KEY: json.dumps(described, sort_keys=True)})
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def load_covariance(path: Path | str) -> FixedCovariance:
+    """Read a covariance, on the CPU, checked like one made by hand.
+
+    Reads numbers and JSON only: loading runs no code from the file.
+    Raises: CheckpointError, if the file is missing, damaged, not one of ours, or holds no
+        covariance.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"no covariance file at {path}")
+    tensors, described = _read(path)
+    try:
+        kind = _KINDS[described["kind"]]
+        channels, height, width = described["image_shape"]
+        return kind.from_parts((channels, height, width), tensors, described["settings"])
+    except SteadygradError as error:
+        raise CheckpointError(f"{path} holds no usable covariance: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} describes its covariance in a way unknown here") from error
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    if _METADATA_KEY not in metadata:
+        raise CheckpointError(f"{path} does not say that it holds a steadygrad covariance")
+    try:
+        described: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
+    except ValueError as error:
+        raise CheckpointError(f"{path} has unreadable metadata") from error
+    return tensors, described

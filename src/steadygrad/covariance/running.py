@@ -1,0 +1,137 @@
+"""A covariance that follows the perturbations it is shown."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steadygrad._typing import Images
+from steadygrad.covariance.estimation import as_working_dtype
+from steadygrad.covariance.operator import Covariance, ImageShape, check_perturbations
+from steadygrad.covariance.structures import Structure, structure_by_name
+from steadygrad.errors import CheckpointError, CovarianceError, HyperparameterError, ShapeError
+
+__all__ = ["RunningCovariance"]
+
+
+class RunningCovariance(Covariance):
+    """Exponentially weighted second moments: ``Sigma <- (1 - decay) Sigma + decay * batch``.
+
+    Each batch is first scaled to a unit mean diagonal, so that its weight does not depend on how
+    large its perturbations are; the operator has a unit mean diagonal. The first batch counts
+    fully. Between updates this is an ordinary covariance, of the last batch's image shape; before
+    the first one it is none, and using it is a CovarianceError.
+
+    structure: "dense", "stationary", "radial", "block", or a structure object with settings.
+    decay: weight of the current batch, in (0, 1]; the paper's beta. HyperparameterError otherwise.
+    Source: Roth et al., arXiv:1805.08736, Algorithm 1 and Eq. (14).
+    """
+
+    def __init__(self, structure: str | Structure = "stationary", *, decay: float = 0.1) -> None:
+        if not 0 < decay <= 1:
+            raise HyperparameterError(f"expected decay in (0, 1], got {decay}")
+        self.structure, self.decay = structure_by_name(structure), decay
+        self.updates = 0
+        self._moments: Tensor | None = None
+        self._mean: Tensor | None = None
+        self._current: Covariance | None = None
+
+    @torch.no_grad()
+    def update(self, perturbations: Images) -> None:
+        """Take one batch of perturbations into the average.
+
+        perturbations: floating, (batch, channels, height, width), finite, not all zero.
+        Raises: ShapeError, also for another image shape than before; CovarianceError.
+        """
+        check_perturbations(perturbations)
+        channels, height, width = perturbations.shape[1:]
+        image_shape = channels, height, width
+        if self._mean is not None and image_shape != self.image_shape:
+            raise ShapeError(
+                f"expected perturbations of images {self.image_shape}, got {image_shape}"
+            )
+        perturbations = as_working_dtype(perturbations)
+        moments = self.structure.moments(perturbations)
+        variance = self.structure.mean_diagonal(moments, image_shape)
+        moments, mean = moments / variance, perturbations.mean(dim=0) / variance.sqrt()
+        if self._moments is not None and self._mean is not None:
+            moments = self._moments.to(moments).lerp(moments, self.decay)
+            mean = self._mean.to(mean).lerp(mean, self.decay)
+        self._moments, self._mean, self._current = moments, mean, None
+        self.updates += 1
+
+    @property
+    def current(self) -> Covariance:
+        """The covariance as of now, which later updates leave alone; unit mean diagonal.
+
+        Raises: CovarianceError, before the first update.
+        """
+        if self._current is None:
+            if self._moments is None:
+                raise CovarianceError("a running covariance has no value before its first update")
+            with torch.no_grad():
+                built = self.structure.build(self._moments, self.image_shape)
+                self._current = built.normalized()
+        return self._current
+
+    @property
+    def mean(self) -> Tensor:
+        """Running mean perturbation ``mu`` (Eq. 12), (channels, height, width), same scale.
+
+        Raises: CovarianceError, before the first update.
+        """
+        if self._mean is None:
+            raise CovarianceError("a running covariance has no value before its first update")
+        return self._mean
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Channels, height, width of the perturbations seen."""
+        channels, height, width = self.mean.shape
+        return channels, height, width
+
+    @property
+    def mean_diagonal(self) -> float:
+        """Mean variance of a pixel: 1, up to rounding."""
+        return self.current.mean_diagonal
+
+    def scaled(self, factor: float) -> Covariance:
+        """Return ``factor * Sigma`` as of now."""
+        return self.current.scaled(factor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed training needs: tensors and a count."""
+        if self._moments is None or self._mean is None:
+            return {"updates": 0}
+        return {"updates": self.updates, "moments": self._moments, "mean": self._mean}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where ``state_dict`` was taken.
+
+        Raises: CheckpointError, if the state is not one of this structure.
+        """
+        updates = state.get("updates", 0)
+        if updates == 0:
+            self.updates, self._moments, self._mean, self._current = 0, None, None, None
+            return
+        if not {"moments", "mean"} <= state.keys():
+            raise CheckpointError("the state of a running covariance lacks its moments or mean")
+        moments, mean = state["moments"].clone(), state["mean"].clone()
+        # What one image of that size would give: each structure knows the shape of its moments.
+        shape = self.structure.moments(torch.zeros_like(mean).unsqueeze(0)).shape
+        if shape != moments.shape:
+            raise CheckpointError(
+                f"the state of a running covariance is of another structure: expected moments of "
+                f"shape {tuple(shape)}, got {tuple(moments.shape)}"
+            )
+        self.updates, self._moments, self._mean, self._current = updates, moments, mean, None
+
+    def __repr__(self) -> str:
+        return f"RunningCovariance({self.structure}, decay={self.decay}, updates={self.updates})"
+
+    def _apply(self, images: Images) -> Images:
+        return self.current._apply(images)
+
+    def _sample(self, count: int, white_noise: Callable[..., Tensor]) -> Images:
+        return self.current._sample(count, white_noise)

@@ -1,0 +1,145 @@
+"""Stationary covariance: a function of the displacement between two pixels and their channels."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from steadygrad._typing import Images
+from steadygrad.covariance.circulant import convolve, inverse_window, mix
+from steadygrad.covariance.displacements import check_displacements, pair_counts, torus_kernel
+from steadygrad.covariance.operator import (
+    FixedCovariance,
+    ImageShape,
+    check_image_shape,
+    check_scale,
+)
+from steadygrad.covariance.semidefinite import (
+    Repair,
+    check_semidefinite,
+    check_symmetry,
+    hermitian_root,
+    matrices_by_frequency,
+    repaired,
+)
+from steadygrad.errors import ShapeError
+
+__all__ = ["StationaryCovariance"]
+
+
+class StationaryCovariance(FixedCovariance):
+    """Covariances that depend on the signed displacement (dy, dx) and the pair of channels alone.
+
+    ``Sigma[(a, p), (b, q)] = K[a, b](p - q)``: exact on the finite image (nothing wraps around)
+    and applied with FFTs in O(d log d) time and O(d) memory for d pixels. The kernel's spectrum on
+    its torus is semidefinite, hence so is its restriction to the image; samples come from the root
+    of the same spectrum and have this covariance exactly.
+
+    kernel: real, (channels, channels, rows, columns) over a torus of at least ``2 H - 1`` by
+        ``2 W - 1``, displacements in FFT order. ``from_displacements`` makes one.
+    verify: False skips the checks of a kernel that is known to be semidefinite.
+    repair: what making the kernel semidefinite changed; None where nothing had to be done.
+    Raises: ShapeError; CovarianceError, if the kernel is NaN, asymmetric or indefinite.
+    Source: Roth et al., arXiv:1805.08736, Eq. (16), there with the rounded distance in place of
+        the displacement (``RadialCovariance``).
+    """
+
+    kind: ClassVar[str] = "stationary"
+
+    def __init__(
+        self,
+        kernel: Tensor,
+        image_shape: ImageShape,
+        *,
+        repair: Repair | None = None,
+        verify: bool = True,
+    ) -> None:
+        super().__init__(image_shape)
+        channels, height, width = self.image_shape
+        fits = kernel.ndim == 4 and kernel.shape[:2] == (channels, channels)
+        if not (fits and kernel.shape[2] >= 2 * height - 1 and kernel.shape[3] >= 2 * width - 1):
+            raise ShapeError(
+                f"expected a kernel of shape ({channels}, {channels}, >= {2 * height - 1}, "
+                f">= {2 * width - 1}) for images {self.image_shape}, got {tuple(kernel.shape)}"
+            )
+        if verify:
+            check_symmetry(kernel)
+            check_semidefinite(kernel)
+        self.kernel, self.repair = kernel.detach(), repair
+        self._torus = kernel.shape[2], kernel.shape[3]
+
+    @classmethod
+    def from_displacements(
+        cls, displacements: Tensor, image_shape: ImageShape, *, repair_steps: int = 30
+    ) -> "StationaryCovariance":
+        """Build the semidefinite covariance nearest to a table of covariances.
+
+        displacements: real, (channels, channels, 2 H - 1, 2 W - 1); entry
+            ``[a, b, H - 1 + dy, W - 1 + dx]`` is the covariance of channel a at a pixel with
+            channel b at the pixel (dy, dx) before it.
+        repair_steps: how hard to look for the nearest if the table is indefinite, see ``repaired``.
+        Raises: ShapeError; CovarianceError, if the table is not symmetric or holds NaN.
+        """
+        image_shape = check_image_shape(image_shape)
+        check_displacements(displacements, image_shape)
+        kernel = torus_kernel(displacements, image_shape, bridged=True)
+        check_symmetry(kernel)
+        pairs = torus_kernel(pair_counts(image_shape, kernel.device), image_shape, bridged=False)
+        kernel, repair = repaired(kernel, pairs, repair_steps)
+        return cls(kernel, image_shape, repair=repair, verify=False)
+
+    @property
+    def mean_diagonal(self) -> float:
+        """Mean variance of a pixel."""
+        return self.kernel[:, :, 0, 0].diagonal().mean().item()
+
+    @property
+    def displacements(self) -> Tensor:
+        """The table that ``from_displacements`` takes, after repair."""
+        _, height, width = self.image_shape
+        rows = torch.arange(1 - height, height, device=self.kernel.device) % self._torus[0]
+        columns = torch.arange(1 - width, width, device=self.kernel.device) % self._torus[1]
+        return self.kernel[:, :, rows[:, None], columns]
+
+    def scaled(self, factor: float) -> "StationaryCovariance":
+        """Return ``factor * Sigma``."""
+        check_scale(factor)
+        return StationaryCovariance(
+            self.kernel * factor, self.image_shape, repair=self.repair, verify=False
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the kernel."""
+        return {"kernel": self.kernel}
+
+    def settings(self) -> dict[str, Any]:
+        """Return nothing: the kernel says it all."""
+        return {}
+
+    @classmethod
+    def from_parts(
+        cls, image_shape: ImageShape, tensors: dict[str, Tensor], settings: dict[str, Any]
+    ) -> "StationaryCovariance":
+        """Build from a kernel, checking it."""
+        return cls(tensors["kernel"], image_shape, **settings)
+
+    def _apply(self, images: Images) -> Images:
+        spectrum = self._working_copy("spectrum", images, self._spectrum)
+        return convolve(images, spectrum, self._torus)
+
+    def _spectrum(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        spectrum: Tensor = torch.fft.rfft2(self.kernel.to(device, dtype))
+        return spectrum
+
+    def _sample(self, count: int, white_noise: Callable[..., Tensor]) -> Images:
+        channels, height, width = self.image_shape
+        noise = white_noise(count, channels, *self._torus)
+        root = self._working_copy("root", noise, self._root)
+        spectra = mix(root, torch.fft.rfft2(noise))
+        return inverse_window(spectra, self._torus[1], (height, width))
+
+    def _root(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        # In float64: a root halves the digits of the small eigenvalues.
+        root = hermitian_root(matrices_by_frequency(self.kernel.double()))
+        return root.movedim((-2, -1), (0, 1)).to(device, dtype.to_complex()).contiguous()

@@ -1,0 +1,170 @@
+"""Covariance files and the covariances that have a name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from steadygrad.covariance import (
+    BlockStructure,
+    DenseCovariance,
+    ExponentialCovariance,
+    FixedCovariance,
+    IdentityCovariance,
+    RunningCovariance,
+    StationaryStructure,
+    build_covariance,
+    covariance_names,
+    dataset_covariance,
+    estimate_covariance,
+    load_covariance,
+    save_covariance,
+)
+from steadygrad.errors import (
+    CheckpointError,
+    CovarianceError,
+    HyperparameterError,
+    OutputError,
+    ShapeError,
+    UnknownNameError,
+)
+
+SHAPE = (2, 4, 3)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def noise() -> Tensor:
+    white = torch.randn(30, *SHAPE, generator=seeded())
+    return white + 0.7 * white.roll(1, -2) - 0.3 * white.roll(1, 1)
+
+
+COVARIANCES: list[FixedCovariance] = [
+    IdentityCovariance(SHAPE, variance=2.0),
+    ExponentialCovariance(SHAPE, 3.0, inter_channel=0.25),
+    *(estimate_covariance(noise(), kind) for kind in ("dense", "stationary", "radial")),
+    estimate_covariance(noise(), BlockStructure(reach=1)),
+    estimate_covariance(noise(), StationaryStructure(estimator="unbiased")),
+]
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES, ids=repr)
+def test_a_file_gives_the_same_operator_back(covariance: FixedCovariance, tmp_path: Path) -> None:
+    path = tmp_path / "covariance.safetensors"
+    save_covariance(path, covariance)
+    again = load_covariance(path)
+    assert type(again) is type(covariance)
+    assert again.settings() == covariance.settings()
+    torch.testing.assert_close(again.dense(), covariance.dense(), rtol=0, atol=0)
+    sample = covariance.sample(2, seeded(1))
+    torch.testing.assert_close(again.sample(2, seeded(1)), sample, rtol=0, atol=0)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["covariance.safetensors"]
+
+
+def damaged(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def without_metadata(path: Path) -> None:
+    save_file({"kernel": torch.ones(1)}, path)
+
+
+def of_unknown_kind(path: Path) -> None:
+    save_file({}, path, {"steadygrad-covariance": '{"kind": "wavelet", "image_shape": [1, 2, 2]}'})
+
+
+def indefinite(path: Path) -> None:
+    save_covariance(path, DenseCovariance(-torch.eye(4), (1, 2, 2), verify=False))
+
+
+def holding_nan(path: Path) -> None:
+    covariance = estimate_covariance(noise(), "stationary")
+    covariance.kernel[0, 0, 0, 0] = torch.nan
+    save_covariance(path, covariance)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (Path.unlink, "no covariance file at"),
+        (damaged, "damaged"),
+        (without_metadata, "does not say"),
+        (of_unknown_kind, "unknown here"),
+        (indefinite, "semidefinite"),
+        (holding_nan, "NaN"),
+    ],
+)
+def test_a_file_without_a_covariance_is_refused(damage: Any, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "covariance.safetensors"
+    save_covariance(path, estimate_covariance(noise()))
+    damage(path)
+    with pytest.raises(CheckpointError, match=message):
+        load_covariance(path)
+
+
+def test_an_unwritable_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot write"):
+        save_covariance(tmp_path / "missing" / "covariance.safetensors", COVARIANCES[0])
+
+
+def test_dataset_covariance_is_taken_about_the_mean_image() -> None:
+    images = (255 * torch.rand(50, *SHAPE, generator=seeded())).to(torch.uint8)
+    rows = images.double().flatten(start_dim=1)
+    expected = torch.cov(rows.T, correction=0)
+    expected = expected / expected.diagonal().mean()
+    covariance = dataset_covariance(images, "dense", batch_size=7)
+    torch.testing.assert_close(covariance.dense(), expected, rtol=0, atol=1e-5)
+
+
+def test_images_without_a_covariance_are_refused() -> None:
+    with pytest.raises(CovarianceError, match="got 0"):
+        dataset_covariance(torch.ones(5, *SHAPE))
+    with pytest.raises(ShapeError, match="at least 2 images"):
+        dataset_covariance(torch.ones(1, *SHAPE))
+    with pytest.raises(HyperparameterError, match="batch_size >= 1"):
+        dataset_covariance(torch.ones(2, *SHAPE), batch_size=0)
+
+
+def test_every_name_builds(tmp_path: Path) -> None:
+    save_covariance(tmp_path / "file", COVARIANCES[2])
+    needed: dict[str, dict[str, Any]] = {
+        "exponential": {"decay_length": 3.0},
+        "dataset": {"images": noise()},
+        "file": {"path": tmp_path / "file"},
+    }
+    for name in covariance_names():
+        covariance = build_covariance(name, SHAPE, **needed.get(name, {}))
+        if isinstance(covariance, RunningCovariance):
+            assert covariance.decay == 0.1
+            covariance.update(noise())
+        assert covariance.image_shape == SHAPE
+        assert covariance.apply(noise()).shape == noise().shape
+
+
+def test_settings_reach_the_covariance() -> None:
+    running = build_covariance("stationary", SHAPE, decay=0.3, estimator="unbiased")
+    assert isinstance(running, RunningCovariance)
+    assert running.decay == 0.3
+    assert running.structure == StationaryStructure(estimator="unbiased")
+    exponential = build_covariance("exponential", SHAPE, decay_length=2.0, inter_channel=0.1)
+    assert isinstance(exponential, ExponentialCovariance)
+    assert (exponential.decay_length, exponential.inter_channel) == (2.0, 0.1)
+
+
+def test_names_and_settings_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"identity, exponential, .*'wavelet'"):
+        build_covariance("wavelet", SHAPE)
+    with pytest.raises(HyperparameterError, match="zeta"):
+        build_covariance("exponential", SHAPE, zeta=3.0)
+    with pytest.raises(HyperparameterError, match="decay_length"):
+        build_covariance("exponential", SHAPE)
+    with pytest.raises(HyperparameterError, match="zeta"):
+        build_covariance("stationary", SHAPE, zeta=3.0)
+    save_covariance(tmp_path / "file", IdentityCovariance((1, 9, 9)))
+    with pytest.raises(ShapeError, match=r"of images \(2, 4, 3\), got \(1, 9, 9\)"):
+        build_covariance("file", SHAPE, path=tmp_path / "file")
