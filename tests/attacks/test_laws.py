@@ -206,3 +206,13 @@ def test_any_radius_and_shape(
     assert adversarial.shape == images.shape
     assert adversarial.min() >= 0 and adversarial.max() <= 1
     assert (adversarial - images).abs().max() <= eps + 1e-6
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@each_attack
+def test_a_gpu_gets_the_same_draws_from_a_cpu_generator(attack: Attack) -> None:
+    model, (images, labels) = small_network().double(), batch(dtype=torch.float64)
+    expected = attack(model, images, labels, generator=generator())
+    found = attack(model.cuda(), images.cuda(), labels.cuda(), generator=generator())
+    assert found.is_cuda
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-9)

@@ -194,6 +194,35 @@ def test_a_seed_decides_everything(
     assert not torch.equal(first, broken(1))
 
 
+def test_every_batch_has_draws_of_its_own() -> None:
+    noisy: list[Tensor] = []
+
+    def model(images: Tensor) -> Tensor:
+        noisy.append(images)
+        return images.flatten(1) * 0
+
+    images = torch.full((6, 2, 1, 1), 0.5)
+    accuracy_curve(
+        model, images, torch.zeros(6).long(), RandomNoise(eps=0), [0.1, 0.2], batch_size=2
+    )
+    disturbed = torch.stack(noisy[3:])  # the first three calls are for the clean accuracy
+    changes = (disturbed - 0.5).flatten(1) / torch.tensor([0.1] * 3 + [0.2] * 3).unsqueeze(1)
+    assert len(changes) == 6
+    for one in range(6):
+        for other in range(one):
+            assert not torch.allclose(changes[one], changes[other], atol=1e-3)
+
+
+@pytest.mark.parametrize("curve_of", [accuracy_curve, bisected_curve])
+def test_nan_on_disturbed_images_alone_is_noticed(curve_of: type[object]) -> None:
+    def model(images: Tensor) -> Tensor:
+        return images.flatten(1) / (images.flatten(1) == 0.5).all(dim=1, keepdim=True)
+
+    images, labels = torch.full((6, 2, 1, 1), 0.5), torch.zeros(6).long()
+    with pytest.raises(ModelError, match="NaN or infinity"):
+        curve_of(model, images, labels, RandomNoise(eps=0), [0.0, 0.1])
+
+
 def test_a_radius_is_attacked_alike_in_any_grid(trained: nn.Module, held_out: Data) -> None:
     images, labels = held_out
     attack = PGD(eps=0, steps=2)

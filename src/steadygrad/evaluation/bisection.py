@@ -12,7 +12,7 @@ from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.curve import AccuracyCurve, surviving
 from steadygrad.evaluation.eps_grid import ascending_eps
 from steadygrad.evaluation.evaluation_mode import evaluation_mode
-from steadygrad.evaluation.trial import Counter, Trial
+from steadygrad.evaluation.trial import ProgressCount, Trial
 
 __all__ = ["bisected_curve"]
 
@@ -43,7 +43,7 @@ def bisected_curve(
     radii = ascending_eps(eps_values)
     tried = tuple(eps for eps in radii if eps > 0)
     n = len(images)
-    count = Counter(progress, len(radii) * n)
+    count = ProgressCount(progress, len(radii) * n)
     with evaluation_mode(model):
         is_correct = correct(model, images, labels, batch_size, device)
         place = model_device(model, images) if device is None else torch.device(device)

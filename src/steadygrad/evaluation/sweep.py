@@ -11,7 +11,7 @@ from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
 from steadygrad.evaluation.eps_grid import ascending_eps
 from steadygrad.evaluation.evaluation_mode import evaluation_mode
-from steadygrad.evaluation.trial import Counter, Trial
+from steadygrad.evaluation.trial import ProgressCount, Trial
 
 __all__ = ["accuracy_curve"]
 
@@ -48,7 +48,7 @@ def accuracy_curve(
     began = time.perf_counter()
     radii = ascending_eps(eps_values)
     n, points = len(images), []
-    count = Counter(progress, len(radii) * n)
+    count = ProgressCount(progress, len(radii) * n)
     with evaluation_mode(model):
         is_correct = correct(model, images, labels, batch_size, device)
         place = model_device(model, images) if device is None else torch.device(device)

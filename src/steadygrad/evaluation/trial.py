@@ -11,7 +11,7 @@ from steadygrad.attacks import Attack, with_eps
 from steadygrad.checks import check_finite_losses, check_logits
 from steadygrad.training.seeds import derived_generator
 
-__all__ = ["Counter", "Trial"]
+__all__ = ["ProgressCount", "Trial"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Trial:
         return (logits.argmax(dim=1) == labels).cpu()
 
 
-class Counter:
+class ProgressCount:
     """Tells ``progress(done, total)`` how many pairs of an example and a radius are settled."""
 
     def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
