@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from steadygrad.layers import ChannelGroupSum, ComplexConv2d, PhaseEncoding
+from steadygrad.layers import ComplexConv2d, PhaseEncoding
 from steadygrad.models.entry import SecondOrder
 
 __all__ = ["summed_complex_convolutions"]
@@ -26,11 +26,10 @@ def summed_complex_convolutions(
     layers: OrderedDict[str, nn.Module] = OrderedDict(phase=PhaseEncoding())
     stages = zip(filters, groups, pools, strict=True)
     for index, (outputs, summed, is_pooled) in enumerate(stages, start=1):
+        # Summing inside the layer gives what ChannelGroupSum would, without the larger map.
         layers[f"conv{index}"] = ComplexConv2d(
-            channels, outputs, 3, padding=1, second_order=second_order
+            channels, outputs, 3, padding=1, sum_groups=summed, second_order=second_order
         )
-        if summed > 1:
-            layers[f"sum{index}"] = ChannelGroupSum(summed)
         if is_pooled:
             layers[f"pool{index}"] = nn.AvgPool2d(2)
         channels = outputs // summed
