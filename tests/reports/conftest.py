@@ -33,12 +33,29 @@ def make_run(tmp_path: Path) -> MakeRun:
     return make
 
 
+@pytest.fixture(scope="session")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two runs to read only: one plain, one penalised."""
+    folder = tmp_path_factory.mktemp("two")
+    penalised = {"penalty": "l1", "strength": 0.02}
+    return (
+        write_run(folder / "plain"),
+        write_run(folder / "robust", config=penalised, half=0.2, seconds=5.0),
+    )
+
+
+@pytest.fixture
+def add_evaluation() -> Callable[..., Path]:
+    return write_evaluation
+
+
 def write_run(
     folder: Path,
     *,
     config: dict[str, Any] | None = None,
     epochs_done: int | None = None,
     seconds: float = 2.0,
+    threads: int = 1,
     **evaluation: Any,
 ) -> Path:
     folder.mkdir(parents=True)
@@ -56,8 +73,8 @@ def write_run(
         "device": "cpu",
     }
     settings |= config or {}
-    provenance = {"steadygrad": "0.1.0", "torch": "2.13.0", "python": "3.11.2", "threads": 1}
-    created = {"created": "2025-01-02T03:04:05+00:00"}
+    provenance = {"steadygrad": "0.1.0", "torch": "2.13.0", "python": "3.11.2"}
+    created = {"threads": threads, "created": "2025-01-02T03:04:05+00:00"}
     (folder / "config.json").write_text(json.dumps(settings | provenance | created))
     done = settings["epochs"] if epochs_done is None else epochs_done
     lines = [_epoch(epoch, settings, seconds) for epoch in range(1, done + 1)]
@@ -98,8 +115,8 @@ def write_evaluation(
     created: str = "2025-01-02T04:00:00+00:00",
     gallery: bool = True,
 ) -> Path:
-    """Write a curve that falls from ``clean`` to half of it at the radius ``half``."""
-    order = torch.rand(n, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    """Write a curve of ``round(n * clean / (1 + (eps / half)^4))`` survivors at each eps."""
+    order = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     radii = torch.tensor(eps, dtype=torch.float64)
     results, broken_at = [], torch.full((n,), math.inf, dtype=torch.float64)
     for radius in radii.tolist():

@@ -32,14 +32,14 @@ def write_report(runs: Sequence[Path | str], out: Path | str, title: str | None 
     Raises: CheckpointError, as ``load_run``; HyperparameterError, without runs or with one twice;
         OutputError, if ``out`` cannot be written.
     """
-    out = Path(out)
-    page = render_report(load_runs(runs), title=title, created=datetime.now(UTC))
+    out, records = Path(out), load_runs(runs)
     if out.is_dir():
         raise OutputError(f"expected an HTML file to write, but {out} is a folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
+    page = render_report(records, title=title, created=datetime.now(UTC))
     write_atomically(out, page.encode())
     return out
 

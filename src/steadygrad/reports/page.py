@@ -39,7 +39,7 @@ def page_contents(runs: Sequence[RunRecord], title: str | None) -> dict[str, Any
     """Return the template's variables; the same runs give the same values."""
     comparisons = compare_runs(runs)
     styles = series_styles(run.name for run in runs)
-    main = comparisons[0]
+    main, galleries = comparisons[0], _galleries(runs, comparisons)
     names = enumeration([run.name for run in runs])
     return {
         "title": title or _title(runs),
@@ -53,7 +53,8 @@ def page_contents(runs: Sequence[RunRecord], title: str | None) -> dict[str, Any
         ],
         "tested": tested(main),
         "untested": untested(runs, comparisons),
-        "galleries": _galleries(runs, comparisons),
+        "galleries": galleries,
+        "gallery_radii": {gallery["eps"] for gallery in galleries},
         "training_svg": Markup(
             inline_svg(
                 training_figure(runs, styles),
@@ -132,12 +133,10 @@ def _level_with_best(rows: Sequence[SummaryRow]) -> list[list[bool]]:
     for column in columns:
         points = [point for point in column if point is not None]
         best = max(points, key=lambda point: point.correct, default=None)
-        flags.append(
-            [
-                len(rows) > 1 and not (p is None or best is None or is_distinguishable(best, p))
-                for p in column
-            ]
-        )
+        if best is None or best.correct == 0 or len(rows) == 1:
+            flags.append([False] * len(column))
+            continue
+        flags.append([p is not None and not is_distinguishable(best, p) for p in column])
     return flags
 
 

@@ -1,17 +1,20 @@
 """What an evaluation tested, and what it did not: the part of a report that keeps it honest."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from steadygrad.datasets import dataset_entry
 from steadygrad.errors import UnknownNameError
 from steadygrad.reports.comparison import Comparison, Protocol
 from steadygrad.reports.runs import RunRecord
-from steadygrad.reports.wording import attack_name, attack_settings, count_text, eps_text
+from steadygrad.reports.wording import attack_name, attack_settings, eps_text
 
 __all__ = ["tested", "untested"]
 
-GRADIENT_ATTACKS = ("pgd", "fgsm")
+GRADIENT = frozenset({"pgd", "fgsm"})
+"""Attacks that follow the gradient of the cross-entropy, knowing the weights."""
+NOISE = frozenset({"random-noise"})
 FEW_STEPS = 20
 
 
@@ -63,12 +66,12 @@ def untested(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> li
 def _attack(protocol: Protocol) -> str:
     attack = protocol.attack
     settings = f"{attack_name(attack)}: {attack_settings(attack)}."
-    if attack["name"] in GRADIENT_ATTACKS:
+    if attack["name"] in GRADIENT:
         return (
             f"{settings} White-box: the attacker knows the network and its weights and follows "
             "the gradient of the cross-entropy, changing each pixel by at most eps."
         )
-    if attack["name"] == "random-noise":
+    if attack["name"] in NOISE:
         return f"{settings} Noise that knows nothing of the network: a disturbance, not an attack."
     return settings
 
@@ -114,20 +117,22 @@ def _counting(protocol: Protocol) -> str:
     )
 
 
-def _stronger(attacks: Sequence[object], names: set[str]) -> str:
-    known = [a for a in attacks if isinstance(a, dict) and a["name"] in GRADIENT_ATTACKS]
-    if not known:
-        text = "No attack that uses the network's gradient was run: the numbers say nothing about "
-        return text + "an adversary."
+def _stronger(attacks: Sequence[Mapping[str, Any]], names: set[str]) -> str:
+    if names <= NOISE:
+        return "Only noise was tried, no attack: the numbers say nothing about an adversary."
+    who = "One family of white-box attacks gives" if names <= GRADIENT | NOISE else "Attacks give"
     text = (
-        "One family of white-box attacks gives an upper bound on robustness: the accuracy under "
-        "the best possible attack is at most what is shown, and may be far lower."
+        f"{who} an upper bound on robustness: the accuracy under the best possible attack is at "
+        "most what is shown, and may be far lower."
     )
-    steps = max((a.get("steps", 1) for a in known if isinstance(a.get("steps", 1), int)), default=1)
-    if steps < FEW_STEPS:
-        text += f" {count_text(steps, 'step')} are few; 50 or more, with restarts, may find more."
+    steps = [attack["steps"] for attack in attacks if isinstance(attack.get("steps"), int)]
+    if steps and max(steps) < FEW_STEPS:
+        are_few = "step is" if max(steps) == 1 else "steps are"
+        text += f" {max(steps)} {are_few} few; 50 or more, with restarts, may find more."
     if "autoattack" not in names:
-        text += " No AutoAttack, no black-box and no adaptive attack was run."
+        text += " AutoAttack was not run."
+    if names <= GRADIENT | NOISE:
+        text += " Nor was any black-box or adaptive attack."
     return text
 
 

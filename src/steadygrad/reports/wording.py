@@ -60,7 +60,8 @@ def seconds_text(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     if seconds < 100:
-        return f"{seconds:.2g}\u00a0s" if seconds < 10 else f"{seconds:.0f}\u00a0s"
+        digits = 0 if seconds >= 9.95 else 1 if seconds >= 0.995 else 2
+        return f"{seconds:.{digits}f}\u00a0s"
     if seconds < 2 * 3600:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes}\u00a0min" + (f" {rest}\u00a0s" if minutes < 10 and rest else "")

@@ -91,7 +91,16 @@ def _accuracy(axes: "Axes", runs: Sequence[RunRecord], styles: Mapping[str, Seri
     _panel(axes, runs, styles, lambda e: 100 * e.train_accuracy, marked=not is_validated)
     if is_validated:
         _panel(axes, runs, styles, _validation_percent)
-        _title(axes, "Accuracy", "accuracy (%): markers validation, thin training")
+        _title(axes, "Accuracy", "accuracy (%)")
+        axes.annotate(
+            "markers: validation\nthin lines: training",
+            xy=(0.98, 0.04),
+            xycoords="axes fraction",
+            ha="right",
+            va="bottom",
+            fontsize=8,
+            color=MUTED,
+        )
     else:
         _title(axes, "Accuracy in training", "accuracy (%), images as met")
 

@@ -1,0 +1,116 @@
+"""Laws of steadygrad.reports.wording."""
+
+import pytest
+
+from steadygrad.attacks import FGSM, PGD, RandomNoise, describe_attack
+from steadygrad.evaluation import AccuracyPoint
+from steadygrad.reports.wording import (
+    adversarial_text,
+    attack_name,
+    attack_settings,
+    augmentation_text,
+    enumeration,
+    eps_text,
+    interval_text,
+    is_plain,
+    large_number,
+    penalty_text,
+    seconds_text,
+    training_text,
+)
+
+
+@pytest.mark.parametrize(
+    ("eps", "text"),
+    [(0, "0"), (0.1, "0.1"), (0.14, "0.14"), (8 / 255, "8/255"), (1 / 3, "85/255"), (1, "1")],
+)
+def test_radii_read_as_people_write_them(eps: float, text: str) -> None:
+    assert eps_text(eps) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"),
+        (0.4, "0.40 s"),
+        (1.94, "1.9 s"),
+        (9.99, "10 s"),
+        (99.4, "99 s"),
+        (200, "3 min 20 s"),
+        (3600, "60 min"),
+        (7560, "2.1 h"),
+    ],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert seconds_text(seconds).replace("\u00a0", " ") == text
+
+
+def test_counts_keep_three_digits() -> None:
+    found = [large_number(value) for value in (None, 12, 39_188, 252_416, 3_713_664, 2e9)]
+    assert found == ["–", "12", "39.2\u00a0k", "252\u00a0k", "3.71\u00a0M", "2\u00a0G"]
+
+
+def test_interval_is_wilsons() -> None:
+    # 9 of 10: (0.9 + z^2/20 ± z sqrt(0.009 + z^2/400)) / (1 + z^2/10) with z = 1.96.
+    assert interval_text(AccuracyPoint(eps=0, correct=9, n=10)) == "59.6–98.2"
+
+
+def test_enumerations() -> None:
+    assert [enumeration(["a", "b", "c"][:n]) for n in range(4)] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+
+
+def test_attacks_are_named_by_their_strength() -> None:
+    described = [
+        describe_attack(attack)
+        for attack in (
+            PGD(eps=0),
+            PGD(eps=0, steps=20, restarts=5, targeted=True),
+            FGSM(eps=0),
+            RandomNoise(eps=0, samples=9),
+        )
+    ]
+    assert [attack_name(attack) for attack in described] == [
+        "PGD(8)",
+        "targeted PGD(20), 5 restarts",
+        "FGSM",
+        "random noise (uniform, worst of 9)",
+    ]
+    assert attack_settings(described[0]) == (
+        "8 steps of 1.85 eps / 8, 1 random start, untargeted, from the true label"
+    )
+    assert attack_name({"name": "someone-elses", "norm": 2}) == "someone-elses"
+    assert attack_settings({"name": "someone-elses", "norm": 2, "fast": True}) == "norm 2, fast yes"
+
+
+def test_training_is_told_by_what_sets_it_apart() -> None:
+    plain = {"penalty": "none", "strength": 0.0, "adversarial": "none", "noise": "none"}
+    penalised = plain | {"penalty": "l1", "strength": 0.125, "second_order": "frozen_phase"}
+    attacked = plain | {
+        "adversarial": "pgd",
+        "adversarial_steps": 4,
+        "adversarial_eps": 8 / 255,
+        "adversarial_fraction": 0.5,
+    }
+    noisy = plain | {"noise": "uniform:0.1", "flip": True, "crop_padding": 4}
+    assert [is_plain(config) for config in (plain, penalised, attacked, noisy)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert penalty_text(plain) == adversarial_text(plain) == augmentation_text(plain) == "none"
+    assert penalty_text(penalised) == "squared L1, strength 0.125, frozen phase"
+    assert adversarial_text(attacked) == "PGD(4), eps 8/255, on 50\u00a0% of each batch"
+    assert augmentation_text(noisy) == "flips, crops (padding 4), uniform noise 0.1"
+    assert training_text(plain) == "plain"
+    assert training_text(penalised | {"noise": "gaussian:0.05"}) == (
+        "squared L1 penalty, strength 0.125, frozen phase; gaussian noise 0.05"
+    )
+    assert penalty_text(penalised | {"penalty": "sgr", "backend": "finite_difference"}) == (
+        "sgr, strength 0.125, frozen phase, finite difference"
+    )
