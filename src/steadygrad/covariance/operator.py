@@ -45,6 +45,15 @@ class Covariance(ABC):
         device. Half precision is computed in float32.
         Raises: ShapeError, if the images are not of ``image_shape``.
         """
+        self.check_fit(images)
+        wide = images.float() if images.itemsize < 4 else images
+        return self._apply(wide).to(images.dtype)
+
+    def check_fit(self, images: Images) -> None:
+        """Refuse anything but floating point images of ``image_shape``.
+
+        Raises: ShapeError.
+        """
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
             sizes = ", ".join(map(str, self.image_shape))
             raise ShapeError(
@@ -53,8 +62,6 @@ class Covariance(ABC):
             )
         if not images.is_floating_point():
             raise ShapeError(f"expected floating point images, got {images.dtype}")
-        wide = images.float() if images.itemsize < 4 else images
-        return self._apply(wide).to(images.dtype)
 
     def sample(
         self,

@@ -1,0 +1,153 @@
+"""Long-range correlated (LRC) noise: the worst of many draws, without asking for a gradient."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.attacks.goal import Goal
+from steadygrad.attacks.strongest import StrongestFound
+from steadygrad.checks import check_eps, check_finite_losses, check_images, check_labels
+from steadygrad.covariance import Covariance, ExponentialCovariance, IdentityCovariance
+from steadygrad.errors import HyperparameterError
+
+__all__ = ["LongRangeCorrelated", "WhiteNoise"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongRangeCorrelated:
+    """Return ``clamp(x + eps * xi, 0, 1)``, the worst of ``samples`` draws of ``xi ~ N(0, Sigma)``.
+
+    An image stands only if the model is right about all of its draws: each example keeps its first
+    misclassified draw, else that of highest cross-entropy. Every image has its own draws. A single
+    draw never asks the model anything, which makes this an augmentation.
+
+    eps: standard deviation of the noise in pixel units, in [0, 1], *not* a radius: a pixel may
+        change by more. HyperparameterError otherwise.
+    decay_length: ``Sigma`` is ``exp(-r / decay_length)`` within a channel at distance ``r``,
+    inter_channel: and this much of that between channels, see ``ExponentialCovariance``.
+    samples: draws an image, at least 1.
+    covariance: takes the place of the function, scaled to a unit mean diagonal; of a running
+        covariance the value at this moment.
+    Source: Roth et al., arXiv:1805.08736, section 4.3. Clipped to [0, 1] by their section 7.2
+        ("the perturbed images returned by the attacks were clipped").
+    """
+
+    eps: float
+    decay_length: float = 8.0
+    inter_channel: float = 0.5
+    samples: int = 100
+    covariance: Covariance | None = None
+
+    def __post_init__(self) -> None:
+        check_eps(self.eps)
+        _check_samples(self.samples)
+        ExponentialCovariance((1, 1, 1), self.decay_length, inter_channel=self.inter_channel)
+        if self.covariance is not None and abs(self.covariance.mean_diagonal - 1) > 1e-5:
+            object.__setattr__(self, "covariance", self.covariance.normalized())
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Images:
+        """Return disturbed ``(batch, channels, height, width)``; the inputs stay as they are.
+
+        Raises: ImageError, LabelError, ModelError; ShapeError, if the images are not of the
+            covariance's size; HyperparameterError, if they have too many channels for
+            ``inter_channel``.
+        """
+        check_images(images)
+        check_labels(labels, len(images))
+        covariance = self.covariance
+        if covariance is None:
+            channels, height, width = images.shape[1:]
+            shape = channels, height, width
+            covariance = _exponential(shape, self.decay_length, self.inter_channel)
+        covariance.check_fit(images)
+        return _worst_draw(model, images, labels, covariance, self.eps, self.samples, generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhiteNoise:
+    """Return ``clamp(x + eps * xi, 0, 1)``, the worst of ``samples`` draws of ``xi ~ N(0, 1)``.
+
+    What ``LongRangeCorrelated`` does, with every pixel by itself: the comparison that shows what
+    the correlations add at the same strength.
+
+    eps: standard deviation in pixel units, in [0, 1]; HyperparameterError otherwise.
+    samples: draws an image, at least 1.
+    """
+
+    eps: float
+    samples: int = 100
+
+    def __post_init__(self) -> None:
+        check_eps(self.eps)
+        _check_samples(self.samples)
+
+    def __call__(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Images:
+        """Return disturbed ``(batch, channels, height, width)``; the inputs stay as they are.
+
+        Raises: ImageError, LabelError, ModelError.
+        """
+        check_images(images)
+        check_labels(labels, len(images))
+        channels, height, width = images.shape[1:]
+        covariance = IdentityCovariance((channels, height, width))
+        return _worst_draw(model, images, labels, covariance, self.eps, self.samples, generator)
+
+
+def _worst_draw(
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    covariance: Covariance,
+    eps: float,
+    samples: int,
+    generator: torch.Generator | None,
+) -> Images:
+    images = images.detach()
+    if eps == 0:
+        return images.clone()
+
+    def draw() -> Images:
+        noise = covariance.sample(len(images), generator, dtype=images.dtype, device=images.device)
+        return torch.add(images, noise, alpha=eps).clamp_(0, 1)
+
+    if samples == 1:
+        return draw()
+    goal, found = Goal(labels), StrongestFound(images)
+    # One draw a pass over the batch: memory stays that of the batch, whatever the samples.
+    for _ in range(samples):
+        noisy, rows = draw(), found.unbroken
+        if len(rows) == 0:
+            break
+        values, succeeded = goal.at(rows).judge(model, noisy[rows])
+        check_finite_losses(values)
+        found.offer(rows, noisy[rows], values, succeeded)
+    return found.images
+
+
+@lru_cache(maxsize=8)
+def _exponential(
+    image_shape: tuple[int, int, int], decay_length: float, inter_channel: float
+) -> ExponentialCovariance:
+    # Kept between batches, with the factors that sampling needs.
+    return ExponentialCovariance(image_shape, decay_length, inter_channel=inter_channel)
+
+
+def _check_samples(samples: int) -> None:
+    if samples < 1:
+        raise HyperparameterError(f"expected samples >= 1, got {samples}")
