@@ -139,11 +139,11 @@ def test_a_third_derivative_is_there_too() -> None:
 def test_only_what_is_asked_for_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = drawn()
     calls = []
-    weight_gradient = packed_convolution.PackedConvolution.weight_gradient
+    gradients = packed_convolution.PackedConvolution.parameter_gradients
     monkeypatch.setattr(
         packed_convolution.PackedConvolution,
-        "weight_gradient",
-        lambda *arguments: calls.append("weight") or weight_gradient(*arguments),
+        "parameter_gradients",
+        lambda *arguments: calls.append("weight") or gradients(*arguments),
     )
     y = applied(chunked_convolution, inputs, settings_of())
     torch.autograd.grad(y.sum(), inputs[0])

@@ -98,17 +98,14 @@ class _InputGradient(Function):
         *parameters, _, magnitude = arguments
         layer = _saved_in(magnitude)
         g = g.contiguous()
-        gu = torch.cat(
-            [
-                layer.input_gradient(
-                    z * (_inverse_modulus(z, layer) * layer.spread(g[rows]))[:, None]
-                )
-                for rows, z in layer.chunks_of_z()
-            ]
-        )
-        ctx.save_for_backward(g, x, *parameters, gu)
+        gu = []
+        for rows, z in layer.chunks_of_z():
+            scale = _inverse_modulus(z, layer).mul_(layer.spread(g[rows]))
+            gu.append(layer.input_gradient(z * scale[:, None], layer.u[rows]))
+        joined = torch.cat(gu)
+        ctx.save_for_backward(g, x, *parameters, joined)
         ctx.magnitude = magnitude
-        return phase_gradient(layer.u, gu)
+        return phase_gradient(layer.u, joined)
 
     @staticmethod
     def backward(ctx: Any, a: Tensor) -> tuple[Tensor | None, ...]:
@@ -159,7 +156,7 @@ def _gradients(
             first_scale = inverse * layer.spread(first_g[rows])
             first_gz = z * first_scale[:, None]
             if are_parameters_wanted:
-                gw += layer.weight_gradient(first_gz, au[rows])
+                gw += layer.parameter_gradients(first_gz, au[rows])[0]
             if layer.settings.second_order == "exact":
                 gz = layer.affine(au[rows])
                 along = torch.mul(gz[:, 0], first_gz[:, 0]).addcmul_(gz[:, 1], first_gz[:, 1])
@@ -168,10 +165,11 @@ def _gradients(
             else:
                 gz = z * inverse.mul_(layer.spread(g[rows]))[:, None]
         if are_parameters_wanted:
-            gw += layer.weight_gradient(gz, layer.u[rows])
-            gb += gz.sum(dim=(0, 4)).flatten()
+            of_weight, of_bias = layer.parameter_gradients(gz, layer.u[rows])
+            gw += of_weight
+            gb += of_bias
         if wanted[0]:
-            gu.append(layer.input_gradient(gz))
+            gu.append(layer.input_gradient(gz, layer.u[rows]))
     gx = phase_gradient(layer.u, torch.cat(gu)) if wanted[0] else None
     return (
         gx,

@@ -89,21 +89,19 @@ class PackedConvolution:
         groups = self.settings.sum_groups
         return z.contiguous().view(len(u), 2, groups, len(self.weight) // 2 // groups, -1)
 
-    def input_gradient(self, gz: Tensor) -> Tensor:
+    def input_gradient(self, gz: Tensor, u: Tensor) -> Tensor:
         """Return the gradient of u from that of z."""
-        gz = self._as_images(gz)
-        size = self.u.shape[2:]
         if self.weight.shape[1] > FEW_CHANNELS:
-            u = self.u[:1].expand(len(gz), -1, -1, -1)
             return self._convolution_backward(gz, u, (True, False, False))[0]
-        patches = torch.matmul(self.weight.flatten(1).t(), gz.flatten(2))
-        kernel = self.weight.shape[2:]
-        settings = self.settings
-        return fold(patches, size, kernel, settings.dilation, settings.padding, settings.stride)
+        patches = torch.matmul(self.weight.flatten(1).t(), gz.flatten(1, 3))
+        settings, kernel = self.settings, self.weight.shape[2:]
+        return fold(
+            patches, u.shape[2:], kernel, settings.dilation, settings.padding, settings.stride
+        )
 
-    def weight_gradient(self, gz: Tensor, u: Tensor) -> Tensor:
-        """Return the gradient of the packed weight from that of z."""
-        return self._convolution_backward(self._as_images(gz), u, (False, True, False))[1]
+    def parameter_gradients(self, gz: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of the packed weight and bias from that of z."""
+        return self._convolution_backward(gz, u, (False, True, True))[1:]
 
     def spread(self, y: Tensor) -> Tensor:
         """Return (n, O / G, H', W') so that it multiplies every group of z's parts."""
@@ -114,25 +112,14 @@ class PackedConvolution:
         groups = magnitude.sum(dim=1) if self.settings.sum_groups > 1 else magnitude[:, 0]
         return groups.view(len(magnitude), *self.y_shape[1:])
 
-    def _as_images(self, gz: Tensor) -> Tensor:
-        return gz.view(len(gz), len(self.weight), *self.y_shape[2:])
-
     def _convolution_backward(
-        self, gz: Tensor, u: Tensor, mask: tuple[bool, bool, bool]
+        self, gz: Tensor, u: Tensor, wanted: tuple[bool, bool, bool]
     ) -> tuple[Tensor, Tensor, Tensor]:
+        gz = gz.view(len(gz), len(self.weight), *self.y_shape[2:])
         settings = self.settings
+        sliding = settings.stride, settings.padding, settings.dilation
         gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-            gz,
-            u,
-            self.weight,
-            None,
-            settings.stride,
-            settings.padding,
-            settings.dilation,
-            False,
-            (0, 0),
-            1,
-            mask,
+            gz, u, self.weight, [len(self.weight)], *sliding, False, (0, 0), 1, wanted
         )
         return gradients
 
