@@ -53,7 +53,10 @@ def test_train_writes_a_run_folder(program: Program, tmp_path: Path) -> None:
     [
         ("--adversarial", "pgd", "--adversarial-eps", "8/255", "--adversarial-steps", 2),
         ("--adversarial", "fgsm", "--adversarial-eps", 0.1, "--adversarial-fraction", 0.5),
-        ("--penalty", "l2", "--strength", 0.1, "--backend", "finite_difference"),
+        (
+            *("--penalty", "l2", "--strength", 0.1, "--backend", "finite_difference"),
+            *("--difference-order", 2, "--difference-check", 0.9),
+        ),
         ("--penalty", "linf", "--strength", 0.1, "--optimizer", "adam", "--crop-padding", 1),
     ],
     ids=["pgd", "fgsm-mixture", "finite-difference", "adam"],

@@ -28,6 +28,15 @@ def refused(program: Program, *arguments: object) -> str:
         (("--penalty", "l1", "--strength", -0.5), "-0.5"),
         (("--strength", 0.5), "no effect without a penalty"),
         (("--penalty", "l1", "--strength", 1, "--backend", "exact"), "'exact'"),
+        (("--penalty", "l1"), "expected a strength for the penalty 'l1'"),
+        (("--difference-check", 0.9), "no effect with backend 'double_backprop'"),
+        (
+            (
+                *("--penalty", "l1", "--strength", 1, "--backend", "finite_difference"),
+                *("--difference-step", 5, "--difference-check", 0.999),
+            ),
+            "within cosine 0.999 of the exact one, got",
+        ),
         (("--second-order", "partial"), "'partial'"),
         (("--noise", "salt:0.1"), "salt"),
         (("--noise", "gaussian:much"), "much"),

@@ -8,6 +8,7 @@ import typer
 
 from steadygrad.cli.parsing import parse_epochs, parse_fraction
 from steadygrad.cli.terminal import INTERRUPTED, messages
+from steadygrad.errors import HyperparameterError
 from steadygrad.training import TrainingConfig, console_progress, train
 from steadygrad.training.config_file import read_settings
 
@@ -71,6 +72,10 @@ def _train(
     ] = None,
     difference_order: Annotated[
         int | None, _setting("difference_order", "1 (one-sided) or 2 (central).")
+    ] = None,
+    difference_check: Annotated[
+        float | None,
+        _setting("difference_check", "Least cosine with the exact gradient, or do not start."),
     ] = None,
     second_order: Annotated[
         str | None, _setting("second_order", "Complex layers: exact or frozen_phase (the paper's).")
@@ -141,9 +146,11 @@ def _train(
         settings["adversarial_eps"] = parse_fraction(adversarial_eps)
     if drop_at is not None:
         settings["drop_at"] = parse_epochs(drop_at)
-    from_file = read_settings(config) if config is not None else {}
+    settings = (read_settings(config) if config is not None else {}) | settings
+    if settings.get("penalty", "none") != "none" and "strength" not in settings:
+        raise HyperparameterError(f"expected a strength for the penalty {settings['penalty']!r}")
     result = train(
-        TrainingConfig.from_dict(from_file | settings),
+        TrainingConfig.from_dict(settings),
         out,
         resume=resume,
         overwrite=overwrite,

@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from steadygrad.datasets import Augmentation, parse_noise
 from steadygrad.errors import HyperparameterError
 from steadygrad.models import model_entry
+from steadygrad.penalties import FiniteDifference
 from steadygrad.training.config_file import read_settings
 from steadygrad.training.objectives.registry import build_objective
 
@@ -31,7 +32,8 @@ class TrainingConfig:
         (2021) print is ``strength * batch_size**2``.
     backend: how the penalty is differentiated, a name of ``steadygrad.penalties``:
         "double_backprop" or "finite_difference" (with difference_step, in pixel units, and
-        difference_order 1 or 2).
+        difference_order 1 or 2). difference_check: refuse to start unless the finite difference's
+        penalty gradient has at least this cosine, in (0, 1], with the exact one on a first batch.
     adversarial: "none", "fgsm" or "pgd"; adversarial_eps: in (0, 1], pixel units;
         adversarial_steps: of PGD; adversarial_fraction: share of each batch that is attacked;
         adversarial_from: attack away from the "true" label or the "predicted" one.
@@ -62,8 +64,9 @@ class TrainingConfig:
     penalty: str = "none"
     strength: float = 0.0
     backend: str = "double_backprop"
-    difference_step: float = 0.01
-    difference_order: int = 1
+    difference_step: float = FiniteDifference.step_size
+    difference_order: int = FiniteDifference.order
+    difference_check: float | None = None
     adversarial: Literal["none", "fgsm", "pgd"] = "none"
     adversarial_eps: float = 0.0
     adversarial_steps: int = 4
@@ -129,6 +132,8 @@ class TrainingConfig:
             self._require(name, getattr(self, name) > 0, "> 0")
         self._require("limit_train", self.limit_train is None or self.limit_train >= 1, ">= 1")
         self._require("difference_order", self.difference_order in (1, 2), "1 or 2")
+        check = self.difference_check
+        self._require("difference_check", check is None or 0 < check <= 1, "in (0, 1]")
         self._require("adversarial_fraction", 0 < self.adversarial_fraction <= 1, "in (0, 1]")
         self._require("momentum", 0 <= self.momentum < 1, "in [0, 1)")
         self._require("drop_factor", 0 < self.drop_factor <= 1, "in (0, 1]")
@@ -142,6 +147,11 @@ class TrainingConfig:
             raise HyperparameterError(
                 f"strength {self.strength:g} has no effect without a penalty; choose penalty 'l1', "
                 "'l2' or 'linf', or leave the strength out"
+            )
+        if self.difference_check is not None and self.backend != "finite_difference":
+            raise HyperparameterError(
+                f"difference_check {self.difference_check:g} has no effect with backend "
+                f"{self.backend!r}; choose backend 'finite_difference', or leave it out"
             )
         idle = [
             field.name

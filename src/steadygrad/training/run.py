@@ -9,6 +9,7 @@ from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError
 from steadygrad.training.config import TrainingConfig
+from steadygrad.training.difference_check import check_difference
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.loop import TrainingLoop, TrainingResult
 from steadygrad.training.progress import Progress, SilentProgress
@@ -60,10 +61,16 @@ def train(
         session = TrainingSession(config, train_set, device)
         if state is not None:
             session.restore(state)
+        agreement = check_difference(config, session.model, train_set) if state is None else None
         if resume:
             folder.update_config(config)
         else:
             folder.create(config)
+        if agreement is not None:
+            progress.message(
+                f"finite difference against exact penalty gradient: cosine "
+                f"{agreement.cosine:.4f}, length ratio {agreement.length_ratio:.3f}"
+            )
         if state is not None and state.threads != torch.get_num_threads():
             progress.message(
                 f"the run was on {state.threads} threads and is now on "

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from steadygrad.attacks import FGSM, PGD
 from steadygrad.errors import UnknownNameError
-from steadygrad.penalties import FiniteDifference, NormName, SquaredNormPenalty, resolve_backend
+from steadygrad.penalties import (
+    Backend,
+    FiniteDifference,
+    NormName,
+    SquaredNormPenalty,
+    resolve_backend,
+)
 from steadygrad.training.objectives.adversarial import Adversarial, TrainingAttack
 from steadygrad.training.objectives.base import Objective, Penalty
 from steadygrad.training.objectives.cross_entropy import CrossEntropy
@@ -14,18 +20,23 @@ from steadygrad.training.objectives.penalized import Penalized
 if TYPE_CHECKING:  # the configuration itself imports this file, to check its settings
     from steadygrad.training.config import TrainingConfig
 
-__all__ = ["build_objective", "penalty_names"]
+__all__ = ["build_objective", "penalty_backend", "penalty_names"]
 
 
-def _squared_norm(config: "TrainingConfig") -> Penalty:
+def penalty_backend(config: "TrainingConfig") -> Backend:
+    """Return what differentiates the penalty, with the settings of the configuration."""
     backend = resolve_backend(config.backend)
     if isinstance(backend, FiniteDifference):
         order: Literal[1, 2] = 2 if config.difference_order == 2 else 1
         backend = FiniteDifference(step_size=config.difference_step, order=order)
+    return backend
+
+
+def _squared_norm(config: "TrainingConfig") -> SquaredNormPenalty:
     return SquaredNormPenalty(
         strength=config.strength,
         norm=cast("NormName", config.penalty),
-        backend=backend,
+        backend=penalty_backend(config),
     )
 
 
