@@ -122,6 +122,7 @@ def test_headline_scope_and_date_are_there(page: Page) -> None:
     assert "8 steps are few" in text
     assert "8 steps of 1.85 eps / 8, 1 random start" in text
     assert "2 January 2025, 00:00 UTC" in text
+    assert "360 test images of digits, the whole split." in text
     assert "Before comparing" not in text
 
 
@@ -183,10 +184,12 @@ def test_colour_galleries_keep_their_colours(make_run: MakeRun) -> None:
     tensors = load_file(file)
     red = torch.zeros(6, 3, 5, 7)
     red[:, 0] = 1.0
+    red[:, 2, 1, 4] = 1.0
     save_file(tensors | {"gallery_clean": red, "gallery_adversarial": red.clone()}, file)
     src = Page(render(path)).values("src")[0]
     image = Image.open(io.BytesIO(base64.b64decode(src.split(",")[1])))
     assert (image.size, image.getpixel((0, 0))) == ((7, 5), (255, 0, 0))
+    assert image.getpixel((4, 1)) == (255, 0, 255)
 
 
 def test_writing_returns_the_file_and_makes_its_folder(

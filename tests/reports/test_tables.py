@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,8 @@ def test_terminal_shows_runs_numbers_and_cautions_in_80_columns(make_run: MakeRu
     assert max(map(len, text.splitlines())) <= 80
     assert "PGD(8) on 360 test images of digits" in text
     assert "PGD(8) on 50 test images of digits" in text
+    headings = re.split(r"\s{2,}", text.splitlines()[1].strip())
+    assert headings == ["run", "clean", "eps 0.1", "eps 0.14", "eps 0.2", "eps 0.3", "mean"]
     assert "[red]few" in text
     assert "squared L1 penalty" in text
     assert "96.0–99.1" in text  # 353 of 360 without attack

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
-__all__ = ["INK", "MUTED", "add_legend", "literal_text", "new_figure", "style", "wrapped"]
+__all__ = ["GRID", "INK", "MUTED", "add_legend", "literal_text", "new_figure", "style", "wrapped"]
 
 INK = "#1f2933"
 MUTED = "#52606d"

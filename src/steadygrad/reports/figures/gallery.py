@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from steadygrad.evaluation import Gallery
-from steadygrad.reports.figures.canvas import new_figure, style
+from steadygrad.reports.figures.canvas import GRID, new_figure, style
 from steadygrad.reports.wording import eps_text
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def _show(axes: "Axes", image: Tensor) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
+    axes.spines[:].set(visible=True, color=GRID)
 
 
 def _caption(

@@ -90,11 +90,10 @@ def _guessing(axes: "Axes", comparison: Comparison) -> None:
     axes.axhline(100 * chance, color=MUTED, linewidth=0.9, linestyle=(0, (2, 3)), zorder=1)
     axes.annotate(
         "guessing",
-        xy=(1, 100 * chance),
+        xy=(0.01, 100 * chance),
         xycoords=("axes fraction", "data"),
         xytext=(0, 3),
         textcoords="offset points",
-        ha="right",
         va="bottom",
         fontsize=8,
         color=MUTED,
