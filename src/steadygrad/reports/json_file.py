@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from steadygrad.errors import CheckpointError
 
-__all__ = ["parse_object", "read_object", "required"]
+__all__ = ["parse_object", "read_object", "read_text", "required"]
 
 Kind = TypeVar("Kind")
 
