@@ -4,6 +4,7 @@ from steadygrad.layers.channel_group_sum import ChannelGroupSum
 from steadygrad.layers.complex_convolution import ComplexConv2d
 from steadygrad.layers.complex_linear import ComplexLinear
 from steadygrad.layers.complex_parameters import SecondOrder
+from steadygrad.layers.elementwise_fusion import fuse_elementwise_work
 from steadygrad.layers.modulus import modulus
 from steadygrad.layers.per_image_standardization import PerImageStandardization
 from steadygrad.layers.phase_encoding import PhaseEncoding
@@ -19,5 +20,6 @@ __all__ = [
     "PixelNormalization",
     "SecondOrder",
     "SinusoidalContrast",
+    "fuse_elementwise_work",
     "modulus",
 ]

@@ -17,7 +17,13 @@ from torch.autograd import Function
 
 from steadygrad.layers.composed_convolution import composed_convolution
 from steadygrad.layers.convolution_settings import ConvolutionSettings
-from steadygrad.layers.modulus import inverse_modulus, modulus
+from steadygrad.layers.freed_memory import keep_freed_memory
+from steadygrad.layers.modulus_derivatives import (
+    modulus_curvature,
+    modulus_gradient,
+    modulus_motion,
+    summed_modulus,
+)
 from steadygrad.layers.packed_convolution import (
     PackedConvolution,
     phase_gradient,
@@ -44,6 +50,7 @@ def chunked_convolution(
     Twice differentiable by hand-written nodes; where those do not reach (derivatives of weight
     gradients, third derivatives) they hand over to ``composed_convolution``.
     """
+    keep_freed_memory()
     parameters = (weight_real, weight_imag, bias_real, bias_imag)
     y, _ = _Magnitude.apply(x, *parameters, settings)  # type: ignore[no-untyped-call]
     return y  # type: ignore[no-any-return]
@@ -64,10 +71,10 @@ class _Magnitude(Function):
         kept, sums = [], []
         for rows in layer.chunks():
             z = layer.affine(layer.u[rows], with_bias=True)
-            sums.append(layer.summed(modulus(z[:, 0], z[:, 1], settings.smoothing)))
+            sums.append(summed_modulus(z, settings.smoothing))
             if layer.keeps_z:
                 kept.append(z)
-        y = torch.cat(sums)
+        y = torch.cat(sums).view(layer.y_shape)
         channel = x.new_empty(()).expand(x.numel() + y.numel())
         ctx.save_for_backward(x, *parameters, channel, layer.u, layer.weight, layer.bias, *kept)
         ctx.settings, ctx.is_channel_taken = settings, False
@@ -100,8 +107,8 @@ class _InputGradient(Function):
         g = g.contiguous()
         gu = []
         for rows, z in layer.chunks_of_z():
-            scale = _inverse_modulus(z, layer).mul_(layer.spread(g[rows]))
-            gu.append(layer.input_gradient(z * scale[:, None], layer.u[rows]))
+            gz = modulus_gradient(z, g[rows].flatten(2), layer.settings.smoothing)
+            gu.append(layer.input_gradient(gz, layer.u[rows]))
         joined = torch.cat(gu)
         ctx.save_for_backward(g, x, *parameters, joined)
         ctx.magnitude = magnitude
@@ -116,18 +123,17 @@ class _InputGradient(Function):
             return *_composed_second_gradients((g, x, *parameters), settings, a), None, None
         layer = _saved_in(ctx.magnitude)
         au = phase_motion(layer.u, a)
-        radial = []
-        for rows, z in layer.chunks_of_z():
-            az = layer.affine(au[rows])
-            along = torch.mul(az[:, 0], z[:, 0]).addcmul_(az[:, 1], z[:, 1])
-            radial.append(layer.summed(along.mul_(_inverse_modulus(z, layer))))
+        ag = [
+            modulus_motion(z, layer.affine(au[rows]), settings.smoothing)
+            for rows, z in layer.chunks_of_z()
+        ]
         ax = None
         if settings.second_order == "exact":
             cos, sin = layer.u.chunk(2, dim=1)
             gu_cos, gu_sin = gu.chunk(2, dim=1)
             ax = torch.mul(cos, gu_cos).addcmul_(sin, gu_sin).mul_(a).neg_()
         sent = torch.cat((a.flatten(), g.flatten()))
-        return torch.cat(radial), ax, None, None, None, None, sent, None
+        return torch.cat(ag).view_as(g), ax, None, None, None, None, sent, None
 
 
 def _gradients(
@@ -142,28 +148,28 @@ def _gradients(
         g = layer.u.new_zeros(layer.y_shape)
     g = g.contiguous()
     if sent is not None:
-        a, first_g = sent[: x.numel()].view_as(x), sent[x.numel() :].view_as(g)
+        a, h = sent[: x.numel()].view_as(x), sent[x.numel() :].view_as(g)
         au = phase_motion(layer.u, a)
     are_parameters_wanted = any(wanted[1:])
     gw = torch.zeros_like(layer.weight)
     gb = gw.new_zeros(len(gw))
     gu = []
+    smoothing = layer.settings.smoothing
     for rows, z in layer.chunks_of_z():
-        inverse = _inverse_modulus(z, layer)
+        g_rows = g[rows].flatten(2)
         if sent is None:
-            gz = z * inverse.mul_(layer.spread(g[rows]))[:, None]
+            gz = modulus_gradient(z, g_rows, smoothing)
         else:
-            first_scale = inverse * layer.spread(first_g[rows])
-            first_gz = z * first_scale[:, None]
+            h_rows = h[rows].flatten(2)
+            if layer.settings.second_order == "exact":
+                first_gz, gz = modulus_curvature(
+                    z, layer.affine(au[rows]), h_rows, g_rows, smoothing
+                )
+            else:
+                first_gz = modulus_gradient(z, h_rows, smoothing)
+                gz = modulus_gradient(z, g_rows, smoothing)
             if are_parameters_wanted:
                 gw += layer.parameter_gradients(first_gz, au[rows])[0]
-            if layer.settings.second_order == "exact":
-                gz = layer.affine(au[rows])
-                along = torch.mul(gz[:, 0], first_gz[:, 0]).addcmul_(gz[:, 1], first_gz[:, 1])
-                scale = (layer.spread(g[rows]) - along.mul_(inverse)).mul_(inverse)
-                gz.mul_(first_scale[:, None]).addcmul_(z, scale[:, None])
-            else:
-                gz = z * inverse.mul_(layer.spread(g[rows]))[:, None]
         if are_parameters_wanted:
             of_weight, of_bias = layer.parameter_gradients(gz, layer.u[rows])
             gw += of_weight
@@ -225,7 +231,3 @@ def _pulled_back(
 def _saved_in(ctx: Any) -> PackedConvolution:
     u, weight, bias, *kept = ctx.saved_tensors[6:]
     return PackedConvolution(ctx.settings, u, weight, bias, tuple(kept))
-
-
-def _inverse_modulus(z: Tensor, layer: PackedConvolution) -> Tensor:
-    return inverse_modulus(z[:, 0], z[:, 1], layer.settings.smoothing)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from steadygrad.errors import HyperparameterError
 
-__all__ = ["DEFAULT_SMOOTHING", "check_smoothing", "inverse_modulus", "modulus"]
+__all__ = ["DEFAULT_SMOOTHING", "check_smoothing", "modulus", "squared_modulus"]
 
 DEFAULT_SMOOTHING = 1e-6
 """Far below any magnitude that matters, yet its cube, in the second derivative, fits float32."""
@@ -20,15 +20,11 @@ def modulus(z_real: Tensor, z_imag: Tensor, smoothing: float = DEFAULT_SMOOTHING
     1/|z| grows without bound. With ``smoothing`` both stay finite and no value moves by more. Where
     the dtype cannot hold its square (float16), the smallest normal number stands in for it.
     """
-    return _squared(z_real, z_imag, smoothing).sqrt_()
+    return squared_modulus(z_real, z_imag, smoothing).sqrt_()
 
 
-def inverse_modulus(z_real: Tensor, z_imag: Tensor, smoothing: float) -> Tensor:
-    """Return ``1 / modulus(z_real, z_imag, smoothing)``: z times it is the unit phase."""
-    return _squared(z_real, z_imag, smoothing).rsqrt_()
-
-
-def _squared(z_real: Tensor, z_imag: Tensor, smoothing: float) -> Tensor:
+def squared_modulus(z_real: Tensor, z_imag: Tensor, smoothing: float) -> Tensor:
+    """Return the square of ``modulus``, a fresh tensor."""
     least = max(smoothing**2, torch.finfo(z_real.dtype).tiny)
     least_square = torch.full((), least, dtype=z_real.dtype, device=z_real.device)
     return torch.addcmul(least_square, z_real, z_real).addcmul_(z_imag, z_imag)

@@ -103,15 +103,6 @@ class PackedConvolution:
         """Return the gradients of the packed weight and bias from that of z."""
         return self._convolution_backward(gz, u, (False, True, True))[1:]
 
-    def spread(self, y: Tensor) -> Tensor:
-        """Return (n, O / G, H', W') so that it multiplies every group of z's parts."""
-        return y.flatten(2).unsqueeze(1)
-
-    def summed(self, magnitude: Tensor) -> Tensor:
-        """Return the sum of (n, G, O / G, H' W') over the groups, as (n, O / G, H', W')."""
-        groups = magnitude.sum(dim=1) if self.settings.sum_groups > 1 else magnitude[:, 0]
-        return groups.view(len(magnitude), *self.y_shape[1:])
-
     def _convolution_backward(
         self, gz: Tensor, u: Tensor, wanted: tuple[bool, bool, bool]
     ) -> tuple[Tensor, Tensor, Tensor]:
