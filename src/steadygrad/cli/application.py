@@ -9,6 +9,7 @@ from steadygrad import __version__
 from steadygrad.cli import compare, datasets, demo, evaluate, models, train
 from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages
 from steadygrad.errors import SteadygradError
+from steadygrad.memory import keep_freed_memory
 
 __all__ = ["app", "main"]
 
@@ -47,6 +48,7 @@ for command in (train, evaluate, compare, models, datasets, demo):
 
 def main() -> None:
     """Run the program: exit 0 when done, 2 with one sentence when refused, 130 on Ctrl-C."""
+    keep_freed_memory()
     try:
         app()
     except SteadygradError as error:

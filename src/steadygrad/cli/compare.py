@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from steadygrad.cli.terminal import messages, results
-from steadygrad.reports import load_run, summary_table, write_report
+from steadygrad.reports import load_runs, summary_table, write_report
 
 __all__ = ["register"]
 
@@ -25,5 +25,5 @@ def _compare(
 ) -> None:
     """Make one self-contained HTML page of several runs, and print their table."""
     path = write_report(runs, out, title=title)
-    results.print(summary_table([load_run(run) for run in runs]))
+    results.print(summary_table(load_runs(runs)))
     messages.print(f"report: [bold]{path}[/]", soft_wrap=True)

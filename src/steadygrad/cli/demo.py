@@ -8,7 +8,7 @@ import typer
 from steadygrad.cli.evaluate import evaluate_run
 from steadygrad.cli.terminal import INTERRUPTED, messages, results
 from steadygrad.errors import CheckpointError
-from steadygrad.reports import load_run, summary_table, write_report
+from steadygrad.reports import load_runs, summary_table, write_report
 from steadygrad.training import TrainingConfig, console_progress, train
 from steadygrad.training.run_folder import RunFolder, run_config
 
@@ -63,7 +63,7 @@ def _demo(
             run, attack_name="pgd", attack_settings={"steps": 8}, eps_values=_EPS, seed=seed
         )
     path = write_report(runs, out / "report.html", title="steadygrad demo: handwritten digits")
-    results.print(summary_table([load_run(run) for run in runs]))
+    results.print(summary_table(load_runs(runs)))
     results.print(f"report: {path}", soft_wrap=True)
 
 
