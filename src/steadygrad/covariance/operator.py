@@ -97,10 +97,14 @@ class Covariance(ABC):
         Raises: CovarianceError, if d is above ``DENSE_LIMIT``.
         """
         pixels = check_dense_size(self.image_shape)
-        basis = torch.eye(pixels, dtype=dtype).view(pixels, *self.image_shape)
+        matrix = torch.empty(pixels, pixels, dtype=dtype)
         with torch.no_grad():
-            rows = [self._apply(part).flatten(start_dim=1) for part in torch.split(basis, 256)]
-        return torch.cat(rows)
+            for start in range(0, pixels, 256):  # a few columns at a time: the rest is the result
+                rows = matrix[start : start + 256]
+                basis = torch.zeros_like(rows)
+                basis.diagonal(start).fill_(1.0)
+                rows.copy_(self._apply(basis.view(-1, *self.image_shape)).flatten(start_dim=1))
+        return matrix
 
     def normalized(self) -> "Covariance":
         """Return this covariance scaled to a unit mean diagonal.
