@@ -21,7 +21,22 @@ __all__ = ["ComplexConv2d"]
 class ComplexConv2d(nn.Module):
     """Compute ``y = |W * exp(ix) + b|`` for complex filters ``W`` and a complex bias ``b``.
 
-    Shapes: x ``(N, in_channels, H, W)``, real, radians; returns ``(N, out_channels, H', W')``, > 0.
+    Shapes: x ``(N, in_channels, H, W)``, real, radians; returns
+        ``(N, out_channels / sum_groups, H', W')``, > 0, with H' and W' as in ``torch.nn.Conv2d``.
+    kernel_size, stride, padding, dilation: one integer or two; padding also "valid" or "same".
+        Zeros are padded after cosine and sine: the complex number 0, not the phase 0.
+    groups: blocks of channels that see each other only, as in ``torch.nn.Conv2d``.
+    sum_groups: blocks of output channels that are added up, as by ``ChannelGroupSum``; here the
+        magnitudes of all ``out_channels`` need not be written to memory.
+    bias, second_order, smoothing: as in ``ComplexLinear``.
+    Raises: HyperparameterError, if an argument is out of range; ShapeError, if ``x`` does not have
+        ``in_channels`` channels or is smaller than the kernel.
+    Source: Yeats, Chen & Li, ICML 2021, Eq. 5; the initialisation is that of the public code.
+
+    Parameters are real pairs, ``weight_real``, ``weight_imag``
+    ``(out_channels, in_channels / groups, height, width)`` and ``bias_real``, ``bias_imag``
+    ``(out_channels,)``. On the CPU, derivatives are hand-written (``chunked_convolution``);
+    elsewhere, and under autocast, torch.func and torch.compile, they are autograd's.
     """
 
     def __init__(
@@ -90,9 +105,15 @@ class ComplexConv2d(nn.Module):
             raise ShapeError(
                 f"expected x of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}"
             )
+        settings = self.settings
+        if min(settings.output_size(x.shape[2:], self.kernel_size)) < 1:
+            raise ShapeError(
+                f"expected x at least as large as the kernel, got {tuple(x.shape)} with "
+                f"kernel_size={self.kernel_size}, padding={self.padding}, dilation={self.dilation}"
+            )
         parameters = (self.weight_real, self.weight_imag, self.bias_real, self.bias_imag)
         convolution = chunked_convolution if self._is_chunkable(x) else composed_convolution
-        return convolution(x, *parameters, self.settings)
+        return convolution(x, *parameters, settings)
 
     @property
     def settings(self) -> ConvolutionSettings:

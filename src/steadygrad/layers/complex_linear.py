@@ -21,6 +21,19 @@ class ComplexLinear(nn.Module):
     """Compute ``y = |W exp(ix) + b|`` for a complex weight ``W`` and bias ``b``.
 
     Shapes: x ``(..., in_features)``, real, radians; returns ``(..., out_features)``, > 0.
+    bias: whether there is a ``b``.
+    second_order: how the *derivative* of this layer is differentiated, by a penalty on the input
+        gradient. "exact": as calculus has it. "frozen_phase": Eqs. 9 and 10 of the source, where
+        cos x, sin x and the unit phase z / |z| count as constants in the layer's derivative, and
+        only the weights and the incoming gradient move. The first derivative is exact either way.
+    smoothing: keeps the modulus differentiable at 0, see ``modulus``.
+    Raises: HyperparameterError, if an argument is out of range; ShapeError, if the last axis of
+        ``x`` is not ``in_features``.
+    Source: Yeats, Chen & Li, ICML 2021, Eq. 5; the initialisation is that of the public code.
+
+    Parameters are real pairs, ``weight_real``, ``weight_imag`` ``(out_features, in_features)`` and
+    ``bias_real``, ``bias_imag`` ``(out_features,)``: optimizers, DDP and checkpoints see real
+    tensors, and real products are faster than complex64.
     """
 
     def __init__(

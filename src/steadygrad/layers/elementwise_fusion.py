@@ -42,4 +42,4 @@ def fusible(function: Callable[Parameters, Result]) -> Callable[Parameters, Resu
 
 @cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    return torch.compile(function)
+    return torch.compile(function, dynamic=True)  # else once more for every layer and batch size
