@@ -8,28 +8,27 @@ import pytest
 
 SCRIPT = """
 import resource
-from steadygrad.memory import keep_freed_memory
 import torch
+from steadygrad.memory import keep_freed_memory
+
 torch.set_num_threads(1)
-assert keep_freed_memory() or not {expected}
 
 def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):  # as a training step does: many large tensors, all freed at its end
+        [torch.ones(2_000_000) for _ in range(10)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-for _ in range(3):
-    torch.ones(4_000_000)
-before = faults()
-for _ in range(20):
-    torch.ones(4_000_000)
-print(faults() - before)
+usual = faults()
+assert keep_freed_memory()
+faults()
+print(usual, faults())
 """
 
 
 def test_a_large_tensor_is_not_faulted_in_again() -> None:
-    has_glibc = platform.libc_ver()[0] == "glibc"
-    if not has_glibc:
+    if platform.libc_ver()[0] != "glibc":
         pytest.skip("the allocator is not glibc's")
-    script = SCRIPT.format(expected=has_glibc)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    # Twenty times 16 MB in pages of 4 KiB would be 78,000 faults.
-    assert int(done.stdout) < 4000, done.stderr
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    usual, kept = map(int, done.stdout.split())
+    assert kept < usual / 2

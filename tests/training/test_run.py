@@ -70,6 +70,18 @@ def test_two_steps_of_nesterov_sgd_are_those_of_the_equations(
     torch.testing.assert_close(result.model.weight, weight.float(), rtol=1e-5, atol=1e-7)
 
 
+def test_a_clipped_step_has_the_given_length(
+    tmp_path: Path, config: Make, build_tiny: BuildTiny
+) -> None:
+    build_tiny(Zeros)
+    settings = config(
+        limit_train=8, batch_size=8, epochs=1, learning_rate=1.0, momentum=0.0, nesterov=False,
+        weight_decay=0.0, clip_gradient=0.01,
+    )  # fmt: skip
+    result = train(settings, tmp_path / "run")
+    assert result.model.weight.norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
 def test_adam_steps_are_those_of_its_equations(
     tmp_path: Path, config: Make, build_tiny: BuildTiny
 ) -> None:

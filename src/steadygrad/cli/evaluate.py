@@ -129,7 +129,10 @@ def _evaluate(
     if as_json:
         typer.echo(json.dumps(curve.to_json()))
         return
-    results.print(_table(run, curve))
+    results.print(
+        f"{run.name}: {curve.attack['name']} on {curve.n} images, seed {curve.seed}", soft_wrap=True
+    )
+    results.print(_table(curve))
     messages.print(f"stored in {path}", soft_wrap=True)
     messages.print(f"next: steadygrad compare {run} --out report.html", soft_wrap=True)
 
@@ -181,9 +184,8 @@ def evaluate_run(
     return curve, path
 
 
-def _table(run: Path, curve: AccuracyCurve) -> Table:
-    title = f"{run.name}: {curve.attack['name']} on {curve.n} images, seed {curve.seed}"
-    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
+def _table(curve: AccuracyCurve) -> Table:
+    table = Table(box=None, pad_edge=False)
     table.add_column("eps", justify="right")
     table.add_column("accuracy", justify="right")
     table.add_column("95 % interval", justify="right")

@@ -114,6 +114,9 @@ def _train(
     ] = None,
     adam_eps: Annotated[float | None, _setting("adam_eps", "Of adam.")] = None,
     weight_decay: Annotated[float | None, _setting("weight_decay", "Squared-norm decay.")] = None,
+    clip_gradient: Annotated[
+        float | None, _setting("clip_gradient", "Longest parameter gradient of a step; no limit.")
+    ] = None,
     epochs: Annotated[int | None, _setting("epochs", "Passes over the training set.")] = None,
     drop_at: Annotated[
         str | None, _setting("drop_at", "Epochs after which the rate drops, such as 40,60,72.")

@@ -41,7 +41,9 @@ class TrainingConfig:
         noise ("none", "gaussian:0.05", "uniform:0.1"): augmentation, in that order. The penalty is
         taken at the augmented image.
     optimizer: "sgd" (momentum, nesterov) or "adam" (adam_eps); learning_rate: None stands for
-        0.005 with SGD and 0.001 with Adam; weight_decay: added to the gradient, as the papers do.
+        0.005 with SGD and 0.001 with Adam; weight_decay: added to the gradient, as the papers do;
+        clip_gradient: greatest Euclidean length of a step's parameter gradient, None for no limit
+        (as in the papers). A strong penalty can make single steps enormous.
     epochs, batch_size: at least 1; drop_at: epochs after which the rate is multiplied by
         drop_factor.
     seed: decides initialisation, order, augmentation, dropout and attacks, each from a stream of
@@ -83,6 +85,7 @@ class TrainingConfig:
     nesterov: bool = True
     adam_eps: float = 1e-8
     weight_decay: float = 1e-4
+    clip_gradient: float | None = None
     epochs: int = 15
     drop_at: tuple[int, ...] = ()
     drop_factor: float = 0.2
@@ -130,6 +133,8 @@ class TrainingConfig:
             self._require(name, getattr(self, name) >= 0, ">= 0")
         for name in ("learning_rate", "adam_eps", "difference_step"):
             self._require(name, getattr(self, name) > 0, "> 0")
+        clip = self.clip_gradient
+        self._require("clip_gradient", clip is None or clip > 0, "> 0")
         self._require("limit_train", self.limit_train is None or self.limit_train >= 1, ">= 1")
         self._require("difference_order", self.difference_order in (1, 2), "1 or 2")
         check = self.difference_check

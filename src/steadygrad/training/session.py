@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
 from steadygrad.datasets import ImageDataset
@@ -80,6 +80,8 @@ class TrainingSession:
             )
         self.optimizer.zero_grad()
         result.loss.backward()  # type: ignore[no-untyped-call]
+        if self.config.clip_gradient is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
         self.optimizer.step()
         correct = (result.logits.detach().argmax(dim=1) == labels).sum()
         numbers = (result.loss, result.data_loss, result.penalty, correct, similarity)
