@@ -17,16 +17,18 @@ Inputs = tuple[Tensor, ...]
 
 
 def settings_of(**changes: object) -> ConvolutionSettings:
-    chosen = dict(
-        stride=(1, 1), padding=(1, 1), dilation=(1, 1), groups=1, sum_groups=2,
-        smoothing=1e-6, second_order="exact",
-    ) | changes  # fmt: skip
+    chosen = {
+        "stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1, "sum_groups": 2,
+        "smoothing": 1e-6, "second_order": "exact",
+    } | changes  # fmt: skip
     return ConvolutionSettings(**chosen)  # type: ignore[arg-type]
 
 
-def drawn(channels: int = 2, *, bias: bool = True, seed: int = 0) -> Inputs:
-    generator = torch.Generator().manual_seed(seed)
-    shapes = [(5, channels, 5, 4), (4, channels, 3, 3), (4, channels, 3, 3), (4,), (4,)]
+def drawn(
+    channels: int = 2, *, bias: bool = True, batch: int = 5, size: tuple[int, int] = (5, 4)
+) -> Inputs:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(batch, channels, *size), (4, channels, 3, 3), (4, channels, 3, 3), (4,), (4,)]
     tensors = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
     leaves = [tensor.requires_grad_() for tensor in tensors]
     return tuple(leaves if bias else leaves[:3])
@@ -57,8 +59,8 @@ SETTINGS = [
 
 @pytest.fixture(params=["kept", "recomputed"])
 def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Chunks of two or three examples, with z either way."""
-    monkeypatch.setattr(packed_convolution, "CHUNK_ELEMENTS", 2 * 4 * 5 * 4 * 2)
+    """Chunks of few examples, with z either way."""
+    monkeypatch.setattr(packed_convolution, "CHUNK_ELEMENTS", 2 * 4 * 5 * 4)
     bound = 0 if request.param == "kept" else 10_000
     monkeypatch.setattr(packed_convolution, "RECOMPUTE_BELOW", bound)
     return str(request.param)
@@ -77,7 +79,7 @@ def test_a_penalised_step_agrees_with_plain_autograd(
 
 
 def test_both_derivatives_in_input_and_parameters(memory: str) -> None:
-    inputs = drawn()
+    inputs = drawn(1, batch=3, size=(2, 2))
     settings = settings_of()
 
     def apply(*inputs: Tensor) -> Tensor:
@@ -89,7 +91,7 @@ def test_both_derivatives_in_input_and_parameters(memory: str) -> None:
 
 def test_the_derivative_of_the_input_gradient_in_everything(memory: str) -> None:
     """The path a penalty takes: only the input's gradient is asked for, then differentiated."""
-    inputs = drawn()
+    inputs = drawn(1, batch=3, size=(3, 2))
     settings = settings_of()
 
     def input_gradient(*inputs: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from steadygrad.errors import HyperparameterError
 
-__all__ = ["DEFAULT_SMOOTHING", "check_smoothing", "modulus", "squared_modulus"]
+__all__ = ["DEFAULT_SMOOTHING", "check_smoothing", "least_square", "modulus"]
 
 DEFAULT_SMOOTHING = 1e-6
 """Far below any magnitude that matters, yet its cube, in the second derivative, fits float32."""
@@ -20,14 +20,12 @@ def modulus(z_real: Tensor, z_imag: Tensor, smoothing: float = DEFAULT_SMOOTHING
     1/|z| grows without bound. With ``smoothing`` both stay finite and no value moves by more. Where
     the dtype cannot hold its square (float16), the smallest normal number stands in for it.
     """
-    return squared_modulus(z_real, z_imag, smoothing).sqrt_()
+    return (z_real.square() + z_imag.square() + least_square(smoothing, z_real.dtype)).sqrt()
 
 
-def squared_modulus(z_real: Tensor, z_imag: Tensor, smoothing: float) -> Tensor:
-    """Return the square of ``modulus``, a fresh tensor."""
-    least = max(smoothing**2, torch.finfo(z_real.dtype).tiny)
-    least_square = torch.full((), least, dtype=z_real.dtype, device=z_real.device)
-    return torch.addcmul(least_square, z_real, z_real).addcmul_(z_imag, z_imag)
+def least_square(smoothing: float, dtype: torch.dtype) -> float:
+    """Return what stands in for |z|^2 at z = 0."""
+    return max(smoothing**2, torch.finfo(dtype).tiny)
 
 
 def check_smoothing(smoothing: float) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steadygrad.layers.elementwise_fusion import fusible
-from steadygrad.layers.modulus import modulus, squared_modulus
+from steadygrad.layers.modulus import least_square
 
 __all__ = ["modulus_curvature", "modulus_gradient", "modulus_motion", "summed_modulus"]
 
@@ -18,7 +18,7 @@ __all__ = ["modulus_curvature", "modulus_gradient", "modulus_motion", "summed_mo
 @fusible
 def summed_modulus(z: Tensor, smoothing: float) -> Tensor:
     """Return ``sum_G |z|``."""
-    return _summed(modulus(z[:, 0], z[:, 1], smoothing))
+    return _summed(_squared(z, smoothing).sqrt_())
 
 
 @fusible
@@ -51,7 +51,12 @@ def modulus_curvature(
 
 
 def _inverse(z: Tensor, smoothing: float) -> Tensor:
-    return squared_modulus(z[:, 0], z[:, 1], smoothing).rsqrt_()
+    return _squared(z, smoothing).rsqrt_()
+
+
+def _squared(z: Tensor, smoothing: float) -> Tensor:
+    least = torch.full((), least_square(smoothing, z.dtype), dtype=z.dtype, device=z.device)
+    return torch.addcmul(least, z[:, 0], z[:, 0]).addcmul_(z[:, 1], z[:, 1])
 
 
 def _dot(a: Tensor, z: Tensor) -> Tensor:
