@@ -102,6 +102,16 @@ def test_half_precision_perturbations_are_averaged_in_float32() -> None:
     assert running.state_dict()["moments"].dtype == torch.float32
 
 
+def test_autocast_rounds_nothing() -> None:
+    running = RunningCovariance("dense")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        running.update(batch(0).float())
+        applied = running.apply(batch(1).float())
+    expected = estimate_covariance(batch(0).float(), "dense")
+    torch.testing.assert_close(running.dense(), expected.dense())
+    torch.testing.assert_close(applied, expected.apply(batch(1).float()))
+
+
 def test_no_graph_is_kept() -> None:
     running = RunningCovariance("stationary")
     running.update(batch(0).requires_grad_())

@@ -40,8 +40,8 @@ def inverse_window(spectra: Tensor, columns: int, window: tuple[int, int]) -> Te
     return images[..., : window[1]]
 
 
-def mix(spectrum: Tensor, spectra: Tensor) -> Tensor:
-    """Multiply the channels at each frequency by a matrix.
+def mix(spectrum: Tensor, spectra: Tensor) -> list[Tensor]:
+    """Multiply the channels at each frequency by a matrix; return the channels of the result.
 
     spectrum: (channels, channels, rows, half columns); spectra: (batch, channels, rows, half).
     """
@@ -50,9 +50,9 @@ def mix(spectrum: Tensor, spectra: Tensor) -> Tensor:
     for row in spectrum:
         total = row[0] * spectra[:, 0]
         for channel in range(1, len(row)):
-            total = torch.addcmul(total, row[channel], spectra[:, channel])
+            total.addcmul_(row[channel], spectra[:, channel])
         mixed.append(total)
-    return torch.stack(mixed, dim=1)
+    return mixed
 
 
 def convolve(images: Images, spectrum: Tensor, torus: tuple[int, int]) -> Images:
@@ -61,10 +61,11 @@ def convolve(images: Images, spectrum: Tensor, torus: tuple[int, int]) -> Images
     spectrum: (channels, channels, rows, half columns), or (rows, half columns) for each channel
         alone.
     """
-    spectra = transform(images, torus)
-    mixed = spectrum * spectra if spectrum.ndim == 2 else mix(spectrum, spectra)
-    height, width = images.shape[-2:]
-    return inverse_window(mixed, torus[1], (height, width))
+    spectra, window = transform(images, torus), (images.shape[-2], images.shape[-1])
+    if spectrum.ndim == 2:
+        return inverse_window(spectrum * spectra, torus[1], window)
+    mixed = mix(spectrum, spectra)
+    return torch.stack([inverse_window(part, torus[1], window) for part in mixed], dim=1)
 
 
 def correlate(images: Images, torus: tuple[int, int]) -> Tensor:
@@ -79,7 +80,8 @@ def correlate(images: Images, torus: tuple[int, int]) -> Tensor:
         for b in range(a, channels):
             spectrum = (spectra[:, a] * spectra[:, b].conj()).sum(dim=0)
             kernel[a, b] = torch.fft.irfft2(spectrum, s=torus)
-            kernel[b, a] = reverse(kernel[a, b])
+            if b > a:
+                kernel[b, a] = reverse(kernel[a, b])
     return kernel
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "check_displacements",
     "pair_counts",
     "rounded_distances",
+    "table_of",
     "torus_kernel",
     "torus_of",
 ]
@@ -53,9 +54,13 @@ def autocorrelation(images: Images) -> Tensor:
     _, _, height, width = images.shape
     torus = fast_length(2 * height - 1), fast_length(2 * width - 1)
     kernel = correlate(images, torus) / len(images)
-    rows = torch.arange(1 - height, height, device=images.device) % torus[0]
-    columns = torch.arange(1 - width, width, device=images.device) % torus[1]
-    return kernel[:, :, rows[:, None], columns]
+    return table_of(kernel, height, width)
+
+
+def table_of(kernel: Tensor, height: int, width: int) -> Tensor:
+    """Return the table of an H x W image's displacements from a kernel in FFT order."""
+    centred = kernel.roll((height - 1, width - 1), (-2, -1))
+    return centred[..., : 2 * height - 1, : 2 * width - 1]
 
 
 def torus_kernel(table: Tensor, image_shape: ImageShape, *, bridged: bool) -> Tensor:

@@ -47,7 +47,9 @@ class Covariance(ABC):
         """
         self.check_fit(images)
         wide = images.float() if images.itemsize < 4 else images
-        return self._apply(wide).to(images.dtype)
+        # Under autocast the products would be rounded to half precision.
+        with torch.autocast(images.device.type, enabled=False):
+            return self._apply(wide).to(images.dtype)
 
     def check_fit(self, images: Images) -> None:
         """Refuse anything but floating point images of ``image_shape``.

@@ -52,7 +52,8 @@ class RunningCovariance(Covariance):
                 f"expected perturbations of images {self.image_shape}, got {image_shape}"
             )
         perturbations = as_working_dtype(perturbations)
-        moments = self.structure.moments(perturbations)
+        with torch.autocast(perturbations.device.type, enabled=False):
+            moments = self.structure.moments(perturbations)
         variance = self.structure.mean_diagonal(moments, image_shape)
         moments, mean = moments / variance, perturbations.mean(dim=0) / variance.sqrt()
         if self._moments is not None and self._mean is not None:

@@ -8,7 +8,12 @@ from torch import Tensor
 
 from steadygrad._typing import Images
 from steadygrad.covariance.circulant import convolve, inverse_window, mix
-from steadygrad.covariance.displacements import check_displacements, pair_counts, torus_kernel
+from steadygrad.covariance.displacements import (
+    check_displacements,
+    pair_counts,
+    table_of,
+    torus_kernel,
+)
 from steadygrad.covariance.operator import (
     FixedCovariance,
     ImageShape,
@@ -98,9 +103,7 @@ class StationaryCovariance(FixedCovariance):
     def displacements(self) -> Tensor:
         """The table that ``from_displacements`` takes, after repair."""
         _, height, width = self.image_shape
-        rows = torch.arange(1 - height, height, device=self.kernel.device) % self._torus[0]
-        columns = torch.arange(1 - width, width, device=self.kernel.device) % self._torus[1]
-        return self.kernel[:, :, rows[:, None], columns]
+        return table_of(self.kernel, height, width)
 
     def scaled(self, factor: float) -> "StationaryCovariance":
         """Return ``factor * Sigma``."""
@@ -136,7 +139,7 @@ class StationaryCovariance(FixedCovariance):
         channels, height, width = self.image_shape
         noise = white_noise(count, channels, *self._torus)
         root = self._working_copy("root", noise, self._root)
-        spectra = mix(root, torch.fft.rfft2(noise))
+        spectra = torch.stack(mix(root, torch.fft.rfft2(noise)), dim=1)
         return inverse_window(spectra, self._torus[1], (height, width))
 
     def _root(self, dtype: torch.dtype, device: torch.device) -> Tensor:
