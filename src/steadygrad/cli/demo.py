@@ -20,7 +20,7 @@ _TRAINING: dict[str, Any] = {
     "epochs": 40,
     "drop_at": (30,),
     "batch_size": 32,
-    "learning_rate": 0.01,
+    "learning_rate": 0.005,
 }
 _RUNS: dict[str, dict[str, Any]] = {
     "complex": {"model": "digits-complex"},
