@@ -41,7 +41,7 @@ def test_the_switch_is_off_at_first_and_turns_on_and_off(switch: None) -> None:
 def test_fused_work_gives_the_same_numbers(second_order: str, switch: None) -> None:
     torch.manual_seed(0)
     layer = ComplexConv2d(2, 4, 3, padding=1, sum_groups=2, second_order=second_order)
-    x = torch.rand(5, 2, 6, 6)
+    layer, x = layer.double(), torch.rand(5, 2, 6, 6, dtype=torch.float64)
     expected = penalised_gradients(layer, x)
     fuse_elementwise_work()
     with warnings.catch_warnings():

@@ -13,6 +13,7 @@ from steadygrad.layers.modulus import DEFAULT_SMOOTHING
 from steadygrad.layers.modulus_derivatives import (
     modulus_curvature,
     modulus_gradient,
+    modulus_gradient_pair,
     modulus_motion,
     summed_modulus,
 )
@@ -55,9 +56,12 @@ def test_hand_written_derivatives_are_autograds() -> None:
     torch.testing.assert_close(summed_modulus(z.detach(), 0.1), y.detach())
     (first,) = torch.autograd.grad(y, z, h, create_graph=True)
     torch.testing.assert_close(modulus_gradient(z.detach(), h.detach(), 0.1), first.detach())
+    pair = modulus_gradient_pair(z.detach(), h.detach(), g, 0.1)
+    torch.testing.assert_close(pair[0], first.detach())
     moved, curved = torch.autograd.grad((first * a).sum(), (h, z), retain_graph=True)
     torch.testing.assert_close(modulus_motion(z.detach(), a, 0.1), moved)
     (second,) = torch.autograd.grad(y, z, g)
+    torch.testing.assert_close(pair[1], second)
     expected = first.detach(), second + curved
     found = modulus_curvature(z.detach(), a, h.detach(), g, 0.1)
     torch.testing.assert_close(found, expected)

@@ -21,6 +21,7 @@ from steadygrad.layers.freed_memory import keep_freed_memory
 from steadygrad.layers.modulus_derivatives import (
     modulus_curvature,
     modulus_gradient,
+    modulus_gradient_pair,
     modulus_motion,
     summed_modulus,
 )
@@ -88,7 +89,7 @@ class _Magnitude(Function):
         if not torch.is_grad_enabled():
             wanted[0] = wanted[0] and leads_to_a_wanted_leaf(ctx, 0)
             return *_gradients(_saved_in(ctx), x, g, sent, wanted), None
-        if g is None:
+        if g is None or not any(wanted):
             return (None,) * 6
         if any(wanted[1:]) or ctx.is_channel_taken:
             return *_composed_gradients((x, *parameters), ctx.settings, g, wanted), None
@@ -104,10 +105,10 @@ class _InputGradient(Function):
     def forward(ctx: Any, g: Tensor, x: Tensor, *arguments: Any) -> Tensor:
         *parameters, _, magnitude = arguments
         layer = _saved_in(magnitude)
-        g = g.contiguous()
+        of_y = g.detach().flatten(2)
         gu = []
         for rows, z in layer.chunks_of_z():
-            gz = modulus_gradient(z, g[rows].flatten(2), layer.settings.smoothing)
+            gz = modulus_gradient(z, of_y[rows], layer.settings.smoothing)
             gu.append(layer.input_gradient(gz, layer.u[rows]))
         joined = torch.cat(gu)
         ctx.save_for_backward(g, x, *parameters, joined)
@@ -166,8 +167,7 @@ def _gradients(
                     z, layer.affine(au[rows]), h_rows, g_rows, smoothing
                 )
             else:
-                first_gz = modulus_gradient(z, h_rows, smoothing)
-                gz = modulus_gradient(z, g_rows, smoothing)
+                first_gz, gz = modulus_gradient_pair(z, h_rows, g_rows, smoothing)
             if are_parameters_wanted:
                 gw += layer.parameter_gradients(first_gz, au[rows])[0]
         if are_parameters_wanted:

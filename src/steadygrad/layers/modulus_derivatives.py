@@ -12,7 +12,13 @@ from torch import Tensor
 from steadygrad.layers.elementwise_fusion import fusible
 from steadygrad.layers.modulus import least_square
 
-__all__ = ["modulus_curvature", "modulus_gradient", "modulus_motion", "summed_modulus"]
+__all__ = [
+    "modulus_curvature",
+    "modulus_gradient",
+    "modulus_gradient_pair",
+    "modulus_motion",
+    "summed_modulus",
+]
 
 
 @fusible
@@ -25,6 +31,16 @@ def summed_modulus(z: Tensor, smoothing: float) -> Tensor:
 def modulus_gradient(z: Tensor, g: Tensor, smoothing: float) -> Tensor:
     """Return the gradient of z: ``g z / |z|``."""
     return z * _inverse(z, smoothing).mul_(g[:, None])[:, None]
+
+
+@fusible
+def modulus_gradient_pair(
+    z: Tensor, h: Tensor, g: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """Return ``h z / |z|`` and ``g z / |z|``."""
+    inverse = _inverse(z, smoothing)
+    first = z * (inverse * h[:, None])[:, None]
+    return first, z * inverse.mul_(g[:, None])[:, None]
 
 
 @fusible
