@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from steadygrad.atomic_file import write_atomically
 from steadygrad.covariance.block import BlockCovariance
 from steadygrad.covariance.dense import DenseCovariance
 from steadygrad.covariance.exponential import ExponentialCovariance
@@ -15,7 +16,7 @@ from steadygrad.covariance.identity import IdentityCovariance
 from steadygrad.covariance.operator import FixedCovariance
 from steadygrad.covariance.radial import RadialCovariance
 from steadygrad.covariance.stationary import StationaryCovariance
-from steadygrad.errors import CheckpointError, OutputError, SteadygradError
+from steadygrad.errors import CheckpointError, SteadygradError
 
 __all__ = ["load_covariance", "save_covariance"]
 
@@ -50,13 +51,7 @@ def save_covariance(path: Path | str, covariance: FixedCovariance) -> None:
         for name, tensor in covariance.tensors().items()
     }
     data = save(tensors, {_METADATA_KEY: json.dumps(described, sort_keys=True)})
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    write_atomically(path, data)
 
 
 def load_covariance(path: Path | str) -> FixedCovariance:

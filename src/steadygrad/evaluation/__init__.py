@@ -4,7 +4,6 @@ from steadygrad.evaluation.accuracy import accuracy, predictions
 from steadygrad.evaluation.bisection import bisected_curve
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, worst_case
 from steadygrad.evaluation.eps_grid import ascending_eps, parse_eps_grid
-from steadygrad.evaluation.evaluation_mode import evaluation_mode
 from steadygrad.evaluation.gallery import Gallery, select_gallery
 from steadygrad.evaluation.intervals import wilson_interval
 from steadygrad.evaluation.results_file import (
@@ -24,7 +23,6 @@ __all__ = [
     "accuracy_curve",
     "ascending_eps",
     "bisected_curve",
-    "evaluation_mode",
     "evaluation_slug",
     "parse_eps_grid",
     "predictions",

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
 from steadygrad.errors import HyperparameterError
-from steadygrad.evaluation.evaluation_mode import evaluation_mode
+from steadygrad.evaluation_mode import evaluation_mode
 
 __all__ = ["accuracy", "model_device", "predictions"]
 

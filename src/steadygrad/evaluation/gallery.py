@@ -10,7 +10,7 @@ from steadygrad.attacks import Attack, with_eps
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import model_device, predictions
 from steadygrad.evaluation.curve import AccuracyCurve
-from steadygrad.evaluation.evaluation_mode import evaluation_mode
+from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.training.seeds import derived_generator
 
 __all__ = ["Gallery", "select_gallery"]

@@ -17,11 +17,11 @@ from torch import Tensor
 
 import steadygrad
 from steadygrad._typing import Labels
+from steadygrad.atomic_file import write_atomically
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
 from steadygrad.evaluation.gallery import Gallery
-from steadygrad.training.atomic_file import write_atomically
 
 __all__ = ["Evaluation", "evaluation_slug", "read_evaluation", "write_evaluation"]
 

@@ -10,8 +10,8 @@ from steadygrad.attacks import Attack, describe_attack
 from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
 from steadygrad.evaluation.eps_grid import ascending_eps
-from steadygrad.evaluation.evaluation_mode import evaluation_mode
 from steadygrad.evaluation.trial import ProgressCount, Trial
+from steadygrad.evaluation_mode import evaluation_mode
 
 __all__ = ["accuracy_curve"]
 

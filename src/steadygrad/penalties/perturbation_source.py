@@ -1,16 +1,15 @@
 """Where a running covariance gets its perturbations from while a model trains."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal, Protocol, TypeAlias, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import PGD
 from steadygrad.attacks.deepfool import DeepFool
 from steadygrad.errors import UnknownNameError
+from steadygrad.evaluation_mode import evaluation_mode
 
 __all__ = ["PerturbingAttack", "SourceName", "attack_perturbations", "resolve_source"]
 
@@ -70,18 +69,5 @@ def attack_perturbations(
     In training mode each attack step would move batch norm's running statistics, and dropout would
     show the attack another network every time.
     """
-    with _evaluation_mode(model):
+    with evaluation_mode(model):
         return attack(model, images, labels) - images
-
-
-@contextmanager
-def _evaluation_mode(model: Classifier) -> Iterator[None]:
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [module.training for module in modules]
-    for module in modules:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode

@@ -1,8 +1,6 @@
 """Training: objectives, the loop, checkpoints and resuming, metrics and progress."""
 
-from steadygrad.training.atomic_file import write_atomically
 from steadygrad.training.config import TrainingConfig
-from steadygrad.training.evaluation_mode import evaluation_mode
 from steadygrad.training.loop import TrainingResult
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
 from steadygrad.training.model_file import ModelSpec, load_model, save_model
@@ -46,7 +44,6 @@ __all__ = [
     "console_progress",
     "derive_seed",
     "derived_generator",
-    "evaluation_mode",
     "load_model",
     "load_run_model",
     "multi_step_rate",
@@ -54,5 +51,4 @@ __all__ = [
     "run_config",
     "save_model",
     "train",
-    "write_atomically",
 ]

@@ -11,9 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.models import build_model
-from steadygrad.training.atomic_file import write_atomically
 
 __all__ = ["ModelSpec", "load_model", "save_model"]
 

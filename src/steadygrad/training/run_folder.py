@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 import steadygrad
+from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError, OutputError
-from steadygrad.training.atomic_file import write_atomically
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.model_file import ModelSpec, load_model

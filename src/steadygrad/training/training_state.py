@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError
-from steadygrad.training.atomic_file import write_atomically
 
 __all__ = ["TrainingState", "read_state", "write_state"]
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from steadygrad.datasets import ImageDataset, batches
-from steadygrad.training.evaluation_mode import evaluation_mode
+from steadygrad.evaluation_mode import evaluation_mode
 
 __all__ = ["validation_accuracy"]
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from steadygrad._typing import Images, Labels
 from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.penalties import PenalizedLoss
-from steadygrad.training.evaluation_mode import evaluation_mode
 from steadygrad.training.objectives.base import Objective
 from steadygrad.training.objectives.cross_entropy import CrossEntropy
 

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from steadygrad.attacks import PGD
-from steadygrad.evaluation import accuracy_curve, evaluation_mode
+from steadygrad.evaluation import accuracy_curve
+from steadygrad.evaluation_mode import evaluation_mode
 
 
 class Mixed(nn.Module):

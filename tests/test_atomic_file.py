@@ -1,12 +1,12 @@
-"""Laws of steadygrad.training.atomic_file."""
+"""Laws of steadygrad.atomic_file."""
 
 import os
 from pathlib import Path
 
 import pytest
 
+from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import OutputError
-from steadygrad.training import write_atomically
 
 
 def test_the_new_content_replaces_the_old_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -55,3 +55,23 @@ def test_a_kill_between_write_and_rename_keeps_the_old_file(
 def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*weights: No such file or directory"):
         write_atomically(tmp_path / "missing" / "weights", b"")
+
+
+def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_bytes(b"in the way")
+    with pytest.raises(OutputError, match=r"cannot write .*weights: Not a directory"):
+        write_atomically(blocker / "weights", b"")
+    assert blocker.read_bytes() == b"in the way"
+
+
+def test_a_folder_that_lets_nothing_be_removed_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_arguments: object, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(OutputError, match=r"cannot write .*weights: Permission denied"):
+        write_atomically(tmp_path / "weights", b"")

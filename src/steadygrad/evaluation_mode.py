@@ -5,17 +5,22 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from steadygrad._typing import Classifier
+
 __all__ = ["evaluation_mode"]
 
 
 @contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
+def evaluation_mode(model: Classifier) -> Iterator[None]:
     """Put ``model`` in eval mode; afterwards restore each module's own mode, also after an error.
 
-    ``model.train(was_training)`` would not do: it would wake modules that someone had frozen.
+    ``model.train(was_training)`` would not do: it would wake modules that someone had frozen. A
+    plain callable has no mode and passes through.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    modes = []
+    if isinstance(model, nn.Module):
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()
     try:
         yield
     finally:

@@ -1,0 +1,41 @@
+"""Files that are either whole or not there."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from steadygrad.errors import OutputError
+
+__all__ = ["write_atomically"]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace ``path`` by ``data``: a reader, or a crash, sees the old file or the new one.
+
+    The bytes go to a hidden file in the same folder and reach the disk before the rename.
+    Raises: OutputError, if that cannot be done; the old file then stands as it was.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        # Where the parent is a file or is closed to us, unlink raises too.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can open folders."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
