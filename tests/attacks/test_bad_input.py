@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from steadygrad.attacks import FGSM, PGD, Attack, RandomNoise
+from steadygrad.attacks import FGSM, PGD, Attack, LongRangeCorrelated, RandomNoise, WhiteNoise
 from steadygrad.errors import ImageError, LabelError, ModelError, SteadygradError
 
 ATTACKS = [
@@ -15,6 +15,8 @@ ATTACKS = [
     PGD(eps=0.1, steps=2, restarts=2),
     PGD(eps=0.1, steps=2, targeted=True),
     RandomNoise(eps=0.1, samples=2),
+    LongRangeCorrelated(eps=0.1, samples=2),
+    WhiteNoise(eps=0.1, samples=2),
 ]
 GOOD = torch.full((3, 1, 4, 4), 0.5)
 LABELS = torch.tensor([0, 1, 2])

@@ -38,7 +38,9 @@ def test_settings_reach_the_attack() -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(UnknownNameError, match="fgsm, pgd, random-noise, got 'fgms'"):
+    with pytest.raises(
+        UnknownNameError, match="fgsm, pgd, random-noise, lrc, white-noise, got 'fgms'"
+    ):
         build_attack("fgms", eps=0.1)
 
 

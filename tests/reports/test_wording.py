@@ -2,7 +2,14 @@
 
 import pytest
 
-from steadygrad.attacks import FGSM, PGD, RandomNoise, describe_attack
+from steadygrad.attacks import (
+    FGSM,
+    PGD,
+    LongRangeCorrelated,
+    RandomNoise,
+    WhiteNoise,
+    describe_attack,
+)
 from steadygrad.evaluation import AccuracyPoint
 from steadygrad.reports.wording import (
     adversarial_text,
@@ -72,6 +79,8 @@ def test_attacks_are_named_by_their_strength() -> None:
             PGD(eps=0, steps=20, restarts=5, targeted=True),
             FGSM(eps=0),
             RandomNoise(eps=0, samples=9),
+            LongRangeCorrelated(eps=0, decay_length=4),
+            WhiteNoise(eps=0, samples=1),
         )
     ]
     assert [attack_name(attack) for attack in described] == [
@@ -79,10 +88,18 @@ def test_attacks_are_named_by_their_strength() -> None:
         "targeted PGD(20), 5 restarts",
         "FGSM",
         "random noise (uniform, worst of 9)",
+        "LRC noise (decay length 4), worst of 100",
+        "white noise",
     ]
     assert attack_settings(described[0]) == (
         "8 steps of 1.85 eps / 8, 1 random start, untargeted, from the true label"
     )
+    assert attack_settings(described[4]) == (
+        "covariance exp(-r / 4), 0.5 of it between channels, samples 100"
+    )
+    of_data = described[4] | {"covariance": "of the data set mnist"}
+    assert attack_name(of_data) == "LRC noise (of the data set mnist), worst of 100"
+    assert attack_settings(of_data) == "covariance of the data set mnist, samples 100"
     assert attack_name({"name": "someone-elses", "norm": 2}) == "someone-elses"
     assert attack_settings({"name": "someone-elses", "norm": 2, "fast": True}) == "norm 2, fast yes"
 

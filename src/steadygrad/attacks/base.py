@@ -15,11 +15,12 @@ __all__ = ["Attack", "AttackType", "with_eps"]
 class Attack(Protocol):
     """Settings in the fields, tensors in the call: ``attack(model, images, labels)``.
 
-    eps: largest change of any pixel, in units of the pixel range (8/255, not 8).
+    eps: largest change of any pixel, in units of the pixel range (8/255, not 8); of Gaussian noise
+        (``LongRangeCorrelated``, ``WhiteNoise``) its standard deviation, which pixels exceed.
 
-    A call returns a new tensor of the images' shape, dtype and device, inside [0, 1] and inside
-    the ball of ``eps`` around the images. It leaves the images and the model alone: no ``.grad``
-    appears, no mode changes. The caller chooses the mode; evaluation wants ``model.eval()``.
+    A call returns a new tensor of the images' shape, dtype and device, inside [0, 1] and, Gaussian
+    noise apart, inside the ball of ``eps`` around the images. It leaves the images and the model
+    alone: no ``.grad`` appears, no mode changes. The caller chooses the mode; evaluation wants ``model.eval()``.
 
     Randomness comes from ``generator`` alone, or from torch's global one if that is None. A
     generator may live on another device than the images: numbers are drawn where the generator
@@ -30,7 +31,7 @@ class Attack(Protocol):
 
     @property
     def eps(self) -> float:
-        """Largest change of any pixel, in [0, 1]."""
+        """Largest change of any pixel, or standard deviation of the noise, in [0, 1]."""
 
     def __call__(
         self,

@@ -6,16 +6,20 @@ from typing import Any
 
 from steadygrad.attacks.base import Attack
 from steadygrad.attacks.fgsm import FGSM
+from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
 from steadygrad.errors import HyperparameterError, UnknownNameError
 
 __all__ = ["attack_names", "attack_settings", "build_attack", "describe_attack"]
 
+# Those with an eps: DeepFool looks for the smallest perturbation and has none.
 ATTACKS: Mapping[str, type[Any]] = {
     "fgsm": FGSM,
     "pgd": PGD,
     "random-noise": RandomNoise,
+    "lrc": LongRangeCorrelated,
+    "white-noise": WhiteNoise,
 }
 
 

@@ -7,7 +7,13 @@ from steadygrad.penalties.double_backprop import DoubleBackprop
 from steadygrad.penalties.finite_difference import FiniteDifference
 from steadygrad.penalties.norms import L1, L2, GradientNorm, Linf, NormName, norm_by_name
 from steadygrad.penalties.penalized_loss import PenalizedLoss, example_losses
+from steadygrad.penalties.perturbation_source import SourceName
 from steadygrad.penalties.squared_norm import SquaredNormPenalty
+from steadygrad.penalties.structured import (
+    CovarianceNorm,
+    StructuredPenalty,
+    strength_from_lambda,
+)
 from steadygrad.penalties.update_similarity import parameter_update_similarity
 
 __all__ = [
@@ -16,6 +22,7 @@ __all__ = [
     "Backend",
     "BackendAgreement",
     "BackendName",
+    "CovarianceNorm",
     "DoubleBackprop",
     "FiniteDifference",
     "GradientNorm",
@@ -23,10 +30,13 @@ __all__ = [
     "NormName",
     "PenalizedLoss",
     "PenaltyTerms",
+    "SourceName",
     "SquaredNormPenalty",
+    "StructuredPenalty",
     "compare_backends",
     "example_losses",
     "norm_by_name",
     "parameter_update_similarity",
     "resolve_backend",
+    "strength_from_lambda",
 ]

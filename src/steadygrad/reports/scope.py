@@ -14,7 +14,9 @@ __all__ = ["tested", "untested"]
 
 GRADIENT = frozenset({"pgd", "fgsm"})
 """Attacks that follow the gradient of the cross-entropy, knowing the weights."""
-NOISE = frozenset({"random-noise"})
+GAUSSIAN = frozenset({"lrc", "white-noise"})
+"""Noise whose eps is a standard deviation: pixels may change by more."""
+NOISE = frozenset({"random-noise"}) | GAUSSIAN
 FEW_STEPS = 20
 
 
@@ -45,9 +47,8 @@ def untested(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> li
     facts.append(
         (
             "Other disturbances",
-            "Only changes of each pixel by at most eps (L-infinity) were tried: no other norms, "
-            "shifts, rotations, patches, blur or weather. Robustness to one kind need not carry "
-            "over to another.",
+            f"Only {_tried(names)} tried: no other norms, shifts, rotations, patches, blur or "
+            "weather. Robustness to one kind need not carry over to another.",
         )
     )
     facts.append(
@@ -72,8 +73,18 @@ def _attack(protocol: Protocol) -> str:
             "the gradient of the cross-entropy, changing each pixel by at most eps."
         )
     if attack["name"] in NOISE:
-        return f"{settings} Noise that knows nothing of the network: a disturbance, not an attack."
+        text = f"{settings} Noise that knows nothing of the network: a disturbance, not an attack."
+        if attack["name"] in GAUSSIAN:
+            text += " eps is its standard deviation; single pixels change by more."
+        return text
     return settings
+
+
+def _tried(names: set[str]) -> str:
+    if names <= GAUSSIAN:
+        return "Gaussian noise of standard deviation eps was"
+    changes = "changes of each pixel by at most eps (L-infinity)"
+    return f"{changes} and Gaussian noise were" if names & GAUSSIAN else f"{changes} were"
 
 
 def _images(protocol: Protocol) -> str:

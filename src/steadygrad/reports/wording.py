@@ -89,6 +89,8 @@ def attack_name(attack: Mapping[str, Any]) -> str:
         samples = settings.get("samples", 1)
         worst = "" if samples == 1 else f", worst of {samples}"
         return f"random noise ({settings.get('distribution', 'uniform')}{worst})"
+    elif name in ("lrc", "white-noise"):
+        return _gaussian_noise(settings)
     else:
         short = name
     if settings.get("targeted"):
@@ -110,6 +112,11 @@ def attack_settings(attack: Mapping[str, Any]) -> str:
         kind = "random start" if rest.pop("random_start") else "start at the image itself"
         parts.append(count_text(starts, kind) if "random" in kind else kind)
         del rest["restarts"]
+    if "decay_length" in rest:
+        length, between = rest.pop("decay_length"), rest.pop("inter_channel", 0.5)
+        covariance = rest.pop("covariance", None)
+        function = f"exp(-r / {_number(length)}), {_number(between)} of it between channels"
+        parts.append(f"covariance {function if covariance is None else covariance}")
     if "targeted" in rest:
         parts.append("towards a target class" if rest.pop("targeted") else "untargeted")
     if "start_from_prediction" in rest:
@@ -176,6 +183,16 @@ def training_text(config: Mapping[str, Any]) -> str:
         kind, _, scale = noise.partition(":")
         parts.append(f"{kind} noise {scale}".strip())
     return "; ".join(parts) or "plain"
+
+
+def _gaussian_noise(settings: Mapping[str, Any]) -> str:
+    kind = "white noise"
+    if settings["name"] == "lrc":
+        covariance = settings.get("covariance")
+        length = f"decay length {_number(settings.get('decay_length', '?'))}"
+        kind = f"LRC noise ({length if covariance is None else covariance})"
+    samples = settings.get("samples", 1)
+    return kind if samples == 1 else f"{kind}, worst of {samples}"
 
 
 def _number(value: object) -> str:
