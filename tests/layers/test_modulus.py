@@ -58,8 +58,10 @@ def test_hand_written_derivatives_are_autograds() -> None:
     torch.testing.assert_close(modulus_gradient(z.detach(), h.detach(), 0.1), first.detach())
     pair = modulus_gradient_pair(z.detach(), h.detach(), g, 0.1)
     torch.testing.assert_close(pair[0], first.detach())
+    in_place = modulus_gradient(z.detach().clone(), h.detach(), 0.1, in_place=True)
+    torch.testing.assert_close(in_place, first.detach())
     moved, curved = torch.autograd.grad((first * a).sum(), (h, z), retain_graph=True)
-    torch.testing.assert_close(modulus_motion(z.detach(), a, 0.1), moved)
+    torch.testing.assert_close(modulus_motion(z.detach(), a.clone(), 0.1), moved)
     (second,) = torch.autograd.grad(y, z, g)
     torch.testing.assert_close(pair[1], second)
     expected = first.detach(), second + curved

@@ -108,7 +108,7 @@ class _InputGradient(Function):
         of_y = g.detach().flatten(2)
         gu = []
         for rows, z in layer.chunks_of_z():
-            gz = modulus_gradient(z, of_y[rows], layer.settings.smoothing)
+            gz = modulus_gradient(z, of_y[rows], layer.settings.smoothing, in_place=not layer.kept)
             gu.append(layer.input_gradient(gz, layer.u[rows]))
         joined = torch.cat(gu)
         ctx.save_for_backward(g, x, *parameters, joined)
@@ -159,7 +159,7 @@ def _gradients(
     for rows, z in layer.chunks_of_z():
         g_rows = g[rows].flatten(2)
         if sent is None:
-            gz = modulus_gradient(z, g_rows, smoothing)
+            gz = modulus_gradient(z, g_rows, smoothing, in_place=not layer.kept)
         else:
             h_rows = h[rows].flatten(2)
             if layer.settings.second_order == "exact":

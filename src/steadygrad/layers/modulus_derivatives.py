@@ -3,7 +3,8 @@
     z (n, 2, G, C, P)   real and imaginary parts, summed groups, channels, pixels
     y = sum_G |z|       (n, C, P), as are g, the gradient of y, and h, that of a first pass
 
-Nothing here needs autograd; each function overwrites its own temporaries, as large as z, only.
+Nothing here needs autograd. Tensors as large as z are overwritten where their values are not needed
+any more: cache that is not touched twice is worth more than the arithmetic.
 """
 
 import torch
@@ -28,9 +29,10 @@ def summed_modulus(z: Tensor, smoothing: float) -> Tensor:
 
 
 @fusible
-def modulus_gradient(z: Tensor, g: Tensor, smoothing: float) -> Tensor:
-    """Return the gradient of z: ``g z / |z|``."""
-    return z * _inverse(z, smoothing).mul_(g[:, None])[:, None]
+def modulus_gradient(z: Tensor, g: Tensor, smoothing: float, *, in_place: bool = False) -> Tensor:
+    """Return the gradient of z, ``g z / |z|``, in z's memory if ``in_place``."""
+    scale = _inverse(z, smoothing).mul_(g[:, None])[:, None]
+    return z.mul_(scale) if in_place else z * scale
 
 
 @fusible
@@ -45,8 +47,9 @@ def modulus_gradient_pair(
 
 @fusible
 def modulus_motion(z: Tensor, a: Tensor, smoothing: float) -> Tensor:
-    """Return how y moves when z moves along a: ``sum_G (a . z) / |z|``."""
-    return _summed(_dot(a, z).mul_(_inverse(z, smoothing)))
+    """Return how y moves when z moves along a, ``sum_G (a . z) / |z|``; overwrites a."""
+    along = a[:, 0].mul_(z[:, 0]).addcmul_(a[:, 1], z[:, 1])
+    return _summed(along.mul_(_inverse(z, smoothing)))
 
 
 @fusible
@@ -56,14 +59,15 @@ def modulus_curvature(
     """Return ``h z / |z|`` and the gradient of z that a second pass brings.
 
     The first is the first pass' own gradient of z; along a, it moves by the modulus' second
-    derivative, ``h (a - z (a . z) / |z|^2) / |z|``. The second result is that plus ``g z / |z|``.
+    derivative, ``h (a - z (a . z) / |z|^2) / |z|``. The second result is that plus ``g z / |z|``;
+    it overwrites a.
     """
     inverse = _inverse(z, smoothing)
     scale = inverse * h[:, None]
     first = z * scale[:, None]
-    radial = _dot(a, first).mul_(inverse)
-    along_z = (g[:, None] - radial).mul_(inverse)
-    return first, (a * scale[:, None]).addcmul_(z, along_z[:, None])
+    along = torch.mul(a[:, 0], first[:, 0]).addcmul_(a[:, 1], first[:, 1]).mul_(inverse)
+    along_z = torch.sub(g[:, None], along, out=along).mul_(inverse)
+    return first, a.mul_(scale[:, None]).addcmul_(z, along_z[:, None])
 
 
 def _inverse(z: Tensor, smoothing: float) -> Tensor:
@@ -73,10 +77,6 @@ def _inverse(z: Tensor, smoothing: float) -> Tensor:
 def _squared(z: Tensor, smoothing: float) -> Tensor:
     least = torch.full((), least_square(smoothing, z.dtype), dtype=z.dtype, device=z.device)
     return torch.addcmul(least, z[:, 0], z[:, 0]).addcmul_(z[:, 1], z[:, 1])
-
-
-def _dot(a: Tensor, z: Tensor) -> Tensor:
-    return torch.mul(a[:, 0], z[:, 0]).addcmul_(a[:, 1], z[:, 1])
 
 
 def _summed(magnitude: Tensor) -> Tensor:
