@@ -10,12 +10,14 @@ from steadygrad import attacks
 from steadygrad.attacks import (
     FGSM,
     PGD,
+    LongRangeCorrelated,
     attack_names,
     attack_settings,
     build_attack,
     describe_attack,
     with_eps,
 )
+from steadygrad.covariance import estimate_covariance
 from steadygrad.errors import HyperparameterError, UnknownNameError
 
 
@@ -35,6 +37,16 @@ def test_every_name_builds_with_its_defaults_and_describes_itself(name: str) -> 
 
 def test_settings_reach_the_attack() -> None:
     assert build_attack("pgd", eps=0.1, steps=20) == PGD(eps=0.1, steps=20)
+
+
+def test_a_covariance_is_described_by_what_it_holds() -> None:
+    descriptions = [
+        describe_attack(LongRangeCorrelated(eps=0.1, covariance=covariance))["covariance"]
+        for seed in (0, 0, 1)
+        for draws in [torch.randn(9, 1, 4, 4, generator=torch.Generator().manual_seed(seed))]
+        for covariance in [estimate_covariance(draws)]
+    ]
+    assert descriptions[0] == descriptions[1] != descriptions[2]
 
 
 def test_unknown_name_lists_the_known() -> None:

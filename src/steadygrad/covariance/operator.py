@@ -1,5 +1,6 @@
 """What a covariance is: an operator on images that is applied, sampled, measured and written."""
 
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
@@ -166,6 +167,12 @@ class FixedCovariance(Covariance):
 
     def __repr__(self) -> str:
         described = "".join(f", {name}={value!r}" for name, value in self.settings().items())
+        # The tensors' digest: descriptions of stored results tell two covariances apart by it.
+        if tensors := self.tensors():
+            digest = hashlib.sha256()
+            for tensor in tensors.values():
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            described += f", digest={digest.hexdigest()[:8]}"
         return f"{type(self).__name__}(image_shape={self.image_shape}{described})"
 
     def _working_copy(
