@@ -27,6 +27,7 @@ test-slow: $(VENV)/.installed-test
 benchmarks: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/attack_throughput.py
+	$(BIN)/python benchmarks/structured_penalty.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
