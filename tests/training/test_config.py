@@ -43,6 +43,30 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"difference_step": 0}, r"expected difference_step > 0, got 0\.0"),
     ({"adversarial": "pgd"}, r"adversarial_eps in \(0, 1\] with adversarial 'pgd', got 0"),
     ({"adversarial": "pgd", "adversarial_eps": 8}, r"in \[0, 1\], got 8\.0; did you mean N/255"),
+    ({"covariance_decay": 0}, r"expected covariance_decay in \(0, 1\], got 0\.0"),
+    ({"covariance_every": 0}, r"expected covariance_every >= 1, got 0"),
+    ({"decay_length": 0}, r"expected decay_length > 0, got 0\.0"),
+    (
+        {"penalty": "sgr", "covariance_source": "cw"},
+        r"covariance_source to be one of 'gradient', 'fgsm', 'pgd', 'deepfool', got 'cw'",
+    ),
+    (
+        {"covariance": "dense"},
+        r"covariance dense has no effect with penalty 'none'; choose penalty 'sgr'",
+    ),
+    ({"penalty": "gn", "covariance_decay": 0.2}, r"covariance_decay 0\.2 has no effect with pen"),
+    (
+        {"penalty": "sgr", "covariance": "dataset", "covariance_every": 2},
+        r"covariance_every 2 has no effect with covariance 'dataset', which never changes",
+    ),
+    (
+        {"penalty": "sgr", "covariance": "a/file.safetensors", "covariance_source": "pgd"},
+        r"covariance_source pgd has no effect with covariance 'a/file\.safetensors'",
+    ),
+    (
+        {"penalty": "sgr", "decay_length": 4},
+        r"decay_length 4\.0 has no effect with covariance 'stationary'; choose 'exponential'",
+    ),
     ({"adversarial_eps": 0.1}, r"adversarial_eps 0\.1 has no effect without an attack"),
     ({"adversarial_fraction": 0.5}, r"adversarial_fraction 0\.5 has no effect without an attack"),
     (
@@ -68,7 +92,8 @@ def test_a_setting_outside_its_range_is_refused_by_name(
     ("settings", "listed"),
     [
         ({"model": "lenet"}, "yeats2021-mnist-complex"),
-        ({"penalty": "l3", "strength": 1}, "none, l1, l2, linf"),
+        ({"penalty": "l3", "strength": 1}, "none, l1, l2, linf, gn, sgr"),
+        ({"penalty": "sgr", "covariance": "statoinary"}, r"dense, stationary, .*\.safetensors"),
         ({"backend": "magic"}, "double_backprop"),
     ],
 )

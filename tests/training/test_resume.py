@@ -44,6 +44,13 @@ RUNS: dict[str, dict[str, Any]] = {
         "adversarial_eps": 0.1,
         "adversarial_fraction": 0.5,
     },
+    "structured": {
+        "penalty": "sgr",
+        "strength": 0.05,
+        "covariance_decay": 0.3,
+        "covariance_every": 2,
+        "covariance_source": "pgd",
+    },
     "finite difference, rate drop": {
         "penalty": "l2",
         "strength": 0.05,
@@ -288,3 +295,18 @@ def test_a_run_outside_the_main_thread_works(tmp_path: Path, config: Make) -> No
     thread.start()
     thread.join()
     assert results[0].is_finished
+
+
+def test_a_run_from_before_a_setting_was_there_goes_on(
+    tmp_path: Path, config: Make, stop_after: Callable[..., Any]
+) -> None:
+    whole = train(config(), tmp_path / "whole")
+    folder = tmp_path / "stopped"
+    train(config(), folder, progress=stop_after(1, 2, press_ctrl_c))
+    values = json.loads((folder / "config.json").read_text())
+    del values["covariance_every"]
+    (folder / "config.json").write_text(json.dumps(values))
+    state = torch.load(folder / "training_state.pt", weights_only=True)
+    del state["config"]["covariance_every"]
+    torch.save(state, folder / "training_state.pt")
+    assert_equal_runs(whole, train(config(), folder, resume=True))

@@ -9,7 +9,7 @@ from steadygrad._typing import Images, Labels
 from steadygrad.errors import HyperparameterError
 from steadygrad.penalties.backend import Backend
 from steadygrad.penalties.double_backprop import DoubleBackprop
-from steadygrad.penalties.norms import NormName, norm_by_name
+from steadygrad.penalties.norms import GradientNorm, NormName, norm_by_name
 
 __all__ = ["BackendAgreement", "compare_backends"]
 
@@ -36,7 +36,12 @@ class BackendAgreement:
 
 
 def compare_backends(
-    backend: Backend, model: nn.Module, images: Images, labels: Labels, *, norm: NormName = "l1"
+    backend: Backend,
+    model: nn.Module,
+    images: Images,
+    labels: Labels,
+    *,
+    norm: NormName | GradientNorm = "l1",
 ) -> BackendAgreement:
     """Compare a backend's penalty gradient with double backpropagation on one batch.
 
@@ -46,9 +51,11 @@ def compare_backends(
     parameters = [p for p in model.parameters() if p.requires_grad]
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
 
+    measured = norm_by_name(norm) if isinstance(norm, str) else norm
+
     def gradient_of(backend: Backend) -> Tensor:
         with torch.random.fork_rng([images.device] if images.is_cuda else []):
-            terms = backend(model, images, labels, norm_by_name(norm))
+            terms = backend(model, images, labels, measured)
         gradients = torch.autograd.grad(
             terms.squared_norms.mean(), parameters, materialize_grads=True, allow_unused=True
         )

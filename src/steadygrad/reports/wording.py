@@ -22,7 +22,7 @@ __all__ = [
     "training_text",
 ]
 
-_NORMS = {"l1": "L1", "l2": "L2", "linf": "L∞"}
+_NORMS = {"gn": "L2", "l1": "L1", "l2": "L2", "linf": "L∞"}
 
 
 def percent(fraction: float) -> str:
@@ -134,6 +134,8 @@ def penalty_text(config: Mapping[str, Any]) -> str:
     if penalty == "none":
         return "none"
     name = f"squared {_NORMS[penalty]}" if penalty in _NORMS else penalty
+    if penalty == "sgr":
+        name = f"SGR ({config.get('covariance', '?')} covariance)"
     text = f"{name}, strength {_number(config.get('strength', 0.0))}"
     if config.get("second_order") == "frozen_phase":
         text += ", frozen phase"

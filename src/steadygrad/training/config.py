@@ -10,9 +10,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from steadygrad.datasets import Augmentation, parse_noise
 from steadygrad.errors import HyperparameterError
 from steadygrad.models import model_entry
-from steadygrad.penalties import FiniteDifference
+from steadygrad.penalties import FiniteDifference, SourceName
 from steadygrad.training.config_file import read_settings
-from steadygrad.training.objectives.registry import build_objective
+from steadygrad.training.objectives.registry import check_objective
 
 __all__ = ["TrainingConfig"]
 
@@ -27,9 +27,16 @@ class TrainingConfig:
         lie, None for the hub; limit_train: the first N training examples only; validation_size:
         examples cut from the training set to measure accuracy on after each epoch.
     model: a name of ``steadygrad.models``; second_order: "exact" or "frozen_phase".
-    penalty: "none", or the squared "l1", "l2" or "linf" norm of each example's input gradient;
+    penalty: "none", the squared "l1", "l2" or "linf" norm of each example's input gradient, "gn"
+        (another name of "l2", that of Roth et al. 2018) or "sgr" (``StructuredPenalty``);
         strength: its factor, at least 0, unit 1 / nat, per example: the beta that Yeats et al.
-        (2021) print is ``strength * batch_size**2``.
+        (2021) print is ``strength * batch_size**2``, the lambda of Roth et al. twice the strength.
+    covariance: in which "sgr" measures the gradient. Running: "stationary", "dense", "radial",
+        "block"; fixed, of unit mean diagonal: "identity", "exponential" (with decay_length, in
+        pixels), "dataset" (that of the training set); or the path of a .safetensors file, taken
+        as it is. covariance_source: what a running one learns from, "fgsm", "gradient", "pgd" or
+        "deepfool"; covariance_decay: weight of the latest batch, in (0, 1]; covariance_every: learn
+        from every so many-th batch.
     backend: how the penalty is differentiated, a name of ``steadygrad.penalties``:
         "double_backprop" or "finite_difference" (with difference_step, in pixel units, and
         difference_order 1 or 2). difference_check: refuse to start unless the finite difference's
@@ -65,6 +72,11 @@ class TrainingConfig:
     second_order: Literal["exact", "frozen_phase"] = "exact"
     penalty: str = "none"
     strength: float = 0.0
+    covariance: str = "stationary"
+    covariance_source: SourceName = "fgsm"
+    covariance_decay: float = 0.1
+    covariance_every: int = 1
+    decay_length: float = 8.0
     backend: str = "double_backprop"
     difference_step: float = FiniteDifference.step_size
     difference_order: int = FiniteDifference.order
@@ -103,8 +115,8 @@ class TrainingConfig:
         self._check_ranges()
         self._check_effects()
         model_entry(self.model)
-        # Building the parts refuses what they refuse, before anything is loaded.
-        build_objective(self)
+        # Before anything is loaded.
+        check_objective(self)
         _ = self.augmentation
 
     @property
@@ -127,11 +139,11 @@ class TrainingConfig:
         return self.learning_rate
 
     def _check_ranges(self) -> None:
-        for name in ("epochs", "batch_size", "adversarial_steps"):
+        for name in ("epochs", "batch_size", "adversarial_steps", "covariance_every"):
             self._require(name, getattr(self, name) >= 1, ">= 1")
         for name in ("validation_size", "seed", "strength", "weight_decay", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, ">= 0")
-        for name in ("learning_rate", "adam_eps", "difference_step"):
+        for name in ("learning_rate", "adam_eps", "difference_step", "decay_length"):
             self._require(name, getattr(self, name) > 0, "> 0")
         clip = self.clip_gradient
         self._require("clip_gradient", clip is None or clip > 0, "> 0")
@@ -140,6 +152,7 @@ class TrainingConfig:
         check = self.difference_check
         self._require("difference_check", check is None or 0 < check <= 1, "in (0, 1]")
         self._require("adversarial_fraction", 0 < self.adversarial_fraction <= 1, "in (0, 1]")
+        self._require("covariance_decay", 0 < self.covariance_decay <= 1, "in (0, 1]")
         self._require("momentum", 0 <= self.momentum < 1, "in [0, 1)")
         self._require("drop_factor", 0 < self.drop_factor <= 1, "in (0, 1]")
         rising = all(a < b for a, b in zip((0, *self.drop_at), self.drop_at, strict=False))
@@ -151,7 +164,7 @@ class TrainingConfig:
         if self.penalty == "none" and self.strength > 0:
             raise HyperparameterError(
                 f"strength {self.strength:g} has no effect without a penalty; choose penalty 'l1', "
-                "'l2' or 'linf', or leave the strength out"
+                "'l2', 'linf', 'gn' or 'sgr', or leave the strength out"
             )
         if self.difference_check is not None and self.backend != "finite_difference":
             raise HyperparameterError(

@@ -137,12 +137,13 @@ class RunFolder:
         write_atomically(self.metrics, lines.encode())
 
     def _refuse_changes(self, before: Mapping[str, Any], config: TrainingConfig) -> None:
-        now = config.to_dict()
+        # Settings that came after the run have their defaults in it.
+        before, now = TrainingConfig.from_dict(before).to_dict(), config.to_dict()
         differing = sorted(
-            name for name in now if now[name] != before.get(name) and name not in _FREE_TO_CHANGE
+            name for name in now if now[name] != before[name] and name not in _FREE_TO_CHANGE
         )
         if differing:
-            changes = ", ".join(f"{n} (was {before.get(n)!r}, now {now[n]!r})" for n in differing)
+            changes = ", ".join(f"{n} (was {before[n]!r}, now {now[n]!r})" for n in differing)
             raise CheckpointError(f"cannot resume {self.path} with another {changes}")
 
 

@@ -36,7 +36,7 @@ class TrainingSession:
         torch.manual_seed(derive_seed(config.seed, "initialisation"))
         self.model = self.spec.build().to(device)
         self.optimizer = build_optimizer(config, self.model)
-        self.objective = build_objective(config)
+        self.objective = build_objective(config, train)
         self._augment = config.augmentation
         self._augmentation_draws = derived_generator(config.seed, "augmentation", device=device)
         self._attack_draws = derived_generator(config.seed, "attack", device=device)

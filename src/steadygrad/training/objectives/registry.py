@@ -4,23 +4,26 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, cast
 
 from steadygrad.attacks import FGSM, PGD
-from steadygrad.errors import UnknownNameError
+from steadygrad.datasets import ImageDataset
+from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.penalties import (
     Backend,
     FiniteDifference,
     NormName,
     SquaredNormPenalty,
+    StructuredPenalty,
     resolve_backend,
 )
 from steadygrad.training.objectives.adversarial import Adversarial, TrainingAttack
 from steadygrad.training.objectives.base import Objective, Penalty
 from steadygrad.training.objectives.cross_entropy import CrossEntropy
 from steadygrad.training.objectives.penalized import Penalized
+from steadygrad.training.objectives.structured import check_structured, structured_penalty
 
 if TYPE_CHECKING:  # the configuration itself imports this file, to check its settings
     from steadygrad.training.config import TrainingConfig
 
-__all__ = ["build_objective", "penalty_backend", "penalty_names"]
+__all__ = ["build_objective", "check_objective", "penalty_backend", "penalty_names", "penalty_norm"]
 
 
 def penalty_backend(config: "TrainingConfig") -> Backend:
@@ -32,18 +35,32 @@ def penalty_backend(config: "TrainingConfig") -> Backend:
     return backend
 
 
-def _squared_norm(config: "TrainingConfig") -> SquaredNormPenalty:
+def penalty_norm(config: "TrainingConfig") -> NormName:
+    """Return the norm of a squared-norm penalty; GN is the structured one with the identity."""
+    return "l2" if config.penalty == "gn" else cast("NormName", config.penalty)
+
+
+def _squared_norm(
+    config: "TrainingConfig",
+    train: ImageDataset | None,  # noqa: ARG001  (a norm needs no data)
+) -> SquaredNormPenalty:
     return SquaredNormPenalty(
-        strength=config.strength,
-        norm=cast("NormName", config.penalty),
-        backend=penalty_backend(config),
+        strength=config.strength, norm=penalty_norm(config), backend=penalty_backend(config)
     )
 
 
-_PENALTIES: dict[str, Callable[["TrainingConfig"], Penalty]] = {
+def _structured(config: "TrainingConfig", train: ImageDataset | None) -> StructuredPenalty:
+    if train is None:
+        raise HyperparameterError("expected the training set along with penalty 'sgr', got None")
+    return structured_penalty(config, train, penalty_backend(config))
+
+
+_PENALTIES: dict[str, Callable[["TrainingConfig", ImageDataset | None], Penalty]] = {
     "l1": _squared_norm,
     "l2": _squared_norm,
     "linf": _squared_norm,
+    "gn": _squared_norm,
+    "sgr": _structured,
 }
 
 _ATTACKS: dict[str, Callable[["TrainingConfig"], TrainingAttack]] = {
@@ -57,19 +74,32 @@ def penalty_names() -> tuple[str, ...]:
     return ("none", *_PENALTIES)
 
 
-def build_objective(config: "TrainingConfig") -> Objective:
-    """Return what a run minimises: cross-entropy or penalised, at attacked images if asked.
+def check_objective(config: "TrainingConfig") -> None:
+    """Refuse what ``build_objective`` would refuse, as far as that shows without any data.
 
-    Raises: UnknownNameError, if there is no such penalty or backend.
+    Raises: UnknownNameError, if there is no such penalty, backend or covariance;
+        HyperparameterError.
     """
     if config.penalty not in penalty_names():
         raise UnknownNameError(
             f"unknown penalty {config.penalty!r}; choose one of {', '.join(penalty_names())}"
         )
+    check_structured(config)
     resolve_backend(config.backend)
+    if config.adversarial != "none":
+        _ATTACKS[config.adversarial](config)
+
+
+def build_objective(config: "TrainingConfig", train: ImageDataset | None = None) -> Objective:
+    """Return what a run minimises: cross-entropy or penalised, at attacked images if asked.
+
+    train: the training set; the structured penalty needs its image size, or its covariance.
+    Raises: as ``check_objective``; what ``structured_penalty`` raises.
+    """
+    check_objective(config)
     objective: Objective = CrossEntropy()
     if config.penalty != "none":
-        objective = Penalized(_PENALTIES[config.penalty](config))
+        objective = Penalized(_PENALTIES[config.penalty](config, train))
     if config.adversarial != "none":
         objective = Adversarial(
             attack=_ATTACKS[config.adversarial](config),
