@@ -16,11 +16,11 @@ torch.set_num_threads(1)
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(5):  # as a training step does: many large tensors, all freed at its end
-        [torch.ones(2_000_000) for _ in range(10)]
+        [torch.ones(1_000_000) for _ in range(8)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 usual = faults()
-assert keep_freed_memory()
+keep_freed_memory()
 faults()
 print(usual, faults())
 """

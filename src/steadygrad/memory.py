@@ -1,31 +1,25 @@
-"""Keeping freed memory in the process, so that a training step does not fault it in again."""
+"""Keeping freed memory in the process, where the next step wants it again."""
 
-import ctypes
-import sys
+from functools import cache
+
+import torch
 
 __all__ = ["keep_freed_memory"]
 
-# From glibc's malloc.h.
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_MAX = -4
+LARGEST_LESSON = 31 << 20
+"""Bytes: just below the size beyond which the GNU allocator no longer adapts its thresholds."""
 
 
-def keep_freed_memory() -> bool:
-    """Tell glibc's allocator not to hand freed memory back to the kernel; return whether it did.
+@cache
+def keep_freed_memory() -> None:
+    """Let the GNU allocator keep up to 62 MiB of freed memory instead of returning it at once.
 
-    By default glibc maps every large tensor afresh and unmaps it when it is freed. A training
-    step allocates hundreds of them, and faulting their pages in again costs a fifth to a third of
-    the penalised step on a CPU (docs/benchmarks.md). The process keeps its peak size instead.
+    It hands tensors of some megabytes back to the system when they are freed, and every page taken
+    anew costs a fault: a quarter of a real network's penalised step (docs/benchmarks.md). The
+    allocator raises its limits to twice the size of a large block when such a block is freed; this
+    frees one, of which no page was ever touched. Other allocators do not care.
 
-    It changes the whole process, so the library never calls it by itself; the command line does.
-    Without glibc (macOS, Windows, musl) it does nothing and returns False.
+    Double backpropagation, the complex layers and the command line call it; a training loop of
+    one's own without them may. Only the first call does anything.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return False
-    mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
-    # No mapping at all: everything comes from the heap, which -1 says is never trimmed.
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))
+    torch.empty(LARGEST_LESSON, dtype=torch.uint8)

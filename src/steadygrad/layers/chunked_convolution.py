@@ -17,7 +17,6 @@ from torch.autograd import Function
 
 from steadygrad.layers.composed_convolution import composed_convolution
 from steadygrad.layers.convolution_settings import ConvolutionSettings
-from steadygrad.layers.freed_memory import keep_freed_memory
 from steadygrad.layers.modulus_derivatives import (
     modulus_curvature,
     modulus_gradient,
@@ -32,6 +31,7 @@ from steadygrad.layers.packed_convolution import (
     split_weight_gradient,
 )
 from steadygrad.layers.wanted_gradients import is_wanted, leads_to_a_wanted_leaf
+from steadygrad.memory import keep_freed_memory
 
 __all__ = ["chunked_convolution"]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.memory import keep_freed_memory
 from steadygrad.penalties.backend import PenaltyTerms
 from steadygrad.penalties.norms import GradientNorm
 from steadygrad.penalties.penalized_loss import example_losses
@@ -29,7 +30,10 @@ class DoubleBackprop:
         self, model: Classifier, images: Images, labels: Labels, norm: GradientNorm
     ) -> PenaltyTerms:
         """Return per-example losses and squared norms with an exact graph."""
+        keep_freed_memory()
         images = images.detach().requires_grad_()
         losses, logits = example_losses(model, images, labels)
         (gradient,) = torch.autograd.grad(losses.sum(), images, create_graph=True)
+        # Nobody reads the images' own gradient of the penalty: the first layer can skip it.
+        images.requires_grad_(False)
         return PenaltyTerms(losses, norm.squared(gradient), logits)
