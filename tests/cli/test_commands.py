@@ -1,6 +1,7 @@
 """Every command once, on tiny data, as a user types it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 import steadygrad
 from program import TINY, Program
+from steadygrad.covariance import ExponentialCovariance, save_covariance
 from steadygrad.datasets import dataset_names
 from steadygrad.models import model_names
 
@@ -57,9 +59,18 @@ def test_train_writes_a_run_folder(program: Program, tmp_path: Path) -> None:
             *("--penalty", "l2", "--strength", 0.1, "--backend", "finite_difference"),
             *("--difference-order", 2, "--difference-check", 0.9),
         ),
+        ("--penalty", "gn", "--strength", 0.1),
+        (
+            *("--penalty", "sgr", "--strength", 0.0025, "--covariance", "stationary"),
+            *("--covariance-source", "fgsm", "--covariance-decay", 0.1, "--covariance-every", 2),
+        ),
+        (
+            *("--penalty", "sgr", "--strength", 0.1),
+            *("--covariance", "exponential", "--decay-length", 2),
+        ),
         ("--penalty", "linf", "--strength", 0.1, "--optimizer", "adam", "--crop-padding", 1),
     ],
-    ids=["pgd", "fgsm-mixture", "finite-difference", "adam"],
+    ids=["pgd", "fgsm-mixture", "finite-difference", "gn", "sgr", "sgr-fixed", "adam"],
 )
 def test_every_kind_of_training_runs(
     program: Program, tmp_path: Path, options: tuple[object, ...]
@@ -146,3 +157,56 @@ def test_models_and_datasets_list_every_name(program: Program) -> None:
     assert [row["name"] for row in sets] == list(dataset_names())
     assert "yeats2021-mnist-complex" in program("models").out
     assert "svhn_10k" in program("datasets").out
+
+
+@pytest.mark.parametrize("penalty", ["gn", "sgr"])
+def test_a_lambda_of_the_paper_is_twice_the_strength(
+    program: Program, tmp_path: Path, penalty: str
+) -> None:
+    out = tmp_path / "run"
+    outcome = program(
+        "train", *TINY, "--model", "digits-real", "--penalty", penalty,
+        "--paper-lambda", 0.005, "--out", out,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "lambda 0.005 of Roth et al. is strength 0.0025 (lambda / 2)" in outcome.err
+    config = json.loads((out / "config.json").read_text())
+    assert (config["penalty"], config["strength"]) == (penalty, 0.0025)
+
+
+def test_noise_of_every_covariance(program: Program, trained_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    shutil.rmtree(run / "evaluations")
+    files = [tmp_path / folder / "sigma.safetensors" for folder in "ab"]
+    for file, length in zip(files, (1.0, 4.0), strict=True):
+        file.parent.mkdir()
+        save_covariance(file, ExponentialCovariance((1, 8, 8), length))
+    lrc = ("evaluate", run, "--attack", "lrc", "--samples", 5, "--eps", "0:0.7:0.35")
+    attacks = []
+    for options in (
+        ("--decay-length", 4),
+        ("--decay-length", 4, "--inter-channel", 0.2),
+        ("--covariance", "dataset"),
+        ("--covariance", files[0]),
+        ("--covariance", files[1]),
+    ):
+        outcome = program(*lrc, *options, "--limit", 20, "--json")
+        assert outcome.code == 0, outcome.err
+        printed = json.loads(outcome.out)
+        attacks.append(printed)
+        assert [result["eps"] for result in printed["results"]] == [0.0, 0.35, 0.7]
+    names = [attack["attack"].get("covariance") for attack in attacks]
+    assert names[:3] == [None, None, "of 128 training images of digits"]
+    assert names[3].startswith("sigma.safetensors, digest ")
+    assert names[3] != names[4]
+    # A file of the function is the function: the same draws, the same accuracies.
+    assert attacks[4]["results"] == attacks[0]["results"]
+    assert len(list((run / "evaluations").glob("lrc*.json"))) == len(attacks)
+
+    assert program(*lrc[:3], "white-noise", *lrc[4:], "--limit", 20).code == 0
+    page = tmp_path / "report.html"
+    assert program("compare", run, "--out", page).code == 0
+    text = page.read_text()
+    assert "LRC noise (decay length 4), worst of 5" in text
+    assert "eps is its standard deviation" in text

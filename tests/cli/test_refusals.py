@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from program import TINY, Program
+from steadygrad.covariance import IdentityCovariance, save_covariance
 
 TRAIN = ("train", *TINY, "--model", "digits-real")
 
@@ -29,6 +30,34 @@ def refused(program: Program, *arguments: object) -> str:
         (("--strength", 0.5), "no effect without a penalty"),
         (("--penalty", "l1", "--strength", 1, "--backend", "exact"), "'exact'"),
         (("--penalty", "l1"), "expected a strength for the penalty 'l1'"),
+        (("--penalty", "sgr"), "expected a strength for the penalty 'sgr'"),
+        (("--penalty", "sgr", "--strength", 1, "--covariance", "fisher"), "got 'fisher'"),
+        (
+            ("--penalty", "sgr", "--strength", 1, "--covariance", "no/such.safetensors"),
+            "no covariance file at no/such.safetensors",
+        ),
+        (("--penalty", "sgr", "--strength", 1, "--covariance-source", "cw"), "'cw'"),
+        (
+            ("--penalty", "sgr", "--strength", 1, "--covariance-decay", 0),
+            "covariance_decay in (0, 1], got 0.0",
+        ),
+        (
+            (
+                *("--penalty", "sgr", "--strength", 1),
+                *("--covariance", "exponential", "--decay-length", -1),
+            ),
+            "decay_length > 0, got -1.0",
+        ),
+        (("--covariance", "dense"), "covariance dense has no effect with penalty 'none'"),
+        (
+            ("--penalty", "gn", "--strength", 1, "--paper-lambda", 2),
+            "expected strength or paper_lambda, not both, got 1 and 2",
+        ),
+        (
+            ("--penalty", "l1", "--paper-lambda", 2),
+            "penalty 'gn' or 'sgr' along with paper_lambda, got 'l1'",
+        ),
+        (("--penalty", "gn", "--paper-lambda", -2), "strength >= 0, got -1.0"),
         (("--difference-check", 0.9), "no effect with backend 'double_backprop'"),
         (
             (
@@ -118,6 +147,17 @@ def test_resuming_what_is_not_there_or_another_run(
         (("--eps", "strong"), "strong"),
         (("--steps", 0), "steps >= 1, got 0"),
         (("--attack", "fgsm", "--steps", 3), "'steps'"),
+        (("--attack", "lrc", "--decay-length", 0), "decay_length > 0 pixels, got 0"),
+        (("--attack", "lrc", "--inter-channel", 2), "inter_channel in"),
+        (("--attack", "lrc", "--samples", 0), "samples >= 1, got 0"),
+        (("--attack", "lrc", "--covariance", "fisher"), "'dataset' or the path of a covariance"),
+        (("--attack", "lrc", "--covariance", "no/such.safetensors"), "no covariance file at no/s"),
+        (
+            ("--attack", "lrc", "--covariance", "dataset", "--decay-length", 3),
+            "decay_length 3 has no effect along with a covariance",
+        ),
+        (("--attack", "pgd", "--covariance", "dataset"), "'covariance'"),
+        (("--attack", "white-noise", "--decay-length", 3), "'decay_length'"),
         (("--limit", 0), "got 0"),
         (("--batch-size", 0), "batch_size >= 1, got 0"),
         (("--split", "validation"), "validation_size"),
@@ -128,6 +168,23 @@ def test_evaluation_settings(
 ) -> None:
     before = sorted((trained_run / "evaluations").iterdir())
     assert message in refused(program, "evaluate", trained_run, *options)
+    assert sorted((trained_run / "evaluations").iterdir()) == before
+
+
+def test_a_covariance_of_another_image_size_or_of_none(
+    program: Program, trained_run: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "colour.safetensors"
+    save_covariance(file, IdentityCovariance((3, 8, 8)))
+    lrc = ("evaluate", trained_run, "--attack", "lrc", "--covariance", file, "--limit", 5)
+    sgr = (*TRAIN, "--penalty", "sgr", "--strength", 1, "--covariance", file)
+    before = sorted((trained_run / "evaluations").iterdir())
+    for command in (lrc, (*sgr, "--out", tmp_path / "run")):
+        assert "of images (1, 8, 8), got (3, 8, 8)" in refused(program, *command)
+    file.write_bytes(b"no covariance")
+    for command in (lrc, (*sgr, "--out", tmp_path / "run")):
+        assert "is damaged or not a safetensors file" in refused(program, *command)
+    assert not (tmp_path / "run").exists()
     assert sorted((trained_run / "evaluations").iterdir()) == before
 
 

@@ -98,7 +98,7 @@ def test_attacks_are_named_by_their_strength() -> None:
         "covariance exp(-r / 4), 0.5 of it between channels, samples 100"
     )
     of_data = described[4] | {"covariance": "of the data set mnist"}
-    assert attack_name(of_data) == "LRC noise (of the data set mnist), worst of 100"
+    assert attack_name(of_data) == "LRC noise (covariance of the data set mnist), worst of 100"
     assert attack_settings(of_data) == "covariance of the data set mnist, samples 100"
     assert attack_name({"name": "someone-elses", "norm": 2}) == "someone-elses"
     assert attack_settings({"name": "someone-elses", "norm": 2, "fast": True}) == "norm 2, fast yes"
@@ -128,6 +128,7 @@ def test_training_is_told_by_what_sets_it_apart() -> None:
     assert training_text(penalised | {"noise": "gaussian:0.05"}) == (
         "squared L1 penalty, strength 0.125, frozen phase; gaussian noise 0.05"
     )
-    assert penalty_text(penalised | {"penalty": "sgr", "backend": "finite_difference"}) == (
-        "sgr, strength 0.125, frozen phase, finite difference"
+    sgr = {"penalty": "sgr", "covariance": "stationary", "backend": "finite_difference"}
+    assert penalty_text(penalised | sgr) == (
+        "SGR (stationary covariance), strength 0.125, frozen phase, finite difference"
     )

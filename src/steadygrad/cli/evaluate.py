@@ -1,5 +1,6 @@
 """``steadygrad evaluate``: the accuracy of a trained network under an attack, radius by radius."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from functools import partial
@@ -11,11 +12,13 @@ from rich.table import Table
 
 from steadygrad.attacks import attack_names, build_attack
 from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.noise_covariance import noise_covariance
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import messages, results
 from steadygrad.datasets import load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.devices import resolve_device
+from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation import (
     AccuracyCurve,
     accuracy_curve,
@@ -49,7 +52,11 @@ def _evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of `steadygrad train`.")],
     attack: Annotated[str, typer.Option(help=f"One of {', '.join(attack_names())}.")] = "pgd",
     eps: Annotated[
-        str, typer.Option(help="Radii in pixels: START:STOP:STEP, or a list such as 0,4/255,0.1.")
+        str,
+        typer.Option(
+            help="Radii in pixels: START:STOP:STEP, or a list such as 0,4/255,0.1; of lrc and "
+            "white-noise, standard deviations."
+        ),
     ] = "0:0.3:0.02",
     steps: Annotated[int | None, typer.Option(help="Gradient steps. [default: 8]")] = None,
     step_size: Annotated[
@@ -67,7 +74,23 @@ def _evaluate(
         bool | None,
         typer.Option("--start-from-prediction", help="Attack the predicted, not the true label."),
     ] = None,
-    samples: Annotated[int | None, typer.Option(help="Draws of random-noise.")] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            help="Draws of noise, of which the worst counts. [default: 1 of random-noise, else 100]"
+        ),
+    ] = None,
+    decay_length: Annotated[
+        float | None, typer.Option(help="Of lrc: reach of the correlation, in pixels. [default: 8]")
+    ] = None,
+    inter_channel: Annotated[
+        float | None,
+        typer.Option(help="Of lrc: correlation of two channels at a pixel. [default: 0.5]"),
+    ] = None,
+    covariance: Annotated[
+        str | None,
+        typer.Option(help="Of lrc, in place of these two: dataset (the run's), or a file."),
+    ] = None,
     distribution: Annotated[
         str | None, typer.Option(help="Of random-noise: uniform or sign.")
     ] = None,
@@ -110,6 +133,9 @@ def _evaluate(
         "start_from_prediction": start_from_prediction,
         "samples": samples,
         "distribution": distribution,
+        "decay_length": decay_length,
+        "inter_channel": inter_channel,
+        "covariance": covariance,
     }
     given = {name: value for name, value in settings.items() if value is not None}
     curve, path = evaluate_run(
@@ -152,8 +178,16 @@ def evaluate_run(
     seed: int = 0,
     device: str = "auto",
 ) -> tuple[AccuracyCurve, Path]:
-    """Attack the network of a run, store the curve in the run folder, return it and its path."""
+    """Attack the network of a run, store the curve in the run folder, return it and its path.
+
+    attack_settings: of ``build_attack``; a covariance as ``noise_covariance`` reads it.
+    """
+    named = attack_settings.get("covariance")
+    if named is not None:
+        attack_settings = attack_settings | {"covariance": None}
     attack = build_attack(attack_name, eps=0.0, **attack_settings)
+    if named is not None:
+        _refuse_beside_covariance(attack_settings)
     trained = load_run_model(run, resolve_device(device))
     config = trained.config
     if data_dir is None and config.data_dir is not None:
@@ -165,6 +199,11 @@ def evaluate_run(
         limit=limit,
         validation_size=config.validation_size,
     )
+    described: dict[str, str] = {}
+    if named is not None:
+        covariance, what = noise_covariance(named, data.input_shape, config, data_dir)
+        attack = build_attack(attack_name, eps=0.0, **attack_settings | {"covariance": covariance})
+        described["covariance"] = what
     images, labels = data.images(), data.labels
     with attack_progress(f"{run.name}: {attack_name} on {len(data)} images") as progress:
         curve = _SEARCHES[search](
@@ -177,11 +216,21 @@ def evaluate_run(
             seed=seed,
             progress=progress,
         )
+    curve = dataclasses.replace(curve, attack=curve.attack | described)
     gallery = select_gallery(trained.model, images, labels, attack, curve)
     path = write_evaluation(
         run, curve, labels=labels, dataset=data, model_name=config.model, gallery=gallery
     )
     return curve, path
+
+
+def _refuse_beside_covariance(attack_settings: dict[str, Any]) -> None:
+    for name in ("decay_length", "inter_channel"):
+        if name in attack_settings:
+            raise HyperparameterError(
+                f"{name} {attack_settings[name]:g} has no effect along with a covariance; leave "
+                "one of them out"
+            )
 
 
 def _table(curve: AccuracyCurve) -> Table:

@@ -9,8 +9,10 @@ import typer
 from steadygrad.cli.parsing import parse_epochs, parse_fraction
 from steadygrad.cli.terminal import INTERRUPTED, messages
 from steadygrad.errors import HyperparameterError
+from steadygrad.penalties import strength_from_lambda
 from steadygrad.training import TrainingConfig, console_progress, train
 from steadygrad.training.config_file import read_settings
+from steadygrad.training.objectives.structured import covariance_choices
 
 __all__ = ["register"]
 
@@ -58,11 +60,38 @@ def _train(
     ] = None,
     model: Annotated[str | None, _setting("model", "Name (see `steadygrad models`).")] = None,
     penalty: Annotated[
-        str | None, _setting("penalty", "Squared norm of the input gradient: none, l1, l2, linf.")
+        str | None,
+        _setting(
+            "penalty",
+            "none; squared norm of the input gradient: l1, l2 (or gn), linf; structured: sgr.",
+        ),
     ] = None,
     strength: Annotated[
         float | None,
         _setting("strength", "Factor of the penalty, per example (a beta is strength * batch^2)."),
+    ] = None,
+    paper_lambda: Annotated[
+        float | None,
+        typer.Option(
+            help="In place of --strength, of gn and sgr: the paper's lambda, twice that.",
+            show_default=False,
+        ),
+    ] = None,
+    covariance: Annotated[
+        str | None, _setting("covariance", f"Of sgr: {covariance_choices()}.")
+    ] = None,
+    covariance_source: Annotated[
+        str | None,
+        _setting("covariance_source", "What it learns from: fgsm, gradient, pgd, deepfool."),
+    ] = None,
+    covariance_decay: Annotated[
+        float | None, _setting("covariance_decay", "Weight of the latest batch in it.")
+    ] = None,
+    covariance_every: Annotated[
+        int | None, _setting("covariance_every", "Learn from every so many-th batch.")
+    ] = None,
+    decay_length: Annotated[
+        float | None, _setting("decay_length", "Reach of an exponential covariance, in pixels.")
     ] = None,
     backend: Annotated[
         str | None, _setting("backend", "double_backprop (exact) or finite_difference.")
@@ -150,10 +179,17 @@ def _train(
     if drop_at is not None:
         settings["drop_at"] = parse_epochs(drop_at)
     settings = (read_settings(config) if config is not None else {}) | settings
+    if paper_lambda is not None:
+        settings["strength"] = _converted(paper_lambda, strength, settings.get("penalty", "none"))
     if settings.get("penalty", "none") != "none" and "strength" not in settings:
         raise HyperparameterError(f"expected a strength for the penalty {settings['penalty']!r}")
+    training = TrainingConfig.from_dict(settings)
+    if paper_lambda is not None:
+        messages.print(
+            f"lambda {paper_lambda:g} of Roth et al. is strength {training.strength:g} (lambda / 2)"
+        )
     result = train(
-        TrainingConfig.from_dict(settings),
+        training,
         out,
         resume=resume,
         overwrite=overwrite,
@@ -166,3 +202,16 @@ def _train(
     messages.print(
         f"next: steadygrad evaluate {out} --attack pgd --steps 8 --eps 0:0.3:0.02", soft_wrap=True
     )
+
+
+def _converted(paper_lambda: float, strength: float | None, penalty: str) -> float:
+    """Return the strength that a lambda of Roth et al. means."""
+    if strength is not None:
+        raise HyperparameterError(
+            f"expected strength or paper_lambda, not both, got {strength:g} and {paper_lambda:g}"
+        )
+    if penalty not in ("gn", "sgr"):
+        raise HyperparameterError(
+            f"expected penalty 'gn' or 'sgr' along with paper_lambda, got {penalty!r}"
+        )
+    return strength_from_lambda(paper_lambda)

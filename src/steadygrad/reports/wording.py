@@ -191,8 +191,9 @@ def _gaussian_noise(settings: Mapping[str, Any]) -> str:
     kind = "white noise"
     if settings["name"] == "lrc":
         covariance = settings.get("covariance")
+        described = f"covariance {covariance}"
         length = f"decay length {_number(settings.get('decay_length', '?'))}"
-        kind = f"LRC noise ({length if covariance is None else covariance})"
+        kind = f"LRC noise ({length if covariance is None else described})"
     samples = settings.get("samples", 1)
     return kind if samples == 1 else f"{kind}, worst of {samples}"
 
