@@ -16,6 +16,7 @@ from steadygrad.reports.wording import (
     attack_name,
     attack_settings,
     augmentation_text,
+    disturbance_text,
     enumeration,
     eps_text,
     interval_text,
@@ -132,3 +133,15 @@ def test_training_is_told_by_what_sets_it_apart() -> None:
     assert penalty_text(penalised | sgr) == (
         "SGR (stationary covariance), strength 0.125, frozen phase, finite difference"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pgd", "an attack that may change every pixel by at most eps"),
+        ("random-noise", "noise that may change every pixel by at most eps"),
+        ("lrc", "Gaussian noise of standard deviation eps"),
+    ],
+)
+def test_what_eps_means_is_said(name: str, said: str) -> None:
+    assert disturbance_text({"name": name}) == said

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import OutputError
 from steadygrad.reports.page import page_contents
 from steadygrad.reports.runs import RunRecord, load_runs
@@ -17,7 +18,6 @@ from steadygrad.reports.wording import (
     percent,
     seconds_text,
 )
-from steadygrad.training.atomic_file import write_atomically
 
 __all__ = ["render_report", "write_report"]
 

@@ -27,7 +27,13 @@ from steadygrad.reports.runs import RunRecord
 from steadygrad.reports.scope import tested, untested
 from steadygrad.reports.series_style import SeriesStyle, series_styles
 from steadygrad.reports.tables import SummaryRow, summary_rows
-from steadygrad.reports.wording import attack_name, count_text, enumeration, eps_text
+from steadygrad.reports.wording import (
+    attack_name,
+    count_text,
+    disturbance_text,
+    enumeration,
+    eps_text,
+)
 
 __all__ = ["page_contents"]
 
@@ -108,7 +114,7 @@ def _comparison(
         "name": comparison.protocol.name,
         "title": comparison.protocol.title,
         "images": comparison.protocol.images_text,
-        "disturbance": "noise" if attack["name"] == "random-noise" else "an attack",
+        "disturbance": disturbance_text(attack),
         "svg": Markup(inline_svg(robustness_figure(comparison, styles), prefix, description)),
         "rows": rows,
         "best": _level_with_best(rows),

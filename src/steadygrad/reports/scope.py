@@ -8,14 +8,12 @@ from steadygrad.datasets import dataset_entry
 from steadygrad.errors import UnknownNameError
 from steadygrad.reports.comparison import Comparison, Protocol
 from steadygrad.reports.runs import RunRecord
-from steadygrad.reports.wording import attack_name, attack_settings, eps_text
+from steadygrad.reports.wording import GAUSSIAN, attack_name, attack_settings, eps_text
 
 __all__ = ["tested", "untested"]
 
 GRADIENT = frozenset({"pgd", "fgsm"})
 """Attacks that follow the gradient of the cross-entropy, knowing the weights."""
-GAUSSIAN = frozenset({"lrc", "white-noise"})
-"""Noise whose eps is a standard deviation: pixels may change by more."""
 NOISE = frozenset({"random-noise"}) | GAUSSIAN
 FEW_STEPS = 20
 

@@ -6,11 +6,13 @@ from typing import Any
 from steadygrad.evaluation import AccuracyPoint
 
 __all__ = [
+    "GAUSSIAN",
     "adversarial_text",
     "attack_name",
     "attack_settings",
     "augmentation_text",
     "count_text",
+    "disturbance_text",
     "enumeration",
     "eps_text",
     "interval_text",
@@ -21,6 +23,9 @@ __all__ = [
     "seconds_text",
     "training_text",
 ]
+
+GAUSSIAN = frozenset({"lrc", "white-noise"})
+"""Noise whose eps is a standard deviation: pixels may change by more."""
 
 _NORMS = {"gn": "L2", "l1": "L1", "l2": "L2", "linf": "L∞"}
 
@@ -89,7 +94,7 @@ def attack_name(attack: Mapping[str, Any]) -> str:
         samples = settings.get("samples", 1)
         worst = "" if samples == 1 else f", worst of {samples}"
         return f"random noise ({settings.get('distribution', 'uniform')}{worst})"
-    elif name in ("lrc", "white-noise"):
+    elif name in GAUSSIAN:
         return _gaussian_noise(settings)
     else:
         short = name
@@ -185,6 +190,14 @@ def training_text(config: Mapping[str, Any]) -> str:
         kind, _, scale = noise.partition(":")
         parts.append(f"{kind} noise {scale}".strip())
     return "; ".join(parts) or "plain"
+
+
+def disturbance_text(attack: Mapping[str, Any]) -> str:
+    """Say what was done to the images, and what eps means in it."""
+    if attack["name"] in GAUSSIAN:
+        return "Gaussian noise of standard deviation eps"
+    what = "noise" if attack["name"] == "random-noise" else "an attack"
+    return f"{what} that may change every pixel by at most eps"
 
 
 def _gaussian_noise(settings: Mapping[str, Any]) -> str:

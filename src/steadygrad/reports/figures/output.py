@@ -9,9 +9,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import OutputError
 from steadygrad.reports.figures.canvas import style
-from steadygrad.training.atomic_file import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from steadygrad.reports.comparison import ComparedRun, Comparison
 from steadygrad.reports.figures.canvas import MUTED, add_legend, new_figure, style, wrapped
 from steadygrad.reports.series_style import SeriesStyle, series_styles
+from steadygrad.reports.wording import GAUSSIAN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +104,10 @@ def _guessing(axes: "Axes", comparison: Comparison) -> None:
 def _label(axes: "Axes", comparison: Comparison, scale: float) -> None:
     axes.set_title(comparison.protocol.title, parse_math=False)
     unit = "1/255 of the pixel range" if scale == 255 else "1 = the whole pixel range"
-    axes.set_xlabel(f"perturbation radius eps (L-infinity, {unit})")
+    is_gaussian = comparison.protocol.attack["name"] in GAUSSIAN
+    quantity = "standard deviation eps" if is_gaussian else "perturbation radius eps"
+    kind = "Gaussian noise" if is_gaussian else "L-infinity"
+    axes.set_xlabel(f"{quantity} ({kind}, {unit})")
     axes.set_ylabel("accuracy (%)")
     axes.set_ylim(0, 100)
     axes.set_yticks(range(0, 101, 20))
