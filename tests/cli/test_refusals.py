@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from program import TINY, Program
 from steadygrad.covariance import IdentityCovariance, save_covariance
@@ -186,6 +187,25 @@ def test_a_covariance_of_another_image_size_or_of_none(
         assert "is damaged or not a safetensors file" in refused(program, *command)
     assert not (tmp_path / "run").exists()
     assert sorted((trained_run / "evaluations").iterdir()) == before
+
+
+@pytest.fixture
+def larger_images(tmp_path: Path) -> Path:
+    """An image folder of 10x10 pictures in two classes."""
+    for split in ("train", "test"):
+        for index, name in enumerate(("dark", "light")):
+            folder = tmp_path / "pictures" / split / name
+            folder.mkdir(parents=True)
+            Image.new("L", (10, 10), 200 * index).save(folder / "one.png")
+    return tmp_path / "pictures"
+
+
+def test_data_that_the_network_does_not_read(
+    program: Program, trained_run: Path, larger_images: Path
+) -> None:
+    message = refused(program, "evaluate", trained_run, "--dataset", larger_images)
+    assert "the network reads images of 1x8x8" in message
+    assert "1x10x10" in message
 
 
 def test_runs_that_are_missing_or_damaged(

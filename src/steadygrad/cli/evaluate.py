@@ -15,10 +15,10 @@ from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.noise_covariance import noise_covariance
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import messages, results
-from steadygrad.datasets import load_dataset
+from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.devices import resolve_device
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation import (
     AccuracyCurve,
     accuracy_curve,
@@ -27,7 +27,7 @@ from steadygrad.evaluation import (
     select_gallery,
     write_evaluation,
 )
-from steadygrad.training import load_run_model
+from steadygrad.training import ModelSpec, load_run_model
 
 __all__ = ["evaluate_run", "register"]
 
@@ -58,11 +58,11 @@ def _evaluate(
             "white-noise, standard deviations."
         ),
     ] = "0:0.3:0.02",
-    steps: Annotated[int | None, typer.Option(help="Gradient steps. [default: 8]")] = None,
+    steps: Annotated[int | None, typer.Option(help=r"Gradient steps. \[default: 8]")] = None,
     step_size: Annotated[
-        str | None, typer.Option(help="Length of a step. [default: 1.85 * eps / steps]")
+        str | None, typer.Option(help=r"Length of a step. \[default: 1.85 * eps / steps]")
     ] = None,
-    restarts: Annotated[int | None, typer.Option(help="Random starts. [default: 1]")] = None,
+    restarts: Annotated[int | None, typer.Option(help=r"Random starts. \[default: 1]")] = None,
     random_start: Annotated[
         bool | None,
         typer.Option("--random-start/--no-random-start", help="Start inside the ball at random."),
@@ -77,15 +77,16 @@ def _evaluate(
     samples: Annotated[
         int | None,
         typer.Option(
-            help="Draws of noise, of which the worst counts. [default: 1 of random-noise, else 100]"
+            help=r"Draws of noise; the worst counts. \[default: 1 of random-noise, else 100]"
         ),
     ] = None,
     decay_length: Annotated[
-        float | None, typer.Option(help="Of lrc: reach of the correlation, in pixels. [default: 8]")
+        float | None,
+        typer.Option(help=r"Of lrc: reach of correlation, in pixels. \[default: 8]"),
     ] = None,
     inter_channel: Annotated[
         float | None,
-        typer.Option(help="Of lrc: correlation of two channels at a pixel. [default: 0.5]"),
+        typer.Option(help=r"Of lrc: correlation of two channels at a pixel. \[default: 0.5]"),
     ] = None,
     covariance: Annotated[
         str | None,
@@ -102,7 +103,7 @@ def _evaluate(
         str | None, typer.Option(help="Another data set than the run's.", show_default=False)
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with local copies. [default: the run's]")
+        Path | None, typer.Option(help=r"Folder with local copies. \[default: the run's]")
     ] = None,
     split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
     search: Annotated[
@@ -199,6 +200,7 @@ def evaluate_run(
         limit=limit,
         validation_size=config.validation_size,
     )
+    _check_fit(trained.spec, data)
     described: dict[str, str] = {}
     if named is not None:
         covariance, what = noise_covariance(named, data.input_shape, config, data_dir)
@@ -231,6 +233,18 @@ def _refuse_beside_covariance(attack_settings: dict[str, Any]) -> None:
                 f"{name} {attack_settings[name]:g} has no effect along with a covariance; leave "
                 "one of them out"
             )
+
+
+def _check_fit(spec: ModelSpec, data: ImageDataset) -> None:
+    """Refuse images or classes that the network was not built for."""
+    read, given = ("x".join(map(str, shape)) for shape in (spec.input_shape, data.input_shape))
+    if read != given:
+        raise ModelError(f"the network reads images of {read}, those of {data.name} are {given}")
+    if spec.num_classes != data.num_classes:
+        raise ModelError(
+            f"the network tells {spec.num_classes} classes apart, {data.name} has "
+            f"{data.num_classes}"
+        )
 
 
 def _table(curve: AccuracyCurve) -> Table:

@@ -32,8 +32,9 @@ def _setting(name: str, text: str, *flags: str, **options: Any) -> Any:
     """Return the option for a setting of TrainingConfig, showing the default it has there."""
     default = _DEFAULTS[name]
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-    known = isinstance(shown, str | int | float) and shown != ""
-    return typer.Option(*flags, help=text, show_default=str(shown) if known else False, **options)
+    if isinstance(shown, str | int | float) and shown != "" and not isinstance(shown, bool):
+        text = rf"{text} \[default: {shown}]"  # escaped: square brackets are markup
+    return typer.Option(*flags, help=text, show_default=False, **options)
 
 
 def _train(
