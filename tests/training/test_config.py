@@ -153,3 +153,16 @@ def test_a_bad_toml_file_is_one_sentence(
         file.write_bytes(content)
     with pytest.raises(HyperparameterError, match=message):
         TrainingConfig.from_toml(file)
+
+
+@pytest.mark.parametrize(
+    ("second_order", "given", "resolved"),
+    [("exact", None, True), ("frozen_phase", None, False), ("frozen_phase", True, True)],
+)
+def test_frozen_phase_trains_with_plain_momentum_unless_told_otherwise(
+    second_order: str, given: bool | None, resolved: bool
+) -> None:
+    config = TrainingConfig(
+        dataset="digits", model="digits-complex", second_order=second_order, nesterov=given
+    )
+    assert config.nesterov is resolved

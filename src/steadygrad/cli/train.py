@@ -140,7 +140,10 @@ def _train(
     ] = None,
     momentum: Annotated[float | None, _setting("momentum", "Of sgd.")] = None,
     nesterov: Annotated[
-        bool | None, _setting("nesterov", "Nesterov's momentum, or the plain one.")
+        bool | None,
+        _setting(
+            "nesterov", "Nesterov's momentum, or the plain one (the default with frozen_phase)."
+        ),
     ] = None,
     adam_eps: Annotated[float | None, _setting("adam_eps", "Of adam.")] = None,
     weight_decay: Annotated[float | None, _setting("weight_decay", "Squared-norm decay.")] = None,

@@ -48,8 +48,10 @@ class TrainingConfig:
         noise ("none", "gaussian:0.05", "uniform:0.1"): augmentation, in that order. The penalty is
         taken at the augmented image.
     optimizer: "sgd" (momentum, nesterov) or "adam" (adam_eps); learning_rate: None stands for
-        0.005 with SGD and 0.001 with Adam; weight_decay: added to the gradient, as the papers do;
-        clip_gradient: greatest Euclidean length of a step's parameter gradient, None for no limit
+        0.005 with SGD and 0.001 with Adam; nesterov: None stands for True, but for False with
+        "frozen_phase", whose rule is no function's gradient and blew up with it on MNIST (the
+        paper's text says Nesterov, its code uses plain momentum); weight_decay: added to the
+        gradient, as the papers do; clip_gradient: greatest Euclidean length of a step's parameter gradient, None for no limit
         (as in the papers). A strong penalty can make single steps enormous.
     epochs, batch_size: at least 1; drop_at: epochs after which the rate is multiplied by
         drop_factor.
@@ -94,7 +96,7 @@ class TrainingConfig:
     optimizer: Literal["sgd", "adam"] = "sgd"
     learning_rate: float | None = None
     momentum: float = 0.875
-    nesterov: bool = True
+    nesterov: bool | None = None
     adam_eps: float = 1e-8
     weight_decay: float = 1e-4
     clip_gradient: float | None = None
@@ -110,6 +112,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name, annotation in get_type_hints(type(self)).items():
             object.__setattr__(self, name, _typed(name, getattr(self, name), annotation))
+        if self.nesterov is None:
+            object.__setattr__(self, "nesterov", self.second_order != "frozen_phase")
         if self.learning_rate is None:
             object.__setattr__(self, "learning_rate", _DEFAULT_RATE[self.optimizer])
         self._check_ranges()

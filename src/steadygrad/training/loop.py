@@ -186,7 +186,9 @@ class TrainingLoop:
         kept = "no checkpoint was written before"
         if self.folder.state.exists():
             kept = f"the last good checkpoint is kept in {self.folder.path}"
-        return NonFiniteLossError(f"{what}; {kept}; try a smaller learning rate or strength")
+        return NonFiniteLossError(
+            f"{what}; {kept}; try a smaller learning rate or strength, or clip_gradient"
+        )
 
     def _result(self) -> TrainingResult:
         session = self.session

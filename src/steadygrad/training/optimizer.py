@@ -22,6 +22,6 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> Optimizer:
         parameters,
         lr=config.rate,
         momentum=config.momentum,
-        nesterov=config.nesterov,
+        nesterov=bool(config.nesterov),
         weight_decay=config.weight_decay,
     )
