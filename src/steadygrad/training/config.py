@@ -51,8 +51,9 @@ class TrainingConfig:
         0.005 with SGD and 0.001 with Adam; nesterov: None stands for True, but for False with
         "frozen_phase", whose rule is no function's gradient and blew up with it on MNIST (the
         paper's text says Nesterov, its code uses plain momentum); weight_decay: added to the
-        gradient, as the papers do; clip_gradient: greatest Euclidean length of a step's parameter gradient, None for no limit
-        (as in the papers). A strong penalty can make single steps enormous.
+        gradient, as the papers do; clip_gradient: greatest Euclidean length of a step's parameter
+        gradient, None for no limit (as in the papers). A strong penalty can make single steps
+        enormous.
     epochs, batch_size: at least 1; drop_at: epochs after which the rate is multiplied by
         drop_factor.
     seed: decides initialisation, order, augmentation, dropout and attacks, each from a stream of
