@@ -171,7 +171,7 @@ NAN = IMAGES.clone().index_fill_(3, torch.tensor([1]), float("nan"))
         (IMAGES, LABELS.float(), LabelError, "int64 class indices as labels, got torch.float32"),
         (IMAGES, LABELS[:2], LabelError, r"labels of shape \(6,\), got \(2,\)"),
         (IMAGES, LABELS + 1, LabelError, "labels from 0 to 3, got 4"),
-        (IMAGES, LABELS - 1, LabelError, "labels from 0 or more, got -1"),
+        (IMAGES, LABELS - 1, LabelError, "labels from 0 to 3, got -1"),
     ],
 )
 def test_bad_batches_end_in_one_sentence(

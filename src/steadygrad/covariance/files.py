@@ -4,11 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from steadygrad.atomic_file import write_atomically
 from steadygrad.covariance.block import BlockCovariance
 from steadygrad.covariance.dense import DenseCovariance
 from steadygrad.covariance.exponential import ExponentialCovariance
@@ -17,6 +14,7 @@ from steadygrad.covariance.operator import FixedCovariance
 from steadygrad.covariance.radial import RadialCovariance
 from steadygrad.covariance.stationary import StationaryCovariance
 from steadygrad.errors import CheckpointError, SteadygradError
+from steadygrad.tensor_file import read_tensors, write_tensors
 
 __all__ = ["load_covariance", "save_covariance"]
 
@@ -40,18 +38,13 @@ def save_covariance(path: Path | str, covariance: FixedCovariance) -> None:
 
     Raises: OutputError, if ``path`` cannot be written; a file there then stands as it was.
     """
-    path = Path(path)
     described = {
         "kind": covariance.kind,
         "image_shape": covariance.image_shape,
         "settings": covariance.settings(),
     }
-    tensors = {
-        name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in covariance.tensors().items()
-    }
-    data = save(tensors, {_METADATA_KEY: json.dumps(described, sort_keys=True)})
-    write_atomically(path, data)
+    metadata = {_METADATA_KEY: json.dumps(described, sort_keys=True)}
+    write_tensors(path, covariance.tensors(), metadata)
 
 
 def load_covariance(path: Path | str) -> FixedCovariance:
@@ -76,12 +69,7 @@ def load_covariance(path: Path | str) -> FixedCovariance:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    tensors, metadata = read_tensors(path)
     if _METADATA_KEY not in metadata:
         raise CheckpointError(f"{path} does not say that it holds a steadygrad covariance")
     try:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.checks import check_images, check_labels
+from steadygrad.checks import check_images
 from steadygrad.errors import HyperparameterError
 from steadygrad.penalties.backend import Backend
 from steadygrad.penalties.backends import BackendName, resolve_backend
@@ -49,7 +49,6 @@ class SquaredNormPenalty:
         Raises: ImageError, LabelError or ModelError, if one of them does not fit.
         """
         check_images(images)
-        check_labels(labels, len(images))
         if self.strength == 0:
             losses, logits = example_losses(model, images, labels)
             data_loss = losses.mean()

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.models import build_model
+from steadygrad.tensor_file import read_tensors, write_tensors
 
 __all__ = ["ModelSpec", "load_model", "save_model"]
 
@@ -46,12 +44,7 @@ def save_model(path: Path | str, model: nn.Module, spec: ModelSpec) -> None:
     Raises: OutputError, if ``path`` cannot be written; the file there then stands as it was.
     """
     metadata = {_METADATA_KEY: json.dumps(asdict(spec), sort_keys=True)}
-    # clone: safetensors refuses tensors that share memory.
-    tensors = {
-        name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in model.state_dict().items()
-    }
-    write_atomically(Path(path), save(tensors, metadata))
+    write_tensors(path, model.state_dict(), metadata)
 
 
 def load_model(path: Path | str, device: torch.device | str = "cpu") -> tuple[nn.Module, ModelSpec]:
@@ -78,12 +71,7 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> tuple[nn
 def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     if not path.is_file():
         raise CheckpointError(f"no model file at {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    return read_tensors(path)
 
 
 def _parse_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:

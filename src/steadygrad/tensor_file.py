@@ -1,0 +1,38 @@
+"""Named tensors with a text each in safetensors files: read without executing anything."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from steadygrad.atomic_file import write_atomically
+from steadygrad.errors import CheckpointError
+
+__all__ = ["read_tensors", "write_tensors"]
+
+
+def write_tensors(
+    path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Write copies of the tensors and the metadata; atomic.
+
+    Raises: OutputError, if ``path`` cannot be written; a file there then stands as it was.
+    """
+    # clone: safetensors refuses tensors that share memory.
+    stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_atomically(Path(path), save(stored, dict(metadata)))
+
+
+def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors, on the CPU, and the metadata.
+
+    Raises: CheckpointError, if the file cannot be read or is no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no dict)
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
