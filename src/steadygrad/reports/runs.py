@@ -1,9 +1,8 @@
 """A run folder as one value: settings, metrics, evaluations and the size of its network."""
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import torch
 from steadygrad.datasets import dataset_entry
 from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.evaluation import Evaluation
+from steadygrad.json_file import read_object, required
 from steadygrad.models import build_model, mac_count, model_entry, parameter_count
 from steadygrad.reports.evaluations import load_evaluations
-from steadygrad.reports.json_file import parse_object, read_object, read_text, required
 from steadygrad.training.metrics import EpochMetrics
+from steadygrad.training.metrics_file import read_metrics
 from steadygrad.training.model_file import load_model
 
 __all__ = ["RunRecord", "load_run", "load_runs"]
@@ -81,7 +81,7 @@ def load_run(path: Path | str) -> RunRecord:
     if not (path / "config.json").is_file():
         raise CheckpointError(f"no run in {path}: it has no config.json")
     config, provenance = _read_config(path / "config.json")
-    metrics = _read_metrics(path / "metrics.jsonl")
+    metrics = read_metrics(path / "metrics.jsonl")
     evaluations = load_evaluations(path)
     if not evaluations:
         epochs = config["epochs"]
@@ -136,29 +136,6 @@ def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     required(values, "epochs", int, str(path))
     provenance = {key: values.pop(key) for key in PROVENANCE if key in values}
     return values, provenance
-
-
-def _read_metrics(path: Path) -> tuple[EpochMetrics, ...]:
-    if not path.exists():
-        return ()
-    names = [field.name for field in fields(EpochMetrics)]
-    optional = ("validation_accuracy", "update_similarity")
-    epochs = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        where = f"line {number} of {path}"
-        values = parse_object(line, where)
-        for name in names:
-            if name not in values and name in optional:
-                values[name] = None
-            elif not (name in optional and values[name] is None):
-                kind = int if name in ("epoch", "steps", "images") else float
-                values[name] = required(values, name, kind, where)
-        epochs.append(EpochMetrics(**{name: values[name] for name in names}))
-    if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
-        raise CheckpointError(f"{path} is damaged: expected one line per epoch, counted from 1")
-    if any(epoch.seconds < 0 or not math.isfinite(epoch.seconds) for epoch in epochs):
-        raise CheckpointError(f"{path} is damaged: expected seconds of at least 0")
-    return tuple(epochs)
 
 
 def _digest(weights: Path) -> str | None:
