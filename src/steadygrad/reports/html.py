@@ -4,20 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from steadygrad.atomic_file import write_atomically
-from steadygrad.errors import OutputError
 from steadygrad.reports.page import page_contents
+from steadygrad.reports.page_file import write_page
 from steadygrad.reports.runs import RunRecord, load_runs
-from steadygrad.reports.wording import (
-    attack_name,
-    eps_text,
-    interval_text,
-    large_number,
-    percent,
-    seconds_text,
-)
+from steadygrad.reports.templating import date_text, template_environment
 
 __all__ = ["render_report", "write_report"]
 
@@ -33,14 +23,7 @@ def write_report(runs: Sequence[Path | str], out: Path | str, title: str | None 
         OutputError, if ``out`` cannot be written.
     """
     out, records = Path(out), load_runs(runs)
-    if out.is_dir():
-        raise OutputError(f"expected an HTML file to write, but {out} is a folder")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
-    page = render_report(records, title=title, created=datetime.now(UTC))
-    write_atomically(out, page.encode())
+    write_page(out, render_report(records, title=title, created=datetime.now(UTC)))
     return out
 
 
@@ -49,21 +32,6 @@ def render_report(runs: Sequence[RunRecord], *, title: str | None, created: date
 
     Raises: HyperparameterError, without runs or with one twice.
     """
-    environment = Environment(
-        loader=PackageLoader("steadygrad.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        attack=attack_name,
-        eps=eps_text,
-        interval=interval_text,
-        large=large_number,
-        percent=percent,
-        duration=seconds_text,
-    )
     contents = page_contents(runs, title)
-    template = environment.get_template("report.html.j2")
-    return template.render(**contents, created=f"{created.day} {created:%B %Y, %H:%M} UTC")
+    template = template_environment().get_template("report.html.j2")
+    return template.render(**contents, created=date_text(created))

@@ -1,32 +1,27 @@
 """What the HTML report shows, gathered from the runs as plain values for its template."""
 
-import base64
-import io
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from markupsafe import Markup
-from torch import Tensor
 
-import steadygrad
 from steadygrad.evaluation import AccuracyPoint, Gallery
 from steadygrad.reports.cautions import cautions
 from steadygrad.reports.comparison import ComparedRun, Comparison, compare_runs
+from steadygrad.reports.examples import gallery_examples
 from steadygrad.reports.figures import (
     cost_figure,
     inline_svg,
     robustness_figure,
     training_figure,
 )
-from steadygrad.reports.figures.gallery import class_name, difference
 from steadygrad.reports.headline import headline, is_distinguishable
 from steadygrad.reports.runs import RunRecord
 from steadygrad.reports.scope import tested, untested
 from steadygrad.reports.series_style import SeriesStyle, series_styles
 from steadygrad.reports.tables import SummaryRow, summary_rows
+from steadygrad.reports.templating import software_versions
 from steadygrad.reports.wording import (
     attack_name,
     count_text,
@@ -36,9 +31,6 @@ from steadygrad.reports.wording import (
 )
 
 __all__ = ["page_contents"]
-
-MOST_EXAMPLES = 10
-"""Examples of a gallery that the page shows."""
 
 
 def page_contents(runs: Sequence[RunRecord], title: str | None) -> dict[str, Any]:
@@ -80,7 +72,7 @@ def page_contents(runs: Sequence[RunRecord], title: str | None) -> dict[str, Any
         "differing": _differing_settings(runs),
         "settings": {run.name: _settings(run.config) for run in runs},
         "provenance": {run.name: _settings(run.provenance) for run in runs},
-        "versions": _versions(),
+        "versions": software_versions(),
     }
 
 
@@ -166,45 +158,12 @@ def _galleries(
 
 
 def _gallery(entry: ComparedRun, gallery: Gallery, comparison: Comparison) -> dict[str, Any]:
-    names = comparison.protocol.class_names
-    changes = difference(gallery)
-    examples = []
-    for index in range(min(MOST_EXAMPLES, len(gallery.clean))):
-        label = int(gallery.labels[index])
-        examples.append(
-            {
-                "label": class_name(label, names),
-                "clean": _png_uri(gallery.clean[index]),
-                "change": _png_uri(changes[index]),
-                "adversarial": _png_uri(gallery.adversarial[index]),
-                "clean_prediction": _prediction(gallery.clean_predictions[index], label, names),
-                "adversarial_prediction": _prediction(
-                    gallery.adversarial_predictions[index], label, names
-                ),
-            }
-        )
     return {
         "run": entry.run.name,
         "eps": eps_text(gallery.eps),
         "attack": attack_name(comparison.protocol.attack),
-        "examples": examples,
+        "examples": gallery_examples(gallery, comparison.protocol.class_names),
     }
-
-
-def _prediction(
-    prediction: Tensor, label: int, names: tuple[str, ...] | None
-) -> dict[str, str | bool]:
-    return {"name": class_name(int(prediction), names), "is_right": int(prediction) == label}
-
-
-def _png_uri(image: Tensor) -> str:
-    from PIL import Image
-
-    pixels = (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).movedim(0, -1)
-    shown = pixels if pixels.shape[-1] == 3 else pixels.float().mean(dim=-1).to(torch.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(shown.contiguous().numpy()).save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _differing_settings(runs: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
@@ -220,14 +179,3 @@ def _settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _setting(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _versions() -> list[tuple[str, str]]:
-    import matplotlib
-
-    return [
-        ("steadygrad", steadygrad.__version__),
-        ("torch", torch.__version__),
-        ("matplotlib", matplotlib.__version__),
-        ("python", platform.python_version()),
-    ]
