@@ -75,7 +75,38 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"adversarial": "cw", "adversarial_eps": 0.1},
-        r"adversarial to be one of 'none', 'fgsm', 'pgd', got 'cw'",
+        r"adversarial to be one of 'none', 'fgsm', 'pgd', 'lrc', 'white-noise', got 'cw'",
+    ),
+    (
+        {"adversarial_covariance": "dataset"},
+        r"adversarial_covariance dataset has no effect without an attack; choose adversarial",
+    ),
+    ({"adversarial": "lrc"}, r"adversarial_eps in \(0, 1\] with adversarial 'lrc', got 0"),
+    ({"adversarial_decay_length": 0}, r"expected adversarial_decay_length > 0, got 0\.0"),
+    (
+        {"adversarial": "fgsm", "adversarial_eps": 0.1, "adversarial_steps": 8},
+        r"adversarial_steps 8 has no effect with adversarial 'fgsm'; choose adversarial 'pgd'",
+    ),
+    (
+        {"adversarial": "lrc", "adversarial_eps": 0.1, "adversarial_steps": 8},
+        r"adversarial_steps 8 has no effect with adversarial 'lrc'",
+    ),
+    (
+        {"adversarial": "lrc", "adversarial_eps": 0.1, "adversarial_from": "predicted"},
+        r"adversarial_from predicted has no effect with adversarial 'lrc', which asks the model",
+    ),
+    (
+        {"adversarial": "white-noise", "adversarial_eps": 0.1, "adversarial_decay_length": 4},
+        r"adversarial_decay_length 4\.0 has no effect with adversarial 'white-noise'; choose adv",
+    ),
+    (
+        {
+            "adversarial": "lrc",
+            "adversarial_eps": 0.1,
+            "adversarial_covariance": "dataset",
+            "adversarial_decay_length": 4,
+        },
+        r"decay_length 4\.0 has no effect with adversarial_covariance 'dataset'; choose 'expo",
     ),
 ]
 
@@ -94,6 +125,10 @@ def test_a_setting_outside_its_range_is_refused_by_name(
         ({"model": "lenet"}, "yeats2021-mnist-complex"),
         ({"penalty": "l3", "strength": 1}, "none, l1, l2, linf, gn, sgr"),
         ({"penalty": "sgr", "covariance": "statoinary"}, r"dense, stationary, .*\.safetensors"),
+        (
+            {"adversarial": "lrc", "adversarial_eps": 0.1, "adversarial_covariance": "dense"},
+            r"exponential, dataset, or the path of a \.safetensors file, got 'dense'",
+        ),
         ({"backend": "magic"}, "double_backprop"),
     ],
 )

@@ -13,6 +13,7 @@ from steadygrad.penalties import strength_from_lambda
 from steadygrad.training import TrainingConfig, console_progress, train
 from steadygrad.training.config_file import read_settings
 from steadygrad.training.objectives.structured import covariance_choices
+from steadygrad.training.objectives.training_attack import noise_covariance_choices
 
 __all__ = ["register"]
 
@@ -111,10 +112,16 @@ def _train(
         str | None, _setting("second_order", "Complex layers: exact or frozen_phase (the paper's).")
     ] = None,
     adversarial: Annotated[
-        str | None, _setting("adversarial", "Train on attacks instead: none, fgsm, pgd.")
+        str | None,
+        _setting(
+            "adversarial",
+            "Train on attacks instead: none, fgsm, pgd; or on noise: lrc (correlated), "
+            "white-noise.",
+        ),
     ] = None,
     adversarial_eps: Annotated[
-        str | None, _setting("adversarial_eps", "Their radius, such as 0.2 or 8/255.")
+        str | None,
+        _setting("adversarial_eps", "Radius, such as 0.2 or 8/255; of noise, standard deviation."),
     ] = None,
     adversarial_steps: Annotated[int | None, _setting("adversarial_steps", "Steps of PGD.")] = None,
     adversarial_fraction: Annotated[
@@ -122,6 +129,14 @@ def _train(
     ] = None,
     adversarial_from: Annotated[
         str | None, _setting("adversarial_from", "Attack away from the true or predicted label.")
+    ] = None,
+    adversarial_covariance: Annotated[
+        str | None,
+        _setting("adversarial_covariance", f"Of lrc: {noise_covariance_choices()}."),
+    ] = None,
+    adversarial_decay_length: Annotated[
+        float | None,
+        _setting("adversarial_decay_length", "Reach of its exponential covariance, in pixels."),
     ] = None,
     noise: Annotated[
         str | None, _setting("noise", "none, gaussian:SIGMA or uniform:HALF_WIDTH, clamped.")

@@ -41,9 +41,13 @@ class TrainingConfig:
         "double_backprop" or "finite_difference" (with difference_step, in pixel units, and
         difference_order 1 or 2). difference_check: refuse to start unless the finite difference's
         penalty gradient has at least this cosine, in (0, 1], with the exact one on a first batch.
-    adversarial: "none", "fgsm" or "pgd"; adversarial_eps: in (0, 1], pixel units;
-        adversarial_steps: of PGD; adversarial_fraction: share of each batch that is attacked;
-        adversarial_from: attack away from the "true" label or the "predicted" one.
+    adversarial: "none", "fgsm", "pgd", or noise, which asks the model nothing: "lrc" (long-range
+        correlated), "white-noise"; adversarial_eps: in (0, 1], pixel units, the radius, of noise
+        its standard deviation; adversarial_fraction: share of each batch that is attacked.
+        adversarial_steps: of PGD; adversarial_from: attack away from the "true" label or the
+        "predicted" one, not of noise. adversarial_covariance: of LRC noise, scaled to a unit mean
+        diagonal: "exponential" (with adversarial_decay_length, in pixels), "dataset" (that of the
+        training set), or the path of a .safetensors file.
     flip, crop_padding (pixels), crop_mode ("edge" or "constant", with crop_value in [0, 1]),
         noise ("none", "gaussian:0.05", "uniform:0.1"): augmentation, in that order. The penalty is
         taken at the augmented image.
@@ -84,11 +88,13 @@ class TrainingConfig:
     difference_step: float = FiniteDifference.step_size
     difference_order: int = FiniteDifference.order
     difference_check: float | None = None
-    adversarial: Literal["none", "fgsm", "pgd"] = "none"
+    adversarial: Literal["none", "fgsm", "pgd", "lrc", "white-noise"] = "none"
     adversarial_eps: float = 0.0
     adversarial_steps: int = 4
     adversarial_fraction: float = 1.0
     adversarial_from: Literal["true", "predicted"] = "true"
+    adversarial_covariance: str = "exponential"
+    adversarial_decay_length: float = 8.0
     flip: bool = False
     crop_padding: int = 0
     crop_mode: Literal["edge", "constant"] = "edge"
@@ -148,7 +154,8 @@ class TrainingConfig:
             self._require(name, getattr(self, name) >= 1, ">= 1")
         for name in ("validation_size", "seed", "strength", "weight_decay", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, ">= 0")
-        for name in ("learning_rate", "adam_eps", "difference_step", "decay_length"):
+        lengths = ("difference_step", "decay_length", "adversarial_decay_length")
+        for name in ("learning_rate", "adam_eps", *lengths):
             self._require(name, getattr(self, name) > 0, "> 0")
         clip = self.clip_gradient
         self._require("clip_gradient", clip is None or clip > 0, "> 0")
@@ -175,20 +182,6 @@ class TrainingConfig:
             raise HyperparameterError(
                 f"difference_check {self.difference_check:g} has no effect with backend "
                 f"{self.backend!r}; choose backend 'finite_difference', or leave it out"
-            )
-        idle = [
-            field.name
-            for field in fields(self)
-            if field.name.startswith("adversarial_") and getattr(self, field.name) != field.default
-        ]
-        if self.adversarial == "none" and idle:
-            raise HyperparameterError(
-                f"{idle[0]} {getattr(self, idle[0])} has no effect without an attack; choose "
-                "adversarial 'fgsm' or 'pgd', or leave it out"
-            )
-        if self.adversarial != "none" and self.adversarial_eps == 0:
-            raise HyperparameterError(
-                f"expected adversarial_eps in (0, 1] with adversarial {self.adversarial!r}, got 0"
             )
         if self.optimizer == "sgd" and self.nesterov and self.momentum == 0:
             raise HyperparameterError("expected momentum > 0 with nesterov, got 0")

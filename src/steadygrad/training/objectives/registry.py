@@ -1,9 +1,8 @@
-"""From a configuration to its objective: penalties and training attacks by name."""
+"""From a configuration to its objective: penalties by name, and what they are taken at."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, cast
 
-from steadygrad.attacks import FGSM, PGD
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.penalties import (
@@ -14,11 +13,12 @@ from steadygrad.penalties import (
     StructuredPenalty,
     resolve_backend,
 )
-from steadygrad.training.objectives.adversarial import Adversarial, TrainingAttack
+from steadygrad.training.objectives.adversarial import Adversarial
 from steadygrad.training.objectives.base import Objective, Penalty
 from steadygrad.training.objectives.cross_entropy import CrossEntropy
 from steadygrad.training.objectives.penalized import Penalized
 from steadygrad.training.objectives.structured import check_structured, structured_penalty
+from steadygrad.training.objectives.training_attack import check_attack, training_attack
 
 if TYPE_CHECKING:  # the configuration itself imports this file, to check its settings
     from steadygrad.training.config import TrainingConfig
@@ -63,11 +63,6 @@ _PENALTIES: dict[str, Callable[["TrainingConfig", ImageDataset | None], Penalty]
     "sgr": _structured,
 }
 
-_ATTACKS: dict[str, Callable[["TrainingConfig"], TrainingAttack]] = {
-    "fgsm": lambda config: FGSM(eps=config.adversarial_eps),
-    "pgd": lambda config: PGD(eps=config.adversarial_eps, steps=config.adversarial_steps),
-}
-
 
 def penalty_names() -> tuple[str, ...]:
     """Return what ``TrainingConfig.penalty`` may be."""
@@ -86,15 +81,15 @@ def check_objective(config: "TrainingConfig") -> None:
         )
     check_structured(config)
     resolve_backend(config.backend)
-    if config.adversarial != "none":
-        _ATTACKS[config.adversarial](config)
+    check_attack(config)
 
 
 def build_objective(config: "TrainingConfig", train: ImageDataset | None = None) -> Objective:
     """Return what a run minimises: cross-entropy or penalised, at attacked images if asked.
 
-    train: the training set; the structured penalty needs its image size, or its covariance.
-    Raises: as ``check_objective``; what ``structured_penalty`` raises.
+    train: the training set; the structured penalty needs its image size, or its covariance, and
+        so may correlated noise.
+    Raises: as ``check_objective``; what ``structured_penalty`` and ``training_attack`` raise.
     """
     check_objective(config)
     objective: Objective = CrossEntropy()
@@ -102,7 +97,7 @@ def build_objective(config: "TrainingConfig", train: ImageDataset | None = None)
         objective = Penalized(_PENALTIES[config.penalty](config, train))
     if config.adversarial != "none":
         objective = Adversarial(
-            attack=_ATTACKS[config.adversarial](config),
+            attack=training_attack(config, train),
             objective=objective,
             fraction=config.adversarial_fraction,
             attack_from=config.adversarial_from,

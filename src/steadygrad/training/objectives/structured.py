@@ -1,28 +1,30 @@
 """From a configuration to its structured penalty: which covariance, and what it learns from."""
 
-import os
-from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from steadygrad.covariance import Covariance, ImageShape, build_covariance, covariance_names
 from steadygrad.datasets import ImageDataset
-from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.errors import UnknownNameError
 from steadygrad.penalties import Backend, StructuredPenalty
+from steadygrad.training.objectives.fixed_covariance import (
+    FIXED_COVARIANCES,
+    fixed_covariance,
+    is_covariance_file,
+)
+from steadygrad.training.objectives.idle_settings import refuse_idle
 
 if TYPE_CHECKING:  # the configuration itself imports this file, to check its settings
     from steadygrad.training.config import TrainingConfig
 
 __all__ = ["check_structured", "covariance_choices", "structured_penalty"]
 
-_FIXED = ("identity", "exponential", "dataset")
-_RUNNING = tuple(name for name in covariance_names() if name not in (*_FIXED, "file"))
+_RUNNING = tuple(name for name in covariance_names() if name not in (*FIXED_COVARIANCES, "file"))
 _OF_RUNNING = ("covariance_source", "covariance_decay", "covariance_every")
 
 
 def covariance_choices() -> str:
     """Return what ``TrainingConfig.covariance`` may be, in words."""
-    return f"{', '.join((*_RUNNING, *_FIXED))}, or the path of a .safetensors file"
+    return f"{', '.join((*_RUNNING, *FIXED_COVARIANCES))}, or the path of a .safetensors file"
 
 
 def check_structured(config: "TrainingConfig") -> None:
@@ -32,26 +34,26 @@ def check_structured(config: "TrainingConfig") -> None:
     Raises: UnknownNameError, listing the names; HyperparameterError.
     """
     if config.penalty != "sgr":
-        _refuse_idle(
+        refuse_idle(
             config,
             ("covariance", *_OF_RUNNING, "decay_length"),
             f"with penalty {config.penalty!r}; choose penalty 'sgr'",
         )
         return
-    is_known = config.covariance in (*_RUNNING, *_FIXED)
-    if not (is_known or _is_path(config.covariance)):
+    is_known = config.covariance in (*_RUNNING, *FIXED_COVARIANCES)
+    if not (is_known or is_covariance_file(config.covariance)):
         raise UnknownNameError(
             f"expected covariance one of {covariance_choices()}, got {config.covariance!r}"
         )
     if config.covariance not in _RUNNING:
-        _refuse_idle(
+        refuse_idle(
             config,
             _OF_RUNNING,
             f"with covariance {config.covariance!r}, which never changes; choose one of "
             f"{', '.join(_RUNNING)}",
         )
     if config.covariance != "exponential":
-        _refuse_idle(
+        refuse_idle(
             config,
             ("decay_length",),
             f"with covariance {config.covariance!r}; choose 'exponential'",
@@ -77,26 +79,7 @@ def structured_penalty(
 
 
 def _covariance(config: "TrainingConfig", train: ImageDataset) -> Covariance:
-    name, shape = config.covariance, cast("ImageShape", tuple(train.input_shape))
-    if name in _RUNNING:
-        return build_covariance(name, shape, decay=config.covariance_decay)
-    match name:
-        case "identity":
-            return build_covariance(name, shape)
-        case "exponential":
-            return build_covariance(name, shape, decay_length=config.decay_length)
-        case "dataset":
-            return build_covariance(name, shape, images=train.pixels)
-        case _:
-            return build_covariance("file", shape, path=Path(name))
-
-
-def _is_path(name: str) -> bool:
-    return name.endswith(".safetensors") or os.sep in name
-
-
-def _refuse_idle(config: "TrainingConfig", names: tuple[str, ...], why: str) -> None:
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if field.name in names and value != field.default:
-            raise HyperparameterError(f"{field.name} {value} has no effect {why}, or leave it out")
+    if config.covariance in _RUNNING:
+        shape = cast("ImageShape", tuple(train.input_shape))
+        return build_covariance(config.covariance, shape, decay=config.covariance_decay)
+    return fixed_covariance(config.covariance, config.decay_length, train)
