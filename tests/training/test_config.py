@@ -63,6 +63,33 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"penalty": "sgr", "covariance": "a/file.safetensors", "covariance_source": "pgd"},
         r"covariance_source pgd has no effect with covariance 'a/file\.safetensors'",
     ),
+    ({"penalty": "sgr", "covariance_eps": 8}, r"covariance_eps in \(0, 1\], got 8\.0; did you"),
+    ({"penalty": "sgr", "covariance_eps": 0}, r"expected covariance_eps in \(0, 1\], got 0\.0$"),
+    ({"penalty": "sgr", "covariance_steps": 0}, r"expected covariance_steps >= 1, got 0"),
+    (
+        {"penalty": "sgr", "covariance_eps": 0.1},
+        r"covariance_eps 0\.1 has no effect with covariance_source 'fgsm'; choose 'pgd', or leave",
+    ),
+    (
+        {"penalty": "sgr", "covariance_source": "deepfool", "covariance_eps": 0.1},
+        r"covariance_eps 0\.1 has no effect with covariance_source 'deepfool'",
+    ),
+    (
+        {"penalty": "sgr", "covariance_source": "gradient", "covariance_steps": 3},
+        r"covariance_steps 3 has no effect with .* 'gradient'; choose 'pgd' or 'deepfool', or",
+    ),
+    (
+        {"penalty": "gn", "covariance_mean": True},
+        r"covariance_mean True has no effect with penalty 'gn'; choose penalty 'sgr'",
+    ),
+    (
+        {"penalty": "sgr", "covariance": "exponential", "covariance_mean": True},
+        r"covariance_mean True has no effect with covariance 'exponential', which never changes",
+    ),
+    (
+        {"penalty": "sgr", "covariance_mean": True, "backend": "finite_difference"},
+        r"backend 'double_backprop' along with covariance_mean, got 'finite_difference'",
+    ),
     (
         {"penalty": "sgr", "decay_length": 4},
         r"decay_length 4\.0 has no effect with covariance 'stationary'; choose 'exponential'",

@@ -86,11 +86,22 @@ def _train(
         str | None,
         _setting("covariance_source", "What it learns from: fgsm, gradient, pgd, deepfool."),
     ] = None,
+    covariance_eps: Annotated[
+        str | None, _setting("covariance_eps", "Radius of that pgd; default 8/255.")
+    ] = None,
+    covariance_steps: Annotated[
+        int | None,
+        _setting("covariance_steps", "Steps of that pgd (default 10) or deepfool (100)."),
+    ] = None,
     covariance_decay: Annotated[
         float | None, _setting("covariance_decay", "Weight of the latest batch in it.")
     ] = None,
     covariance_every: Annotated[
         int | None, _setting("covariance_every", "Learn from every so many-th batch.")
+    ] = None,
+    covariance_mean: Annotated[
+        bool | None,
+        _setting("covariance_mean", "Count in its perturbations' mean as well (Eq. 12)."),
     ] = None,
     decay_length: Annotated[
         float | None, _setting("decay_length", "Reach of an exponential covariance, in pixels.")
@@ -193,8 +204,9 @@ def _train(
     """Train a network and keep its weights, settings and metrics in a run folder."""
     typed = {name: value for name, value in locals().items() if name in _DEFAULTS}
     settings = {name: value for name, value in typed.items() if value is not None}
-    if adversarial_eps is not None:
-        settings["adversarial_eps"] = parse_fraction(adversarial_eps)
+    for name, text in (("adversarial_eps", adversarial_eps), ("covariance_eps", covariance_eps)):
+        if text is not None:
+            settings[name] = parse_fraction(text)
     if drop_at is not None:
         settings["drop_at"] = parse_epochs(drop_at)
     settings = (read_settings(config) if config is not None else {}) | settings

@@ -8,15 +8,23 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import PGD
 from steadygrad.attacks.deepfool import DeepFool
-from steadygrad.errors import UnknownNameError
+from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation_mode import evaluation_mode
 
-__all__ = ["PerturbingAttack", "SourceName", "attack_perturbations", "resolve_source"]
+__all__ = [
+    "PGD_EPS",
+    "PerturbingAttack",
+    "SourceName",
+    "attack_perturbations",
+    "deepfool_source",
+    "pgd_source",
+    "resolve_source",
+]
 
 SourceName: TypeAlias = Literal["gradient", "fgsm", "pgd", "deepfool"]
 
-EPS = 8 / 255
-"""Radius of the attack behind "pgd"; the covariance forgets it, but not the pixel range's end."""
+PGD_EPS = 8 / 255
+"""Radius of the attack behind "pgd"."""
 
 
 class PerturbingAttack(Protocol):
@@ -33,14 +41,36 @@ class PerturbingAttack(Protocol):
     ) -> Images: ...
 
 
-_ATTACKS: dict[str, PerturbingAttack] = {
-    # Table 2 of Roth et al.: 10 steps of a fifth of the radius, away from the prediction. Without a
-    # random start, so that a penalty draws nothing and a resumed training repeats itself.
-    "pgd": PGD(
-        eps=EPS, steps=10, step_size=EPS / 5, random_start=False, start_from_prediction=True
-    ),
-    "deepfool": DeepFool(),
-}
+def pgd_source(*, eps: float = PGD_EPS, steps: int = 10) -> PGD:
+    """Return PGD as a source of perturbations: ``steps`` steps of ``2 * eps / steps``.
+
+    A running covariance forgets how long perturbations are, but not what else ``eps`` decides: how
+    far from the image the gradients are taken, and how often the ends of the pixel range cut in.
+    Raises: HyperparameterError, if eps is outside [0, 1] or steps below 1.
+    Source: Roth et al., arXiv:1805.08736, Table 2 (10 steps of eps / 5) and section 7.2 (away from
+        the model's own prediction). Without a random start, so that a penalty draws nothing and a
+        resumed training repeats itself.
+    """
+    if steps < 1:
+        raise HyperparameterError(f"expected steps >= 1, got {steps}")
+    return PGD(
+        eps=eps,
+        steps=steps,
+        step_size=2 * eps / steps,
+        random_start=False,
+        start_from_prediction=True,
+    )
+
+
+def deepfool_source(*, steps: int = 100) -> DeepFool:
+    """Return DeepFool as a source of perturbations, of at most ``steps`` steps.
+
+    Raises: HyperparameterError, if steps is below 1.
+    """
+    return DeepFool(steps=steps)
+
+
+_ATTACKS: dict[str, PerturbingAttack] = {"pgd": pgd_source(), "deepfool": deepfool_source()}
 _OF_GRADIENT = ("gradient", "fgsm")
 assert {*_OF_GRADIENT, *_ATTACKS} == set(get_args(SourceName))
 

@@ -75,8 +75,9 @@ class StructuredPenalty:
     covariance: a fixed one, or a ``RunningCovariance`` that learns as the training goes.
     source: the perturbations a running covariance learns from, before each batch's penalty is
         taken: "gradient" (the ``g_i`` that the penalty computes anyway) and "fgsm" (their signs)
-        cost no extra pass; "pgd" and "deepfool" run the attack of ``perturbation_source`` with the
-        model in eval mode; an attack object runs as it is. None leaves the updates to you.
+        cost no extra pass; "pgd" and "deepfool" run ``pgd_source()`` and ``deepfool_source()`` with
+        the model in eval mode; an attack object, such as one of these two at another eps, runs as
+        it is. None leaves the updates to you.
     every: learn from every so many-th batch, at least 1.
     mean: "running" adds the shift of uncentred perturbations, ``2 * strength * mean_i g_i . mu``
         (Eq. 12), with the running covariance's mean; a tensor (channels, height, width), in the

@@ -35,8 +35,11 @@ class TrainingConfig:
         "block"; fixed, of unit mean diagonal: "identity", "exponential" (with decay_length, in
         pixels), "dataset" (that of the training set); or the path of a .safetensors file, taken
         as it is. covariance_source: what a running one learns from, "fgsm", "gradient", "pgd" or
-        "deepfool"; covariance_decay: weight of the latest batch, in (0, 1]; covariance_every: learn
-        from every so many-th batch.
+        "deepfool"; covariance_eps: radius of PGD in (0, 1], None for 8/255; covariance_steps: of
+        PGD, None for 10, or of DeepFool, None for 100; covariance_decay: weight of the latest
+        batch, in (0, 1]; covariance_every: learn from every so many-th batch; covariance_mean: add
+        the shift of the mean perturbation (Eq. 12), which may make the penalty negative; with
+        double_backprop only.
     backend: how the penalty is differentiated, a name of ``steadygrad.penalties``:
         "double_backprop" or "finite_difference" (with difference_step, in pixel units, and
         difference_order 1 or 2). difference_check: refuse to start unless the finite difference's
@@ -81,8 +84,11 @@ class TrainingConfig:
     strength: float = 0.0
     covariance: str = "stationary"
     covariance_source: SourceName = "fgsm"
+    covariance_eps: float | None = None
+    covariance_steps: int | None = None
     covariance_decay: float = 0.1
     covariance_every: int = 1
+    covariance_mean: bool = False
     decay_length: float = 8.0
     backend: str = "double_backprop"
     difference_step: float = FiniteDifference.step_size
@@ -169,8 +175,13 @@ class TrainingConfig:
         self._require("drop_factor", 0 < self.drop_factor <= 1, "in (0, 1]")
         rising = all(a < b for a, b in zip((0, *self.drop_at), self.drop_at, strict=False))
         self._require("drop_at", rising, "as rising epochs from 1")
-        hint = "; did you mean N/255?" if self.adversarial_eps > 1 else ""
-        self._require("adversarial_eps", 0 <= self.adversarial_eps <= 1, "in [0, 1]", hint)
+        steps, eps = self.covariance_steps, self.covariance_eps
+        self._require("covariance_steps", steps is None or steps >= 1, ">= 1")
+        self._require("covariance_eps", eps is None or eps > 0, "in (0, 1]")
+        self._require("adversarial_eps", self.adversarial_eps >= 0, "in [0, 1]")
+        for name, allowed in (("covariance_eps", "in (0, 1]"), ("adversarial_eps", "in [0, 1]")):
+            is_small = (getattr(self, name) or 0) <= 1
+            self._require(name, is_small, allowed, "; did you mean N/255?")
 
     def _check_effects(self) -> None:
         if self.penalty == "none" and self.strength > 0:

@@ -25,6 +25,7 @@ from steadygrad.penalties import (
     SquaredNormPenalty,
     StructuredPenalty,
 )
+from steadygrad.penalties.perturbation_source import deepfool_source, pgd_source
 from steadygrad.training import Penalized, TrainingConfig, build_objective, train
 
 Make = Callable[..., TrainingConfig]
@@ -75,6 +76,46 @@ def test_settings_reach_the_penalty(config: Make, digits: ImageDataset) -> None:
     assert repr(penalty.covariance) == repr(RunningCovariance("block", decay=0.5))
     assert (penalty.source, penalty.every) == ("deepfool", 3)
     assert penalty.backend == FiniteDifference(step_size=0.01)
+
+
+def test_eps_and_steps_of_the_source_are_the_users(config: Make, digits: ImageDataset) -> None:
+    sources = [
+        penalty_of(
+            config(penalty="sgr", strength=1, covariance_source=name, **extra), digits
+        ).source
+        for name, extra in (
+            ("pgd", {"covariance_eps": 0.1}),
+            ("pgd", {"covariance_steps": 4}),
+            ("deepfool", {"covariance_steps": 4}),
+            ("pgd", {}),
+        )
+    ]
+    assert sources == [pgd_source(eps=0.1), pgd_source(steps=4), deepfool_source(steps=4), "pgd"]
+
+
+def test_the_running_mean_is_counted_in_if_asked(config: Make, digits: ImageDataset) -> None:
+    settings = {"penalty": "sgr", "strength": 1}
+    assert penalty_of(config(**settings), digits).mean is None
+    assert penalty_of(config(covariance_mean=True, **settings), digits).mean == "running"
+
+
+def test_a_run_resumed_with_the_running_mean_equals_an_uninterrupted_one(
+    config: Make, tmp_path: Path
+) -> None:
+    def settings(epochs: int, mean: bool = True) -> TrainingConfig:
+        return config(
+            penalty="sgr", strength=0.05, covariance_mean=mean, covariance_every=2, epochs=epochs
+        )
+
+    train(settings(1), tmp_path / "resumed")
+    train(settings(2), tmp_path / "resumed", resume=True)
+    train(settings(2), tmp_path / "straight")
+    train(settings(2, mean=False), tmp_path / "centred")
+    weights = [
+        (tmp_path / name / "model.safetensors").read_bytes()
+        for name in ("resumed", "straight", "centred")
+    ]
+    assert weights[0] == weights[1] != weights[2]
 
 
 def test_fixed_covariances(config: Make, digits: ImageDataset, tmp_path: Path) -> None:

@@ -1,11 +1,17 @@
 """From a configuration to its structured penalty: which covariance, and what it learns from."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from steadygrad.covariance import Covariance, ImageShape, build_covariance, covariance_names
 from steadygrad.datasets import ImageDataset
-from steadygrad.errors import UnknownNameError
+from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.penalties import Backend, StructuredPenalty
+from steadygrad.penalties.perturbation_source import (
+    PerturbingAttack,
+    SourceName,
+    deepfool_source,
+    pgd_source,
+)
 from steadygrad.training.objectives.fixed_covariance import (
     FIXED_COVARIANCES,
     fixed_covariance,
@@ -19,7 +25,14 @@ if TYPE_CHECKING:  # the configuration itself imports this file, to check its se
 __all__ = ["check_structured", "covariance_choices", "structured_penalty"]
 
 _RUNNING = tuple(name for name in covariance_names() if name not in (*FIXED_COVARIANCES, "file"))
-_OF_RUNNING = ("covariance_source", "covariance_decay", "covariance_every")
+_OF_RUNNING = (
+    "covariance_source",
+    "covariance_eps",
+    "covariance_steps",
+    "covariance_decay",
+    "covariance_every",
+    "covariance_mean",
+)
 
 
 def covariance_choices() -> str:
@@ -52,6 +65,15 @@ def check_structured(config: "TrainingConfig") -> None:
             f"with covariance {config.covariance!r}, which never changes; choose one of "
             f"{', '.join(_RUNNING)}",
         )
+    if config.covariance_source != "pgd":
+        why = f"with covariance_source {config.covariance_source!r}; choose 'pgd'"
+        refuse_idle(config, ("covariance_eps",), why)
+        if config.covariance_source != "deepfool":
+            refuse_idle(config, ("covariance_steps",), f"{why} or 'deepfool'")
+    if config.covariance_mean and config.backend != "double_backprop":
+        raise HyperparameterError(
+            f"expected backend 'double_backprop' along with covariance_mean, got {config.backend!r}"
+        )
     if config.covariance != "exponential":
         refuse_idle(
             config,
@@ -72,10 +94,19 @@ def structured_penalty(
     return StructuredPenalty(
         strength=config.strength,
         covariance=_covariance(config, train),
-        source=config.covariance_source if is_running else None,
+        source=_source(config) if is_running else None,
         every=config.covariance_every,
+        mean="running" if config.covariance_mean else None,
         backend=backend,
     )
+
+
+def _source(config: "TrainingConfig") -> SourceName | PerturbingAttack:
+    settings = {"eps": config.covariance_eps, "steps": config.covariance_steps}
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    if not given:
+        return config.covariance_source
+    return pgd_source(**given) if config.covariance_source == "pgd" else deepfool_source(**given)
 
 
 def _covariance(config: "TrainingConfig", train: ImageDataset) -> Covariance:

@@ -1,0 +1,89 @@
+"""Laws of steadygrad.penalties.perturbation_source: the attacks that a covariance learns from."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from steadygrad.attacks import PGD
+from steadygrad.errors import HyperparameterError
+from steadygrad.penalties.perturbation_source import (
+    PGD_EPS,
+    deepfool_source,
+    pgd_source,
+    resolve_source,
+)
+
+IMAGES = torch.full((8, 1, 4, 4), 0.5)
+LABELS = torch.arange(8) % 3
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 3))
+
+
+def test_by_default_pgd_is_that_of_table_2() -> None:
+    # 10 steps of a fifth of the radius, away from the prediction, nothing drawn.
+    expected = PGD(
+        eps=8 / 255,
+        steps=10,
+        step_size=8 / 255 / 5,
+        random_start=False,
+        start_from_prediction=True,
+    )
+    assert pgd_source() == resolve_source("pgd") == expected
+    assert PGD_EPS == 8 / 255
+
+
+@pytest.mark.parametrize("eps", [0.05, 0.2])
+@pytest.mark.parametrize("steps", [1, 4, 25])
+def test_pgd_reaches_its_radius_whatever_the_number_of_steps(
+    model: nn.Module, eps: float, steps: int
+) -> None:
+    perturbations = pgd_source(eps=eps, steps=steps)(model, IMAGES, LABELS) - IMAGES
+    assert perturbations.abs().amax().item() == pytest.approx(eps, rel=1e-5)
+    assert (perturbations.abs().amax(dim=(1, 2, 3)) > 0.99 * eps).all()
+
+
+@pytest.mark.parametrize("source", [pgd_source(), deepfool_source()], ids=repr)
+def test_a_source_draws_nothing_and_needs_no_true_label(model: nn.Module, source: Any) -> None:
+    def perturbed(labels: Tensor) -> Tensor:
+        return source(model, IMAGES, labels, generator=None)
+
+    state = torch.get_rng_state()
+    first = perturbed(LABELS)
+    assert torch.equal(first, perturbed(2 - LABELS))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_fewer_steps_of_deepfool_end_sooner(model: nn.Module) -> None:
+    calls = []
+
+    def counting(images: Tensor) -> Tensor:
+        calls.append(len(images))
+        logits: Tensor = model(images)
+        return logits * (1 + images.flatten(start_dim=1).square().sum(dim=1, keepdim=True))
+
+    counts = []
+    for steps in (1, 100):
+        calls.clear()
+        deepfool_source(steps=steps)(counting, IMAGES, LABELS)
+        counts.append(len(calls))
+    assert counts[0] < counts[1]
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: pgd_source(eps=8), r"eps in \[0, 1\], got 8"),
+        (lambda: pgd_source(steps=0), "steps >= 1, got 0"),
+        (lambda: deepfool_source(steps=0), "steps >= 1, got 0"),
+    ],
+)
+def test_settings_outside_their_range_are_refused(build: Any, message: str) -> None:
+    with pytest.raises(HyperparameterError, match=message):
+        build()
