@@ -3,9 +3,25 @@
 import torch
 from torch import Tensor
 
-from steadygrad.errors import HyperparameterError, ImageError, LabelError, ModelError
+from steadygrad.errors import (
+    HyperparameterError,
+    ImageError,
+    LabelError,
+    ModelError,
+    UnknownNameError,
+)
 
-__all__ = ["check_eps", "check_finite_losses", "check_images", "check_labels", "check_logits"]
+__all__ = [
+    "check_eps",
+    "check_finite_losses",
+    "check_images",
+    "check_labels",
+    "check_logits",
+    "check_step_size",
+]
+
+NORMS = ("linf", "l2")
+"""In which the size of a perturbation is measured."""
 
 PIXEL_TOLERANCE = 1e-4
 """How far outside [0, 1] a pixel may lie through rounding before it is refused."""
@@ -57,14 +73,36 @@ def check_labels(labels: Tensor, batch: int, classes: int | None = None) -> None
         raise LabelError(f"expected labels from {allowed}, got {wrong}")
 
 
-def check_eps(eps: float) -> None:
-    """Refuse a radius outside [0, 1] (pixel range units).
+def check_eps(eps: float, norm: str = "linf") -> None:
+    """Refuse a radius outside [0, 1] (pixel range units), of an L2 ball below 0 or infinite.
+
+    The L2 distance between black and white is the square root of the number of pixel values, so
+    that no bound short of infinity holds for all images.
+
+    Raises: HyperparameterError; UnknownNameError, if the norm is neither "linf" nor "l2".
+    """
+    if norm not in NORMS:
+        raise UnknownNameError(f"expected norm one of {', '.join(NORMS)}, got {norm!r}")
+    if norm == "l2":
+        if not 0 <= eps < float("inf"):
+            raise HyperparameterError(f"expected eps >= 0 and finite in L2, got {eps}")
+    elif not 0 <= eps <= 1:
+        hint = f"; did you mean {eps:g}/255?" if 1 < eps <= 255 else ""
+        raise HyperparameterError(f"expected eps in [0, 1], got {eps}{hint}")
+
+
+def check_step_size(step_size: float | None, norm: str = "linf") -> None:
+    """Refuse a step that is not positive, or that no radius of its norm allows.
 
     Raises: HyperparameterError.
     """
-    if not 0 <= eps <= 1:
-        hint = f"; did you mean {eps:g}/255?" if 1 < eps <= 255 else ""
-        raise HyperparameterError(f"expected eps in [0, 1], got {eps}{hint}")
+    if step_size is None:
+        return
+    if norm == "l2":
+        if not 0 < step_size < float("inf"):
+            raise HyperparameterError(f"expected step_size > 0 and finite in L2, got {step_size}")
+    elif not 0 < step_size <= 1:
+        raise HyperparameterError(f"expected step_size in (0, 1], got {step_size}")
 
 
 def check_logits(logits: Tensor, batch: int) -> None:

@@ -13,7 +13,7 @@ ATTACKS = [
     FGSM(eps=0.1),
     PGD(eps=0.1, steps=2),
     PGD(eps=0.1, steps=2, restarts=2),
-    PGD(eps=0.1, steps=2, targeted=True),
+    PGD(eps=0.1, steps=2, target="random"),
     RandomNoise(eps=0.1, samples=2),
     LongRangeCorrelated(eps=0.1, samples=2),
     WhiteNoise(eps=0.1, samples=2),

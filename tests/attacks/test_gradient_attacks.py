@@ -70,7 +70,7 @@ def test_pgd_is_its_equation(
     eps: float, steps: int, step_size: float | None, targeted: bool
 ) -> None:
     step = 1.85 * eps / steps if step_size is None else step_size
-    attack = PGD(eps=eps, steps=steps, step_size=step_size, targeted=targeted)
+    attack = PGD(eps=eps, steps=steps, step_size=step_size, target="given" if targeted else None)
     images, labels = as_images(IMAGES), torch.from_numpy(LABELS)
     starts = PerturbationBall(images, eps).draw_uniform(torch.Generator().manual_seed(5))
     targets = (labels + 1) % CLASSES
@@ -149,7 +149,7 @@ def test_targets_are_drawn_from_the_other_classes_evenly() -> None:
 
     images = torch.full((3000, 3, 1, 1), 0.5, dtype=torch.float64)
     labels = torch.ones(3000, dtype=torch.int64)
-    attack = PGD(eps=0.1, steps=1, step_size=0.1, random_start=False, targeted=True)
+    attack = PGD(eps=0.1, steps=1, step_size=0.1, random_start=False, target="random")
     adversarial = attack(model, images, labels, generator=torch.Generator().manual_seed(0))
     seen = (adversarial > 0.5).flatten(1).sum(dim=0)
     assert seen[1] == 0 and seen.sum() == 3000
@@ -161,7 +161,7 @@ def test_targeted_success_reaches_the_target(
 ) -> None:
     images, labels = (tensor[:50] for tensor in held_out)
     targets = (labels + 1) % 10
-    adversarial = PGD(eps=0.6, steps=30, targeted=True)(
+    adversarial = PGD(eps=0.6, steps=30, target="given")(
         trained, images, labels, targets=targets, generator=torch.Generator().manual_seed(0)
     )
     with torch.no_grad():
@@ -232,7 +232,9 @@ def test_settings_that_mean_nothing_are_refused(settings: dict[str, float], mess
         PGD(**settings)
 
 
-def test_targets_without_targeted_are_refused() -> None:
+def test_targets_and_their_setting_come_together() -> None:
     images, labels = as_images(IMAGES), torch.from_numpy(LABELS)
-    with pytest.raises(HyperparameterError, match="targeted=True along with targets"):
-        PGD(eps=0.1)(network, images, labels, targets=labels)
+    with pytest.raises(HyperparameterError, match="only then, got targets along with 'random'"):
+        PGD(eps=0.1, target="random")(network, images, labels, targets=labels)
+    with pytest.raises(HyperparameterError, match="target='given', and only then, got none"):
+        PGD(eps=0.1, target="given")(network, images, labels)

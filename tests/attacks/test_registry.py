@@ -51,7 +51,8 @@ def test_a_covariance_is_described_by_what_it_holds() -> None:
 
 def test_unknown_name_lists_the_known() -> None:
     with pytest.raises(
-        UnknownNameError, match="fgsm, pgd, random-noise, lrc, white-noise, got 'fgms'"
+        UnknownNameError,
+        match=r"fgsm, i-fgsm, pgd, mim, .*random-noise, lrc, white-noise, got 'fgms'",
     ):
         build_attack("fgms", eps=0.1)
 

@@ -5,7 +5,9 @@ import pytest
 from steadygrad.attacks import (
     FGSM,
     PGD,
+    IterativeFGSM,
     LongRangeCorrelated,
+    MomentumIterative,
     RandomNoise,
     WhiteNoise,
     describe_attack,
@@ -77,8 +79,13 @@ def test_attacks_are_named_by_their_strength() -> None:
         describe_attack(attack)
         for attack in (
             PGD(eps=0),
-            PGD(eps=0, steps=20, restarts=5, targeted=True),
+            PGD(eps=0, steps=20, restarts=5, target="random"),
+            PGD(eps=0, target="all", loss="dlr", norm="l2", reach=2),
+            PGD(eps=0, target="least-likely", loss="margin", step_size=0.01, random_start=False),
             FGSM(eps=0),
+            FGSM(eps=0, norm="l2"),
+            IterativeFGSM(eps=0),
+            MomentumIterative(eps=0, steps=20, decay=0.5),
             RandomNoise(eps=0, samples=9),
             LongRangeCorrelated(eps=0, decay_length=4),
             WhiteNoise(eps=0, samples=1),
@@ -87,18 +94,35 @@ def test_attacks_are_named_by_their_strength() -> None:
     assert [attack_name(attack) for attack in described] == [
         "PGD(8)",
         "targeted PGD(20), 5 restarts",
+        "all-targets L2 PGD(8), DLR loss",
+        "least-likely-class PGD(8), margin loss",
         "FGSM",
+        "L2 FGSM",
+        "I-FGSM(10)",
+        "MIM(20)",
         "random noise (uniform, worst of 9)",
         "LRC noise (decay length 4), worst of 100",
         "white noise",
     ]
     assert attack_settings(described[0]) == (
-        "8 steps of 1.85 eps / 8, 1 random start, untargeted, from the true label"
+        "8 steps of 1.85 eps / 8, 1 random start, untargeted, from the true label, "
+        "cross-entropy loss, L∞ norm"
     )
-    assert attack_settings(described[4]) == (
+    assert attack_settings(described[2]) == (
+        "8 steps of 2 eps / 8, 1 random start, towards every wrong class in turn, from the true "
+        "label, DLR loss, L2 norm"
+    )
+    assert attack_settings(described[3]) == (
+        "8 steps of 0.01, start at the image itself, towards the least likely class, from the true "
+        "label, margin loss, L∞ norm"
+    )
+    assert attack_settings(described[5]) == "from the true label, L2 norm"
+    assert attack_settings(described[6]) == "10 steps of eps / 10"
+    assert attack_settings(described[7]) == "20 steps of eps / 20, L∞ norm, decay 0.5"
+    assert attack_settings(described[9]) == (
         "covariance exp(-r / 4), 0.5 of it between channels, samples 100"
     )
-    of_data = described[4] | {"covariance": "of the data set mnist"}
+    of_data = described[9] | {"covariance": "of the data set mnist"}
     assert attack_name(of_data) == "LRC noise (covariance of the data set mnist), worst of 100"
     assert attack_settings(of_data) == "covariance of the data set mnist, samples 100"
     assert attack_name({"name": "someone-elses", "norm": 2}) == "someone-elses"
@@ -136,12 +160,16 @@ def test_training_is_told_by_what_sets_it_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("attack", "said"),
     [
-        ("pgd", "an attack that may change every pixel by at most eps"),
-        ("random-noise", "noise that may change every pixel by at most eps"),
-        ("lrc", "Gaussian noise of standard deviation eps"),
+        ({"name": "pgd"}, "an attack that may change every pixel by at most eps"),
+        (
+            {"name": "pgd", "norm": "l2"},
+            "an attack that may change every image by at most eps in L2, the length of its change",
+        ),
+        ({"name": "random-noise"}, "noise that may change every pixel by at most eps"),
+        ({"name": "lrc"}, "Gaussian noise of standard deviation eps"),
     ],
 )
-def test_what_eps_means_is_said(name: str, said: str) -> None:
-    assert disturbance_text({"name": name}) == said
+def test_what_eps_means_is_said(attack: dict[str, str], said: str) -> None:
+    assert disturbance_text(attack) == said

@@ -1,11 +1,14 @@
 """Attacks: immutable objects called as ``attack(model, images, labels, generator=...)``."""
 
 from steadygrad.attacks.ball import PerturbationBall
-from steadygrad.attacks.base import Attack, with_eps
+from steadygrad.attacks.base import Attack, norm_of, with_eps
 from steadygrad.attacks.deepfool import DeepFool, relative_perturbation
 from steadygrad.attacks.fgsm import FGSM
 from steadygrad.attacks.goal import Goal
+from steadygrad.attacks.iterative_fgsm import IterativeFGSM
+from steadygrad.attacks.l2_ball import L2Ball
 from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
+from steadygrad.attacks.momentum_iterative import MomentumIterative
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
 from steadygrad.attacks.registry import (
@@ -13,6 +16,7 @@ from steadygrad.attacks.registry import (
     attack_settings,
     build_attack,
     describe_attack,
+    modern_description,
 )
 
 __all__ = [
@@ -21,7 +25,10 @@ __all__ = [
     "Attack",
     "DeepFool",
     "Goal",
+    "IterativeFGSM",
+    "L2Ball",
     "LongRangeCorrelated",
+    "MomentumIterative",
     "PerturbationBall",
     "RandomNoise",
     "WhiteNoise",
@@ -29,6 +36,8 @@ __all__ = [
     "attack_settings",
     "build_attack",
     "describe_attack",
+    "modern_description",
+    "norm_of",
     "relative_perturbation",
     "with_eps",
 ]

@@ -1,11 +1,16 @@
 """The set of images an attack may choose from: an L-infinity ball cut off at black and white."""
 
+from typing import Literal, TypeAlias
+
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Images
 
-__all__ = ["PerturbationBall"]
+__all__ = ["Norm", "PerturbationBall"]
+
+Norm: TypeAlias = Literal["linf", "l2"]
+"""In which the size of a perturbation is measured."""
 
 
 class PerturbationBall:
@@ -30,6 +35,13 @@ class PerturbationBall:
     def project(self, images: Images) -> Images:
         """Return the nearest point of the ball, in any norm."""
         return torch.clamp(images, self.lower, self.upper)
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """Return the direction of size 1 in which the gradient rises most: its sign.
+
+        A pixel whose gradient is exactly zero stays.
+        """
+        return gradient.sign()
 
     def draw_uniform(self, generator: torch.Generator | None) -> Images:
         """Draw from ``images + U(-eps, eps)``, then project (the usual random start of PGD)."""

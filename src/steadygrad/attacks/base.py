@@ -6,17 +6,20 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 
 from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.attacks.ball import Norm
 from steadygrad.errors import HyperparameterError
 
-__all__ = ["Attack", "AttackType", "with_eps"]
+__all__ = ["Attack", "AttackType", "norm_of", "with_eps"]
 
 
 @runtime_checkable
 class Attack(Protocol):
     """Settings in the fields, tensors in the call: ``attack(model, images, labels)``.
 
-    eps: largest change of any pixel, in units of the pixel range (8/255, not 8); of Gaussian noise
-        (``LongRangeCorrelated``, ``WhiteNoise``) its standard deviation, which pixels exceed.
+    eps: largest change of any pixel, in units of the pixel range (8/255, not 8); with
+        ``norm="l2"`` the L2 length of an image's whole change, which may exceed 1; of Gaussian
+        noise (``LongRangeCorrelated``, ``WhiteNoise``) its standard deviation, which pixels
+        exceed.
 
     A call returns a new tensor of the images' shape, dtype and device, inside [0, 1] and, Gaussian
     noise apart, inside the ball of ``eps`` around the images. It leaves the images and the model
@@ -32,7 +35,7 @@ class Attack(Protocol):
 
     @property
     def eps(self) -> float:
-        """Largest change of any pixel, or standard deviation of the noise, in [0, 1]."""
+        """Size of the change in the attack's norm, or standard deviation of the noise."""
 
     def __call__(
         self,
@@ -60,3 +63,9 @@ def with_eps(attack: AttackType, eps: float) -> AttackType:
     untyped: Any = attack  # that an attack is a dataclass is a convention, not part of its type
     moved: AttackType = dataclasses.replace(untyped, eps=eps)
     return moved
+
+
+def norm_of(attack: Attack) -> Norm:
+    """Return the norm of the attack's ball: its field ``norm``, L-infinity if it has none."""
+    norm: Norm = getattr(attack, "norm", "linf")
+    return norm

@@ -1,10 +1,10 @@
-"""What an attack climbs: the cross-entropy away from the labels, or towards targets."""
+"""What an attack climbs: a loss that leads away from the labels, or towards targets."""
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from steadygrad._typing import Classifier, Images, Labels
+from steadygrad._typing import Classifier, Images, Labels, Logits
+from steadygrad.attacks.losses import LOSSES, Loss, check_classes, check_loss
 from steadygrad.checks import check_logits
 from steadygrad.errors import LabelError, ModelError
 
@@ -14,19 +14,27 @@ __all__ = ["Goal"]
 class Goal:
     """The quantity ``J(x)`` that an attack raises, one value per example.
 
-    ``J`` is the cross-entropy at ``labels``, or, with ``is_targeted``, minus that at ``labels``.
-    It is reached where the prediction is not the label, or is the target.
+    labels: int64 (batch,), all at least 0: the classes to leave.
+    targets: int64 (batch,), the classes to reach; None for any other than the labels.
+    loss: which ``J``, "cross-entropy", "margin" or "dlr", see ``losses``; UnknownNameError
+        otherwise.
 
-    labels: int64 (batch,), all at least 0.
+    The goal is reached where the prediction is not the label, or is the target.
     """
 
-    def __init__(self, labels: Labels, *, is_targeted: bool = False) -> None:
-        self.labels, self.is_targeted = labels, is_targeted
-        self._highest = int(labels.max())
+    def __init__(
+        self, labels: Labels, *, targets: Labels | None = None, loss: Loss = "cross-entropy"
+    ) -> None:
+        check_loss(loss)
+        self.labels, self.targets, self.loss = labels, targets, loss
+        self._highest = max(
+            int(classes.max()) for classes in (labels, targets) if classes is not None
+        )
 
     def at(self, rows: Tensor) -> "Goal":
         """Return the goal of the examples at ``rows``, int64 indices into the batch."""
-        return Goal(self.labels[rows], is_targeted=self.is_targeted)
+        targets = None if self.targets is None else self.targets[rows]
+        return Goal(self.labels[rows], targets=targets, loss=self.loss)
 
     def ascent(self, model: Classifier, images: Images) -> tuple[Tensor, Tensor]:
         """Return ``J`` (batch,) and its gradient with respect to the images, shaped like them.
@@ -34,13 +42,14 @@ class Goal:
         Works whatever the caller's grad mode, torch.inference_mode included. Only the images'
         gradient is built: nothing is computed for, or left on, the model's parameters.
 
-        Raises: ModelError, if the outputs are no logits or do not depend on the images;
+        Raises: ModelError, if the outputs are no logits, do not depend on the images, or are of
+            too few classes for the loss;
             LabelError, if a label is not one of the model's classes. Whether ``J`` is finite is
             left to the caller, who can ask once for many steps.
         """
         with torch.inference_mode(False), torch.enable_grad():
             images = _recordable(images).requires_grad_()
-            values = self._values(model(images), _recordable(self.labels))
+            values = self._values(model(images))
             if not values.requires_grad:
                 raise ModelError("expected logits differentiable in the images, got constants")
             # A vector of ones instead of a sum: no overflow in half precision.
@@ -58,17 +67,23 @@ class Goal:
         """
         with torch.no_grad():
             logits = model(images)
-            values = self._values(logits, self.labels)
-        return values, (logits.argmax(dim=1) == self.labels) == self.is_targeted
+            values = self._values(logits)
+        predictions = logits.argmax(dim=1)
+        if self.targets is None:
+            return values, predictions != self.labels
+        return values, predictions == self.targets
 
-    def _values(self, logits: Tensor, labels: Labels) -> Tensor:
-        check_logits(logits, len(labels))
+    def _values(self, logits: Logits) -> Tensor:
+        check_logits(logits, len(self.labels))
         if self._highest >= logits.shape[1]:
             raise LabelError(
                 f"expected labels from 0 to {logits.shape[1] - 1}, got {self._highest}"
             )
-        losses = cross_entropy(logits, labels, reduction="none")
-        return -losses if self.is_targeted else losses
+        check_classes(self.loss, logits.shape[1], is_targeted=self.targets is not None)
+        labels, loss = _recordable(self.labels), LOSSES[self.loss]
+        if self.targets is None:
+            return loss.away(logits, labels)
+        return loss.towards(logits, labels, _recordable(self.targets))
 
 
 def _recordable(tensor: Tensor) -> Tensor:

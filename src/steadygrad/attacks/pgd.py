@@ -1,64 +1,86 @@
-"""Projected gradient descent (PGD): sign steps that never leave the ball."""
+"""Projected gradient descent (PGD): steps up the loss that never leave the ball."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks.ball import PerturbationBall
+from steadygrad.attacks.ball import Norm, PerturbationBall
 from steadygrad.attacks.goal import Goal
-from steadygrad.attacks.labels import predicted_labels, random_targets
+from steadygrad.attacks.l2_ball import L2Ball, ball_of_norm
+from steadygrad.attacks.labels import predicted_labels, random_targets, wrong_classes
+from steadygrad.attacks.losses import Loss, check_loss
 from steadygrad.attacks.strongest import StrongestFound
 from steadygrad.checks import (
     check_eps,
     check_finite_losses,
     check_images,
     check_labels,
-    check_logits,
+    check_step_size,
 )
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import HyperparameterError, UnknownNameError
 
-__all__ = ["PGD"]
+__all__ = ["PGD", "TARGETS", "Target"]
 
-REACH = 1.85
-"""How many eps the steps add up to by default."""
+Target: TypeAlias = Literal["random", "least-likely", "all", "given"]
+TARGETS = ("random", "least-likely", "all", "given")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PGD:
-    """Repeat ``x <- project(x + step_size * sign(grad_x loss(x, y)))``, loss the cross-entropy.
+    """Repeat ``x <- project(x + step_size * sign(grad_x loss(x, y)))``.
 
     eps: largest change of any pixel, in [0, 1]; HyperparameterError otherwise.
-    steps: gradient evaluations an image and restart, at least 1.
-    step_size: positive, in pixel units; None takes ``1.85 * eps / steps``.
+    steps: gradient evaluations an image, restart and target, at least 1.
+    step_size: positive, in pixel units; None takes ``reach * eps / steps``.
+    reach: how many eps the steps add up to where ``step_size`` is None; positive.
     restarts: how often to start anew, at least 1. Each example keeps its first success, else its
         highest loss; one that succeeded is not attacked again.
     random_start: begin at ``x + U(-eps, eps)`` clipped to [0, 1]; False begins at ``x``.
-    targeted: *lower* the loss at a target class: the one passed in the call as ``targets``, or
-        one drawn uniformly from the classes other than ``y``.
+    target: lead *towards* a class instead of away from ``y``. "random" draws it from the classes
+        other than ``y``, "least-likely" takes the one of them of the smallest logit at ``x``,
+        "given" that passed in the call as ``targets``; success is then a prediction of that
+        class. "all" tries every class but ``y`` in turn, those of the largest logits first, and
+        counts any wrong class as success; without one, the largest margin is kept.
     start_from_prediction: take the model's own prediction for ``y`` instead of the label given.
+    loss: "cross-entropy", "margin" (the largest other logit minus that of ``y``), or "dlr", which
+        also takes out the logits' scale; see ``losses``. UnknownNameError otherwise.
+    norm: "linf"; or "l2": eps then is the length of the change, at least 0, a step is
+        ``step_size * g / |g|_2``, and the start is drawn from the round ball.
     Source: Madry et al., ICLR 2018 (arXiv:1706.06083), section 2.1. The default step is that of
-        the code published with Yeats, Chen & Li, ICML 2021.
+        the code published with Yeats, Chen & Li, ICML 2021; Roth et al., arXiv:1805.08736, take
+        10 steps of eps / 5, a reach of 2. All targets: Gowal et al., arXiv:1910.09338.
 
-    The last iterate is returned, successful or not. A pixel whose gradient is exactly zero stays
-    as it is.
+    The last iterate of each start is judged or returned, successful or not. A pixel whose
+    gradient is exactly zero stays as it is.
     """
 
     eps: float
     steps: int = 8
     step_size: float | None = None
+    reach: float = 1.85
     restarts: int = 1
     random_start: bool = True
-    targeted: bool = False
+    target: Target | None = None
     start_from_prediction: bool = False
+    loss: Loss = "cross-entropy"
+    norm: Norm = "linf"
 
     def __post_init__(self) -> None:
-        check_eps(self.eps)
+        check_eps(self.eps, self.norm)
+        check_step_size(self.step_size, self.norm)
+        check_loss(self.loss)
         for name in ("steps", "restarts"):
             if getattr(self, name) < 1:
                 raise HyperparameterError(f"expected {name} >= 1, got {getattr(self, name)}")
-        if self.step_size is not None and not 0 < self.step_size <= 1:
-            raise HyperparameterError(f"expected step_size in (0, 1], got {self.step_size}")
+        if not 0 < self.reach < float("inf"):
+            raise HyperparameterError(f"expected reach > 0 and finite, got {self.reach}")
+        if self.target is not None and self.target not in TARGETS:
+            raise UnknownNameError(
+                f"expected target one of {', '.join(TARGETS)} or None, got {self.target!r}"
+            )
         if self.restarts > 1 and not self.random_start:
             raise HyperparameterError(
                 f"expected random_start=True with {self.restarts} restarts, got False: "
@@ -76,70 +98,73 @@ class PGD:
     ) -> Images:
         """Return adversarial ``(batch, channels, height, width)``; the inputs stay as they are.
 
-        targets: int64 (batch,), the class to aim at; only with ``targeted=True``.
+        targets: int64 (batch,), the class to aim at, along with ``target="given"`` and only then.
         Raises: ImageError, LabelError, ModelError; HyperparameterError for targets without
-            ``targeted``.
+            ``target="given"``, or the reverse.
         """
         check_images(images)
         check_labels(labels, len(images))
+        if (targets is not None) != (self.target == "given"):
+            came = "none" if targets is None else f"targets along with {self.target!r}"
+            raise HyperparameterError(
+                f"expected targets in the call with target='given', and only then, got {came}"
+            )
         if targets is not None:
-            if not self.targeted:
-                raise HyperparameterError("expected targeted=True along with targets, got False")
             check_labels(targets, len(images))
         if self.eps == 0:
             return images.detach().clone()
 
-        goal = self._goal(model, images, labels, targets, generator)
-        ball = PerturbationBall(images, self.eps)
-        if self.restarts == 1:
-            return self._climb(model, goal, ball, self._start(ball, generator))
+        if self.start_from_prediction:
+            labels = predicted_labels(model, images)
+        goals = self._goals(model, images, labels, targets, generator)
+        ball = ball_of_norm(images, self.eps, self.norm)
+        if self.restarts == 1 and self.target != "all":
+            return self._climb(model, next(goals), ball, self._start(ball, generator))
 
         found = StrongestFound(images)
-        for _ in range(self.restarts):
-            start, rows = self._start(ball, generator), found.unbroken
-            if len(rows) == 0:
-                break
-            candidates = self._climb(model, goal.at(rows), ball.at(rows), start[rows])
-            found.offer(rows, candidates, *goal.at(rows).judge(model, candidates))
+        for goal in goals:
+            # Of all targets, none is the one to reach: what counts is that the label is left.
+            aim = Goal(labels, loss="margin") if self.target == "all" else goal
+            for _ in range(self.restarts):
+                start, rows = self._start(ball, generator), found.unbroken
+                if len(rows) == 0:
+                    return found.images
+                candidates = self._climb(model, goal.at(rows), ball.at(rows), start[rows])
+                found.offer(rows, candidates, *aim.at(rows).judge(model, candidates))
         return found.images
 
-    def _goal(
+    def _goals(
         self,
         model: Classifier,
         images: Images,
         labels: Labels,
         targets: Labels | None,
         generator: torch.Generator | None,
-    ) -> Goal:
-        if targets is not None:
-            return Goal(targets, is_targeted=True)
-        if self.start_from_prediction:
-            labels = predicted_labels(model, images)
-        if not self.targeted:
-            return Goal(labels)
-        classes = _class_count(model, images)
-        check_labels(labels, len(images), classes)
-        return Goal(random_targets(labels, classes, generator), is_targeted=True)
+    ) -> Iterator[Goal]:
+        """Yield one goal, or one for each column of wrong classes with ``target="all"``."""
+        if self.target == "all":
+            for column in wrong_classes(model, images, labels).unbind(dim=1):
+                yield Goal(labels, targets=column, loss=self.loss)
+            return
+        if self.target == "random":
+            targets = random_targets(model, images, labels, generator)
+        elif self.target == "least-likely":
+            targets = wrong_classes(model, images, labels)[:, -1]
+        yield Goal(labels, targets=targets, loss=self.loss)
 
-    def _start(self, ball: PerturbationBall, generator: torch.Generator | None) -> Images:
+    def _start(self, ball: PerturbationBall | L2Ball, generator: torch.Generator | None) -> Images:
         return ball.draw_uniform(generator) if self.random_start else ball.images
 
     def _climb(
-        self, model: Classifier, goal: Goal, ball: PerturbationBall, start: Images
+        self, model: Classifier, goal: Goal, ball: PerturbationBall | L2Ball, start: Images
     ) -> Images:
-        step_size = REACH * self.eps / self.steps if self.step_size is None else self.step_size
+        step_size = self.reach * self.eps / self.steps if self.step_size is None else self.step_size
         adversarial, total = start, torch.zeros((), device=start.device)
         for _ in range(self.steps):
-            losses, gradient = goal.ascent(model, adversarial)
-            total = total + losses
-            adversarial = ball.project(torch.add(adversarial, gradient.sign(), alpha=step_size))
+            values, gradient = goal.ascent(model, adversarial)
+            total = total + values
+            step = ball.steepest(gradient)
+            adversarial = ball.project(torch.add(adversarial, step, alpha=step_size))
         # One look for all steps: sign(NaN) is 0, so a NaN would otherwise end as a weak attack.
         check_finite_losses(total)
         return adversarial
-
-
-@torch.no_grad()
-def _class_count(model: Classifier, images: Images) -> int:
-    logits = model(images[:1])
-    check_logits(logits, 1)
-    return int(logits.shape[1])

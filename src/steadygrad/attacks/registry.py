@@ -6,17 +6,27 @@ from typing import Any
 
 from steadygrad.attacks.base import Attack
 from steadygrad.attacks.fgsm import FGSM
+from steadygrad.attacks.iterative_fgsm import IterativeFGSM
 from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
+from steadygrad.attacks.momentum_iterative import MomentumIterative
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
 from steadygrad.errors import HyperparameterError, UnknownNameError
 
-__all__ = ["attack_names", "attack_settings", "build_attack", "describe_attack"]
+__all__ = [
+    "attack_names",
+    "attack_settings",
+    "build_attack",
+    "describe_attack",
+    "modern_description",
+]
 
 # Those with an eps: DeepFool looks for the smallest perturbation and has none.
 ATTACKS: Mapping[str, type[Any]] = {
     "fgsm": FGSM,
+    "i-fgsm": IterativeFGSM,
     "pgd": PGD,
+    "mim": MomentumIterative,
     "random-noise": RandomNoise,
     "lrc": LongRangeCorrelated,
     "white-noise": WhiteNoise,
@@ -70,6 +80,21 @@ def describe_attack(attack: Attack) -> dict[str, Any]:
         is_plain = value is None or isinstance(value, bool | int | float | str)
         described[name] = value if is_plain else repr(value)
     return described
+
+
+def modern_description(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``describe_attack`` would say today of an attack that it described earlier.
+
+    PGD had ``targeted`` before ``target``; it and FGSM had one norm, and PGD one loss and one
+    reach, before these were settings.
+    """
+    modern = dict(described)
+    if modern.get("name") == "pgd" and "targeted" in modern:
+        modern["target"] = "random" if modern.pop("targeted") else None
+        modern = {"reach": 1.85, "loss": "cross-entropy", "norm": "linf"} | modern
+    elif modern.get("name") == "fgsm":
+        modern = {"norm": "linf"} | modern
+    return modern
 
 
 def _attack_class(name: str) -> type[Any]:

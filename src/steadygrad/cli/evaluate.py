@@ -11,6 +11,8 @@ import typer
 from rich.table import Table
 
 from steadygrad.attacks import attack_names, build_attack
+from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.losses import LOSSES
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.noise_covariance import noise_covariance
 from steadygrad.cli.parsing import parse_fraction
@@ -32,6 +34,8 @@ from steadygrad.training import ModelSpec, load_run_model
 __all__ = ["evaluate_run", "register"]
 
 Search: TypeAlias = Literal["sweep", "bisection", "separate"]
+ChosenTarget: TypeAlias = Literal["random", "least-likely", "all"]
+DEFAULT_EPS: dict[Norm, str] = {"linf": "0:0.3:0.02", "l2": "0:3:0.2"}
 _SEARCHES: dict[Search, Callable[..., AccuracyCurve]] = {
     "sweep": accuracy_curve,
     "bisection": bisected_curve,
@@ -52,27 +56,67 @@ def _evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of `steadygrad train`.")],
     attack: Annotated[str, typer.Option(help=f"One of {', '.join(attack_names())}.")] = "pgd",
     eps: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Radii in pixels: START:STOP:STEP, or a list such as 0,4/255,0.1; of lrc and "
-            "white-noise, standard deviations."
+            "white-noise, standard deviations; with --norm l2, lengths of the whole change. "
+            rf"\[default: {DEFAULT_EPS['linf']}; with --norm l2 {DEFAULT_EPS['l2']}]"
         ),
-    ] = "0:0.3:0.02",
-    steps: Annotated[int | None, typer.Option(help=r"Gradient steps. \[default: 8]")] = None,
-    step_size: Annotated[
-        str | None, typer.Option(help=r"Length of a step. \[default: 1.85 * eps / steps]")
     ] = None,
-    restarts: Annotated[int | None, typer.Option(help=r"Random starts. \[default: 1]")] = None,
+    norm: Annotated[
+        Norm | None,
+        typer.Option(
+            help="Of fgsm, pgd and mim: how the change is measured, by its largest pixel (linf) "
+            r"or its length (l2). \[default: linf]"
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help=r"Of pgd, i-fgsm and mim. \[default: 8 of pgd, else 10]"),
+    ] = None,
+    step_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Of pgd, i-fgsm and mim: length of a step. "
+            r"\[default: reach * eps / steps of pgd, else eps / steps]"
+        ),
+    ] = None,
+    reach: Annotated[
+        float | None,
+        typer.Option(help=r"Of pgd: how many eps the steps add up to. \[default: 1.85]"),
+    ] = None,
+    restarts: Annotated[
+        int | None, typer.Option(help=r"Of pgd: random starts. \[default: 1]")
+    ] = None,
     random_start: Annotated[
         bool | None,
-        typer.Option("--random-start/--no-random-start", help="Start inside the ball at random."),
+        typer.Option(
+            "--random-start/--no-random-start", help="Of pgd: start inside the ball at random."
+        ),
     ] = None,
-    targeted: Annotated[
-        bool | None, typer.Option("--targeted", help="Aim at a class drawn at random.")
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Of pgd: what it raises, one of {', '.join(LOSSES)}. "
+            r"\[default: cross-entropy]"
+        ),
+    ] = None,
+    target: Annotated[
+        ChosenTarget | None,
+        typer.Option(
+            help="Of pgd: aim at a wrong class, drawn at random, the least likely, or all in turn."
+        ),
     ] = None,
     start_from_prediction: Annotated[
         bool | None,
-        typer.Option("--start-from-prediction", help="Attack the predicted, not the true label."),
+        typer.Option(
+            "--start-from-prediction",
+            help="Of pgd and fgsm: attack the predicted, not the true label.",
+        ),
+    ] = None,
+    decay: Annotated[
+        float | None,
+        typer.Option(help=r"Of mim: weight of past gradients. \[default: 1]"),
     ] = None,
     samples: Annotated[
         int | None,
@@ -127,11 +171,15 @@ def _evaluate(
     """
     settings: dict[str, Any] = {
         "steps": steps,
+        "norm": norm,
         "step_size": None if step_size is None else parse_fraction(step_size),
+        "reach": reach,
         "restarts": restarts,
         "random_start": random_start,
-        "targeted": targeted,
+        "loss": loss,
+        "target": target,
         "start_from_prediction": start_from_prediction,
+        "decay": decay,
         "samples": samples,
         "distribution": distribution,
         "decay_length": decay_length,
@@ -139,11 +187,13 @@ def _evaluate(
         "covariance": covariance,
     }
     given = {name: value for name, value in settings.items() if value is not None}
+    _refuse_idle_reach(given)
+    measured_in = norm or "linf"
     curve, path = evaluate_run(
         run,
         attack_name=attack,
         attack_settings=given,
-        eps_values=parse_eps_grid(eps),
+        eps_values=parse_eps_grid(eps or DEFAULT_EPS[measured_in], measured_in),
         limit=None if every_image else limit,
         dataset_name=dataset,
         data_dir=data_dir,
@@ -233,6 +283,14 @@ def _refuse_beside_covariance(attack_settings: dict[str, Any]) -> None:
                 f"{name} {attack_settings[name]:g} has no effect along with a covariance; leave "
                 "one of them out"
             )
+
+
+def _refuse_idle_reach(attack_settings: dict[str, Any]) -> None:
+    if "reach" in attack_settings and "step_size" in attack_settings:
+        raise HyperparameterError(
+            f"reach {attack_settings['reach']:g} has no effect along with a step size; leave one "
+            "of them out"
+        )
 
 
 def _check_fit(spec: ModelSpec, data: ImageDataset) -> None:

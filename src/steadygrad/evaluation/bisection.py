@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks import Attack, describe_attack
+from steadygrad.attacks import Attack, describe_attack, norm_of
 from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.curve import AccuracyCurve, surviving
 from steadygrad.evaluation.eps_grid import ascending_eps
@@ -40,7 +40,7 @@ def bisected_curve(
     Arguments and errors: as ``accuracy_curve``.
     """
     began = time.perf_counter()
-    radii = ascending_eps(eps_values)
+    radii = ascending_eps(eps_values, norm_of(attack))
     tried = tuple(eps for eps in radii if eps > 0)
     n = len(images)
     count = ProgressCount(progress, len(radii) * n)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from itertools import pairwise
 
+from steadygrad.attacks.ball import Norm
 from steadygrad.checks import check_eps
 from steadygrad.errors import HyperparameterError
 
@@ -13,21 +14,22 @@ MOST_POINTS = 1000
 """More radii than anyone means; a mistyped step would otherwise run for days."""
 
 
-def parse_eps_grid(text: str) -> tuple[float, ...]:
-    """Read radii in [0, 1]: a list ``0,0.1,8/255``, a range ``start:stop:step``, or a mixture.
+def parse_eps_grid(text: str, norm: Norm = "linf") -> tuple[float, ...]:
+    """Read radii: a list ``0,0.1,8/255``, a range ``start:stop:step``, or a mixture.
 
     A range includes both ends, and its step must lead from one to the other exactly: numbers are
     read as fractions, so ``0:0.3:0.1`` ends at 0.3 and not a rounding beside it.
+    norm: what the radii are measured in; they lie in [0, 1], or are at least 0 in "l2".
     Returns the radii in ascending order.
 
     Raises: HyperparameterError, naming the part that cannot be read.
     """
     values = [float(value) for part in text.split(",") for value in _part(part.strip(), text)]
-    return ascending_eps(values)
+    return ascending_eps(values, norm)
 
 
-def ascending_eps(values: Iterable[float]) -> tuple[float, ...]:
-    """Return the radii sorted; refuse none at all, duplicates, and any outside [0, 1].
+def ascending_eps(values: Iterable[float], norm: Norm = "linf") -> tuple[float, ...]:
+    """Return the radii sorted; refuse none at all, duplicates, and any that the norm has not.
 
     Raises: HyperparameterError.
     """
@@ -35,7 +37,7 @@ def ascending_eps(values: Iterable[float]) -> tuple[float, ...]:
     if not ordered:
         raise HyperparameterError("expected at least one eps, got none")
     for value in ordered:
-        check_eps(value)
+        check_eps(value, norm)
     for value, following in pairwise(ordered):
         if value == following:
             raise HyperparameterError(f"expected every eps once, got {value:g} twice")

@@ -18,6 +18,7 @@ from torch import Tensor
 import steadygrad
 from steadygrad._typing import Labels
 from steadygrad.atomic_file import write_atomically
+from steadygrad.attacks import modern_description
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
@@ -158,7 +159,7 @@ def _evaluation(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Eva
     if any(point.n != len(broken_at) for point in points):
         raise ValueError(f"the tensors are of {len(broken_at)} examples, the points of others")
     curve = AccuracyCurve(
-        attack=dict(record["attack"]),
+        attack=modern_description(record["attack"]),
         points=points,
         broken_at=broken_at,
         seed=int(record["seed"]),

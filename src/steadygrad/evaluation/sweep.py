@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import torch
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks import Attack, describe_attack
+from steadygrad.attacks import Attack, describe_attack, norm_of
 from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
 from steadygrad.evaluation.eps_grid import ascending_eps
@@ -46,7 +46,7 @@ def accuracy_curve(
     Raises: ImageError, LabelError, ModelError, HyperparameterError.
     """
     began = time.perf_counter()
-    radii = ascending_eps(eps_values)
+    radii = ascending_eps(eps_values, norm_of(attack))
     n, points = len(images), []
     count = ProgressCount(progress, len(radii) * n)
     with evaluation_mode(model):

@@ -1,5 +1,6 @@
 """The evaluations stored in a run folder."""
 
+import math
 from pathlib import Path
 
 from steadygrad.errors import CheckpointError
@@ -29,8 +30,9 @@ def _check(evaluation: Evaluation, path: Path) -> None:
         raise CheckpointError(f"{path} is damaged: its {what}")
     if data["n"] != n:
         raise CheckpointError(f"{path} is damaged: it says n = {data['n']} for {n} images")
+    largest = math.inf if evaluation.curve.attack.get("norm") == "l2" else 1
     for point in evaluation.curve.points:
-        if not (0 <= point.correct <= point.n and 0 <= point.eps <= 1):
+        if not (0 <= point.correct <= point.n and 0 <= point.eps <= largest):
             raise CheckpointError(
                 f"{path} is damaged: an accuracy of {point.accuracy:g} at eps {point.eps:g}"
             )

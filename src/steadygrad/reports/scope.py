@@ -8,14 +8,15 @@ from steadygrad.datasets import dataset_entry
 from steadygrad.errors import UnknownNameError
 from steadygrad.reports.comparison import Comparison, Protocol
 from steadygrad.reports.runs import RunRecord
-from steadygrad.reports.wording import GAUSSIAN, attack_name, attack_settings, eps_text
+from steadygrad.reports.wording import GAUSSIAN, attack_name, attack_settings, enumeration, eps_text
 
 __all__ = ["tested", "untested"]
 
-GRADIENT = frozenset({"pgd", "fgsm"})
-"""Attacks that follow the gradient of the cross-entropy, knowing the weights."""
+GRADIENT = frozenset({"fgsm", "i-fgsm", "pgd", "mim"})
+"""Attacks that follow the gradient of a loss, knowing the weights."""
 NOISE = frozenset({"random-noise"}) | GAUSSIAN
 FEW_STEPS = 20
+_NOISE_KIND = "Gaussian noise of standard deviation eps"
 
 
 def tested(comparison: Comparison) -> list[tuple[str, str]]:
@@ -45,7 +46,7 @@ def untested(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> li
     facts.append(
         (
             "Other disturbances",
-            f"Only {_tried(names)} tried: no other norms, shifts, rotations, patches, blur or "
+            f"Only {_tried(attacks)} tried: no other norms, shifts, rotations, patches, blur or "
             "weather. Robustness to one kind need not carry over to another.",
         )
     )
@@ -68,7 +69,7 @@ def _attack(protocol: Protocol) -> str:
     if attack["name"] in GRADIENT:
         return (
             f"{settings} White-box: the attacker knows the network and its weights and follows "
-            "the gradient of the cross-entropy, changing each pixel by at most eps."
+            f"the gradient of {_raised(attack)}, {_within(attack)}."
         )
     if attack["name"] in NOISE:
         text = f"{settings} Noise that knows nothing of the network: a disturbance, not an attack."
@@ -78,11 +79,30 @@ def _attack(protocol: Protocol) -> str:
     return settings
 
 
-def _tried(names: set[str]) -> str:
-    if names <= GAUSSIAN:
-        return "Gaussian noise of standard deviation eps was"
-    changes = "changes of each pixel by at most eps (L-infinity)"
-    return f"{changes} and Gaussian noise were" if names & GAUSSIAN else f"{changes} were"
+def _raised(attack: Mapping[str, Any]) -> str:
+    loss = attack.get("loss", "cross-entropy")
+    return {"margin": "the margin between the logits", "dlr": "the DLR loss"}.get(
+        loss, "the cross-entropy"
+    )
+
+
+def _within(attack: Mapping[str, Any]) -> str:
+    if attack.get("norm") == "l2":
+        return "changing each image by at most eps in L2"
+    return "changing each pixel by at most eps"
+
+
+def _tried(attacks: Sequence[Mapping[str, Any]]) -> str:
+    kinds = sorted({_kind(attack) for attack in attacks}, reverse=True)
+    return f"{enumeration(kinds)} {'was' if kinds == [_NOISE_KIND] else 'were'}"
+
+
+def _kind(attack: Mapping[str, Any]) -> str:
+    if attack["name"] in GAUSSIAN:
+        return _NOISE_KIND
+    if attack.get("norm") == "l2":
+        return "changes of each image by at most eps in L2"
+    return "changes of each pixel by at most eps (L-infinity)"
 
 
 def _images(protocol: Protocol) -> str:
@@ -114,6 +134,11 @@ def _radii(comparison: Comparison) -> str:
     ends = f"from {eps_text(radii[0])} to {eps_text(radii[-1])}"
     span = f"{len(radii)} values of eps {ends}" if len(radii) > 1 else f"eps {eps_text(radii[0])}"
     shared = "" if comparison.has_equal_grids else ", those that all runs share"
+    if comparison.protocol.attack.get("norm") == "l2":
+        return (
+            f"{span}{shared}: the length of an image's whole change, where 1 is one value from "
+            "black to white."
+        )
     return f"{span}{shared}, in units of the pixel range [0, 1]: 8/255 is 8 grey levels."
 
 

@@ -28,6 +28,13 @@ GAUSSIAN = frozenset({"lrc", "white-noise"})
 """Noise whose eps is a standard deviation: pixels may change by more."""
 
 _NORMS = {"gn": "L2", "l1": "L1", "l2": "L2", "linf": "L∞"}
+_METHODS = {"fgsm": "FGSM", "i-fgsm": "I-FGSM", "pgd": "PGD", "mim": "MIM"}
+_AIMS = {
+    "random": ("targeted", "a class drawn at random"),
+    "least-likely": ("least-likely-class", "the least likely class"),
+    "all": ("all-targets", "every wrong class in turn"),
+    "given": ("targeted", "a given class"),
+}
 
 
 def percent(fraction: float) -> str:
@@ -86,32 +93,36 @@ def enumeration(parts: Sequence[str]) -> str:
 def attack_name(attack: Mapping[str, Any]) -> str:
     """Return an attack's short name with the settings that set its strength."""
     name, settings = str(attack["name"]), dict(attack)
-    if name == "pgd":
-        short = f"PGD({settings.get('steps', '?')})"
-    elif name == "fgsm":
-        short = "FGSM"
-    elif name == "random-noise":
+    if name == "random-noise":
         samples = settings.get("samples", 1)
         worst = "" if samples == 1 else f", worst of {samples}"
         return f"random noise ({settings.get('distribution', 'uniform')}{worst})"
-    elif name in GAUSSIAN:
+    if name in GAUSSIAN:
         return _gaussian_noise(settings)
-    else:
-        short = name
-    if settings.get("targeted"):
-        short = f"targeted {short}"
+    short = name
+    if name in _METHODS:
+        short = _METHODS[name] + (f"({settings['steps']})" if "steps" in settings else "")
+    if settings.get("norm") == "l2":
+        short = f"L2 {short}"
+    target = settings.get("target")
+    if target is not None:
+        short = f"{_AIMS.get(target, ('targeted',))[0]} {short}"
+    loss = settings.get("loss", "cross-entropy")
+    if loss != "cross-entropy":
+        short += f", {_loss_text(loss)}"
     if isinstance(restarts := settings.get("restarts"), int) and restarts > 1:
         short += f", {restarts} restarts"
     return short
 
 
 def attack_settings(attack: Mapping[str, Any]) -> str:
-    """Return every setting of an attack: "8 steps of 1.85 eps / 8 each, 1 random start, ..."."""
+    """Return every setting of an attack: "8 steps of 1.85 eps / 8, 1 random start, ..."."""
     rest = {key: value for key, value in attack.items() if key != "name"}
     parts = []
     if isinstance(steps := rest.get("steps"), int) and "step_size" in rest:
-        size = rest.pop("step_size")
-        length = f"1.85 eps / {steps}" if size is None else eps_text(float(size))
+        size, reach = rest.pop("step_size"), rest.pop("reach", 1)
+        in_all = "eps" if reach == 1 else f"{_number(reach)} eps"
+        length = f"{in_all} / {steps}" if size is None else eps_text(float(size))
         parts.append(f"{count_text(rest.pop('steps'), 'step')} of {length}")
     if isinstance(starts := rest.get("restarts"), int) and "random_start" in rest:
         kind = "random start" if rest.pop("random_start") else "start at the image itself"
@@ -122,15 +133,25 @@ def attack_settings(attack: Mapping[str, Any]) -> str:
         covariance = rest.pop("covariance", None)
         function = f"exp(-r / {_number(length)}), {_number(between)} of it between channels"
         parts.append(f"covariance {function if covariance is None else covariance}")
-    if "targeted" in rest:
-        parts.append("towards a target class" if rest.pop("targeted") else "untargeted")
+    if "target" in rest:
+        target = rest.pop("target")
+        towards = f"towards {_AIMS[target][1] if target in _AIMS else target}"
+        parts.append("untargeted" if target is None else towards)
     if "start_from_prediction" in rest:
         is_predicted = rest.pop("start_from_prediction")
         parts.append("from the predicted label" if is_predicted else "from the true label")
+    if isinstance(rest.get("loss"), str):
+        parts.append(_loss_text(rest.pop("loss")))
+    if rest.get("norm") in _NORMS:
+        parts.append(f"{_NORMS[rest.pop('norm')]} norm")
     for key, value in rest.items():
         shown = ("yes" if value else "no") if isinstance(value, bool) else value
         parts.append(f"{key.replace('_', ' ')} {shown}")
     return ", ".join(parts) or "no settings"
+
+
+def _loss_text(loss: str) -> str:
+    return "DLR loss" if loss == "dlr" else f"{loss} loss"
 
 
 def penalty_text(config: Mapping[str, Any]) -> str:
@@ -197,6 +218,8 @@ def disturbance_text(attack: Mapping[str, Any]) -> str:
     if attack["name"] in GAUSSIAN:
         return "Gaussian noise of standard deviation eps"
     what = "noise" if attack["name"] == "random-noise" else "an attack"
+    if attack.get("norm") == "l2":
+        return f"{what} that may change every image by at most eps in L2, the length of its change"
     return f"{what} that may change every pixel by at most eps"
 
 

@@ -104,9 +104,11 @@ def _guessing(axes: "Axes", comparison: Comparison) -> None:
 def _label(axes: "Axes", comparison: Comparison, scale: float) -> None:
     axes.set_title(comparison.protocol.title, parse_math=False)
     unit = "1/255 of the pixel range" if scale == 255 else "1 = the whole pixel range"
-    is_gaussian = comparison.protocol.attack["name"] in GAUSSIAN
+    attack = comparison.protocol.attack
+    is_gaussian = attack["name"] in GAUSSIAN
     quantity = "standard deviation eps" if is_gaussian else "perturbation radius eps"
-    kind = "Gaussian noise" if is_gaussian else "L-infinity"
+    is_l2 = attack.get("norm") == "l2"
+    kind = "Gaussian noise" if is_gaussian else "L2 length" if is_l2 else "L-infinity"
     axes.set_xlabel(f"{quantity} ({kind}, {unit})")
     axes.set_ylabel("accuracy (%)")
     axes.set_ylim(0, 100)
