@@ -1,0 +1,42 @@
+"""Black box against white box: who sees gradients should not do worse than who does not."""
+
+from steadygrad.attacks import RandomNoise
+from steadygrad.evaluation.masking.contest import contest
+from steadygrad.evaluation.masking.finding import Finding
+from steadygrad.evaluation.masking.question import Question
+from steadygrad.evaluation.masking.sample import Sample
+
+__all__ = ["black_box_beats_white_box"]
+
+DRAWS = 100
+
+_QUESTION = Question(
+    name="black-box-beats-white-box",
+    text="Do attacks without gradients break examples that all attacks with gradients cannot?",
+    threshold=2.0,
+    unit="points of accuracy",
+)
+
+
+def black_box_beats_white_box(sample: Sample) -> Finding:
+    """Count the examples that noise, queries or transfer break and no attack with gradients does.
+
+    Source: Athalye, Carlini & Wagner, ICML 2018 (arXiv:1802.00420), section 3.1; Carlini et al.,
+        arXiv:1902.06705, section 5. AutoAttack warns from 0.2 points on (Croce & Hein, ICML 2020;
+        checks.py, ``check_square_sr``), counted before long attacks had a second try.
+    """
+    subject = sample.subject
+    if len(sample) == 0:
+        return _QUESTION.untested("No example is right without an attack.")
+    own = (RandomNoise(eps=subject.eps, distribution="sign", samples=DRAWS),)
+    families = {"one-step", "white-box", "ensemble"}
+    result = contest(sample, {"noise", "query", "transfer"}, families, own)
+    return _QUESTION.answered(
+        result.points,
+        passed="Attacks with gradients break what attacks without them break, as they should.",
+        suspicious=(
+            f"Attacks that never see a gradient break {result.unexplained} of {result.n} examples "
+            "that long attacks with gradients cannot: the gradients mislead."
+        ),
+        evidence=result.evidence,
+    )

@@ -1,0 +1,155 @@
+"""The part of a subject's right examples that diagnostics work on, and what attacks do to it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steadygrad._typing import Classifier, Images, Labels, Logits
+from steadygrad.attacks import PGD, Attack
+from steadygrad.evaluation.accuracy import model_device
+from steadygrad.evaluation.masking.input_gradient import input_gradient, is_differentiable
+from steadygrad.evaluation.masking.subject import Subject
+from steadygrad.training.seeds import derive_seed, derived_generator
+
+__all__ = ["EQUAL_LOGITS", "Sample"]
+
+JUDGING_PASSES = 16
+"""Passes whose logits are averaged to judge a model that answers differently every time."""
+EQUAL_LOGITS = 1e-4
+"""Two passes agree if their logits differ by less than this part of the logits' spread."""
+
+
+class Sample:
+    """``k`` of the subject's right examples, drawn with its seed, on the device of the work.
+
+    Each attack runs once however many diagnostics ask for it. A model without any gradient is
+    given the gradient zero, so that attacks meet what they would meet, and no error.
+
+    rows: places of other right examples to take instead, int64.
+    images (k, channels, height, width); labels (k,).
+    model: the subject's, differentiable at least in name; still_model: the same with torch's
+        global generator reset before each pass, so that noise drawn from it holds still.
+    pass_difference: largest difference of two passes' logits, in parts of their spread.
+    """
+
+    def __init__(self, subject: Subject, rows: Tensor | None = None) -> None:
+        self.subject = subject
+        given = subject.device
+        self.device = torch.device(
+            model_device(subject.model, subject.images) if given is None else given
+        )
+        self.rows = _drawn(subject) if rows is None else rows.cpu()
+        self.images = subject.images[self.rows].detach().to(self.device)
+        self.labels = subject.labels[self.rows].to(self.device)
+        self.model = subject.model
+        if len(self) and not is_differentiable(subject.model, self.images[:1]):
+            self.model = _WithZeroGradient(subject.model)
+        self.still_model: Classifier = self.model
+        self.pass_difference = self._pass_difference() if len(self) else 0.0
+        self.is_random = self.pass_difference > EQUAL_LOGITS
+        if self.is_random:
+            self.still_model = _Reseeded(self.model, derive_seed(subject.seed, "still"))
+        self._broken: dict[Attack, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pgd(self, steps: int, **settings: Any) -> PGD:
+        """Return PGD at the subject's radius and norm, ``settings`` apart."""
+        chosen = {"eps": self.subject.eps, "norm": self.subject.norm, "steps": steps}
+        return PGD(**(chosen | settings))
+
+    def long_attacks(self) -> tuple[Attack, ...]:
+        """Return what a short attack's success is checked with: many steps and restarts."""
+        return (self.pgd(100, restarts=2), self.pgd(100, restarts=2, loss="margin"))
+
+    def broken_by(self, attack: Attack, model: Classifier | None = None) -> Tensor:
+        """Return which examples the subject's model gets wrong after the attack, bool (k,).
+
+        model: what the attack works on instead, such as one with other logits.
+        """
+        if model is not None:
+            return self._attack(attack, model)
+        if attack not in self._broken:
+            self._broken[attack] = self._attack(attack, self.model)
+        return self._broken[attack]
+
+    def gradient(
+        self,
+        function: Callable[[Logits, Labels], Tensor],
+        images: Images | None = None,
+        *,
+        model: Classifier | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Return ``function`` of the logits at the first examples, and its input gradient.
+
+        images: where to look instead, one an example from the first on; model: which to ask
+        instead of the model as it is.
+        """
+        asked = self.model if model is None else model
+        at = self.images if images is None else images
+        parts = [input_gradient(asked, *batch, function) for batch in self._batches(at)]
+        values, gradients = zip(*parts, strict=True)
+        return torch.cat(values), torch.cat(gradients)
+
+    @torch.no_grad()
+    def logits(self, images: Images, *, model: Classifier | None = None) -> Logits:
+        """Return the logits, averaged over several passes if the model is random.
+
+        model: which to ask instead of the model as it is, once.
+        """
+        asked = self.model if model is None else model
+        passes = JUDGING_PASSES if model is None and self.is_random else 1
+        parts = [
+            torch.stack([asked(batch) for _ in range(passes)]).mean(dim=0)
+            for batch in torch.split(images, self.subject.batch_size)
+        ]
+        return torch.cat(parts)
+
+    def _batches(self, images: Images) -> Iterator[tuple[Images, Labels]]:
+        size, labels = self.subject.batch_size, self.labels[: len(images)]
+        return zip(torch.split(images, size), torch.split(labels, size), strict=True)
+
+    def _attack(self, attack: Attack, model: Classifier) -> Tensor:
+        broken = []
+        for number, (images, labels) in enumerate(self._batches(self.images)):
+            generator = derived_generator(self.subject.seed, f"{attack!r}, batch {number}")
+            adversarial = attack(model, images, labels, generator=generator)
+            broken.append(self.logits(adversarial).argmax(dim=1) != labels)
+        return torch.cat(broken).cpu()
+
+    def _pass_difference(self) -> float:
+        first, second = (self.logits(self.images, model=self.model) for _ in range(2))
+        spread = (first.amax(dim=1) - first.amin(dim=1)).clamp_min(torch.finfo(first.dtype).tiny)
+        return float(((first - second).abs().amax(dim=1) / spread).max())
+
+
+def _drawn(subject: Subject) -> Tensor:
+    right = subject.clean_correct.nonzero().squeeze(1).cpu()
+    order = torch.randperm(len(right), generator=derived_generator(subject.seed, "sample"))
+    return right[order[: subject.examples]].sort().values
+
+
+class _WithZeroGradient:
+    """A model without gradient, as one whose gradient is zero."""
+
+    def __init__(self, model: Classifier) -> None:
+        self.model = model
+
+    def __call__(self, images: Images) -> Logits:
+        return self.model(images) + 0 * images.flatten(start_dim=1).sum(dim=1, keepdim=True)
+
+
+class _Reseeded:
+    """A model that draws the same numbers from torch's global generator in every pass."""
+
+    def __init__(self, model: Classifier, seed: int) -> None:
+        self.model, self.seed = model, seed
+
+    def __call__(self, images: Images) -> Logits:
+        cuda = [images.device] if images.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=cuda):
+            torch.manual_seed(self.seed)
+            return self.model(images)
