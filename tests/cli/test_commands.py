@@ -122,7 +122,7 @@ def test_evaluate_json_is_all_there_is_on_standard_output(
         "evaluate", trained_run, "--eps", "0:0.2:0.1", "--steps", 2, "--limit", 20, "--json"
     )
     printed = json.loads(outcome.out)
-    assert set(printed) == {"attack", "results"}
+    assert set(printed) == {"attack", "results", "mean_accuracy", "mean_accuracy_ci95"}
     assert (printed["attack"]["name"], printed["attack"]["steps"]) == ("pgd", 2)
     assert [result["eps"] for result in printed["results"]] == [0.0, 0.1, 0.2]
     for result in printed["results"]:

@@ -18,6 +18,8 @@ from steadygrad.evaluation import (
     wilson_interval,
     worst_case,
 )
+from steadygrad.evaluation.curve import surviving
+from steadygrad.evaluation.mean_interval import bounded_mean_interval
 
 GRID = parse_eps_grid("0:0.2:0.04,0.1")
 DETERMINISTIC = [FGSM(eps=0), PGD(eps=0, steps=4, random_start=False)]
@@ -274,7 +276,7 @@ def test_json_has_the_promised_form(trained: nn.Module, held_out: Data) -> None:
     images, labels = held_out
     curve = accuracy_curve(trained, images, labels, PGD(eps=0, steps=3), [0.0, 0.1])
     written = json.loads(json.dumps(curve.to_json()))
-    assert set(written) == {"attack", "results"}
+    assert set(written) == {"attack", "results", "mean_accuracy", "mean_accuracy_ci95"}
     assert written["attack"]["name"] == "pgd" and written["attack"]["steps"] == 3
     assert "eps" not in written["attack"]
     for result, point in zip(written["results"], curve.points, strict=True):
@@ -288,6 +290,25 @@ def test_mean_accuracy_is_the_mean_over_the_grid() -> None:
     curve = accuracy_curve(brightest, images, labels, FGSM(eps=0), [0.0, 0.1, 0.4])
     by_hand = (40 + sum(gap > 0.1 for gap in (images.flatten(1)[:, 0] - 0.5)).item() + 0) / 120
     assert curve.mean_accuracy == pytest.approx(by_hand, abs=1e-12)
+
+
+def test_the_mean_has_an_interval_over_the_examples() -> None:
+    grid = (0.0, 0.1, 0.2, 0.3)
+    broken_at = torch.tensor([0.0, 0.1, 0.3, math.inf] * 25, dtype=torch.float64)
+    points = surviving(broken_at, grid)
+    curve = AccuracyCurve({"name": "made up"}, points, broken_at, seed=0, seconds=0.0)
+    shares = torch.tensor([0.0, 0.25, 0.75, 1.0], dtype=torch.float64)  # of the grid, survived
+    assert curve.mean_accuracy == shares.mean().item()
+    assert curve.mean_ci95 == bounded_mean_interval(shares.repeat(25))
+    # The fates of an example at two radii hang together: this is not 400 independent trials.
+    of_400 = wilson_interval(200, 400)
+    assert curve.mean_ci95[1] - curve.mean_ci95[0] > 1.4 * (of_400[1] - of_400[0])
+    # Radii attacked separately do not tell which examples survived how often.
+    separate = dataclasses.replace(curve, search="separate")
+    assert separate.mean_ci95 == wilson_interval(50, 100)
+    written = curve.to_json()
+    assert written["mean_accuracy"] == 0.5
+    assert tuple(written["mean_accuracy_ci95"]) == curve.mean_ci95
 
 
 def test_worst_case_takes_the_smallest_radius_of_every_example(

@@ -16,11 +16,10 @@ from steadygrad.attacks.losses import LOSSES
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.noise_covariance import noise_covariance
 from steadygrad.cli.parsing import parse_fraction
+from steadygrad.cli.run_data import load_run_data
 from steadygrad.cli.terminal import messages, results
-from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
-from steadygrad.devices import resolve_device
-from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation import (
     AccuracyCurve,
     accuracy_curve,
@@ -29,7 +28,6 @@ from steadygrad.evaluation import (
     select_gallery,
     write_evaluation,
 )
-from steadygrad.training import ModelSpec, load_run_model
 
 __all__ = ["evaluate_run", "register"]
 
@@ -210,6 +208,12 @@ def _evaluate(
         f"{run.name}: {curve.attack['name']} on {curve.n} images, seed {curve.seed}", soft_wrap=True
     )
     results.print(_table(curve))
+    low, high = (100 * bound for bound in curve.mean_ci95)
+    results.print(
+        f"mean over these eps: {100 * curve.mean_accuracy:.1f} % (95 % interval "
+        f"{low:.1f}–{high:.1f})",
+        soft_wrap=True,
+    )
     messages.print(f"stored in {path}", soft_wrap=True)
     messages.print(f"next: steadygrad compare {run} --out report.html", soft_wrap=True)
 
@@ -239,21 +243,18 @@ def evaluate_run(
     attack = build_attack(attack_name, eps=0.0, **attack_settings)
     if named is not None:
         _refuse_beside_covariance(attack_settings)
-    trained = load_run_model(run, resolve_device(device))
-    config = trained.config
-    if data_dir is None and config.data_dir is not None:
-        data_dir = Path(config.data_dir)
-    data = load_dataset(
-        dataset_name or trained.dataset,
-        split,
-        data_dir=data_dir,
+    loaded = load_run_data(
+        run,
         limit=limit,
-        validation_size=config.validation_size,
+        dataset_name=dataset_name,
+        data_dir=data_dir,
+        split=split,
+        device=device,
     )
-    _check_fit(trained.spec, data)
+    trained, data, config = loaded.trained, loaded.images, loaded.trained.config
     described: dict[str, str] = {}
     if named is not None:
-        covariance, what = noise_covariance(named, data.input_shape, config, data_dir)
+        covariance, what = noise_covariance(named, data.input_shape, config, loaded.data_dir)
         attack = build_attack(attack_name, eps=0.0, **attack_settings | {"covariance": covariance})
         described["covariance"] = what
     images, labels = data.images(), data.labels
@@ -290,18 +291,6 @@ def _refuse_idle_reach(attack_settings: dict[str, Any]) -> None:
         raise HyperparameterError(
             f"reach {attack_settings['reach']:g} has no effect along with a step size; leave one "
             "of them out"
-        )
-
-
-def _check_fit(spec: ModelSpec, data: ImageDataset) -> None:
-    """Refuse images or classes that the network was not built for."""
-    read, given = ("x".join(map(str, shape)) for shape in (spec.input_shape, data.input_shape))
-    if read != given:
-        raise ModelError(f"the network reads images of {read}, those of {data.name} are {given}")
-    if spec.num_classes != data.num_classes:
-        raise ModelError(
-            f"the network tells {spec.num_classes} classes apart, {data.name} has "
-            f"{data.num_classes}"
         )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.intervals import wilson_interval
+from steadygrad.evaluation.mean_interval import bounded_mean_interval
 
 __all__ = ["AccuracyCurve", "AccuracyPoint", "worst_case"]
 
@@ -72,8 +73,22 @@ class AccuracyCurve:
         """Mean of the points' accuracies: the area under the curve of an evenly spaced grid."""
         return sum(point.accuracy for point in self.points) / len(self.points)
 
+    @property
+    def mean_ci95(self) -> tuple[float, float]:
+        """95 % interval of ``mean_accuracy``: sampling error alone.
+
+        The sample is one value for each example, the share of the grid at which it survives: its
+        fates at two radii are not independent. A "separate" search does not tell that share; the
+        interval is then the widest that any shares of this mean could have, Wilson's.
+        """
+        if not self.reuse_broken:
+            return wilson_interval(round(self.mean_accuracy * self.n), self.n)
+        eps = torch.tensor(self.eps_values, dtype=torch.float64)
+        survived = self.broken_at.cpu().unsqueeze(1) > eps
+        return bounded_mean_interval(survived.double().mean(dim=1))
+
     def to_json(self) -> dict[str, Any]:
-        """Return ``{"attack": ..., "results": [{"eps", "accuracy", "n", "ci95"}, ...]}``."""
+        """Return attack, results ``[{"eps", "accuracy", "n", "ci95"}, ...]`` and their mean."""
         results = [
             {
                 "eps": point.eps,
@@ -83,7 +98,12 @@ class AccuracyCurve:
             }
             for point in self.points
         ]
-        return {"attack": dict(self.attack), "results": results}
+        return {
+            "attack": dict(self.attack),
+            "results": results,
+            "mean_accuracy": self.mean_accuracy,
+            "mean_accuracy_ci95": list(self.mean_ci95),
+        }
 
 
 def worst_case(curves: Sequence[AccuracyCurve]) -> AccuracyCurve:
