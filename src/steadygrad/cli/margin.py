@@ -1,0 +1,104 @@
+"""``steadygrad margin``: how far images are from changing their class, by DeepFool."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steadygrad.attacks import DeepFool
+from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.run_data import load_run_data
+from steadygrad.cli.terminal import messages, results
+from steadygrad.datasets.loading import Split
+from steadygrad.evaluation.margins import Margins, deepfool_margins
+from steadygrad.evaluation.margins_file import write_margins
+
+__all__ = ["register"]
+
+_EPILOG = "Example: steadygrad margin runs/mnist-complex --limit 1000"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("margin", epilog=_EPILOG)(_margin)
+
+
+def _margin(
+    run: Annotated[Path, typer.Argument(help="Run folder of `steadygrad train`.")],
+    overshoot: Annotated[
+        float, typer.Option(help="How far beyond the boundary, as a fraction of the way to it.")
+    ] = DeepFool.overshoot,
+    steps: Annotated[int, typer.Option(help="Most steps an image.")] = DeepFool.steps,
+    candidates: Annotated[
+        int, typer.Option(help="Other classes to try, the likeliest first.")
+    ] = DeepFool.candidates,
+    limit: Annotated[int | None, typer.Option(help="The first N images; more take longer.")] = 1000,
+    every_image: Annotated[
+        bool, typer.Option("--all", help="The whole split, whatever --limit says.")
+    ] = False,
+    dataset: Annotated[
+        str | None, typer.Option(help="Another data set than the run's.", show_default=False)
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help=r"Folder with local copies. \[default: the run's]")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
+    batch_size: Annotated[int, typer.Option(help="Images attacked together.")] = 250,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON and nothing else.")
+    ] = False,
+) -> None:
+    """Measure how small a change of each image changes what the network predicts.
+
+    DeepFool looks for the shortest perturbation r of an image x that leads to another class; the
+    figure is the mean of |r| / |x|, in Euclidean lengths. Larger is more robust. Results go to
+    RUN/evaluations/margins.
+    """
+    attack = DeepFool(overshoot=overshoot, steps=steps, candidates=candidates)
+    loaded = load_run_data(
+        run,
+        limit=None if every_image else limit,
+        dataset_name=dataset,
+        data_dir=data_dir,
+        split=split,
+        device=device,
+    )
+    images, config = loaded.images, loaded.trained.config
+    with attack_progress(f"{run.name}: deepfool on {len(images)} images") as progress:
+        margins = deepfool_margins(
+            loaded.trained.model,
+            images.images(),
+            attack,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    path = write_margins(run, margins, dataset=images, model_name=config.model)
+    if as_json:
+        typer.echo(json.dumps(margins.to_json()))
+        return
+    for line in _lines(margins):
+        results.print(line, soft_wrap=True)
+    messages.print(f"stored in {path}", soft_wrap=True)
+
+
+def _lines(margins: Margins) -> list[str]:
+    attack = margins.attack
+    lines = [
+        f"deepfool on {margins.n} images, overshoot {attack['overshoot']:g}, "
+        f"at most {attack['steps']} steps"
+    ]
+    if margins.mean is not None:
+        interval = ""
+        if margins.ci95 is not None:
+            interval = " (95 % interval {:.4f}–{:.4f})".format(*margins.ci95)
+        lines.append(f"mean |r|/|x|: {margins.mean:.4f}{interval}")
+        lines.append(f"median: {margins.median:.4f}")
+    held = margins.n - int(margins.broken.sum())
+    caution = "; the figures leave them out and are too low" if 0 < held < margins.n else ""
+    lines.append(f"kept their class: {held} ({100 * margins.unbroken:.1f} %){caution}")
+    black = int((margins.broken & ~margins.relative.isfinite()).sum())
+    if black:
+        lines.append(f"all black, so that |r|/|x| has no value: {black}; left out")
+    return lines

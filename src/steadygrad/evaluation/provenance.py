@@ -1,0 +1,47 @@
+"""What a stored result has to say about where it came from."""
+
+import hashlib
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import steadygrad
+from steadygrad.datasets import ImageDataset
+from steadygrad.errors import CheckpointError
+
+__all__ = ["provenance"]
+
+
+def provenance(run: Path | str, dataset: ImageDataset, model_name: str) -> dict[str, Any]:
+    """Return data set, model, SHA-256 of the run's weights (None without), time and versions.
+
+    Raises: CheckpointError, if the weights are there and cannot be read.
+    """
+    return {
+        "dataset": {
+            "name": dataset.name,
+            "split": dataset.split,
+            "n": len(dataset),
+            "note": dataset.note,
+        },
+        "model": model_name,
+        "model_digest": _digest(Path(run) / "model.safetensors"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "steadygrad": steadygrad.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _digest(weights: Path) -> str | None:
+    try:
+        return hashlib.sha256(weights.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {weights}: {error.strerror or error}") from error
