@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from steadygrad.attacks import FGSM, PGD, Attack, LongRangeCorrelated, RandomNoise, WhiteNoise
+from steadygrad.attacks import (
+    FGSM,
+    PGD,
+    Attack,
+    IterativeFGSM,
+    LongRangeCorrelated,
+    MomentumIterative,
+    RandomNoise,
+    WhiteNoise,
+)
 from steadygrad.errors import ImageError, LabelError, ModelError, SteadygradError
 
 ATTACKS = [
@@ -14,6 +23,11 @@ ATTACKS = [
     PGD(eps=0.1, steps=2),
     PGD(eps=0.1, steps=2, restarts=2),
     PGD(eps=0.1, steps=2, target="random"),
+    PGD(eps=0.1, steps=2, target="all", loss="margin"),
+    PGD(eps=0.1, steps=2, loss="dlr"),
+    FGSM(eps=0.1, norm="l2"),
+    IterativeFGSM(eps=0.1, steps=2),
+    MomentumIterative(eps=0.1, steps=2, norm="l2"),
     RandomNoise(eps=0.1, samples=2),
     LongRangeCorrelated(eps=0.1, samples=2),
     WhiteNoise(eps=0.1, samples=2),
@@ -75,7 +89,7 @@ def test_models(attack: Attack, wrong: Callable[[Tensor], Tensor], message: str)
         attack(wrong, GOOD, LABELS)
 
 
-@pytest.mark.parametrize("attack", ATTACKS[:4], ids=repr)
+@pytest.mark.parametrize("attack", ATTACKS[:9], ids=repr)
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -92,7 +106,10 @@ def test_models_that_cannot_be_differentiated(
         attack(wrong, GOOD, LABELS)
 
 
-def test_nan_after_the_first_step_does_not_pass_for_a_weak_attack() -> None:
+@pytest.mark.parametrize(
+    "attack", [PGD(eps=0.1, steps=5), MomentumIterative(eps=0.1, steps=5)], ids=repr
+)
+def test_nan_after_the_first_step_does_not_pass_for_a_weak_attack(attack: Attack) -> None:
     calls = 0
 
     def sometimes(images: Tensor) -> Tensor:
@@ -101,4 +118,4 @@ def test_nan_after_the_first_step_does_not_pass_for_a_weak_attack() -> None:
         return model(images) * (torch.nan if calls == 3 else 1.0)
 
     with pytest.raises(ModelError, match="NaN or infinity for 3 of 3 images"):
-        PGD(eps=0.1, steps=5)(sometimes, GOOD, LABELS)
+        attack(sometimes, GOOD, LABELS)

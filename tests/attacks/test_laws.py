@@ -13,10 +13,15 @@ from steadygrad.attacks import (
     FGSM,
     PGD,
     Attack,
+    IterativeFGSM,
     LongRangeCorrelated,
+    MomentumIterative,
     RandomNoise,
     WhiteNoise,
+    attack_names,
+    attack_settings,
     build_attack,
+    norm_of,
     with_eps,
 )
 
@@ -28,7 +33,19 @@ BOUNDED = [
     PGD(eps=0.1, restarts=3, steps=2),
     PGD(eps=0.1, target="random"),
     PGD(eps=0.1, target="random", start_from_prediction=True, restarts=2),
+    PGD(eps=0.1, target="least-likely", loss="dlr"),
+    PGD(eps=0.1, target="all", loss="margin", steps=2),
+    PGD(eps=0.1, loss="dlr", restarts=2, steps=2),
     PGD(eps=0.03, step_size=0.5),
+    PGD(eps=0.6, norm="l2"),
+    PGD(eps=0.6, norm="l2", step_size=3.0, restarts=2, steps=2),
+    PGD(eps=0.6, norm="l2", target="all", loss="dlr", steps=2),
+    FGSM(eps=0.6, norm="l2"),
+    IterativeFGSM(eps=0.1),
+    IterativeFGSM(eps=0.1, steps=3, step_size=0.1),
+    MomentumIterative(eps=0.1),
+    MomentumIterative(eps=0.1, steps=3, decay=0.5, step_size=0.1),
+    MomentumIterative(eps=0.6, norm="l2"),
     RandomNoise(eps=0.1),
     RandomNoise(eps=0.1, distribution="sign"),
     RandomNoise(eps=0.1, samples=5),
@@ -45,7 +62,15 @@ DETERMINISTIC = [
     FGSM(eps=0.1),
     FGSM(eps=0.1, start_from_prediction=True),
     PGD(eps=0.1, random_start=False),
+    PGD(eps=0.1, random_start=False, loss="dlr", target="all", steps=3),
+    PGD(eps=0.1, random_start=False, loss="margin", target="least-likely"),
+    PGD(eps=0.6, random_start=False, norm="l2"),
+    FGSM(eps=0.6, norm="l2"),
+    IterativeFGSM(eps=0.1),
+    MomentumIterative(eps=0.1),
+    MomentumIterative(eps=0.6, norm="l2"),
 ]
+NAMES = [name for name in attack_names() if name != "nes"]  # slow: it has tests of its own
 each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=repr)
 
 
@@ -72,13 +97,19 @@ def batch(n: int = 5, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tenso
     return images, torch.arange(n) % 10
 
 
+def size(change: Tensor, attack: Attack) -> float:
+    """The largest of the batch, in the attack's norm."""
+    rows = change.double().flatten(1)
+    return rows.norm(dim=1, p=2 if norm_of(attack) == "l2" else torch.inf).max().item()
+
+
 @each_attack
 def test_stays_in_the_ball_and_in_the_pixel_range(attack: Attack) -> None:
     images, labels = batch()
     adversarial = attack(small_network(), images, labels, generator=generator())
     assert adversarial.min() >= 0 and adversarial.max() <= 1
     if attack in BOUNDED:
-        assert (adversarial - images).abs().max() <= attack.eps + 1e-6
+        assert size(adversarial - images, attack) <= attack.eps + 1e-6
     assert not torch.equal(adversarial, images)
     assert adversarial.shape == images.shape and adversarial.dtype == images.dtype
 
@@ -157,7 +188,7 @@ def test_eps_zero_returns_the_images(attack: Attack) -> None:
     assert torch.equal(with_eps(attack, 0.0)(small_network(), images, labels), images)
 
 
-@pytest.mark.parametrize("attack", [FGSM(eps=0.1), PGD(eps=0.1, random_start=False)], ids=repr)
+@pytest.mark.parametrize("attack", DETERMINISTIC, ids=repr)
 def test_a_vanishing_gradient_moves_nothing(attack: Attack) -> None:
     images, labels = batch()
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
@@ -194,29 +225,42 @@ def test_is_a_value(attack: Attack) -> None:
         untyped.eps = 0.5
 
 
-@pytest.mark.parametrize("attack", [FGSM(eps=0.1), PGD(eps=0.1, steps=3)], ids=repr)
+@pytest.mark.parametrize(
+    "attack",
+    [
+        FGSM(eps=0.1),
+        PGD(eps=0.1, steps=3),
+        PGD(eps=0.6, steps=3, norm="l2", loss="dlr"),
+        MomentumIterative(eps=0.1),
+        MomentumIterative(eps=0.6, norm="l2"),
+    ],
+    ids=repr,
+)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_keeps_the_dtype(attack: Attack, dtype: torch.dtype) -> None:
     images, labels = batch(dtype=dtype)
     adversarial = attack(small_network().to(dtype), images, labels, generator=generator())
-    rounding = torch.finfo(dtype).eps
+    # In L2 every one of the 64 pixels may be rounded.
+    rounding = torch.finfo(dtype).eps * (8 if norm_of(attack) == "l2" else 1)
     assert adversarial.dtype == dtype
-    assert (adversarial.double() - images.double()).abs().max() <= attack.eps + rounding
+    assert size(adversarial.double() - images.double(), attack) <= attack.eps + rounding
 
 
 @settings(max_examples=40, deadline=None)
 @given(
     eps=st.floats(0, 1),
-    name=st.sampled_from(["fgsm", "pgd", "random-noise", "lrc", "white-noise"]),
+    name=st.sampled_from(NAMES),
+    norm=st.sampled_from(["linf", "l2"]),
     shape=st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5)),
     seed=st.integers(0, 2**32),
 )
 def test_any_radius_and_shape(
-    eps: float, name: str, shape: tuple[int, int, int, int], seed: int
+    eps: float, name: str, norm: str, shape: tuple[int, int, int, int], seed: int
 ) -> None:
     images = torch.rand(shape, generator=generator(seed))
     weight = torch.randn(3, images[0].numel(), generator=generator(seed + 1))
-    attack = build_attack(name, eps=eps)
+    has_norm = "norm" in attack_settings(name)
+    attack = build_attack(name, eps=eps, **({"norm": norm} if has_norm else {}))
     adversarial = attack(
         lambda x: x.flatten(1) @ weight.T,
         images,
@@ -226,7 +270,7 @@ def test_any_radius_and_shape(
     assert adversarial.shape == images.shape
     assert adversarial.min() >= 0 and adversarial.max() <= 1
     if name not in ("lrc", "white-noise"):
-        assert (adversarial - images).abs().max() <= eps + 1e-6
+        assert size(adversarial - images, attack) <= eps + 1e-6
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
