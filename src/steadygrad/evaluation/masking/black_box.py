@@ -6,11 +6,11 @@ from steadygrad.evaluation.masking.finding import Finding
 from steadygrad.evaluation.masking.question import Question
 from steadygrad.evaluation.masking.sample import Sample
 
-__all__ = ["black_box_beats_white_box"]
+__all__ = ["BLACK_BOX", "black_box_beats_white_box"]
 
 DRAWS = 100
 
-_QUESTION = Question(
+BLACK_BOX = Question(
     name="black-box-beats-white-box",
     text="Do attacks without gradients break examples that all attacks with gradients cannot?",
     threshold=2.0,
@@ -26,12 +26,10 @@ def black_box_beats_white_box(sample: Sample) -> Finding:
         checks.py, ``check_square_sr``), counted before long attacks had a second try.
     """
     subject = sample.subject
-    if len(sample) == 0:
-        return _QUESTION.untested("No example is right without an attack.")
     own = (RandomNoise(eps=subject.eps, distribution="sign", samples=DRAWS),)
     families = {"one-step", "white-box", "ensemble"}
     result = contest(sample, {"noise", "query", "transfer"}, families, own)
-    return _QUESTION.answered(
+    return BLACK_BOX.answered(
         result.points,
         passed="Attacks with gradients break what attacks without them break, as they should.",
         suspicious=(

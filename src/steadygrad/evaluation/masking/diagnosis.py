@@ -1,35 +1,89 @@
 """Every diagnostic of gradient masking on one subject, and the verdict."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 
-from steadygrad.evaluation.masking.black_box import black_box_beats_white_box
+from steadygrad.evaluation.masking.black_box import BLACK_BOX, black_box_beats_white_box
 from steadygrad.evaluation.masking.finding import Finding, Verdict
-from steadygrad.evaluation.masking.one_step import one_step_beats_iterative
-from steadygrad.evaluation.masking.randomness import expectation_over_randomness, randomness
+from steadygrad.evaluation.masking.finite_differences import (
+    FINITE_DIFFERENCES,
+    finite_differences,
+)
+from steadygrad.evaluation.masking.float64_gradients import FLOAT64_GRADIENTS, float64_gradients
+from steadygrad.evaluation.masking.gradient_alignment import GRADIENT_ALIGNMENT, gradient_alignment
+from steadygrad.evaluation.masking.local_linearity import LOCAL_LINEARITY, local_linearity
+from steadygrad.evaluation.masking.logit_scale import (
+    LOGIT_SCALE,
+    MARGIN_LOSS,
+    logit_scale,
+    margin_loss,
+)
+from steadygrad.evaluation.masking.longer_attacks import (
+    CONVERGENCE,
+    MORE_RESTARTS,
+    MORE_STEPS,
+    convergence,
+    more_restarts,
+    more_steps,
+)
+from steadygrad.evaluation.masking.loss_surface import GRADIENT_DIRECTION, gradient_direction
+from steadygrad.evaluation.masking.one_step import ONE_STEP, one_step_beats_iterative
+from steadygrad.evaluation.masking.question import Question
+from steadygrad.evaluation.masking.radius import (
+    RISING_ACCURACY,
+    UNBOUNDED_EPS,
+    rising_accuracy,
+    unbounded_eps,
+)
+from steadygrad.evaluation.masking.randomness import (
+    EXPECTATION,
+    RANDOMNESS,
+    expectation_over_randomness,
+    randomness,
+)
 from steadygrad.evaluation.masking.sample import Sample
+from steadygrad.evaluation.masking.staircase import STAIRCASE, staircase
 from steadygrad.evaluation.masking.subject import Subject
 from steadygrad.evaluation.masking.verdict import verdict
-from steadygrad.evaluation.masking.zero_gradients import zero_gradient_pixels, zero_gradients
+from steadygrad.evaluation.masking.zero_gradients import (
+    ZERO_GRADIENT_PIXELS,
+    ZERO_GRADIENTS,
+    zero_gradient_pixels,
+    zero_gradients,
+)
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.training.seeds import derive_seed
 
 __all__ = ["diagnose", "diagnostic_names"]
 
-_DIAGNOSTICS: Mapping[str, Callable[[Sample], Finding]] = {
-    "randomness": randomness,
-    "expectation-over-randomness": expectation_over_randomness,
-    "zero-gradients": zero_gradients,
-    "zero-gradient-pixels": zero_gradient_pixels,
-    "one-step-beats-iterative": one_step_beats_iterative,
-    "black-box-beats-white-box": black_box_beats_white_box,
-}
+_DIAGNOSTICS: tuple[tuple[Question, Callable[[Sample], Finding]], ...] = (
+    (RANDOMNESS, randomness),
+    (EXPECTATION, expectation_over_randomness),
+    (STAIRCASE, staircase),
+    (FINITE_DIFFERENCES, finite_differences),
+    (ZERO_GRADIENTS, zero_gradients),
+    (ZERO_GRADIENT_PIXELS, zero_gradient_pixels),
+    (FLOAT64_GRADIENTS, float64_gradients),
+    (LOGIT_SCALE, logit_scale),
+    (MARGIN_LOSS, margin_loss),
+    (MORE_STEPS, more_steps),
+    (CONVERGENCE, convergence),
+    (MORE_RESTARTS, more_restarts),
+    (ONE_STEP, one_step_beats_iterative),
+    (BLACK_BOX, black_box_beats_white_box),
+    (UNBOUNDED_EPS, unbounded_eps),
+    (RISING_ACCURACY, rising_accuracy),
+    (GRADIENT_DIRECTION, gradient_direction),
+    (LOCAL_LINEARITY, local_linearity),
+    (GRADIENT_ALIGNMENT, gradient_alignment),
+)
+NOTHING_RIGHT = "No example is right without an attack: there is nothing to break."
 
 
 def diagnostic_names() -> tuple[str, ...]:
     """Return the names of all diagnostics, in the order in which they run."""
-    return tuple(_DIAGNOSTICS)
+    return tuple(question.name for question, _ in _DIAGNOSTICS)
 
 
 def diagnose(subject: Subject) -> tuple[tuple[Finding, ...], Verdict]:
@@ -47,10 +101,11 @@ def diagnose(subject: Subject) -> tuple[tuple[Finding, ...], Verdict]:
     ):
         torch.manual_seed(derive_seed(subject.seed, "diagnosis"))
         sample, findings = Sample(subject), []
-        for done, (name, diagnostic) in enumerate(_DIAGNOSTICS.items()):
+        for done, (question, diagnostic) in enumerate(_DIAGNOSTICS):
             if subject.progress is not None:
-                subject.progress(name, done, len(_DIAGNOSTICS))
-            findings.append(diagnostic(sample))
+                subject.progress(question.name, done, len(_DIAGNOSTICS))
+            is_possible = len(sample) > 0
+            findings.append(diagnostic(sample) if is_possible else question.untested(NOTHING_RIGHT))
     if subject.progress is not None:
         subject.progress("done", len(_DIAGNOSTICS), len(_DIAGNOSTICS))
     return tuple(findings), verdict(subject, findings)

@@ -6,9 +6,9 @@ from steadygrad.evaluation.masking.finding import Finding
 from steadygrad.evaluation.masking.question import Question
 from steadygrad.evaluation.masking.sample import Sample
 
-__all__ = ["one_step_beats_iterative"]
+__all__ = ["ONE_STEP", "one_step_beats_iterative"]
 
-_QUESTION = Question(
+ONE_STEP = Question(
     name="one-step-beats-iterative",
     text="Does a single step break examples that many steps cannot?",
     threshold=2.0,
@@ -23,11 +23,9 @@ def one_step_beats_iterative(sample: Sample) -> Finding:
         arXiv:1902.06705, section 5.
     """
     subject = sample.subject
-    if len(sample) == 0:
-        return _QUESTION.untested("No example is right without an attack.")
     own = (FGSM(eps=subject.eps, norm=subject.norm),)
     result = contest(sample, {"one-step"}, {"white-box", "ensemble"}, own)
-    return _QUESTION.answered(
+    return ONE_STEP.answered(
         result.points,
         passed="Iterative attacks break what one step breaks, as they should.",
         suspicious=(

@@ -9,18 +9,18 @@ from steadygrad.evaluation.masking.input_gradient import cross_entropies
 from steadygrad.evaluation.masking.question import Question
 from steadygrad.evaluation.masking.sample import EQUAL_LOGITS, Sample
 
-__all__ = ["expectation_over_randomness", "randomness"]
+__all__ = ["EXPECTATION", "RANDOMNESS", "expectation_over_randomness", "randomness"]
 
 DRAWS = 8
 STEPS = 20
 
-_RANDOMNESS = Question(
+RANDOMNESS = Question(
     name="randomness",
     text="Does the model answer the same image differently from one pass to the next?",
     threshold=EQUAL_LOGITS,
     unit="largest difference of two passes' logits, in parts of their spread",
 )
-_EXPECTATION = Question(
+EXPECTATION = Question(
     name="expectation-over-randomness",
     text="Does an attack that averages the randomness away break more?",
     threshold=5.0,
@@ -39,7 +39,7 @@ def randomness(sample: Sample) -> Finding:
     """
     first, second = (sample.gradient(cross_entropies)[1] for _ in range(2))
     alike = cosine_similarity(first.flatten(1), second.flatten(1)).median()
-    return _RANDOMNESS.answered(
+    return RANDOMNESS.answered(
         sample.pass_difference,
         passed="Two passes agree: an image has one answer and one gradient.",
         suspicious=(
@@ -60,11 +60,11 @@ def expectation_over_randomness(sample: Sample) -> Finding:
         ICML 2018, section 4.2.
     """
     if not sample.is_random:
-        return _EXPECTATION.untested("The model is not random: there is nothing to average.")
+        return EXPECTATION.untested("The model is not random: there is nothing to average.")
     attack = sample.pgd(STEPS)
     single = sample.broken_by(attack).double().mean().item()
     averaged = sample.broken_by(attack, _Averaged(sample.model)).double().mean().item()
-    return _EXPECTATION.answered(
+    return EXPECTATION.answered(
         100 * (averaged - single),
         passed=(
             "Averaging gradients over passes does not help the attack much: at this radius the "

@@ -1,6 +1,7 @@
 """The part of a subject's right examples that diagnostics work on, and what attacks do to it."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks import PGD, Attack
 from steadygrad.evaluation.accuracy import model_device
 from steadygrad.evaluation.masking.input_gradient import input_gradient, is_differentiable
+from steadygrad.evaluation.masking.precise_model import precise_model
 from steadygrad.evaluation.masking.subject import Subject
 from steadygrad.training.seeds import derive_seed, derived_generator
 
@@ -29,9 +31,10 @@ class Sample:
 
     rows: places of other right examples to take instead, int64.
     images (k, channels, height, width); labels (k,).
-    model: the subject's, differentiable at least in name; still_model: the same with torch's
-        global generator reset before each pass, so that noise drawn from it holds still.
+    model: the subject's, differentiable at least in name.
     pass_difference: largest difference of two passes' logits, in parts of their spread.
+    is_random: whether that is too much for rounding; holds_still: whether the model repeats
+        itself, at least once torch's global generator is reset before each pass.
     """
 
     def __init__(self, subject: Subject, rows: Tensor | None = None) -> None:
@@ -46,11 +49,9 @@ class Sample:
         self.model = subject.model
         if len(self) and not is_differentiable(subject.model, self.images[:1]):
             self.model = _WithZeroGradient(subject.model)
-        self.still_model: Classifier = self.model
-        self.pass_difference = self._pass_difference() if len(self) else 0.0
+        self.pass_difference = self._pass_difference(self.model)
         self.is_random = self.pass_difference > EQUAL_LOGITS
-        if self.is_random:
-            self.still_model = _Reseeded(self.model, derive_seed(subject.seed, "still"))
+        self.holds_still = self._pass_difference(self._stilled(self.model)) <= EQUAL_LOGITS
         self._broken: dict[Attack, Tensor] = {}
 
     def __len__(self) -> int:
@@ -65,15 +66,18 @@ class Sample:
         """Return what a short attack's success is checked with: many steps and restarts."""
         return (self.pgd(100, restarts=2), self.pgd(100, restarts=2, loss="margin"))
 
-    def broken_by(self, attack: Attack, model: Classifier | None = None) -> Tensor:
+    def broken_by(
+        self, attack: Attack, model: Classifier | None = None, images: Images | None = None
+    ) -> Tensor:
         """Return which examples the subject's model gets wrong after the attack, bool (k,).
 
-        model: what the attack works on instead, such as one with other logits.
+        model: what the attack works on instead, such as one with other logits; images: the first
+        examples, as this model wants them.
         """
         if model is not None:
-            return self._attack(attack, model)
+            return self._attack(attack, model, self.images if images is None else images)
         if attack not in self._broken:
-            self._broken[attack] = self._attack(attack, self.model)
+            self._broken[attack] = self._attack(attack, self.model, self.images)
         return self._broken[attack]
 
     def gradient(
@@ -112,16 +116,37 @@ class Sample:
         size, labels = self.subject.batch_size, self.labels[: len(images)]
         return zip(torch.split(images, size), torch.split(labels, size), strict=True)
 
-    def _attack(self, attack: Attack, model: Classifier) -> Tensor:
+    def _attack(self, attack: Attack, model: Classifier, images: Images) -> Tensor:
         broken = []
-        for number, (images, labels) in enumerate(self._batches(self.images)):
+        for number, (batch, labels) in enumerate(self._batches(images)):
             generator = derived_generator(self.subject.seed, f"{attack!r}, batch {number}")
-            adversarial = attack(model, images, labels, generator=generator)
+            adversarial = attack(model, batch, labels, generator=generator).to(self.images.dtype)
             broken.append(self.logits(adversarial).argmax(dim=1) != labels)
         return torch.cat(broken).cpu()
 
-    def _pass_difference(self) -> float:
-        first, second = (self.logits(self.images, model=self.model) for _ in range(2))
+    def precise(self, count: int) -> tuple[Classifier, Images]:
+        """Return the model in float64, if it has such a copy, and ``count`` images of its dtype.
+
+        A model that is random holds still, if it can.
+        """
+        images = self.images[:count]
+        if self._precise is None:
+            return self._stilled(self.model), images
+        return self._stilled(self._precise), images.double()
+
+    @cached_property
+    def _precise(self) -> Classifier | None:
+        return precise_model(self.subject.model, self.images)
+
+    def _stilled(self, model: Classifier) -> Classifier:
+        return (
+            _Reseeded(model, derive_seed(self.subject.seed, "still")) if self.is_random else model
+        )
+
+    def _pass_difference(self, model: Classifier) -> float:
+        if len(self) == 0:
+            return 0.0
+        first, second = (self.logits(self.images, model=model) for _ in range(2))
         spread = (first.amax(dim=1) - first.amin(dim=1)).clamp_min(torch.finfo(first.dtype).tiny)
         return float(((first - second).abs().amax(dim=1) / spread).max())
 

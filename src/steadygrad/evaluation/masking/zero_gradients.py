@@ -7,15 +7,15 @@ from steadygrad.evaluation.masking.input_gradient import cross_entropies
 from steadygrad.evaluation.masking.question import Question
 from steadygrad.evaluation.masking.sample import Sample
 
-__all__ = ["zero_gradient_pixels", "zero_gradients"]
+__all__ = ["ZERO_GRADIENTS", "ZERO_GRADIENT_PIXELS", "zero_gradient_pixels", "zero_gradients"]
 
-_EXAMPLES = Question(
+ZERO_GRADIENTS = Question(
     name="zero-gradients",
     text="Is the gradient of the loss exactly zero, so that an attack cannot even start?",
     threshold=0.05,
     unit="fraction of examples",
 )
-_PIXELS = Question(
+ZERO_GRADIENT_PIXELS = Question(
     name="zero-gradient-pixels",
     text="Is the gradient exactly zero in most pixels?",
     threshold=0.9,
@@ -32,7 +32,7 @@ def zero_gradients(sample: Sample) -> Finding:
     _, gradients = sample.gradient(cross_entropies)
     is_zero = (gradients.flatten(start_dim=1) == 0).all(dim=1)
     fraction = is_zero.double().mean().item()
-    return _EXAMPLES.answered(
+    return ZERO_GRADIENTS.answered(
         fraction,
         passed="Attacks on the cross-entropy have a direction to go on all but a few examples.",
         suspicious=(
@@ -53,9 +53,11 @@ def zero_gradient_pixels(sample: Sample) -> Finding:
     is_zero = gradients.flatten(start_dim=1) == 0
     parts = is_zero.double().mean(dim=1)[~is_zero.all(dim=1)]
     if len(parts) == 0:
-        return _PIXELS.untested("No example has any gradient.", {"examples": len(sample)})
+        return ZERO_GRADIENT_PIXELS.untested(
+            "No example has any gradient.", {"examples": len(sample)}
+        )
     fraction = parts.mean().item()
-    return _PIXELS.answered(
+    return ZERO_GRADIENT_PIXELS.answered(
         fraction,
         passed="Most pixels carry a gradient that attacks can follow.",
         suspicious=(

@@ -1,0 +1,119 @@
+"""Finite differences: whether the gradient that attacks are given is the model's slope."""
+
+import torch
+from torch import Tensor, nn
+
+from steadygrad._typing import Classifier, Images
+from steadygrad.evaluation.masking.finding import Finding
+from steadygrad.evaluation.masking.input_gradient import margins
+from steadygrad.evaluation.masking.probe_points import random_signs, within_range
+from steadygrad.evaluation.masking.question import Question
+from steadygrad.evaluation.masking.sample import Sample
+from steadygrad.layers import ComplexConv2d, ComplexLinear
+from steadygrad.training.seeds import derived_generator
+
+__all__ = ["FINITE_DIFFERENCES", "finite_differences"]
+
+EXAMPLES = 32
+SIZE, SIZE_IN_FLOAT32 = 1e-6, 1e-3
+
+FINITE_DIFFERENCES = Question(
+    name="finite-differences",
+    text="Is the gradient that autograd reports the slope of the model?",
+    threshold=0.1,
+    unit="median relative difference of slope and gradient",
+)
+
+
+def finite_differences(sample: Sample) -> Finding:
+    """Compare ``s = (f(x + h v) - f(x - h v)) / 2h`` with ``t = v . grad f``.
+
+    f is the margin, the label's logit minus the highest other one, which no softmax saturates; v
+    the gradient's sign, then a random sign vector. An example's difference is the larger of both
+    ``|s - t| / max(|s|, |t|)``, for the random vector with ``|grad f|_2`` under the maximum too,
+    the size that its slope has on average; 0 where slope and gradient are both zero.
+    Source: Carlini et al., arXiv:1902.06705, section 5, advise to verify gradients; a gradient that
+        is not the slope is a straight-through estimate, a detached branch or a mistake.
+    """
+    if not sample.holds_still:
+        return FINITE_DIFFERENCES.untested("The model answers differently in every pass.")
+    model, images = sample.precise(EXAMPLES)
+    size = SIZE if images.dtype == torch.float64 else SIZE_IN_FLOAT32
+    generator = derived_generator(sample.subject.seed, "finite differences")
+    images = within_range(images, generator)
+    _, gradient = sample.gradient(margins, images, model=model)
+    along = _Slopes(sample, model, images, gradient, gradient.sign())
+    across = _Slopes(sample, model, images, gradient, random_signs(images, generator))
+    typical = gradient.flatten(start_dim=1).norm(dim=1)
+    differences = torch.maximum(
+        along.differences(size, torch.zeros_like(typical)), across.differences(size, typical)
+    )
+    measured = float(differences.median())
+    return FINITE_DIFFERENCES.answered(
+        measured,
+        passed=f"Gradients are the model's own slopes.{_complex_layers(sample.subject.model)}",
+        suspicious=(
+            "The gradient that autograd reports is not the slope of the model: part of the "
+            "computation hides from it, or replaces it (a straight-through estimate, a detached "
+            "branch). Attacks climb another function than the model."
+        ),
+        evidence={
+            "examples": len(images),
+            "precision": str(images.dtype).removeprefix("torch."),
+            "size": size,
+            "largest_difference": float(differences.max()),
+            "median_slope_over_gradient_by_size": {
+                f"{h:g}": along.median_ratio(h) for h in (size, 1e-2, 1e-1)
+            },
+        },
+    )
+
+
+class _Slopes:
+    """Slopes of the margin along ``directions``, measured and as the gradient has them."""
+
+    def __init__(
+        self,
+        sample: Sample,
+        model: Classifier,
+        images: Images,
+        gradient: Tensor,
+        directions: Tensor,
+    ) -> None:
+        self.sample, self.model, self.images, self.directions = sample, model, images, directions
+        self.claimed = (gradient * directions).flatten(start_dim=1).sum(dim=1)
+
+    def measured(self, size: float) -> Tensor:
+        labels, step = self.sample.labels[: len(self.images)], size * self.directions
+        ahead, behind = (
+            margins(self.sample.logits(images, model=self.model), labels)
+            for images in (self.images + step, self.images - step)
+        )
+        return (ahead - behind) / (2 * size)
+
+    def differences(self, size: float, typical: Tensor) -> Tensor:
+        slope = self.measured(size)
+        scale = torch.maximum(torch.maximum(slope.abs(), self.claimed.abs()), typical)
+        return torch.where(scale > 0, (slope - self.claimed).abs() / scale, 0.0)
+
+    def median_ratio(self, size: float) -> float | None:
+        has_gradient = self.claimed != 0
+        if not has_gradient.any():
+            return None
+        return float((self.measured(size)[has_gradient] / self.claimed[has_gradient]).median())
+
+
+def _complex_layers(model: Classifier) -> str:
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    layers = [module for module in modules if isinstance(module, ComplexConv2d | ComplexLinear)]
+    if not layers:
+        return ""
+    rule = (
+        " (frozen phase, the rule some of them were trained with, changes second derivatives alone)"
+        if any(layer.second_order == "frozen_phase" for layer in layers)
+        else ""
+    )
+    return (
+        f" That holds for its {len(layers)} complex layers too: attacks differentiate them "
+        f"exactly{rule}."
+    )

@@ -1,0 +1,165 @@
+"""Longer attacks: whether more steps or more restarts break what fewer did not."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from steadygrad.evaluation.masking.finding import Finding
+from steadygrad.evaluation.masking.question import Question
+from steadygrad.evaluation.masking.sample import Sample
+from steadygrad.evaluation.masking.subject import Subject
+
+__all__ = [
+    "CONVERGENCE",
+    "MORE_RESTARTS",
+    "MORE_STEPS",
+    "convergence",
+    "more_restarts",
+    "more_steps",
+]
+
+FEW, MANY, MOST = 8, 50, 100
+RESTARTS = 5
+
+MORE_STEPS = Question(
+    name="more-steps",
+    text="Does a long attack break much that a short one does not?",
+    threshold=5.0,
+    unit="points of accuracy that more steps take off",
+)
+CONVERGENCE = Question(
+    name="convergence",
+    text="Does a long attack still break more when its steps are doubled?",
+    threshold=5.0,
+    unit="points of accuracy that doubling takes off",
+)
+MORE_RESTARTS = Question(
+    name="more-restarts",
+    text="Do several random starts break much that one does not?",
+    threshold=5.0,
+    unit="points of accuracy that restarts take off",
+)
+
+
+def more_steps(sample: Sample) -> Finding:
+    """Compare PGD of few steps with PGD of many: the battery's shortest and longest, or our own.
+
+    A gain accuses no model. It says that the short attack's accuracy is not the one to quote.
+    Source: Carlini et al., arXiv:1902.06705, section 5 (run attacks to convergence).
+    """
+    runs = _from_battery(sample.subject, restarts=1)
+    if not (len(runs) > 1 and runs[-1].steps >= 4 * runs[0].steps):
+        runs = [_own(sample, FEW), _own(sample, MANY)]
+    short, long = runs[0], runs[-1]
+    gained = _gained(short, long)
+    return MORE_STEPS.answered(
+        gained,
+        passed=f"PGD({long.steps}) breaks little that PGD({short.steps}) does not.",
+        suspicious=(
+            f"PGD({long.steps}) takes {gained:.0f} points of accuracy off that PGD({short.steps}) "
+            f"leaves. Use the stronger attack: what PGD({short.steps}) leaves is not the number to "
+            "quote."
+        ),
+        evidence=_evidence(short, long),
+    )
+
+
+def convergence(sample: Sample) -> Finding:
+    """Compare PGD of many steps with PGD of twice as many.
+
+    Source: Carlini et al., arXiv:1902.06705, section 5: doubling the steps of a converged attack
+        changes next to nothing.
+    """
+    once, twice = _own(sample, MANY), _own(sample, MOST)
+    gained = _gained(once, twice)
+    return CONVERGENCE.answered(
+        gained,
+        passed=f"PGD({MANY}) has converged: doubling its steps breaks little more.",
+        suspicious=(
+            f"PGD({MOST}) still takes {gained:.0f} points of accuracy off that PGD({MANY}) leaves: "
+            "the attack has not converged, and the true robustness is lower. Give it more steps "
+            "until nothing changes."
+        ),
+        evidence=_evidence(once, twice),
+    )
+
+
+def more_restarts(sample: Sample) -> Finding:
+    """Compare PGD from one random start with PGD from several: the battery's, or our own.
+
+    Source: Carlini et al., arXiv:1902.06705, section 5 (random restarts).
+    """
+    many = [run for run in _from_battery(sample.subject) if run.restarts > 1]
+    pairs = [
+        (one, run)
+        for run in many
+        for one in _from_battery(sample.subject, restarts=1)
+        if one.steps == run.steps
+    ]
+    one, several = pairs[-1] if pairs else (_own(sample, MANY), _own(sample, MANY, RESTARTS))
+    gained = _gained(one, several)
+    return MORE_RESTARTS.answered(
+        gained,
+        passed="One random start does about as well as several.",
+        suspicious=(
+            f"{several.restarts} starts take {gained:.0f} points of accuracy off that one leaves: "
+            "the surface is rough, or the attack short. Use the stronger attack and quote its "
+            "number."
+        ),
+        evidence=_evidence(one, several),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """PGD on the cross-entropy, and which of ``n`` right examples it broke."""
+
+    steps: int
+    restarts: int
+    broken: Tensor
+    n: int
+    source: str
+
+
+def _own(sample: Sample, steps: int, restarts: int = 1) -> _Run:
+    broken = sample.broken_by(sample.pgd(steps, restarts=restarts))
+    return _Run(steps, restarts, broken, len(sample), "the diagnostic's own attack")
+
+
+def _from_battery(subject: Subject, *, restarts: int | None = None) -> list[_Run]:
+    """Return the battery's runs of plain PGD, the shortest first."""
+    runs = []
+    for outcome in subject.outcomes:
+        made = outcome.attack
+        is_plain = (
+            made.get("name") == "pgd"
+            and made.get("loss", "cross-entropy") == "cross-entropy"
+            and made.get("target") is None
+            and outcome.norm == subject.norm
+            and math.isclose(outcome.eps, subject.eps)
+        )
+        if is_plain and restarts in (None, made["restarts"]):
+            n = int(subject.clean_correct.sum())
+            broken = outcome.broken.cpu()
+            runs.append(_Run(made["steps"], made["restarts"], broken, n, outcome.name))
+    return sorted(runs, key=lambda run: (run.steps, run.restarts))
+
+
+def _gained(weak: _Run, strong: _Run) -> float:
+    return 100 * int((strong.broken & ~weak.broken).sum()) / weak.n
+
+
+def _evidence(weak: _Run, strong: _Run) -> dict[str, object]:
+    return {
+        "examples": weak.n,
+        "attacks": [
+            {
+                "source": run.source,
+                "steps": run.steps,
+                "restarts": run.restarts,
+                "accuracy": 1 - int(run.broken.sum()) / run.n,
+            }
+            for run in (weak, strong)
+        ],
+    }

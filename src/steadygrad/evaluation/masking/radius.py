@@ -1,0 +1,73 @@
+"""Larger radii: an attack without a bound must win, and a larger ball hides no less."""
+
+from itertools import pairwise
+
+from steadygrad.evaluation.masking.finding import Finding
+from steadygrad.evaluation.masking.question import Question
+from steadygrad.evaluation.masking.sample import Sample
+
+__all__ = ["RISING_ACCURACY", "UNBOUNDED_EPS", "rising_accuracy", "unbounded_eps"]
+
+STEPS = 50
+
+UNBOUNDED_EPS = Question(
+    name="unbounded-eps",
+    text="Does an attack that may change every pixel from black to white break everything?",
+    threshold=5.0,
+    unit="percent of examples still right",
+)
+RISING_ACCURACY = Question(
+    name="rising-accuracy",
+    text="Does accuracy rise when the attack is given a larger radius?",
+    threshold=5.0,
+    unit="points of accuracy, largest rise",
+)
+
+
+def unbounded_eps(sample: Sample) -> Finding:
+    """Attack with PGD at L-infinity eps 1, whatever the norm, starting from the images.
+
+    From random starts at eps 1, images are random too, and a model is wrong on them without any
+    gradient's help.
+    Source: Athalye, Carlini & Wagner, ICML 2018 (arXiv:1802.00420), section 3.1; Carlini et al.,
+        arXiv:1902.06705, section 5.
+    """
+    broken = sample.broken_by(sample.pgd(STEPS, eps=1.0, norm="linf", random_start=False))
+    standing = 100 * (~broken).double().mean().item()
+    return UNBOUNDED_EPS.answered(
+        standing,
+        passed="An attack without a bound breaks practically everything, as it should.",
+        suspicious=(
+            f"{standing:.0f} % of the examples survive an attack that may change any pixel to any "
+            "value. No model can be that robust: the attack fails, and at smaller radii it does "
+            "too."
+        ),
+        evidence={"examples": len(sample), "steps": STEPS, "still_right": int((~broken).sum())},
+    )
+
+
+def rising_accuracy(sample: Sample) -> Finding:
+    """Compare PGD at half the radius, at the radius and at twice the radius.
+
+    Source: Carlini et al., arXiv:1902.06705, section 5 (accuracy against the radius must fall).
+    """
+    eps, norm = sample.subject.eps, sample.subject.norm
+    radii = [eps / 2, eps, 2 * eps if norm == "l2" else min(2 * eps, 1.0)]
+    accuracies = {
+        radius: (~sample.broken_by(sample.pgd(STEPS, eps=radius))).double().mean().item()
+        for radius in dict.fromkeys(radii)
+    }
+    rise = max(100 * (after - before) for before, after in pairwise(accuracies.values()))
+    return RISING_ACCURACY.answered(
+        max(rise, 0.0),
+        passed="A larger radius breaks more, as it should.",
+        suspicious=(
+            "The attack breaks less when it may change more, though everything within the small "
+            "radius is within the large one: it is being led astray."
+        ),
+        evidence={
+            "examples": len(sample),
+            "steps": STEPS,
+            "accuracy_by_eps": {f"{radius:g}": value for radius, value in accuracies.items()},
+        },
+    )
