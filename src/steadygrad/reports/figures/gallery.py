@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["class_name", "difference", "gallery_figure"]
+__all__ = ["caption", "class_name", "difference", "gallery_figure", "show_image"]
 
 RIGHT = "#00664b"
 WRONG = "#a33c00"
@@ -43,9 +43,9 @@ def gallery_figure(
         for cells, (name, images, predictions) in zip(grid, rows, strict=True):
             cells[0].set_ylabel(name, fontweight="bold")
             for index, axes in enumerate(cells):
-                _show(axes, images[index])
+                show_image(axes, images[index])
                 if predictions is not None:
-                    _caption(axes, int(predictions[index]), int(gallery.labels[index]), class_names)
+                    caption(axes, int(predictions[index]), int(gallery.labels[index]), class_names)
         figure.suptitle(
             title, fontsize=10.5, fontweight="bold", x=0.01, ha="left", parse_math=False
         )
@@ -65,7 +65,8 @@ def class_name(label: int, class_names: tuple[str, ...] | None) -> str:
     return class_names[label] if known and class_names is not None else str(label)
 
 
-def _show(axes: "Axes", image: Tensor) -> None:
+def show_image(axes: "Axes", image: Tensor) -> None:
+    """Draw one image (channels, height, width), pixels in [0, 1], without ticks."""
     pixels = image.detach().cpu().to(torch.float64).clamp(0, 1).movedim(0, -1)
     if pixels.shape[-1] != 3:
         pixels = pixels.mean(dim=-1)
@@ -76,9 +77,8 @@ def _show(axes: "Axes", image: Tensor) -> None:
     axes.spines[:].set(visible=True, color=GRID)
 
 
-def _caption(
-    axes: "Axes", prediction: int, label: int, class_names: tuple[str, ...] | None
-) -> None:
+def caption(axes: "Axes", prediction: int, label: int, class_names: tuple[str, ...] | None) -> None:
+    """Write a prediction under an image, with a check mark if right and a cross if wrong."""
     is_right = prediction == label
     axes.set_xlabel(
         f"{'✓' if is_right else '✗'} {class_name(prediction, class_names)}",
