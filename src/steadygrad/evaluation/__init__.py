@@ -2,32 +2,62 @@
 
 from steadygrad.evaluation.accuracy import accuracy, predictions
 from steadygrad.evaluation.bisection import bisected_curve
+from steadygrad.evaluation.correlated_samples import CorrelatedSamples, correlated_samples
+from steadygrad.evaluation.covariance_analysis import (
+    AnalysisSettings,
+    CovarianceAnalysis,
+    analyse_perturbations,
+)
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, worst_case
 from steadygrad.evaluation.eps_grid import ascending_eps, parse_eps_grid
 from steadygrad.evaluation.gallery import Gallery, select_gallery
 from steadygrad.evaluation.intervals import wilson_interval
+from steadygrad.evaluation.perturbation_structure import (
+    PerturbationStructure,
+    gather_structure,
+    image_structure,
+)
+from steadygrad.evaluation.perturbations import (
+    PerturbationSource,
+    perturbation_batches,
+    perturbation_source,
+)
 from steadygrad.evaluation.results_file import (
     Evaluation,
     evaluation_slug,
     read_evaluation,
     write_evaluation,
 )
+from steadygrad.evaluation.softmax_line import SoftmaxLines, softmax_lines
 from steadygrad.evaluation.sweep import accuracy_curve
 
 __all__ = [
     "AccuracyCurve",
     "AccuracyPoint",
+    "AnalysisSettings",
+    "CorrelatedSamples",
+    "CovarianceAnalysis",
     "Evaluation",
     "Gallery",
+    "PerturbationSource",
+    "PerturbationStructure",
+    "SoftmaxLines",
     "accuracy",
     "accuracy_curve",
+    "analyse_perturbations",
     "ascending_eps",
     "bisected_curve",
+    "correlated_samples",
     "evaluation_slug",
+    "gather_structure",
+    "image_structure",
     "parse_eps_grid",
+    "perturbation_batches",
+    "perturbation_source",
     "predictions",
     "read_evaluation",
     "select_gallery",
+    "softmax_lines",
     "wilson_interval",
     "worst_case",
     "write_evaluation",

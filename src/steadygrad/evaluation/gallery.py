@@ -13,7 +13,7 @@ from steadygrad.evaluation.curve import AccuracyCurve
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.training.seeds import derived_generator
 
-__all__ = ["Gallery", "select_gallery"]
+__all__ = ["Gallery", "one_of_each_class", "select_gallery"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ def select_gallery(
         raise HyperparameterError(
             f"expected the {curve.n} images of the curve, got {len(images)} images"
         )
-    rows = _one_of_each_class(labels.cpu(), curve.broken_at > 0, count)
+    rows = one_of_each_class(labels.cpu(), curve.broken_at > 0, count)
     eps = _telling_radius(curve) if eps is None else eps
     device = model_device(model, images) if device is None else device
     clean, labels = images[rows], labels[rows]
@@ -81,7 +81,8 @@ def select_gallery(
     )
 
 
-def _one_of_each_class(labels: Labels, is_eligible: Tensor, count: int) -> Tensor:
+def one_of_each_class(labels: Labels, is_eligible: Tensor, count: int) -> Tensor:
+    """Return the rows of up to ``count`` eligible examples: the first of each class in turn."""
     by_class = [
         (is_eligible & (labels == label)).nonzero().squeeze(1).tolist()
         for label in torch.unique(labels)
