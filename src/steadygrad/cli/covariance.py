@@ -1,0 +1,157 @@
+"""``steadygrad covariance``: how a network's adversarial perturbations vary together."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.table import Table
+
+from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.parsing import parse_fraction
+from steadygrad.cli.run_data import load_run_data
+from steadygrad.cli.terminal import messages, results
+from steadygrad.datasets.loading import Split
+from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
+from steadygrad.penalties.perturbation_source import SourceName
+from steadygrad.reports.covariance import length_text, write_covariance_analysis
+from steadygrad.reports.covariance.figures import source_name
+from steadygrad.reports.covariance.folder import prepare_folder
+from steadygrad.reports.wording import count_text, eps_text
+
+__all__ = ["register"]
+
+_EPILOG = (
+    "Example: steadygrad covariance runs/cifar-clean --attack pgd --eps 8/255 --limit 1000 "
+    "--out runs/cifar-clean/covariance"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("covariance", epilog=_EPILOG)(_covariance)
+
+
+def _covariance(
+    run: Annotated[Path, typer.Argument(help="Run folder of `steadygrad train`.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an earlier analysis is replaced.")],
+    attack: Annotated[
+        str,
+        typer.Option(
+            help=f"Where perturbations come from: {', '.join(get_args(SourceName))}; away from "
+            "the class that the network predicts, pgd without a random start."
+        ),
+    ] = "pgd",
+    eps: Annotated[
+        str | None, typer.Option(help=r"Radius of pgd and fgsm, in pixels. \[default: 8/255]")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help=r"Steps of pgd, 2 * eps / steps each, or of deepfool. \[default: 10, 100]"
+        ),
+    ] = None,
+    decay_lengths: Annotated[
+        str, typer.Option(help="Of the noise that is shown, in pixels.")
+    ] = "1,2,4,8,12",
+    noise_eps: Annotated[
+        str, typer.Option(help="Standard deviation of the noise that is shown.")
+    ] = "0.3",
+    line_eps: Annotated[
+        str,
+        typer.Option(help="Radius of the PGD perturbations along which softmax lines are drawn."),
+    ] = "4/255",
+    limit: Annotated[int | None, typer.Option(help="The first N images; more take longer.")] = 1000,
+    every_image: Annotated[
+        bool, typer.Option("--all", help="The whole split, whatever --limit says.")
+    ] = False,
+    dataset: Annotated[
+        str | None, typer.Option(help="Another data set than the run's.", show_default=False)
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help=r"Folder with local copies. \[default: the run's]")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
+    batch_size: Annotated[int, typer.Option(help="Images attacked together.")] = 250,
+    seed: Annotated[int, typer.Option(help="Of the noise and the attack's random draws.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print covariance.json and nothing else.")
+    ] = False,
+) -> None:
+    """Estimate the covariance of a network's adversarial perturbations, and draw it.
+
+    OUT gets covariance files that --covariance of train and evaluate reads, the functions and
+    decay lengths in covariance.json, figures (PNG and SVG) and a page, index.html.
+    """
+    settings = AnalysisSettings(
+        attack=attack,
+        eps=None if eps is None else parse_fraction(eps),
+        steps=steps,
+        decay_lengths=_parse_lengths(decay_lengths),
+        noise_eps=parse_fraction(noise_eps),
+        line_eps=parse_fraction(line_eps),
+        batch_size=batch_size,
+        seed=seed,
+    )
+    subject = load_run_data(
+        run,
+        limit=None if every_image else limit,
+        dataset_name=dataset,
+        data_dir=data_dir,
+        split=split,
+        device=device,
+    )
+    prepare_folder(out)
+    with attack_progress(f"{run.name}: {attack} on {len(subject.images)} images") as progress:
+        analysis = analyse_perturbations(
+            subject.trained.model, subject.images, settings, progress=progress
+        )
+    about = {"run": run.name, "model": subject.trained.config.model}
+    record = write_covariance_analysis(analysis, out, about=about)
+    if as_json:
+        typer.echo(json.dumps(record))
+        return
+    _print(run, out, analysis, record)
+
+
+def _print(run: Path, out: Path, analysis: CovarianceAnalysis, record: dict[str, Any]) -> None:
+    name, attack = source_name(analysis.attack), analysis.attack
+    radius = f", eps {eps_text(attack['eps'])}" if "eps" in attack else ""
+    where = f"{analysis.dataset['split']} images of {Path(analysis.dataset['name']).name}"
+    results.print(
+        f"{run.name}: {name}{radius} on {analysis.perturbations.count:,} {where}, "
+        f"seed {analysis.seed}",
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False)
+    for title in ("decay length", "within a channel", "between channels"):
+        table.add_column(title, justify="left" if title == "decay length" else "right")
+    for title, structure in (
+        (f"{name} perturbations", analysis.perturbations),
+        ("the data", analysis.data),
+    ):
+        farthest = structure.function.shape[2] - 1
+        lengths = (structure.intra_reach, structure.inter_reach)
+        table.add_row(title, *(length_text(length, farthest) for length in lengths))
+    results.print(table)
+    if analysis.perturbations.unchanged:
+        messages.print(
+            f"{count_text(analysis.perturbations.unchanged, 'image')} stayed as they were"
+        )
+    if record["no_dense"]:
+        messages.print(f"no dense file: {record['no_dense']}", soft_wrap=True)
+    messages.print(f"page: [bold]{out / 'index.html'}[/]", soft_wrap=True)
+    stationary = out / record["files"]["stationary"]["file"]
+    messages.print(
+        f"next: steadygrad evaluate {run} --attack lrc --covariance {stationary}", soft_wrap=True
+    )
+
+
+def _parse_lengths(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected decay lengths such as 8 or 1,2,4, got {text!r}"
+        ) from None
