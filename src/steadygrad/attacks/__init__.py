@@ -9,6 +9,7 @@ from steadygrad.attacks.iterative_fgsm import IterativeFGSM
 from steadygrad.attacks.l2_ball import L2Ball
 from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
 from steadygrad.attacks.momentum_iterative import MomentumIterative
+from steadygrad.attacks.nes import NES
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
 from steadygrad.attacks.registry import (
@@ -21,6 +22,7 @@ from steadygrad.attacks.registry import (
 
 __all__ = [
     "FGSM",
+    "NES",
     "PGD",
     "Attack",
     "DeepFool",

@@ -9,6 +9,7 @@ from steadygrad.attacks.fgsm import FGSM
 from steadygrad.attacks.iterative_fgsm import IterativeFGSM
 from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
 from steadygrad.attacks.momentum_iterative import MomentumIterative
+from steadygrad.attacks.nes import NES
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
 from steadygrad.errors import HyperparameterError, UnknownNameError
@@ -27,6 +28,7 @@ ATTACKS: Mapping[str, type[Any]] = {
     "i-fgsm": IterativeFGSM,
     "pgd": PGD,
     "mim": MomentumIterative,
+    "nes": NES,
     "random-noise": RandomNoise,
     "lrc": LongRangeCorrelated,
     "white-noise": WhiteNoise,
