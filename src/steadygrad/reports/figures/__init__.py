@@ -1,5 +1,6 @@
 """Figures for reports, papers and READMEs: matplotlib, imported only when one is drawn."""
 
+from steadygrad.reports.figures.charts import charts_figure
 from steadygrad.reports.figures.correlated_samples import correlated_samples_figure
 from steadygrad.reports.figures.cost import cost_figure
 from steadygrad.reports.figures.covariance_function import covariance_function_figure
@@ -11,6 +12,7 @@ from steadygrad.reports.figures.softmax_line import softmax_line_figure
 from steadygrad.reports.figures.training import training_figure
 
 __all__ = [
+    "charts_figure",
     "correlated_samples_figure",
     "cost_figure",
     "covariance_function_figure",

@@ -1,0 +1,76 @@
+"""What a figure shows, as values; ``steadygrad.reports`` draws them."""
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+__all__ = ["Chart", "ImageGrid", "LineChart", "PrintedPoint", "Series", "Surface"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A line: x and y of equal length; low and high, if there are any, bound its 95 % band.
+
+    group: name of lines that share a look; drawn: "points" are not joined.
+    """
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
+    group: str = ""
+    drawn: Literal["line", "points"] = "line"
+
+
+@dataclass(frozen=True)
+class PrintedPoint:
+    """A value that the paper prints, marked in the figure."""
+
+    label: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineChart:
+    """Lines over common axes; labels carry their units."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    printed: tuple[PrintedPoint, ...] = ()
+    is_log_y: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surface:
+    """A function of two variables: values (rows of y, columns of x)."""
+
+    title: str
+    x_label: str
+    y_label: str
+    value_label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    values: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageGrid:
+    """Small RGB images with titles: images (n, height, width, 3) in [0, 1].
+
+    legend: what colours mean.
+    """
+
+    title: str
+    images: Tensor = field(repr=False)
+    titles: tuple[str, ...]
+    columns: int
+    legend: str = ""
+
+
+Chart: TypeAlias = LineChart | Surface | ImageGrid

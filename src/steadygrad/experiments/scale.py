@@ -1,0 +1,63 @@
+"""How much of an experiment is run: a look in seconds, a first answer, or what the paper did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from steadygrad.errors import UnknownNameError
+from steadygrad.training import TrainingConfig
+
+__all__ = ["SCALES", "Scale", "scale_by_name"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """A share of the paper's effort; only ``paper`` can be compared with printed numbers.
+
+    limit_train: training images, None for all of them.
+    epochs: share of the paper's epochs, in (0, 1]; the rate drops at the same share of the whole.
+    attacked: test images that are attacked; worst_case: those that meet every attack; clean: those
+        of the clean accuracy, None for all of them.
+    """
+
+    name: str
+    limit_train: int | None
+    epochs: float
+    attacked: int
+    worst_case: int
+    clean: int | None = None
+
+    def shrink(self, config: TrainingConfig) -> TrainingConfig:
+        """Return the paper's configuration at this scale; at ``paper``, the same."""
+        epochs = max(1, round(self.epochs * config.epochs))
+        drops = sorted({max(1, round(self.epochs * drop)) for drop in config.drop_at})
+        return replace(
+            config,
+            limit_train=self.limit_train,
+            epochs=epochs,
+            drop_at=tuple(drop for drop in drops if drop < epochs),
+        )
+
+
+SCALES: Mapping[str, Scale] = {
+    scale.name: scale
+    for scale in (
+        Scale(name="smoke", limit_train=256, epochs=0.03, attacked=32, worst_case=8, clean=100),
+        Scale(
+            name="quick", limit_train=10_000, epochs=0.2, attacked=500, worst_case=100, clean=None
+        ),
+        Scale(
+            name="paper", limit_train=None, epochs=1.0, attacked=1000, worst_case=200, clean=None
+        ),
+    )
+}
+"""By name, from the smallest to the paper's own."""
+
+
+def scale_by_name(name: str) -> Scale:
+    """Return a scale.
+
+    Raises: UnknownNameError, listing the names.
+    """
+    if name not in SCALES:
+        raise UnknownNameError(f"expected scale one of {', '.join(SCALES)}, got {name!r}")
+    return SCALES[name]

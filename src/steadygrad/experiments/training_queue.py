@@ -1,0 +1,111 @@
+"""Training the networks that an experiment lacks, several side by side if asked."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import torch
+
+from steadygrad.errors import HyperparameterError
+from steadygrad.experiments.network import Network
+from steadygrad.experiments.network_store import NetworkStore
+from steadygrad.training import LineProgress, Progress, SilentProgress
+
+__all__ = ["distinct", "missing", "train_networks"]
+
+
+def distinct(networks: Sequence[Network]) -> tuple[Network, ...]:
+    """Return each configuration once, under the first label it has."""
+    first: dict[str, Network] = {}
+    for network in networks:
+        first.setdefault(network.digest, network)
+    return tuple(first.values())
+
+
+def missing(networks: Sequence[Network], store: NetworkStore) -> tuple[Network, ...]:
+    """Return those that are not trained to the end yet, each once."""
+    return tuple(network for network in distinct(networks) if not store.has(network))
+
+
+def train_networks(
+    networks: Sequence[Network],
+    store: NetworkStore,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> bool:
+    """Train every network that the store lacks; return False if that was interrupted.
+
+    jobs: processes at a time, which share the machine's cores; with one, ``progress`` follows the
+        training, with more, each prints a line per epoch to standard error.
+    A killed or interrupted training goes on where it was with the next call.
+    Raises: HyperparameterError, for jobs below 1; what ``steadygrad.training.train`` raises: the
+        networks that remain are trained first, then the first error is raised.
+    """
+    if jobs < 1:
+        raise HyperparameterError(f"expected jobs >= 1, got {jobs}")
+    lacking = missing(networks, store)
+    if jobs == 1 or len(lacking) < 2:
+        return _one_by_one(lacking, store, progress or SilentProgress())
+    return _side_by_side(lacking, store, min(jobs, len(lacking)))
+
+
+def _one_by_one(lacking: Sequence[Network], store: NetworkStore, progress: Progress) -> bool:
+    failure: Exception | None = None
+    for number, network in enumerate(lacking, start=1):
+        progress.message(f"network {number} of {len(lacking)}: {network.label}")
+        try:
+            if not store.train(network, progress):
+                return False
+        except (RuntimeError, ValueError) as error:
+            progress.message(f"{network.label}: {error}")
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return True
+
+
+def _side_by_side(lacking: Sequence[Network], store: NetworkStore, jobs: int) -> bool:
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("spawn")
+    failure: BaseException | None = None
+    is_finished = True
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        waiting = {
+            pool.submit(_train_alone, store.folder, network, threads): network
+            for network in lacking
+        }
+        try:
+            for done in as_completed(waiting):
+                error = done.exception()
+                if error is not None:
+                    print(f"{waiting[done].label}: {error}", file=sys.stderr, flush=True)
+                    failure = failure or error
+                else:
+                    is_finished &= done.result()
+        except KeyboardInterrupt:
+            # The workers got the signal too: each writes its checkpoint and ends.
+            pool.shutdown(cancel_futures=True)
+            return False
+    if failure is not None:
+        raise failure
+    return is_finished
+
+
+def _train_alone(folder: Path, network: Network, threads: int) -> bool:
+    torch.set_num_threads(threads)
+    return NetworkStore(folder).train(network, _LabelledLines(network.label))
+
+
+class _LabelledLines(LineProgress):
+    """Lines that say whose epoch they report."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__()
+        self._label = label
+
+    def message(self, text: str) -> None:
+        super().message(f"{self._label}: {text}")

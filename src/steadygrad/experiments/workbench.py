@@ -1,0 +1,116 @@
+"""What an experiment measures with: trained networks, data, and accuracies that are kept."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from steadygrad.attacks import FGSM, Attack, describe_attack
+from steadygrad.datasets import ImageDataset, load_dataset
+from steadygrad.errors import CheckpointError
+from steadygrad.evaluation import (
+    AccuracyCurve,
+    accuracy_curve,
+    ascending_eps,
+    read_evaluation,
+    write_evaluation,
+)
+from steadygrad.experiments.network import Network
+from steadygrad.experiments.network_store import NetworkStore
+from steadygrad.experiments.scale import Scale
+from steadygrad.training import EpochMetrics
+
+__all__ = ["Workbench"]
+
+EVALUATION_SEED = 0
+"""Of the attacks' random draws, the same for every network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """Networks from a store, test images from ``data_dir`` (None: the hub), curves kept beside.
+
+    progress: called as ``progress(what)`` when a measurement begins.
+    """
+
+    store: NetworkStore
+    scale: Scale
+    seeds: tuple[int, ...]
+    data_dir: Path | None = None
+    device: str = "cpu"
+    progress: Callable[[str], None] = lambda _: None
+
+    def model(self, network: Network) -> nn.Module:
+        """Return a trained network in eval mode."""
+        return self.store.load(network, self.device).model
+
+    def metrics(self, network: Network) -> tuple[EpochMetrics, ...]:
+        """Return what its training measured."""
+        return self.store.metrics(network)
+
+    def test_set(self, dataset: str, limit: int | None) -> ImageDataset:
+        """Return the first ``limit`` test images of a data set; None for all of them."""
+        return load_dataset(dataset, "test", data_dir=self.data_dir, limit=limit)
+
+    def curve(
+        self, network: Network, attack: Attack, eps_values: Sequence[float], limit: int | None
+    ) -> AccuracyCurve:
+        """Return the accuracy at each radius, every radius attacked anew, as the papers do.
+
+        Kept in the network's run folder: the same question is answered from there, unless the
+        weights have changed since.
+        """
+        data = self.test_set(network.config.dataset, limit)
+        run = self.store.path(network)
+        kept = self._kept(run, attack, eps_values, data)
+        if kept is not None:
+            return kept
+        self.progress(f"{network.label}: {describe_attack(attack)['name']} on {len(data)} images")
+        curve = accuracy_curve(
+            self.model(network),
+            data.images(),
+            data.labels,
+            attack,
+            eps_values,
+            seed=EVALUATION_SEED,
+            reuse_broken=False,
+        )
+        write_evaluation(
+            run, curve, labels=data.labels, dataset=data, model_name=network.config.model
+        )
+        return curve
+
+    def clean_accuracy(self, network: Network) -> AccuracyCurve:
+        """Return the accuracy without attack, as a curve of the single radius 0."""
+        return self.curve(network, FGSM(eps=0.0), (0.0,), self.scale.clean)
+
+    def _kept(
+        self, run: Path, attack: Attack, eps_values: Sequence[float], data: ImageDataset
+    ) -> AccuracyCurve | None:
+        described, radii = describe_attack(attack), ascending_eps(eps_values)
+        weights = run / "model.safetensors"
+        for path in sorted(run.glob("evaluations/*.json")):
+            try:
+                evaluation = read_evaluation(path)
+            except CheckpointError:
+                continue  # damaged: measured again
+            curve = evaluation.curve
+            is_same = (
+                curve.attack == described
+                and curve.eps_values == radii
+                and curve.n == len(data)
+                and curve.seed == EVALUATION_SEED
+                and curve.search == "separate"
+                and evaluation.dataset["name"] == data.name
+                and evaluation.model_digest == _digest(weights)
+            )
+            if is_same:
+                return curve
+        return None
+
+
+def _digest(weights: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(weights.read_bytes()).hexdigest()

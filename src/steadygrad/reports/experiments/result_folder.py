@@ -1,0 +1,208 @@
+"""Writing and reading the folder of one experiment at one scale."""
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import steadygrad
+from steadygrad.atomic_file import write_atomically
+from steadygrad.errors import OutputError
+from steadygrad.experiments import (
+    Cell,
+    Compared,
+    ExperimentOutcome,
+    Network,
+    Table,
+    decisive_settings,
+    verdict_counts,
+)
+from steadygrad.json_file import read_object
+from steadygrad.reports.figures import charts_figure, save_figure
+
+__all__ = [
+    "ExperimentRecord",
+    "interval_text",
+    "number_text",
+    "read_record",
+    "write_experiment",
+]
+
+RECORD = "experiment.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentRecord:
+    """What was run: beside the results, everything needed to run it again.
+
+    seconds: wall time of this call; training that an earlier call did is in ``networks``.
+    training_seconds: of every network together, whenever it was trained.
+    """
+
+    name: str
+    title: str
+    scale: str
+    seeds: tuple[int, ...]
+    networks: tuple[Network, ...]
+    seconds: float
+    training_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, with versions and date."""
+        return {
+            "experiment": self.name,
+            "title": self.title,
+            "scale": self.scale,
+            "seeds": list(self.seeds),
+            "seconds": self.seconds,
+            "training_seconds": self.training_seconds,
+            "networks": [
+                {"label": n.label, "digest": n.digest, "configuration": decisive_settings(n.config)}
+                for n in self.networks
+            ],
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {
+                "steadygrad": steadygrad.__version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+
+def write_experiment(folder: Path, outcome: ExperimentOutcome, record: ExperimentRecord) -> None:
+    """Write figures (PNG and SVG), tables (CSV and Markdown), comparison.md and experiment.json.
+
+    The last of them comes last: where it is, the others are. Earlier results are replaced.
+    Raises: OutputError, if the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECORD).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
+    for name, charts in outcome.charts.items():
+        figure = charts_figure(charts, outcome.caption)
+        for suffix in (".png", ".svg"):
+            save_figure(figure, folder / f"{name}{suffix}")
+    for name, table in outcome.tables.items():
+        write_atomically(folder / f"{name}.csv", _csv(table).encode())
+        write_atomically(folder / f"{name}.md", _markdown(table).encode())
+    comparison = _comparison(outcome, record)
+    write_atomically(folder / "comparison.md", comparison.encode())
+    values = record.to_json() | {
+        "caption": outcome.caption,
+        "figures": sorted(outcome.charts),
+        "tables": sorted(outcome.tables),
+        "verdicts": verdict_counts(outcome.compared),
+        "compared": [_compared_json(entry) for entry in outcome.compared],
+    }
+    write_atomically(folder / RECORD, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return what experiment.json says, None where no finished experiment is.
+
+    Raises: CheckpointError, if the file is damaged.
+    """
+    path = folder / RECORD
+    return read_object(path) if path.is_file() else None
+
+
+def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
+    seeds = ", ".join(map(str, record.seeds))
+    lines = [
+        f"# {record.name}: {record.title}",
+        "",
+        outcome.caption,
+        "",
+        f"Scale: {record.scale}. Seeds: {seeds}. Intervals are 95 %, for the choice of test images "
+        "alone.",
+        "",
+    ]
+    if not outcome.compared:
+        lines.append("The paper prints no numbers for this.")
+        return "\n".join(lines) + "\n"
+    table = Table(
+        title="",
+        columns=("quantity", "paper", "ours", "95 % interval", "difference", "verdict", "remark"),
+        rows=tuple(_comparison_row(entry) for entry in outcome.compared),
+    )
+    return "\n".join(lines) + _markdown(table)
+
+
+def _comparison_row(entry: Compared) -> tuple[Cell, ...]:
+    remark = "; ".join(text for text in (entry.obstacle, entry.note) if text)
+    if entry.tolerance:
+        remark = f"{remark}; tolerance {entry.tolerance:g}".removeprefix("; ")
+    difference = "" if entry.difference is None else f"{entry.difference:+,.4g}"
+    return (
+        entry.quantity,
+        number_text(entry.printed),
+        number_text(entry.ours),
+        interval_text(entry.interval),
+        difference,
+        entry.verdict,
+        remark,
+    )
+
+
+def _compared_json(entry: Compared) -> dict[str, Any]:
+    return {
+        "quantity": entry.quantity,
+        "paper": entry.paper,
+        "path": entry.path,
+        "printed": entry.printed,
+        "ours": entry.ours,
+        "interval": None if entry.interval is None else list(entry.interval),
+        "tolerance": entry.tolerance,
+        "obstacle": entry.obstacle,
+        "note": entry.note,
+        "verdict": entry.verdict,
+    }
+
+
+def _csv(table: Table) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in table.rows)
+    return buffer.getvalue()
+
+
+def _markdown(table: Table) -> str:
+    numeric = [
+        all(isinstance(row[i], int | float | None) for row in table.rows)
+        for i in range(len(table.columns))
+    ]
+    lines = [f"# {table.title}", ""] if table.title else []
+    lines.append(_line(table.columns))
+    lines.append(_line(["---:" if is_number else "---" for is_number in numeric]))
+    lines += [_line([number_text(cell) for cell in row]) for row in table.rows]
+    if table.note:
+        lines += ["", table.note]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def number_text(cell: Cell) -> str:
+    """Return a cell as people read it: thousands set apart, one decimal if there are any."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float):
+        return f"{cell:,.0f}" if cell.is_integer() else f"{cell:,.1f}"
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def interval_text(interval: Sequence[float] | None) -> str:
+    """Return an interval as people read it; nothing for None."""
+    return "" if interval is None else "{:.1f} to {:.1f}".format(*interval)

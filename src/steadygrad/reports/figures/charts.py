@@ -1,0 +1,149 @@
+"""Drawing the charts of experiments: lines, surfaces and grids of small images."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from steadygrad.experiments.chart import Chart, ImageGrid, LineChart, Series, Surface
+from steadygrad.reports.figures.canvas import INK, MUTED, add_legend, new_figure, style, wrapped
+from steadygrad.reports.series_style import SeriesStyle, series_styles
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["charts_figure"]
+
+PANEL_WIDTH, PANEL_HEIGHT = 5.6, 4.1
+LEGEND_COLUMNS, LEGEND_LETTERS = 2, 32
+CAPTION_LETTERS_PER_INCH = 17
+MOST_MARKERS = 16
+
+
+def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
+    """Draw charts side by side, each over its legend, and the caption below all of them.
+
+    A label looks the same in every chart. Bands are 95 % intervals; stars are values that the
+    paper prints.
+    """
+    looks = series_styles(_labels(charts))
+    width = max(7.0, PANEL_WIDTH * len(charts))
+    lines = textwrap.wrap(caption, round(CAPTION_LETTERS_PER_INCH * width))
+    rows = max((_legend_rows(chart) for chart in charts), default=0)
+    with style():
+        figure = new_figure(width, PANEL_HEIGHT + 0.21 * rows + 0.17 * len(lines))
+        panels = figure.subplots(1, len(charts), squeeze=False)[0]
+        for axes, chart in zip(panels, charts, strict=True):
+            match chart:
+                case LineChart():
+                    _lines(axes, chart, looks)
+                case Surface():
+                    _surface(axes, chart)
+                case ImageGrid():
+                    _images(axes, chart)
+        if caption:
+            figure.supxlabel("\n".join(lines), fontsize=8, color=MUTED, x=0.01, ha="left")
+    return figure
+
+
+def _labels(charts: Sequence[Chart]) -> list[str]:
+    series = [
+        line.label for chart in charts if isinstance(chart, LineChart) for line in chart.series
+    ]
+    return list(dict.fromkeys(series))
+
+
+def _legend_rows(chart: Chart) -> int:
+    if not isinstance(chart, LineChart):
+        return 0
+    return -(-(len(chart.series) + bool(chart.printed)) // LEGEND_COLUMNS)
+
+
+def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> None:
+    handles: dict[str, Artist] = {}
+    for series in chart.series:
+        look = looks[series.label]
+        if series.low is not None and series.high is not None:
+            axes.fill_between(
+                series.x, series.low, series.high, color=look.color, alpha=0.12, linewidth=0
+            )
+        (line,) = axes.plot(
+            series.x,
+            series.y,
+            color=look.color,
+            linestyle=look.line if series.drawn == "line" else "none",
+            marker=look.marker,
+            markersize=4.2,
+            markevery=_marker_step(series),
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            linewidth=1.6,
+        )
+        handles[series.label] = line
+    for point in chart.printed:
+        (star,) = axes.plot(
+            point.x, point.y, marker="*", color=INK, markersize=10, linestyle="none", zorder=5
+        )
+        axes.annotate(
+            point.label, (point.x, point.y), xytext=(7, -3), textcoords="offset points", fontsize=8
+        )
+        handles["printed in the paper"] = star
+    if chart.is_log_y:
+        axes.set_yscale("log")
+    axes.set_title(chart.title)
+    axes.set_xlabel(chart.x_label)
+    axes.set_ylabel(chart.y_label)
+    add_legend(
+        axes,
+        list(handles.values()),
+        [wrapped(label, LEGEND_LETTERS) for label in handles],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.15),
+        ncols=LEGEND_COLUMNS,
+        fontsize=8.5,
+        handlelength=2.6,
+        columnspacing=1.2,
+    )
+
+
+def _marker_step(series: Series) -> int:
+    return 1 if series.drawn == "points" else max(1, -(-len(series.x) // MOST_MARKERS))
+
+
+def _surface(axes: "Axes", chart: Surface) -> None:
+    image = axes.pcolormesh(
+        chart.x, chart.y, chart.values.numpy(), cmap="viridis", shading="nearest", rasterized=True
+    )
+    axes.figure.colorbar(image, ax=axes, label=chart.value_label)
+    axes.set_aspect("equal")
+    axes.grid(visible=False)
+    axes.set_title(chart.title)
+    axes.set_xlabel(chart.x_label)
+    axes.set_ylabel(chart.y_label)
+
+
+def _images(axes: "Axes", chart: ImageGrid) -> None:
+    axes.set_axis_off()
+    axes.set_title(chart.title)
+    rows = -(-len(chart.images) // chart.columns)
+    width, height = 1 / chart.columns, 1 / rows
+    for index, (image, title) in enumerate(zip(chart.images, chart.titles, strict=True)):
+        row, column = divmod(index, chart.columns)
+        box = (
+            (column + 0.06) * width,
+            1 - (row + 0.94) * height,
+            0.88 * width,
+            (0.88 if not title else 0.74) * height,
+        )
+        inner = axes.inset_axes(box)
+        inner.imshow(image.numpy(), interpolation="nearest")
+        inner.set_xticks([])
+        inner.set_yticks([])
+        inner.grid(visible=False)
+        inner.set_title(title, fontsize=7, pad=2, fontweight="normal")
+    if chart.legend:
+        axes.annotate(
+            chart.legend, (0, 0), xytext=(0, -10), xycoords="axes fraction",
+            textcoords="offset points", fontsize=8, color=MUTED, va="top",
+        )  # fmt: skip

@@ -1,0 +1,89 @@
+"""A store trains each configuration once, and never hands out another."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from steadygrad.errors import CheckpointError
+from steadygrad.experiments import Network, NetworkStore, distinct, missing, train_networks
+from steadygrad.training import LineProgress, TrainingConfig
+
+CONFIG = TrainingConfig(dataset="digits", model="digits-real", limit_train=64, epochs=1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> NetworkStore:
+    return NetworkStore(tmp_path / "networks")
+
+
+def test_a_network_is_trained_once(store: NetworkStore, capsys: pytest.CaptureFixture[str]) -> None:
+    network = Network("plain", CONFIG)
+    assert missing([network], store) == (network,)
+    assert store.train(network, LineProgress())
+    assert "epoch 1/1" in capsys.readouterr().err
+    assert store.train(network, LineProgress())
+    assert capsys.readouterr().err == ""
+    assert missing([network], store) == ()
+    assert len(store.metrics(network)) == 1
+
+
+def test_where_the_data_lies_makes_no_other_network() -> None:
+    moved = replace(CONFIG, data_dir="elsewhere", checkpoint_seconds=5.0, device="cpu")
+    assert Network("a", CONFIG).digest == Network("b", moved).digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"epochs": 2}, {"penalty": "l1", "strength": 0.1}, {"limit_train": 65}],
+    ids=str,
+)
+def test_what_decides_the_weights_makes_another(change: dict[str, object]) -> None:
+    assert Network("a", CONFIG).digest != Network("a", replace(CONFIG, **change)).digest
+
+
+def test_equal_configurations_are_one_network_under_the_first_label() -> None:
+    networks = [Network("first", CONFIG), Network("other", replace(CONFIG, seed=1))]
+    assert [n.label for n in distinct([*networks, Network("again", CONFIG)])] == ["first", "other"]
+
+
+def test_a_folder_with_another_configuration_is_refused(store: NetworkStore) -> None:
+    network, other = Network("a", CONFIG), Network("b", replace(CONFIG, seed=1))
+    store.train(network)
+    store.path(network).rename(store.path(other))
+    with pytest.raises(CheckpointError, match="holds a network of another seed"):
+        store.load(other)
+
+
+def test_a_network_that_is_not_there_is_named(store: NetworkStore) -> None:
+    with pytest.raises(CheckpointError, match="plain is not trained yet"):
+        store.load(Network("plain", CONFIG))
+
+
+def test_an_unfinished_run_is_missing_and_goes_on(store: NetworkStore) -> None:
+    half, whole = Network("half", CONFIG), Network("whole", replace(CONFIG, epochs=2))
+    store.train(half)
+    store.path(half).rename(store.path(whole))
+    config = store.path(whole) / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"epochs": 2}))
+    assert missing([whole], store) == (whole,)
+    assert store.train(whole)
+    assert [epoch.epoch for epoch in store.metrics(whole)] == [1, 2]
+
+
+def test_side_by_side_gives_the_networks_of_one_by_one(store: NetworkStore, tmp_path: Path) -> None:
+    networks = [Network(f"seed {seed}", replace(CONFIG, seed=seed)) for seed in (0, 1)]
+    assert train_networks(networks, store, jobs=2)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone = NetworkStore(tmp_path / "alone")
+        assert train_networks(networks, alone)
+    finally:
+        torch.set_num_threads(threads)
+    for network in networks:
+        expected = alone.load(network).model.state_dict()
+        for name, tensor in store.load(network).model.state_dict().items():
+            torch.testing.assert_close(tensor, expected[name])
