@@ -71,17 +71,17 @@ def test_the_estimate_is_unbiased_on_a_quadratic(curvature: float) -> None:
         rows = points.flatten(1)
         return rows @ linear + (rows @ matrix * rows).sum(dim=1)
 
-    # 2,000 estimates of 3 pairs each, as 2,000 copies of one image with draws of their own.
+    # 1,000 estimates of 3 pairs each, as 1,000 copies of one image with draws of their own.
     estimates = antithetic_gradient(
         objective,
-        x.expand(2000, -1, -1, -1),
-        [generator(seed) for seed in range(2000)],
+        x.expand(1000, -1, -1, -1),
+        [generator(seed) for seed in range(1000)],
         pairs=3,
         sigma=0.1,
         samples_per_batch=5000,
     ).flatten(1)
     expected = linear + (matrix + matrix.T) @ x.flatten()
-    standard_error = estimates.std(dim=0) / math.sqrt(2000)
+    standard_error = estimates.std(dim=0) / math.sqrt(1000)
     assert ((estimates.mean(dim=0) - expected).abs() < 5 * standard_error).all()
     # Of a + cx the variance of one pair's estimate of pixel i is |g|^2 + g_i^2; of three, a third.
     variance = (expected.square().sum() + expected.square()) / 3

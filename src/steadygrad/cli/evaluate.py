@@ -70,13 +70,13 @@ def _evaluate(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(help=r"Of pgd, i-fgsm and mim. \[default: 8 of pgd, else 10]"),
+        typer.Option(help=r"Of pgd, nes, i-fgsm and mim. \[default: 8 of pgd and nes, else 10]"),
     ] = None,
     step_size: Annotated[
         str | None,
         typer.Option(
-            help="Of pgd, i-fgsm and mim: length of a step. "
-            r"\[default: reach * eps / steps of pgd, else eps / steps]"
+            help="Of pgd, nes, i-fgsm and mim: length of a step. "
+            r"\[default: reach * eps / steps of pgd, 1.85 * eps / steps of nes, else eps / steps]"
         ),
     ] = None,
     reach: Annotated[
@@ -89,14 +89,15 @@ def _evaluate(
     random_start: Annotated[
         bool | None,
         typer.Option(
-            "--random-start/--no-random-start", help="Of pgd: start inside the ball at random."
+            "--random-start/--no-random-start",
+            help="Of pgd and nes: start inside the ball at random.",
         ),
     ] = None,
     loss: Annotated[
         str | None,
         typer.Option(
-            help=f"Of pgd: what it raises, one of {', '.join(LOSSES)}. "
-            r"\[default: cross-entropy]"
+            help=f"Of pgd and nes: what they raise, one of {', '.join(LOSSES)}; of nes also "
+            r"logit, probability. \[default: cross-entropy]"
         ),
     ] = None,
     target: Annotated[
@@ -115,6 +116,18 @@ def _evaluate(
     decay: Annotated[
         float | None,
         typer.Option(help=r"Of mim: weight of past gradients. \[default: 1]"),
+    ] = None,
+    queries: Annotated[
+        int | None,
+        typer.Option(help=r"Of nes: how often it asks about an image. \[default: 4000]"),
+    ] = None,
+    sigma: Annotated[
+        float | None,
+        typer.Option(help=r"Of nes: how far apart it asks, in pixels. \[default: 0.001]"),
+    ] = None,
+    stop_early: Annotated[
+        bool | None,
+        typer.Option("--stop-early", help="Of nes: ask no more about an image that is broken."),
     ] = None,
     samples: Annotated[
         int | None,
@@ -178,6 +191,9 @@ def _evaluate(
         "target": target,
         "start_from_prediction": start_from_prediction,
         "decay": decay,
+        "queries": queries,
+        "sigma": sigma,
+        "stop_early": stop_early,
         "samples": samples,
         "distribution": distribution,
         "decay_length": decay_length,
