@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint types tests test-slow benchmarks clean
+.PHONY: demo test lint types tests test-slow test-browser benchmarks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/steadygrad demo --out runs/demo
@@ -19,10 +19,14 @@ types: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 tests: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not browser"
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/pytest -m slow
+
+# Skipped without Chromium (Debian: apt-get install chromium).
+test-browser: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m browser
 
 benchmarks: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/training_step.py

@@ -14,10 +14,17 @@ __all__ = ["gallery_examples", "png_uri"]
 
 
 def gallery_examples(
-    gallery: Gallery, class_names: tuple[str, ...] | None, most: int = 10
+    gallery: Gallery,
+    class_names: tuple[str, ...] | None,
+    *,
+    most: int = 10,
+    reach: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the first ``most`` examples as the ``gallery_table`` of the templates reads them."""
-    changes = difference(gallery)
+    """Return the first ``most`` examples as the ``gallery_table`` of the templates reads them.
+
+    reach: change of a pixel that is drawn black or white; None takes the gallery's eps.
+    """
+    changes = difference(gallery, reach)
     examples = []
     for index in range(min(most, len(gallery.clean))):
         label = int(gallery.labels[index])

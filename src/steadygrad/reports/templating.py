@@ -14,6 +14,7 @@ from steadygrad.reports.wording import (
     large_number,
     percent,
     seconds_text,
+    sentence_text,
 )
 
 __all__ = ["date_text", "software_versions", "template_environment"]
@@ -35,6 +36,7 @@ def template_environment() -> Environment:
         large=large_number,
         percent=percent,
         duration=seconds_text,
+        sentence=sentence_text,
     )
     return environment
 

@@ -21,6 +21,7 @@ __all__ = [
     "penalty_text",
     "percent",
     "seconds_text",
+    "sentence_text",
     "training_text",
 ]
 
@@ -88,6 +89,12 @@ def count_text(count: int, noun: str, plural: str | None = None) -> str:
 def enumeration(parts: Sequence[str]) -> str:
     """Return "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
+
+
+def sentence_text(text: str) -> str:
+    """Return "two passes differ" as "Two passes differ."; a sentence stays as it is."""
+    end = "" if text.endswith((".", "!", "?")) else "."
+    return f"{text[:1].upper()}{text[1:]}{end}"
 
 
 def attack_name(attack: Mapping[str, Any]) -> str:

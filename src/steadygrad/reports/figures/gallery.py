@@ -52,11 +52,11 @@ def gallery_figure(
     return figure
 
 
-def difference(gallery: Gallery) -> Tensor:
-    """Return the changes as images: 0.5 is none, 0 and 1 are -eps and +eps."""
+def difference(gallery: Gallery, reach: float | None = None) -> Tensor:
+    """Return the changes as images: 0.5 is none, 0 and 1 are -reach and +reach; None takes eps."""
     change = gallery.adversarial.double() - gallery.clean.double()
-    radius = gallery.eps or 1.0
-    return (0.5 + change / (2 * radius)).clamp(0, 1)
+    reach = gallery.eps if reach is None else reach
+    return (0.5 + change / (2 * (reach or 1.0))).clamp(0, 1)
 
 
 def class_name(label: int, class_names: tuple[str, ...] | None) -> str:

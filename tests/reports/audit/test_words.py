@@ -1,0 +1,148 @@
+"""Laws of an audit's words: no more than was measured, every number readable."""
+
+import dataclasses
+
+import pytest
+
+from steadygrad.attacks.ball import Norm
+from steadygrad.evaluation import AccuracyPoint
+from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.reports.audit.answer import BELIEF, accuracy_sentences
+from steadygrad.reports.audit.attack_rows import attack_rows
+from steadygrad.reports.audit.cost import cost_facts
+from steadygrad.reports.audit.findings import evidence_rows, finding_cards, number_text
+from steadygrad.reports.audit.provenance import provenance_rows
+from steadygrad.reports.audit.threat_model import radius_text, threat_model
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.0125, "0.0125"),
+        (-2.5, "−2.5"),
+        (999.4, "999"),
+        (999.9, "1,000"),
+        (12345.6, "12,346"),
+        (1.2345e-6, "1.2·10⁻⁶"),
+        (-3e9, "−3.0·10⁹"),
+        (float("inf"), "infinite"),
+        (float("-inf"), "−infinite"),
+        (float("nan"), "not a number"),
+    ],
+)
+def test_numbers_are_short_and_have_no_machine_notation(value: float, text: str) -> None:
+    assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("eps", "norm", "text"),
+    [
+        (0.1, "linf", "0.1 (25.5/255)"),
+        (8 / 255, "linf", "8/255 (0.03137)"),
+        (1.0, "linf", "1 (255/255)"),
+        (0.5, "l2", "0.5 (L2)"),
+    ],
+)
+def test_radii_are_told_in_pixel_units_and_grey_levels(eps: float, norm: Norm, text: str) -> None:
+    assert radius_text(eps, norm) == text
+
+
+def test_every_level_of_a_verdict_has_an_answer() -> None:
+    from typing import get_args, get_type_hints
+
+    from steadygrad.evaluation.masking import Verdict
+
+    assert set(BELIEF) == set(get_args(get_type_hints(Verdict)["level"]))
+
+
+def test_sentences_name_the_strongest_attack_and_what_the_others_added(
+    audited: AuditResult,
+) -> None:
+    rows = attack_rows(audited.outcomes, audited.clean_correct)
+    sentences = accuracy_sentences(audited.clean, audited.worst_case, rows, 0.1)
+    assert sentences == [
+        "Without attack, 97.0\u00a0% (95\u00a0% interval 93.6–98.6) are right.",
+        "The strongest single attack, PGD(50), margin loss, 5 restarts, leaves 49.5\u00a0%; the "
+        "others broke 3 more images.",
+    ]
+    alone = rows[:-1]
+    worst = AccuracyPoint(eps=0.1, correct=99, n=200)
+    assert accuracy_sentences(audited.clean, worst, alone, 0.1)[1] == (
+        "The strongest attack, PGD(50), margin loss, 5 restarts, broke everything that any attack "
+        "broke."
+    )
+
+
+def test_a_model_that_guesses_has_nothing_to_defend() -> None:
+    clean, worst = AccuracyPoint(0.0, 12, 100), AccuracyPoint(0.1, 3, 100)
+    sentences = accuracy_sentences(clean, worst, [], 0.1)
+    assert sentences[1].startswith("That is no better than guessing (10.0\u00a0%)")
+    assert len(accuracy_sentences(clean, worst, [], None)) == 1
+
+
+def test_suspicious_findings_come_first_and_untested_ones_last(audited: AuditResult) -> None:
+    cards = finding_cards(audited.findings)
+    assert [card.status for card in cards] == ["suspicious", "passed", "not tested"]
+    assert (cards[0].measured, cards[0].threshold, cards[0].unit) == (
+        "1.53",
+        "1",
+        "points of accuracy",
+    )
+    assert cards[2].measured is None
+
+
+def test_fractions_are_told_in_percent(audited: AuditResult) -> None:
+    card = finding_cards(audited.findings)[1]
+    assert (card.measured, card.threshold, card.unit) == ("1.25\u00a0%", "5\u00a0%", "of examples")
+
+
+def test_evidence_is_text_and_leaves_pictures_out() -> None:
+    evidence = {
+        "broken_by_weaker": 1200,
+        "is_random": True,
+        "none": None,
+        "radii": [0.1, 0.25],
+        "curve": list(range(100)),
+        "grid": [[1.0]],
+        "attack": {"name": "pgd", "steps": 50},
+    }
+    assert evidence_rows(evidence) == [
+        ("broken by weaker", "1,200"),
+        ("is random", "yes"),
+        ("none", "–"),
+        ("radii", "0.1, 0.25"),
+        ("attack", "name pgd, steps 50"),
+    ]
+
+
+def test_the_threat_model_says_what_the_attacks_knew(audited: AuditResult) -> None:
+    facts = dict(threat_model(audited.outcomes, 0.1, "linf"))
+    assert "at most eps = 0.1 (25.5/255) of the pixel range (L-infinity)" in facts["May change"]
+    for part in ("white-box", "outputs alone", "nothing (noise)"):
+        assert part in facts["Knows"]
+    assert "transfer" not in facts["Knows"]
+    noise = dict(threat_model(audited.outcomes[:1], 0.5, "l2"))
+    assert noise["Knows"] == "Nothing (noise)."
+    assert "Euclidean length of at most eps = 0.5" in noise["May change"]
+
+
+def test_costs_add_up(audited: AuditResult) -> None:
+    facts = dict(cost_facts(audited))
+    assert (
+        "5,249 images sent through the model and 2,246 differentiated: 26 and 11"
+        in (facts["Work of the attacks"])
+    )
+    assert facts["Time"].startswith("5\u00a0min 21\u00a0s on cpu, 4\u00a0min 16\u00a0s of it")
+    assert facts["Batches"].startswith("64 images at a time, chosen by")
+
+
+def test_provenance_holds_what_decides_the_result(audited: AuditResult) -> None:
+    rows = dict(provenance_rows(audited))
+    assert (rows["seed"], rows["eps"], rows["norm"]) == ("3", "0.1", "L-infinity")
+    assert rows["data: digest"] == "ef" * 32
+    assert rows["model: fingerprint"] == "cd" * 32
+    assert "data: note" not in rows
+    named = dataclasses.replace(audited, data={"class_names": ["a", "b"]}, budget=None)
+    assert dict(provenance_rows(named))["data: class names"] == "a, b"
+    assert dict(provenance_rows(named))["budget"] == "attacks of the caller's own"
