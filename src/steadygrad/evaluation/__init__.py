@@ -12,6 +12,7 @@ from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, worst_case
 from steadygrad.evaluation.eps_grid import ascending_eps, parse_eps_grid
 from steadygrad.evaluation.gallery import Gallery, select_gallery
 from steadygrad.evaluation.intervals import wilson_interval
+from steadygrad.evaluation.paired import PairedComparison, paired_comparison
 from steadygrad.evaluation.perturbation_structure import (
     PerturbationStructure,
     gather_structure,
@@ -39,6 +40,7 @@ __all__ = [
     "CovarianceAnalysis",
     "Evaluation",
     "Gallery",
+    "PairedComparison",
     "PerturbationSource",
     "PerturbationStructure",
     "SoftmaxLines",
@@ -51,6 +53,7 @@ __all__ = [
     "evaluation_slug",
     "gather_structure",
     "image_structure",
+    "paired_comparison",
     "parse_eps_grid",
     "perturbation_batches",
     "perturbation_source",
