@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
+from steadygrad.cli.listing import print_listing
 from steadygrad.cli.terminal import results
 from steadygrad.datasets import dataset_entry, dataset_names
 
@@ -30,21 +30,19 @@ def datasets(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("input", no_wrap=True)
-    table.add_column("train / test", justify="right", no_wrap=True)
-    table.add_column("at hand", no_wrap=True)
-    table.add_column("what it is", overflow="fold")
-    for row in rows:
-        table.add_row(
-            row["name"],
-            "x".join(map(str, row["input_shape"])),
-            f"{row['train']:,} / {row['test']:,}",
-            row["source"],
-            row["description"] + (f" ({row['note']})" if row["note"] else ""),
-        )
-    results.print(table)
+    print_listing(
+        {"name": False, "input": False, "train / test": True, "at hand": False},
+        [
+            (
+                row["name"],
+                "x".join(map(str, row["input_shape"])),
+                f"{row['train']:,} / {row['test']:,}",
+                row["source"],
+            )
+            for row in rows
+        ],
+        [row["description"] + (f" ({row['note']})" if row["note"] else "") for row in rows],
+    )
     results.print(
         "\nAny folder with train-*.parquet and test-*.parquet (columns image and label), or with "
         "train/CLASS/*.png and test/CLASS/*.png, works as --dataset PATH."

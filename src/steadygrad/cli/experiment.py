@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from steadygrad.cli.listing import print_listing
 from steadygrad.cli.terminal import INTERRUPTED, messages, results
 from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.experiments import (
@@ -90,15 +91,19 @@ def _list(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "networks", "to train", "results"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("what it shows")
-    for row in rows:
-        lacking = " / ".join(str(count) for count in row["missing"].values())
-        found = ", ".join(row["results"]) or "none"
-        table.add_row(row["name"], str(row["networks"]["paper"]), lacking, found, row["title"])
-    results.print(table)
+    print_listing(
+        {"name": False, "networks": True, "to train": True, "results": False},
+        [
+            (
+                row["name"],
+                str(row["networks"]["paper"]),
+                " / ".join(str(count) for count in row["missing"].values()),
+                ", ".join(row["results"]) or "none",
+            )
+            for row in rows
+        ],
+        [row["title"] for row in rows],
+    )
     results.print(
         f"\n'to train': networks that {networks} lacks at scale {' / '.join(SCALES)}, one seed.",
         soft_wrap=True,

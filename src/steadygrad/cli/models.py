@@ -4,8 +4,8 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
+from steadygrad.cli.listing import print_listing
 from steadygrad.cli.terminal import results
 from steadygrad.errors import UnknownNameError
 from steadygrad.models import (
@@ -33,28 +33,31 @@ def models(
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("input", no_wrap=True)
-    table.add_column("parameters", justify="right")
-    table.add_column("MACs", justify="right")
-    table.add_column("printed (parameters, MACs)", justify="right")
-    table.add_column("what it is", overflow="fold")
-    for row in rows:
-        printed = row["printed"]
-        table.add_row(
-            row["name"],
-            "x".join(map(str, row["input_shape"])),
-            f"{row['parameters']:,}",
-            f"{row['macs']:,}",
-            f"{printed['parameters']:,}, {printed['macs']:,}" if printed else "",
-            f"{row['description']} ({row['source']})",
-        )
-    results.print(table)
+    print_listing(
+        {"name": False, "input": False, "parameters": True, "MACs": True},
+        [
+            (
+                row["name"],
+                "x".join(map(str, row["input_shape"])),
+                f"{row['parameters']:,}",
+                f"{row['macs']:,}",
+            )
+            for row in rows
+        ],
+        [_sentence(row) for row in rows],
+    )
     results.print(
-        "\nCounts are real numbers: a complex parameter is two, a complex MAC four. 'printed' is "
+        "\nCounts are real numbers: a complex parameter is two, a complex MAC four. 'prints' is "
         "what the paper's table says where that differs from the truth."
     )
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    sentence = f"{row['description']} ({row['source']})"
+    printed = row["printed"]
+    if printed is None:
+        return sentence
+    return f"{sentence}; prints {printed['parameters']:,} parameters, {printed['macs']:,} MACs"
 
 
 def _row(name: str) -> dict[str, Any]:
