@@ -1,6 +1,11 @@
 """How robust a classifier is: accuracy against an attack's radius, with intervals."""
 
 from steadygrad.evaluation.accuracy import accuracy, predictions
+from steadygrad.evaluation.adversarial_examples import (
+    AdversarialExamples,
+    load_adversarial_examples,
+    save_adversarial_examples,
+)
 from steadygrad.evaluation.bisection import bisected_curve
 from steadygrad.evaluation.correlated_samples import CorrelatedSamples, correlated_samples
 from steadygrad.evaluation.covariance_analysis import (
@@ -8,10 +13,13 @@ from steadygrad.evaluation.covariance_analysis import (
     CovarianceAnalysis,
     analyse_perturbations,
 )
+from steadygrad.evaluation.crafting import craft_adversarial_examples
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, worst_case
 from steadygrad.evaluation.eps_grid import ascending_eps, parse_eps_grid
+from steadygrad.evaluation.example_store import ExampleStore
 from steadygrad.evaluation.gallery import Gallery, select_gallery
 from steadygrad.evaluation.intervals import wilson_interval
+from steadygrad.evaluation.model_digest import model_digest
 from steadygrad.evaluation.paired import PairedComparison, paired_comparison
 from steadygrad.evaluation.perturbation_structure import (
     PerturbationStructure,
@@ -35,10 +43,12 @@ from steadygrad.evaluation.sweep import accuracy_curve
 __all__ = [
     "AccuracyCurve",
     "AccuracyPoint",
+    "AdversarialExamples",
     "AnalysisSettings",
     "CorrelatedSamples",
     "CovarianceAnalysis",
     "Evaluation",
+    "ExampleStore",
     "Gallery",
     "PairedComparison",
     "PerturbationSource",
@@ -50,15 +60,19 @@ __all__ = [
     "ascending_eps",
     "bisected_curve",
     "correlated_samples",
+    "craft_adversarial_examples",
     "evaluation_slug",
     "gather_structure",
     "image_structure",
+    "load_adversarial_examples",
+    "model_digest",
     "paired_comparison",
     "parse_eps_grid",
     "perturbation_batches",
     "perturbation_source",
     "predictions",
     "read_evaluation",
+    "save_adversarial_examples",
     "select_gallery",
     "softmax_lines",
     "wilson_interval",
