@@ -147,6 +147,15 @@ def test_perturbations_that_give_no_covariance_are_refused(
     torch.testing.assert_close(running.dense(), before, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_an_estimate_from_perturbations_that_are_all_zero_is_one_sentence(
+    structure: str | Structure,
+) -> None:
+    with pytest.raises(CovarianceError, match="expected perturbations that are not all zero") as e:
+        estimate_covariance(torch.zeros(5, *SHAPE), structure)
+    assert "\n" not in str(e.value)
+
+
 def test_a_state_of_something_else_is_refused() -> None:
     with pytest.raises(CheckpointError, match="lacks its moments"):
         RunningCovariance().load_state_dict({"updates": 3})

@@ -92,6 +92,33 @@ def test_biased_estimate_is_the_tapered_average_over_pairs_at_a_displacement() -
     torch.testing.assert_close(estimate.dense(), unit(expected))
 
 
+@pytest.mark.parametrize("shape", [(2, 4, 3), (1, 5, 7), (3, 1, 6), (1, 8, 1), (3, 6, 6)], ids=str)
+@pytest.mark.parametrize("estimator", ["biased", "unbiased"])
+def test_equals_the_dense_matrix_of_its_displacements_to_float64_rounding(
+    shape: tuple[int, int, int], estimator: str
+) -> None:
+    perturbations = torch.randn(9, *shape, dtype=torch.float64, generator=seeded(0)) + 0.1
+    structure = StationaryStructure(estimator=estimator)  # type: ignore[arg-type]
+    covariance = estimate_covariance(perturbations, structure)
+    assert isinstance(covariance, StationaryCovariance)
+    # Entry by entry from the table, and nothing that knows of transforms.
+    _, height, width = shape
+    pixels = list(itertools.product(*map(range, shape)))
+    table = covariance.displacements
+    matrix = torch.tensor(
+        [
+            [table[a, b, height - 1 + y - v, width - 1 + x - u].item() for b, v, u in pixels]
+            for a, y, x in pixels
+        ],
+        dtype=torch.float64,
+    )
+    images = torch.randn(4, *shape, dtype=torch.float64, generator=seeded(1))
+    expected = (images.flatten(start_dim=1) @ matrix).view_as(images)
+    scale = matrix.abs().sum(dim=1).max() * images.abs().max()
+    assert (covariance.apply(images) - expected).abs().max() <= 1e-14 * scale
+    assert (covariance.dense() - matrix).abs().max() <= 1e-14 * matrix.abs().sum(dim=1).max()
+
+
 def test_unbiased_estimate_of_many_images_is_the_average_over_pairs() -> None:
     # White noise is far from indefinite, so nothing has to be repaired.
     white = torch.randn(4000, *SHAPE, dtype=torch.float64, generator=seeded(0))
@@ -171,6 +198,24 @@ def test_an_indefinite_radial_function_is_repaired_and_the_repair_reported() -> 
     assert 0 < covariance.repair.negative_share < 1
     change = (repaired - before).norm() / before.norm()
     assert covariance.repair.change == pytest.approx(change.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_the_radial_function_its_repair_is_semidefinite(seed: int) -> None:
+    channels, height, width = shape = (1 + seed % 3, 5, 3 + seed)
+    distances = round(math.hypot(height - 1, width - 1)) + 1
+    function = torch.randn(
+        channels, channels, distances, dtype=torch.float64, generator=seeded(seed)
+    )
+    function = function + function.transpose(0, 1)
+    function.diagonal()[0] = 2.0  # the variances, at distance 0
+    covariance = RadialCovariance.from_function(function, shape)
+    assert covariance.repair is not None and covariance.repair.smallest_eigenvalue < 0
+    eigenvalues = torch.linalg.eigvalsh(covariance.dense())
+    assert eigenvalues[0] >= -1e-12 * eigenvalues[-1]
+    images = torch.randn(200, *shape, dtype=torch.float64, generator=seeded(seed))
+    energies = (images * covariance.apply(images)).sum(dim=(1, 2, 3))
+    assert energies.min() >= -1e-12 * energies.max()
 
 
 def test_more_repair_steps_come_nearer() -> None:

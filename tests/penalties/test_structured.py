@@ -121,6 +121,40 @@ def test_equals_the_logit_form(covariance: Covariance) -> None:
     )
 
 
+@pytest.mark.parametrize("classes", [2, 3, 11])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 6.0])
+def test_equals_the_logit_form_on_random_logits(classes: int, scale: float) -> None:
+    # Eq. (13): any logits f with any gradients; labels of low probability included.
+    values = scale * torch.randn(30, classes, dtype=torch.float64, generator=seeded(classes))
+    slopes = torch.randn(30, classes, 24, dtype=torch.float64, generator=seeded(classes + 1))
+    labels = torch.arange(30) % classes
+    images = torch.rand(30, *SHAPE, dtype=torch.float64, generator=seeded(2))
+
+    def model(x: Tensor) -> Tensor:
+        return values + torch.einsum("nkd,nd->nk", slopes, (x - images).flatten(start_dim=1))
+
+    covariance = COVARIANCES["dense"]
+    result = StructuredPenalty(strength=strength_from_lambda(1.0), covariance=covariance)(
+        model, images, labels
+    )
+    average = torch.einsum("nk,nkd->nd", values.softmax(dim=1), slopes)
+    deviation = slopes[range(30), labels] - average
+    omega = torch.einsum("ni,ij,nj->n", deviation, covariance.dense(), deviation).mean() / 2
+    torch.testing.assert_close(result.penalty, omega, rtol=1e-12, atol=0)
+
+
+def test_the_stationary_operator_is_its_dense_matrix_to_float64_rounding() -> None:
+    stationary, model = COVARIANCES["stationary"], smooth()
+    dense = DenseCovariance(stationary.dense(), SHAPE)
+    results = [
+        StructuredPenalty(strength=0.7, covariance=each)(model, IMAGES, LABELS)
+        for each in (stationary, dense)
+    ]
+    torch.testing.assert_close(results[0].penalty, results[1].penalty, rtol=1e-13, atol=0)
+    gradients = [parameter_gradient(model, result.loss) for result in results]
+    torch.testing.assert_close(*gradients, rtol=1e-11, atol=1e-14)
+
+
 @each_covariance
 def test_closed_form_on_softmax_regression(covariance: Covariance) -> None:
     model = linear()
@@ -294,6 +328,24 @@ def test_a_source_leaves_no_gradient_and_no_mode_behind(source: Any) -> None:
     # Batch norm saw the batch once, as in a step without a source.
     for ours, theirs in zip(learning.buffers(), plain.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@each_source
+@pytest.mark.parametrize("backend", ["double_backprop", "finite_difference"])
+def test_gradients_and_flags_that_were_there_stay(source: Any, backend: Any) -> None:
+    model, images = training_network(), IMAGES.clone()
+    for index, parameter in enumerate(model.parameters()):
+        parameter.grad = torch.full_like(parameter, float(index))
+    model[0].bias.requires_grad_(False)  # frozen by the user
+    flags = [parameter.requires_grad for parameter in model.parameters()]
+    penalty = StructuredPenalty(
+        strength=1.0, covariance=RunningCovariance(), source=source, backend=backend
+    )
+    penalty(model, images, LABELS)
+    for index, parameter in enumerate(model.parameters()):
+        assert parameter.grad is not None and (parameter.grad == index).all()
+    assert [parameter.requires_grad for parameter in model.parameters()] == flags
+    assert torch.equal(images, IMAGES) and not images.requires_grad and images.grad is None
 
 
 def test_modes_come_back_after_an_error_in_the_source() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from steadygrad.attacks import FGSM, PGD, LongRangeCorrelated, WhiteNoise
 from steadygrad.covariance import IdentityCovariance, build_covariance, save_covariance
@@ -28,6 +29,10 @@ SHAPE = (1, 8, 8)
 @pytest.fixture(scope="module")
 def digits() -> ImageDataset:
     return load_dataset("digits", "train", limit=200)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 def adversarial(config: TrainingConfig, data: ImageDataset | None = None) -> Adversarial:
@@ -111,8 +116,7 @@ def test_noise_asks_the_model_nothing_and_its_share_of_the_batch_is_correlated_a
     model, labels = Asked(), torch.zeros(4000, dtype=torch.int64)
     images = torch.full((4000, *SHAPE), 0.5)
     settings = config(adversarial=name, adversarial_eps=0.05, adversarial_fraction=0.5)
-    generator = torch.Generator().manual_seed(0)
-    adversarial(settings)(model, images, labels, generator=generator)
+    adversarial(settings)(model, images, labels, generator=seeded())
 
     (seen,) = model.seen  # once, for the loss
     assert torch.equal(seen[2000:], images[2000:])
@@ -124,6 +128,24 @@ def test_noise_asks_the_model_nothing_and_its_share_of_the_batch_is_correlated_a
     assert ((neighbours - expected).abs() < 5 * standard_error).all()
     variances = noise.square().mean(dim=(0, 1))
     assert ((variances - 1).abs() < 5 * (2 / 2000) ** 0.5).all()
+
+
+@pytest.mark.parametrize("name", ["fgsm", "pgd"])
+def test_half_the_batch_is_attacked_away_from_the_predicted_label(config: Make, name: str) -> None:
+    model, images = Asked(), 0.2 + 0.6 * torch.rand(20, *SHAPE, generator=seeded())
+    predicted = model(images).argmax(dim=1)
+    labels = (predicted + 1) % 10
+    settings = {"adversarial_eps": 0.1, "adversarial_fraction": 0.5}
+    objective = adversarial(config(adversarial=name, adversarial_from="predicted", **settings))
+    result = objective(model, images, labels, generator=seeded())
+
+    trained_on = model.seen[-1]
+    assert torch.equal(trained_on[10:], images[10:])
+    attack = FGSM(eps=0.1) if name == "fgsm" else PGD(eps=0.1, steps=4)
+    expected = attack(model, images[:10], predicted[:10], generator=seeded())
+    assert torch.equal(trained_on[:10], expected)
+    assert ((expected - images[:10]).abs().amax(dim=(1, 2, 3)) > 0.09).all()
+    torch.testing.assert_close(result.loss, cross_entropy(model(trained_on), labels))
 
 
 def test_a_penalty_is_taken_at_noisy_images(config: Make) -> None:
