@@ -1,0 +1,92 @@
+"""Digests tell weights apart, and nothing else."""
+
+import hashlib
+
+import pytest
+import torch
+from torch import nn
+
+from steadygrad.errors import ModelError
+from steadygrad.evaluation import model_digest
+from steadygrad.evaluation.model_digest import structure_digest, tensors_digest, weights_digest
+
+
+def network(seed: int = 0, activation: nn.Module | None = None) -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(3, 4), activation or nn.ReLU(), nn.BatchNorm1d(4))
+
+
+def test_is_the_hash_of_names_dtypes_shapes_and_bytes() -> None:
+    first, second = torch.tensor([[1.0, 2.0]]), torch.tensor(7)
+    expected = hashlib.sha256(
+        b"1 a torch.int64  " + (7).to_bytes(8, "little")
+        + b"1 b torch.float32 1x2 " + first.numpy().tobytes()
+    )  # fmt: skip
+    assert tensors_digest({"b": first, "a": second}) == expected.hexdigest()
+
+
+def test_equal_weights_have_equal_digests() -> None:
+    model = network()
+    digest = model_digest(model)
+    assert digest == model_digest(network())
+    model.train()
+    model.requires_grad_(False)
+    model.to(memory_format=torch.contiguous_format)
+    assert model_digest(model) == digest
+
+
+@pytest.mark.parametrize("change", ["weight", "buffer", "dtype", "shape", "name"])
+def test_whatever_differs_changes_the_digest(change: str) -> None:
+    model = network()
+    digest = model_digest(model)
+    if change == "weight":
+        model[0].weight.data[2, 1] = torch.nextafter(
+            model[0].weight.data[2, 1], torch.tensor(torch.inf)
+        )
+    elif change == "buffer":
+        model[2].running_mean[0] = 1e-30
+    elif change == "dtype":
+        model.double()
+    elif change == "shape":
+        model[0].weight.data = model[0].weight.data.view(3, 4)
+    else:
+        model = nn.Sequential(*model[:2], nn.Identity(), model[2])
+    assert model_digest(model) != digest
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.complex64, torch.bool, torch.float64])
+def test_tensors_of_any_kind(dtype: torch.dtype) -> None:
+    one, other = torch.zeros(3).to(dtype), torch.tensor([0.0, 1.0, 0.0]).to(dtype)
+    assert tensors_digest({"x": one}) != tensors_digest({"x": other})
+    assert tensors_digest({"x": other}) == tensors_digest({"x": other.repeat(2)[:3]})
+
+
+def test_memory_layout_plays_no_part() -> None:
+    matrix = torch.arange(6.0).view(2, 3)
+    assert tensors_digest({"x": matrix.T}) == tensors_digest({"x": matrix.T.contiguous()})
+    assert tensors_digest({"x": matrix.T}) != tensors_digest({"x": matrix.view(3, 2)})
+
+
+def test_structure_is_how_a_module_prints() -> None:
+    assert model_digest(network()) == model_digest(network(activation=nn.Tanh()))
+    assert structure_digest(network()) != structure_digest(network(activation=nn.Tanh()))
+    assert structure_digest(network()) == structure_digest(network(seed=1))
+
+
+def test_what_has_no_weights_has_no_digest_of_them() -> None:
+    assert weights_digest(lambda images: images) is None
+    assert weights_digest(nn.Flatten()) is None
+    assert weights_digest(network()) == model_digest(network())
+
+
+def test_state_that_is_no_tensor_is_refused() -> None:
+    class Extra(nn.Linear):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"steps": 3}
+
+        def set_extra_state(self, state: object) -> None:
+            pass
+
+    with pytest.raises(ModelError, match="a state of tensors alone, got dict as '_extra_state'"):
+        model_digest(Extra(2, 2))
