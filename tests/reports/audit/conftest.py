@@ -59,7 +59,10 @@ def result(**changes: Any) -> AuditResult:
             causes=("misleading gradients",),
             reasons=("black-box-beats-white-box",),
         ),
-        "untested": ("AutoAttack was not run: pip install pyautoattack", "no transfer attack"),
+        "untested": (
+            "AutoAttack: not installed, pip install pyautoattack",
+            "no transfer attack",
+        ),
         "fitness": (
             Problem(
                 "float64", "a copy does not compute in float64", "avoid dtypes", is_fatal=False

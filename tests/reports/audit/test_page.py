@@ -121,15 +121,21 @@ def test_every_finding_has_question_number_threshold_and_meaning(
         assert finding.question in believe
         assert finding.meaning in believe
     assert "Measured 1.53 , suspicious above 1 (points of accuracy)" in believe
-    assert "Measured 1.25 % , suspicious above 5 % (of examples)" in believe
-    assert believe.count("Measured") == 2
+    assert "Attacks have a direction to go. 1.25 % of examples 5 % ✓ passed" in believe
+    assert "The model was too slow. – – – not tested" in believe
+    assert "1 of 3 diagnostics is suspicious, 1 passed, 1 did not apply" in believe
     assert "What they point at: misleading gradients" in believe
     assert "still standing 3" in believe
 
 
 def test_what_was_not_tested_is_listed(text: str) -> None:
-    assert "AutoAttack was not run: pip install pyautoattack." in section(text, "untested")
-    assert "No transfer attack." in section(text, "untested")
+    untested = section(text, "untested")
+    assert "AutoAttack : not installed, pip install pyautoattack. No transfer attack." in untested
+
+
+def test_nothing_left_out_is_no_proof(make_result: MakeResult) -> None:
+    untested = section(render(make_result(untested=())), "untested")
+    assert "Nothing of the battery was left out. A stronger attack may exist" in untested
 
 
 def test_examples_name_their_attacks_and_what_the_model_said(text: str) -> None:

@@ -10,7 +10,13 @@ from steadygrad.evaluation.audit.result import AuditResult
 from steadygrad.reports.audit.answer import BELIEF, accuracy_sentences
 from steadygrad.reports.audit.attack_rows import attack_rows
 from steadygrad.reports.audit.cost import cost_facts
-from steadygrad.reports.audit.findings import evidence_rows, finding_cards, number_text
+from steadygrad.reports.audit.findings import (
+    evidence_rows,
+    finding_cards,
+    finding_count_text,
+    number_text,
+)
+from steadygrad.reports.audit.omissions import omissions
 from steadygrad.reports.audit.provenance import provenance_rows
 from steadygrad.reports.audit.threat_model import radius_text, threat_model
 
@@ -25,7 +31,7 @@ from steadygrad.reports.audit.threat_model import radius_text, threat_model
         (999.9, "1,000"),
         (12345.6, "12,346"),
         (1.2345e-6, "1.2·10⁻⁶"),
-        (-3e9, "−3.0·10⁹"),
+        (-3e9, "−3·10⁹"),
         (float("inf"), "infinite"),
         (float("-inf"), "−infinite"),
         (float("nan"), "not a number"),
@@ -97,6 +103,26 @@ def test_fractions_are_told_in_percent(audited: AuditResult) -> None:
     assert (card.measured, card.threshold, card.unit) == ("1.25\u00a0%", "5\u00a0%", "of examples")
 
 
+def test_findings_are_counted_in_a_sentence(audited: AuditResult) -> None:
+    suspicious, passed, untested = (audited.findings[index] for index in (2, 0, 1))
+    assert finding_count_text(audited.findings) == (
+        "1 of 3 diagnostics is suspicious, 1 passed, 1 did not apply"
+    )
+    assert finding_count_text([suspicious] * 2) == "2 of 2 diagnostics are suspicious, 0 passed"
+    assert finding_count_text([passed, passed, untested]) == (
+        "None of 3 diagnostics is suspicious, 2 passed, 1 did not apply"
+    )
+
+
+def test_omissions_of_one_reason_stand_together() -> None:
+    left_out = ["mim: part of the full budget", "nothing else", "nes: too slow: 3 h"]
+    assert omissions([*left_out, "apgd: part of the full budget"]) == [
+        ("mim, apgd", "part of the full budget"),
+        ("nothing else", ""),
+        ("nes", "too slow: 3 h"),
+    ]
+
+
 def test_evidence_is_text_and_leaves_pictures_out() -> None:
     evidence = {
         "broken_by_weaker": 1200,
@@ -145,4 +171,8 @@ def test_provenance_holds_what_decides_the_result(audited: AuditResult) -> None:
     assert "data: note" not in rows
     named = dataclasses.replace(audited, data={"class_names": ["a", "b"]}, budget=None)
     assert dict(provenance_rows(named))["data: class names"] == "a, b"
+    assert rows["in Python"].endswith(
+        "(model, images, labels, eps=0.1, norm='linf', budget='quick', batch_size=64, seed=3)"
+    )
+    assert "budget=None, attacks=[...]" in dict(provenance_rows(named))["in Python"]
     assert dict(provenance_rows(named))["budget"] == "attacks of the caller's own"

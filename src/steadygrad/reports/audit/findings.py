@@ -2,13 +2,15 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from steadygrad.evaluation.masking import Finding
+from steadygrad.reports.wording import count_text
 
-__all__ = ["FindingCard", "finding_cards", "number_text"]
+__all__ = ["FindingCard", "finding_cards", "finding_count_text", "number_text"]
 
 Status = Literal["suspicious", "passed", "not tested"]
 
@@ -37,6 +39,18 @@ def finding_cards(findings: Sequence[Finding]) -> list[FindingCard]:
         _card(finding)
         for finding in sorted(findings, key=lambda finding: ORDER.index(finding.status))
     ]
+
+
+def finding_count_text(findings: Sequence[Finding]) -> str:
+    """Return "1 of 19 diagnostics is suspicious, 16 passed, 2 could not be tested"."""
+    counts = Counter(finding.status for finding in findings)
+    diagnostics = count_text(len(findings), "diagnostic")
+    verb = "is" if counts["suspicious"] == 1 else "are"
+    text = f"{counts['suspicious'] or 'None'} of {diagnostics} {verb} suspicious"
+    if not counts["suspicious"]:
+        text = f"None of {diagnostics} is suspicious"
+    text += f", {counts['passed']} passed"
+    return text + (f", {counts['not tested']} did not apply" if counts["not tested"] else "")
 
 
 def _card(finding: Finding) -> FindingCard:
@@ -69,7 +83,7 @@ def number_text(value: float) -> str:
         text = f"{value:,.0f}"
     else:
         mantissa, exponent = f"{value:.1e}".split("e")
-        text = f"{mantissa}·10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+        text = f"{float(mantissa):g}·10{str(int(exponent)).translate(SUPERSCRIPTS)}"
     return text.replace("-", "−")
 
 

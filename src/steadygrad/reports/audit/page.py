@@ -13,7 +13,8 @@ from steadygrad.reports.audit.answer import BELIEF, accuracy_sentences
 from steadygrad.reports.audit.attack_figure import attack_figure
 from steadygrad.reports.audit.attack_rows import AttackRow, attack_rows
 from steadygrad.reports.audit.cost import cost_facts
-from steadygrad.reports.audit.findings import finding_cards
+from steadygrad.reports.audit.findings import finding_cards, finding_count_text
+from steadygrad.reports.audit.omissions import omissions
 from steadygrad.reports.audit.provenance import provenance_rows
 from steadygrad.reports.audit.surface_figure import stored_surfaces, surface_figure
 from steadygrad.reports.audit.threat_model import radius_text, threat_model
@@ -44,9 +45,10 @@ def audit_page_contents(result: AuditResult, title: str | None) -> dict[str, Any
         "sentences": accuracy_sentences(result.clean, result.worst_case, rows, chance),
         "rows": rows,
         "attack_svg": _attack_svg(result, rows, chance),
+        "finding_count": finding_count_text(result.findings),
         "findings": finding_cards(result.findings),
         "surface_svg": _surface_svg(result, names),
-        "untested": result.untested,
+        "untested": omissions(result.untested),
         "gallery": _gallery(result.gallery, rows, names, result),
         "problems": result.fitness,
         "fatal": [problem for problem in result.fitness if problem.is_fatal],

@@ -11,7 +11,15 @@ __all__ = ["provenance_rows"]
 def provenance_rows(result: AuditResult) -> list[tuple[str, str]]:
     """Return (what, value): model, data, settings, versions, with their digests."""
     model, data = _known(result.model), _known(result.data)
+    call = f"eps={result.eps!r}, norm={result.norm!r}, budget={result.budget!r}"
+    if result.budget is None:
+        call += ", attacks=[...]"
     return [
+        (
+            "in Python",
+            f"steadygrad.evaluation.audit.audit(model, images, labels, {call}, "
+            f"batch_size={result.batch_size.size}, seed={result.seed})",
+        ),
         *((f"model: {key}", value) for key, value in model),
         *((f"data: {key}", value) for key, value in data),
         ("eps", repr(result.eps)),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from steadygrad.attacks.ball import Norm
 from steadygrad.evaluation.audit import AttackOutcome, Family
-from steadygrad.reports.wording import enumeration, eps_text
+from steadygrad.reports.wording import eps_text, sentence_text
 
 __all__ = ["radius_text", "threat_model"]
 
@@ -57,7 +57,7 @@ def _change(eps: float, norm: Norm) -> str:
 def _knowledge(families: set[Family]) -> str:
     kinds = []
     if families & WHITE_BOX:
-        kinds.append("everything: the network, its weights and its gradients (white-box)")
+        kinds.append("everything (white-box: the network, its weights and its gradients)")
     if "query" in families:
         kinds.append("the outputs alone (queries)")
     if "transfer" in families:
@@ -67,5 +67,5 @@ def _knowledge(families: set[Family]) -> str:
     if not kinds:
         return "Nothing was tried."
     if len(kinds) == 1:
-        return f"{kinds[0][0].upper()}{kinds[0][1:]}."
-    return f"Depending on the attack: {enumeration(kinds)}."
+        return sentence_text(kinds[0])
+    return f"Depending on the attack, {', '.join(kinds[:-1])} or {kinds[-1]}."
