@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from steadygrad import __version__
-from steadygrad.cli import compare, covariance, datasets, demo, evaluate, models, train
+from steadygrad.cli import compare, covariance, datasets, demo, evaluate, margin, models, train
 from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages
 from steadygrad.errors import SteadygradError
 from steadygrad.memory import keep_freed_memory
@@ -42,7 +42,7 @@ def _options(
     pass
 
 
-for command in (train, evaluate, covariance, compare, models, datasets, demo):
+for command in (train, evaluate, margin, covariance, compare, models, datasets, demo):
     command.register(app)
 
 

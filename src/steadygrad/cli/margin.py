@@ -78,15 +78,15 @@ def _margin(
     if as_json:
         typer.echo(json.dumps(margins.to_json()))
         return
-    for line in _lines(margins):
+    for line in _lines(run.name, margins):
         results.print(line, soft_wrap=True)
     messages.print(f"stored in {path}", soft_wrap=True)
 
 
-def _lines(margins: Margins) -> list[str]:
+def _lines(name: str, margins: Margins) -> list[str]:
     attack = margins.attack
     lines = [
-        f"deepfool on {margins.n} images, overshoot {attack['overshoot']:g}, "
+        f"{name}: deepfool on {margins.n} images, overshoot {attack['overshoot']:g}, "
         f"at most {attack['steps']} steps"
     ]
     if margins.mean is not None:
