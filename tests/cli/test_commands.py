@@ -115,6 +115,24 @@ def test_evaluate_prints_a_table_and_stores_it(program: Program, trained_run: Pa
     assert len(stored) == 1
 
 
+def test_evaluate_measures_in_l2_with_radii_beyond_1(program: Program, trained_run: Path) -> None:
+    options = ("--norm", "l2", "--loss", "margin", "--target", "least-likely", "--reach", 2)
+    outcome = program("evaluate", trained_run, *options, "--steps", 2, "--limit", 20)
+    assert outcome.code == 0, outcome.err
+    assert "least-likely-class L2 PGD(2), margin loss on 20 images" in outcome.out
+    (stored,) = (
+        record
+        for path in (trained_run / "evaluations").glob("pgd*.json")
+        if (record := json.loads(path.read_text()))["attack"]["norm"] == "l2"
+    )
+    assert stored["results"][-1]["eps"] == 3
+    assert [stored["attack"][name] for name in ("loss", "target", "reach")] == [
+        "margin",
+        "least-likely",
+        2.0,
+    ]
+
+
 def test_evaluate_json_is_all_there_is_on_standard_output(
     program: Program, trained_run: Path
 ) -> None:

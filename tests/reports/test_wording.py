@@ -4,6 +4,7 @@ import pytest
 
 from steadygrad.attacks import (
     FGSM,
+    NES,
     PGD,
     IterativeFGSM,
     LongRangeCorrelated,
@@ -86,6 +87,8 @@ def test_attacks_are_named_by_their_strength() -> None:
             FGSM(eps=0, norm="l2"),
             IterativeFGSM(eps=0),
             MomentumIterative(eps=0, steps=20, decay=0.5),
+            NES(eps=0),
+            NES(eps=0, queries=800, loss="margin"),
             RandomNoise(eps=0, samples=9),
             LongRangeCorrelated(eps=0, decay_length=4),
             WhiteNoise(eps=0, samples=1),
@@ -100,6 +103,8 @@ def test_attacks_are_named_by_their_strength() -> None:
         "L2 FGSM",
         "I-FGSM(10)",
         "MIM(20)",
+        "NES(4,000 queries)",
+        "NES(800 queries), margin loss",
         "random noise (uniform, worst of 9)",
         "LRC noise (decay length 4), worst of 100",
         "white noise",
@@ -119,10 +124,11 @@ def test_attacks_are_named_by_their_strength() -> None:
     assert attack_settings(described[5]) == "from the true label, L2 norm"
     assert attack_settings(described[6]) == "10 steps of eps / 10"
     assert attack_settings(described[7]) == "20 steps of eps / 20, L∞ norm, decay 0.5"
-    assert attack_settings(described[9]) == (
+    assert attack_settings(described[8]).startswith("8 steps of 1.85 eps / 8, ")
+    assert attack_settings(described[11]) == (
         "covariance exp(-r / 4), 0.5 of it between channels, samples 100"
     )
-    of_data = described[9] | {"covariance": "of the data set mnist"}
+    of_data = described[11] | {"covariance": "of the data set mnist"}
     assert attack_name(of_data) == "LRC noise (covariance of the data set mnist), worst of 100"
     assert attack_settings(of_data) == "covariance of the data set mnist, samples 100"
     assert attack_name({"name": "someone-elses", "norm": 2}) == "someone-elses"

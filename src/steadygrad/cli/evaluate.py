@@ -28,6 +28,7 @@ from steadygrad.evaluation import (
     select_gallery,
     write_evaluation,
 )
+from steadygrad.reports import wording
 
 __all__ = ["evaluate_run", "register"]
 
@@ -221,7 +222,8 @@ def _evaluate(
         typer.echo(json.dumps(curve.to_json()))
         return
     results.print(
-        f"{run.name}: {curve.attack['name']} on {curve.n} images, seed {curve.seed}", soft_wrap=True
+        f"{run.name}: {wording.attack_name(curve.attack)} on {curve.n} images, seed {curve.seed}",
+        soft_wrap=True,
     )
     results.print(_table(curve))
     low, high = (100 * bound for bound in curve.mean_ci95)

@@ -158,11 +158,16 @@ def _galleries(
 
 
 def _gallery(entry: ComparedRun, gallery: Gallery, comparison: Comparison) -> dict[str, Any]:
+    attack, reach = comparison.protocol.attack, None
+    if attack.get("norm") == "l2":
+        # No pixel moves by as much as the whole image: stretched to eps, the changes were grey.
+        reach = (gallery.adversarial.double() - gallery.clean.double()).abs().max().item()
     return {
         "run": entry.run.name,
         "eps": eps_text(gallery.eps),
-        "attack": attack_name(comparison.protocol.attack),
-        "examples": gallery_examples(gallery, comparison.protocol.class_names),
+        "attack": attack_name(attack),
+        "reach": None if reach is None else f"{reach:.2g}",
+        "examples": gallery_examples(gallery, comparison.protocol.class_names, reach=reach),
     }
 
 

@@ -71,6 +71,11 @@ def _attack(protocol: Protocol) -> str:
             f"{settings} White-box: the attacker knows the network and its weights and follows "
             f"the gradient of {_raised(attack)}, {_within(attack)}."
         )
+    if attack["name"] == "nes":
+        return (
+            f"{settings} Black-box: the attacker sees the network's outputs alone and estimates "
+            f"their gradient, {_within(attack)}."
+        )
     if attack["name"] in NOISE:
         text = f"{settings} Noise that knows nothing of the network: a disturbance, not an attack."
         if attack["name"] in GAUSSIAN:

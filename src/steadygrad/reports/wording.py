@@ -107,15 +107,16 @@ def attack_name(attack: Mapping[str, Any]) -> str:
     if name in GAUSSIAN:
         return _gaussian_noise(settings)
     short = name
-    if name in _METHODS:
+    if name == "nes":
+        short = f"NES({count_text(settings['queries'], 'query', 'queries')})"
+    elif name in _METHODS:
         short = _METHODS[name] + (f"({settings['steps']})" if "steps" in settings else "")
     if settings.get("norm") == "l2":
         short = f"L2 {short}"
     target = settings.get("target")
     if target is not None:
         short = f"{_AIMS.get(target, ('targeted',))[0]} {short}"
-    loss = settings.get("loss", "cross-entropy")
-    if loss != "cross-entropy":
+    if (loss := settings.get("loss", "cross-entropy")) != "cross-entropy":
         short += f", {_loss_text(loss)}"
     if isinstance(restarts := settings.get("restarts"), int) and restarts > 1:
         short += f", {restarts} restarts"
@@ -127,7 +128,8 @@ def attack_settings(attack: Mapping[str, Any]) -> str:
     rest = {key: value for key, value in attack.items() if key != "name"}
     parts = []
     if isinstance(steps := rest.get("steps"), int) and "step_size" in rest:
-        size, reach = rest.pop("step_size"), rest.pop("reach", 1)
+        size = rest.pop("step_size")
+        reach = rest.pop("reach", 1.85 if attack["name"] == "nes" else 1)
         in_all = "eps" if reach == 1 else f"{_number(reach)} eps"
         length = f"{in_all} / {steps}" if size is None else eps_text(float(size))
         parts.append(f"{count_text(rest.pop('steps'), 'step')} of {length}")
