@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks import describe_attack
 from steadygrad.checks import check_finite_losses, check_logits
 from steadygrad.errors import SteadygradError
 from steadygrad.evaluation.audit.batch_size import is_out_of_memory
@@ -47,7 +46,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class AttackRun:
-    """What an attack did, and its images of those of the target's shown rows it was run on.
+    """What an attack did, and its images of the target's shown rows, where they may count.
 
     shown_rows: int64 (k,), ascending; shown: (k, channels, height, width), on the CPU.
     """
@@ -103,14 +102,14 @@ def run_attack(
         attacked[batch] = True
         broken[batch] = (is_wrong & is_inside).cpu()
         outside += int((~is_inside).sum())
-        kept = torch.isin(batch, target.shown_rows)
+        kept = torch.isin(batch, target.shown_rows) & is_inside.cpu()
         shown_rows.append(batch[kept])
         shown.append(adversarial[kept.to(target.device)].detach().cpu())
         report(len(batch))
     outcome = AttackOutcome(
         name=entry.name,
         family=entry.family or _family(counted, len(rows)),
-        attack=describe_attack(entry.attack),
+        attack=entry.description,
         eps=target.eps,
         norm=target.norm,
         attacked=attacked,

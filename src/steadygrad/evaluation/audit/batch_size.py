@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from steadygrad._typing import Classifier, Images
 from steadygrad.errors import HyperparameterError
 
-__all__ = ["BatchSize", "choose_batch_size", "is_out_of_memory"]
+__all__ = ["BatchSize", "check_batch_size", "choose_batch_size", "is_out_of_memory"]
 
 _CPU_BYTES = 1 << 30
 _CUDA_SHARE = 4
@@ -44,10 +44,9 @@ def choose_batch_size(
     images: at least one; its values do not matter.
     Raises: HyperparameterError, for anything but "auto" or a whole number of at least 1.
     """
-    if isinstance(asked, int) and not isinstance(asked, bool) and asked >= 1:
+    check_batch_size(asked)
+    if isinstance(asked, int):
         return BatchSize(asked, asked)
-    if asked != "auto":
-        raise HyperparameterError(f"expected batch_size 'auto' or at least 1, got {asked!r}")
     needed = max(1, 2 * _saved_bytes(model, images[:1].to(device)))
     budget = _CPU_BYTES
     if device.type == "cuda":
@@ -55,6 +54,16 @@ def choose_batch_size(
     fitting = max(1, budget // needed)
     power = 1 << (fitting.bit_length() - 1)
     return BatchSize(min(power, _LARGEST.get(device.type, 256)), "auto", needed, budget)
+
+
+def check_batch_size(asked: int | str) -> None:
+    """Refuse anything but "auto" or a whole number of at least 1.
+
+    Raises: HyperparameterError.
+    """
+    is_number = isinstance(asked, int) and not isinstance(asked, bool) and asked >= 1
+    if not is_number and asked != "auto":
+        raise HyperparameterError(f"expected batch_size 'auto' or at least 1, got {asked!r}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

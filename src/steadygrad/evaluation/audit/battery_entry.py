@@ -1,10 +1,12 @@
 """One attack of a battery, and whom it is run on."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from steadygrad.attacks import Attack
+from steadygrad.attacks import Attack, describe_attack
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.audit.outcome import Family, Scope
+from steadygrad.evaluation.audit.transfer_attack import TransferAttack
 
 __all__ = ["BatteryEntry"]
 
@@ -36,3 +38,10 @@ class BatteryEntry:
             raise HyperparameterError(
                 f"expected a limit of at least 1 image for {self.name}, got {self.limit}"
             )
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Name and settings of the attack without ``eps``, as JSON can hold them."""
+        if isinstance(self.attack, TransferAttack):
+            return self.attack.describe()
+        return describe_attack(self.attack)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 import steadygrad
-from steadygrad.attacks import describe_attack
 from steadygrad.evaluation.audit.attack_run import AttackFailedError, AttackRun, Target, run_attack
 from steadygrad.evaluation.audit.batch_size import is_out_of_memory
 from steadygrad.evaluation.audit.battery_entry import BatteryEntry
@@ -112,7 +111,7 @@ class Campaign:
             **self.identity,
             "name": entry.name,
             "family": entry.family,
-            "attack": describe_attack(entry.attack),
+            "attack": entry.description,
             "scope": entry.scope,
             "eps": self.target.eps,
             "norm": self.target.norm,
