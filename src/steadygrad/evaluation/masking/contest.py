@@ -14,23 +14,25 @@ from steadygrad.evaluation.masking.subject import Subject
 
 __all__ = ["Contest", "contest"]
 
+OWN_STEPS, OWN_EXAMPLES = 50, 16
+
 
 @dataclass(frozen=True, eq=False)
 class Contest:
     """``weaker`` attacks against ``stronger`` ones on the same ``n`` examples.
 
-    unexplained: how many only the weaker broke, and long attacks on these afterwards did not.
+    left: examples that the stronger left standing; met: those of them that the weaker met.
+    unexplained: examples that only the weaker broke, and that long attacks afterwards did not.
+    points: those in points of accuracy.
     evidence: the attacks, and how many examples each side broke, as JSON can hold them.
     """
 
     n: int
+    left: int
+    met: int
     unexplained: int
+    points: float
     evidence: dict[str, Any]
-
-    @property
-    def points(self) -> float:
-        """The unexplained examples in points of accuracy."""
-        return 100 * self.unexplained / self.n
 
 
 def contest(
@@ -41,41 +43,51 @@ def contest(
 ) -> Contest:
     """Compare two families of attacks, by the battery's outcomes if it ran both.
 
-    Otherwise the ``own_weaker`` attacks meet PGD on the sample. Either way, what only the weaker
-    side broke is attacked once more, by PGD of many steps with restarts, on at most as many
-    examples as a sample has: what that breaks tells of short attacks, not of masking.
+    Otherwise PGD meets the sample, and the ``own_weaker`` attacks a few of the examples that it
+    leaves standing. Either way, what only the weaker side broke is attacked once more, by PGD of
+    many steps with restarts, on at most as many examples as a sample has: what that breaks tells
+    of short attacks, not of masking. Where not all were looked at, the rest is taken to be like
+    them.
     """
     left, right = _joined(sample.subject, weaker), _joined(sample.subject, stronger)
     if left is not None and right is not None:
-        attacked = left.attacked & right.attacked
-        is_odd = attacked & left.broken & ~right.broken
-        sides: dict[str, Any] = {"weaker": left.names, "stronger": right.names}
-        evidence = {**sides, "from": "the battery"}
-        rows = is_odd.nonzero().squeeze(1)
-        n, broken = int(right.attacked.sum()), (left.broken & attacked, right.broken & attacked)
+        match = _of_battery(left, right)
     else:
-        against = sample.pgd(50)
-        fooled = sample.broken_by(against)
-        weak = torch.stack([sample.broken_by(attack) for attack in own_weaker]).any(dim=0)
-        sides = {
-            "weaker": [describe_attack(attack) for attack in own_weaker],
-            "stronger": [describe_attack(against)],
-        }
-        evidence = {**sides, "from": "attacks of the diagnostic's own"}
-        rows = sample.rows[weak & ~fooled]
-        n, broken = len(sample), (weak, fooled)
-    unexplained, checked = _standing(sample, rows)
-    evidence |= {
-        "examples": n,
-        "broken_by_weaker": int(broken[0].sum()),
-        "broken_by_stronger": int(broken[1].sum()),
-        "broken_by_weaker_alone": len(rows),
-        "attacked_again": checked,
-        "still_standing": unexplained,
-    }
-    # Of more odd examples than were attacked again, the same part is taken to stand.
-    scale = len(rows) / checked if checked else 0
-    return Contest(n=n, unexplained=round(scale * unexplained), evidence=evidence)
+        match = _of_own(sample, own_weaker)
+    again = match.broken[: sample.subject.examples]
+    unexplained = _still_standing(sample, again)
+    estimate = float(unexplained)
+    for part, whole in ((len(again), len(match.broken)), (match.met, match.left)):
+        estimate *= whole / part if part else 0.0
+    return Contest(
+        n=match.n,
+        left=match.left,
+        met=match.met,
+        unexplained=unexplained,
+        points=100 * estimate / match.n,
+        evidence={
+            "weaker": match.weaker,
+            "stronger": match.stronger,
+            "examples": match.n,
+            "left_by_stronger": match.left,
+            "of_those_met_by_weaker": match.met,
+            "broken_by_weaker": len(match.broken),
+            "attacked_again_at_length": len(again),
+            "still_standing": unexplained,
+        },
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Match:
+    """The first round; ``broken`` holds the rows that only the weaker side broke."""
+
+    weaker: list[str]
+    stronger: list[str]
+    n: int
+    left: int
+    met: int
+    broken: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +117,45 @@ def _joined(subject: Subject, families: Collection[str]) -> _Joined | None:
     )
 
 
-def _standing(sample: Sample, rows: Tensor) -> tuple[int, int]:
-    rows = rows[: sample.subject.examples]
+def _of_battery(weaker: _Joined, stronger: _Joined) -> _Match:
+    standing = stronger.attacked & ~stronger.broken
+    met = standing & weaker.attacked
+    return _Match(
+        weaker=weaker.names,
+        stronger=stronger.names,
+        n=int(stronger.attacked.sum()),
+        left=int(standing.sum()),
+        met=int(met.sum()),
+        broken=(met & weaker.broken).nonzero().squeeze(1),
+    )
+
+
+def _of_own(sample: Sample, weaker: tuple[Attack, ...]) -> _Match:
+    stronger = sample.pgd(OWN_STEPS)
+    left = sample.rows[~sample.broken_by(stronger)]
+    met = Sample(sample.subject, left[:OWN_EXAMPLES] if weaker else left[:0])
+    is_broken = torch.zeros(len(met), dtype=torch.bool)
+    for attack in weaker if len(met) else ():
+        is_broken |= met.broken_by(attack)
+    return _Match(
+        weaker=[_words(attack) for attack in weaker],
+        stronger=[_words(stronger)],
+        n=len(sample),
+        left=len(left),
+        met=len(met),
+        broken=met.rows[is_broken],
+    )
+
+
+def _still_standing(sample: Sample, rows: Tensor) -> int:
     if len(rows) == 0:
-        return 0, 0
+        return 0
     odd = Sample(sample.subject, rows)
     is_broken = torch.stack([odd.broken_by(attack) for attack in odd.long_attacks()]).any(dim=0)
-    return int((~is_broken).sum()), len(rows)
+    return int((~is_broken).sum())
+
+
+def _words(attack: Attack) -> str:
+    described = describe_attack(attack)
+    name = described.pop("name")
+    return f"{name}({', '.join(f'{key}={value}' for key, value in described.items())})"

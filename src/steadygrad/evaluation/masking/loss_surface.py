@@ -25,7 +25,7 @@ SHOWN = 2
 GRADIENT_DIRECTION = Question(
     name="gradient-direction",
     text="Does the margin fall further along a random direction than along the gradient?",
-    threshold=0.1,
+    threshold=0.25,
     unit="fraction of examples",
 )
 
@@ -101,14 +101,14 @@ def loss_surface(sample: Sample, index: int, *, points: int = POINTS) -> LossSur
 
 
 def gradient_direction(sample: Sample) -> Finding:
-    """Compare steps of eps along the gradient of the margin with steps along random directions.
+    """Compare steps of eps / 2 along the margin's gradient with steps along random directions.
 
-    Each random direction is a corner of the ball (for L2, a vector of length eps), and the best
+    Each random direction is a corner of the ball (for L2, a vector of that length), and the best
     of a few counts. The surfaces of two examples are in the evidence, for a picture.
     Source: the pictures are those of Tramèr et al., ICLR 2018 (arXiv:1705.07204), section 4.1,
         who found networks so curved at the images that single steps go astray.
     """
-    eps = sample.subject.eps
+    length = sample.subject.eps / 2
     generator = derived_generator(sample.subject.seed, "gradient direction")
     _, gradient = sample.gradient(margins)
     ways = [-_unit_direction(sample, gradient)] + [
@@ -116,7 +116,7 @@ def gradient_direction(sample: Sample) -> Finding:
         for _ in range(RANDOM_DIRECTIONS)
     ]
     after = [
-        margins(sample.logits((sample.images + eps * way).clamp(0, 1)), sample.labels)
+        margins(sample.logits((sample.images + length * way).clamp(0, 1)), sample.labels)
         for way in ways
     ]
     is_worse = torch.stack(after[1:]).amin(dim=0) < after[0]

@@ -119,7 +119,8 @@ class Sample:
     def _attack(self, attack: Attack, model: Classifier, images: Images) -> Tensor:
         broken = []
         for number, (batch, labels) in enumerate(self._batches(images)):
-            generator = derived_generator(self.subject.seed, f"{attack!r}, batch {number}")
+            # The same stream for all: attacks that start at random start at the same points.
+            generator = derived_generator(self.subject.seed, f"attack, batch {number}")
             adversarial = attack(model, batch, labels, generator=generator).to(self.images.dtype)
             broken.append(self.logits(adversarial).argmax(dim=1) != labels)
         return torch.cat(broken).cpu()
