@@ -121,9 +121,9 @@ def test_every_finding_has_question_number_threshold_and_meaning(
         assert finding.question in believe
         assert finding.meaning in believe
     assert "Measured 1.53 , suspicious above 1 (points of accuracy)" in believe
-    assert "Attacks have a direction to go. 1.25 % of examples 5 % ✓ passed" in believe
-    assert "The model was too slow. – – – not tested" in believe
-    assert "1 of 3 diagnostics is suspicious, 1 passed, 1 did not apply" in believe
+    assert "Measured 1.25 % , suspicious above 5 % (of examples)" in believe
+    assert believe.count("Measured") == 2
+    assert "1 of 3 diagnostics is suspicious, 1 passed, 1 not tested" in believe
     assert "What they point at: misleading gradients" in believe
     assert "still standing 3" in believe
 

@@ -106,11 +106,11 @@ def test_fractions_are_told_in_percent(audited: AuditResult) -> None:
 def test_findings_are_counted_in_a_sentence(audited: AuditResult) -> None:
     suspicious, passed, untested = (audited.findings[index] for index in (2, 0, 1))
     assert finding_count_text(audited.findings) == (
-        "1 of 3 diagnostics is suspicious, 1 passed, 1 did not apply"
+        "1 of 3 diagnostics is suspicious, 1 passed, 1 not tested"
     )
     assert finding_count_text([suspicious] * 2) == "2 of 2 diagnostics are suspicious, 0 passed"
     assert finding_count_text([passed, passed, untested]) == (
-        "None of 3 diagnostics is suspicious, 2 passed, 1 did not apply"
+        "None of 3 diagnostics is suspicious, 2 passed, 1 not tested"
     )
 
 

@@ -42,7 +42,7 @@ def finding_cards(findings: Sequence[Finding]) -> list[FindingCard]:
 
 
 def finding_count_text(findings: Sequence[Finding]) -> str:
-    """Return "1 of 19 diagnostics is suspicious, 16 passed, 2 could not be tested"."""
+    """Return "1 of 19 diagnostics is suspicious, 16 passed, 2 not tested"."""
     counts = Counter(finding.status for finding in findings)
     diagnostics = count_text(len(findings), "diagnostic")
     verb = "is" if counts["suspicious"] == 1 else "are"
@@ -50,7 +50,7 @@ def finding_count_text(findings: Sequence[Finding]) -> str:
     if not counts["suspicious"]:
         text = f"None of {diagnostics} is suspicious"
     text += f", {counts['passed']} passed"
-    return text + (f", {counts['not tested']} did not apply" if counts["not tested"] else "")
+    return text + (f", {counts['not tested']} not tested" if counts["not tested"] else "")
 
 
 def _card(finding: Finding) -> FindingCard:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stored_surfaces", "surface_figure"]
 
-LEVELS = 16
+LEVELS = 30
 """Steps of colour, at most; half of them for right and half for wrong."""
 
 
@@ -54,7 +54,8 @@ def surface_figure(
         panels[0].set_ylabel("along a random direction (eps)")
         bar = figure.colorbar(drawn, ax=list(panels), shrink=0.85, aspect=18)
         bar.set_label("margin (logits)")
-        bar.set_ticks(levels[len(levels) // 2 % 2 :: 2])
+        every = max(1, len(levels) // 10)
+        bar.set_ticks(levels[len(levels) // 2 % every :: every])
     return figure
 
 
