@@ -43,7 +43,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 # torchattacks' own requirements pin an old requests and torchvision, neither of which its attacks use.
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) -c constraints.txt -e '.[test]'
-	$(PIP) --no-deps torchattacks==3.5.1
+	$(PIP) -c constraints.txt --no-deps torchattacks
 	touch $@
 
 clean:

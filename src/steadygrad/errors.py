@@ -7,6 +7,7 @@ __all__ = [
     "HyperparameterError",
     "ImageError",
     "LabelError",
+    "MissingExtraError",
     "ModelError",
     "NonFiniteLossError",
     "OutputError",
@@ -46,6 +47,10 @@ class DatasetError(SteadygradError, ValueError):
 
 class ModelError(SteadygradError, ValueError):
     """A model does not fit the data, or its outputs are not logits."""
+
+
+class MissingExtraError(SteadygradError, RuntimeError):
+    """A library that steadygrad can use, but does not require, is not installed."""
 
 
 class CheckpointError(SteadygradError, RuntimeError):

@@ -29,6 +29,8 @@ def test_every_public_name_is_there() -> None:
 def test_every_name_builds_with_its_defaults_and_describes_itself(name: str) -> None:
     attack = build_attack(name, eps=0.1)
     described = describe_attack(attack)
+    library = described.pop("library", None)
+    assert (library is not None) == (name in ("autoattack", "carlini-wagner"))
     assert described == {"name": name, **attack_settings(name)}
     assert json.loads(json.dumps(described)) == described
     settings = {key: value for key, value in described.items() if key != "name"}
@@ -52,7 +54,7 @@ def test_a_covariance_is_described_by_what_it_holds() -> None:
 def test_unknown_name_lists_the_known() -> None:
     with pytest.raises(
         UnknownNameError,
-        match=r"fgsm, i-fgsm, pgd, mim, .*random-noise, lrc, white-noise, got 'fgms'",
+        match=r"fgsm, i-fgsm, pgd, mim, .*white-noise, autoattack, carlini-wagner, got 'fgms'",
     ):
         build_attack("fgms", eps=0.1)
 

@@ -1,5 +1,16 @@
 """Attacks: immutable objects called as ``attack(model, images, labels, generator=...)``."""
 
+from steadygrad.attacks.adapters import (
+    AutoAttack,
+    CarliniWagner,
+    TimesEps,
+    from_art,
+    from_foolbox,
+    from_torchattacks,
+    to_art,
+    to_foolbox,
+    to_torchattacks,
+)
 from steadygrad.attacks.ball import PerturbationBall
 from steadygrad.attacks.base import Attack, norm_of, with_eps
 from steadygrad.attacks.deepfool import DeepFool, relative_perturbation
@@ -25,6 +36,8 @@ __all__ = [
     "NES",
     "PGD",
     "Attack",
+    "AutoAttack",
+    "CarliniWagner",
     "DeepFool",
     "Goal",
     "IterativeFGSM",
@@ -33,13 +46,20 @@ __all__ = [
     "MomentumIterative",
     "PerturbationBall",
     "RandomNoise",
+    "TimesEps",
     "WhiteNoise",
     "attack_names",
     "attack_settings",
     "build_attack",
     "describe_attack",
+    "from_art",
+    "from_foolbox",
+    "from_torchattacks",
     "modern_description",
     "norm_of",
     "relative_perturbation",
+    "to_art",
+    "to_foolbox",
+    "to_torchattacks",
     "with_eps",
 ]

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from steadygrad.attacks.adapters import AutoAttack, CarliniWagner, ForeignAttack
 from steadygrad.attacks.base import Attack
 from steadygrad.attacks.fgsm import FGSM
 from steadygrad.attacks.iterative_fgsm import IterativeFGSM
@@ -32,6 +33,8 @@ ATTACKS: Mapping[str, type[Any]] = {
     "random-noise": RandomNoise,
     "lrc": LongRangeCorrelated,
     "white-noise": WhiteNoise,
+    "autoattack": AutoAttack,
+    "carlini-wagner": CarliniWagner,
 }
 
 
@@ -71,10 +74,12 @@ def describe_attack(attack: Attack) -> dict[str, Any]:
     """Return name and settings without ``eps``, as values that JSON can hold.
 
     The name is the registry's, or the class name of an attack that is not in it; a setting that
-    JSON cannot hold appears as its ``repr``.
+    JSON cannot hold appears as its ``repr``. A foreign attack also names its library's version.
     """
     names = {attack_class: name for name, attack_class in ATTACKS.items()}
     described: dict[str, Any] = {"name": names.get(type(attack), type(attack).__name__)}
+    if isinstance(attack, ForeignAttack):
+        return described | attack.describe()
     untyped: Any = attack
     fields = dataclasses.fields(untyped) if dataclasses.is_dataclass(untyped) else ()
     for name in (field.name for field in fields if field.name != "eps"):
