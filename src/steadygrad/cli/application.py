@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from steadygrad import __version__
-from steadygrad.cli import compare, covariance, datasets, demo, evaluate, margin, models, train
+from steadygrad.cli import (
+    audit,
+    compare,
+    covariance,
+    datasets,
+    demo,
+    evaluate,
+    margin,
+    models,
+    train,
+)
 from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages
 from steadygrad.errors import SteadygradError
 from steadygrad.memory import keep_freed_memory
@@ -42,7 +52,17 @@ def _options(
     pass
 
 
-for command in (train, evaluate, margin, covariance, compare, models, datasets, demo):
+for command in (
+    train,
+    evaluate,
+    audit,
+    margin,
+    covariance,
+    compare,
+    models,
+    datasets,
+    demo,
+):
     command.register(app)
 
 

@@ -1,5 +1,6 @@
 """What an audit found out, and its JSON."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -92,8 +93,11 @@ class AuditResult:
         return int((outcome.broken & ~others).sum())
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but per-example results and pictures, as JSON can hold it."""
-        return {
+        """Return everything but per-example results and pictures, as JSON can hold it.
+
+        Numbers that are not finite become None.
+        """
+        record = {
             "schema_version": SCHEMA_VERSION,
             "model": dict(self.model),
             "data": dict(self.data),
@@ -117,6 +121,7 @@ class AuditResult:
             "created": self.created,
             "versions": dict(self.versions),
         }
+        return {name: _plain(value) for name, value in record.items()}
 
     def _attack(self, outcome: AttackOutcome) -> dict[str, Any]:
         point = outcome.accuracy(self.clean_correct)
@@ -138,6 +143,17 @@ class AuditResult:
             "seed": outcome.seed,
             "batch_size": outcome.batch_size,
         }
+
+
+def _plain(value: Any) -> Any:
+    """Return lists for tuples, and None for what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _point(point: AccuracyPoint) -> dict[str, Any]:

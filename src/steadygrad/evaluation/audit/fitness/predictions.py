@@ -33,7 +33,7 @@ def prediction_problems(
     reading, better = _best_reading(model, images, labels, batch_size) if high < 1 else ("", 0)
     renaming, agreeing = _renaming(predictions, labels)
     better_low, _ = wilson_interval(better, n)
-    if better_low > high and (better - right) / n >= _TELLING and better > agreeing:
+    if better_low > high and (better - right) / n >= _TELLING and better > agreeing * n:
         yield Problem(
             "input-range",
             f"of {n} images as they are {accuracy} are classified rightly, of the images {reading} "
@@ -41,10 +41,10 @@ def prediction_problems(
             "put that change of scale inside the model, so that it takes pixels in [0, 1]",
             is_fatal=is_at_chance,
         )
-    elif is_at_chance and agreeing >= _MOST * n:
+    elif is_at_chance and agreeing >= _MOST:
         yield Problem(
             "labels-do-not-match",
-            f"only {accuracy} of {n} labels are right, but {100 * agreeing / n:.0f} % are under"
+            f"only {accuracy} of {n} labels are right, but {100 * agreeing:.0f} % are under"
             f" other names of the classes: {renaming}",
             "put labels and outputs into the same order of classes",
             is_fatal=True,
@@ -104,20 +104,22 @@ def _right(model: Classifier, images: Images, labels: Labels, batch_size: int) -
     return total
 
 
-def _renaming(predictions: Labels, labels: Labels) -> tuple[str, int]:
-    """Return the renaming of classes under which most predictions are right, and how many are.
+def _renaming(predictions: Labels, labels: Labels) -> tuple[str, float]:
+    """Return a renaming of classes, and the share of predictions that are right under it.
 
-    Each predicted class gets the label it most often goes with; unless that is one-to-one it is
-    no renaming, and nothing agrees.
+    On every other example, each predicted class gets the label it most often goes with; unless
+    that is one-to-one it is no renaming. The share is that of the examples between.
     """
     classes = int(max(predictions.max(), labels.max())) + 1
-    counts = torch.bincount(predictions * classes + labels, minlength=classes**2)
+    counts = torch.bincount(predictions[::2] * classes + labels[::2], minlength=classes**2)
     counts = counts.view(classes, classes)
     predicted = counts.sum(dim=1).nonzero().squeeze(1)
     named = counts[predicted].argmax(dim=1)
-    if not len(torch.unique(named)) == len(named) > 1:
-        return "", 0
+    if not len(torch.unique(named)) == len(named) > 1 or len(labels) < 2:
+        return "", 0.0
+    names = torch.full((classes,), -1, device=labels.device)
+    names[predicted] = named
     pairs = zip(predicted.tolist(), named.tolist(), strict=True)
     moved = [f"output {ours} is label {theirs}" for ours, theirs in pairs if ours != theirs]
     text = ", ".join(moved[:3]) + (", ..." if len(moved) > 3 else "")
-    return text, int(counts[predicted, named].sum())
+    return text, (names[predictions[1::2]] == labels[1::2]).double().mean().item()

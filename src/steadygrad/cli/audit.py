@@ -1,0 +1,313 @@
+"""``steadygrad audit``: a battery of attacks on anyone's model, and whether to believe the rest."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from torch import nn
+
+from steadygrad.attacks import attack_names
+from steadygrad.cli.attack_text import parse_attack
+from steadygrad.cli.audit_progress import audit_progress
+from steadygrad.cli.foreign_model import build_foreign_model, load_weights
+from steadygrad.cli.parsing import parse_fraction
+from steadygrad.cli.run_data import load_run_data
+from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, results
+from steadygrad.datasets import ImageDataset, load_dataset
+from steadygrad.datasets.loading import Split
+from steadygrad.devices import resolve_device
+from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.evaluation.audit import (
+    AttackOutcome,
+    AuditResult,
+    Budget,
+    Problem,
+    UnfitError,
+    audit,
+)
+from steadygrad.reports.audit import write_audit_page
+from steadygrad.reports.wording import seconds_text
+from steadygrad.training import load_run_model
+
+__all__ = ["register"]
+
+_EPILOG = (
+    "Examples: steadygrad audit runs/mnist-complex --eps 0.1 --out audit; "
+    "steadygrad audit my_package.networks:build --weights w.safetensors --dataset cifar10 "
+    "--data-dir data --eps 8/255 --budget full --out audit"
+)
+_BELIEF = {
+    "no sign of masking": "green",
+    "doubtful": "yellow",
+    "masked": "bold red",
+    "incomplete": "yellow",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Audited:
+    """A model, what it is called, and the images it is measured on."""
+
+    model: nn.Module
+    name: str
+    images: ImageDataset
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("audit", epilog=_EPILOG)(_audit)
+
+
+def _audit(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="Run folder of `steadygrad train`, or package.module:callable that returns a "
+            "torch.nn.Module from images in [0, 1] to logits."
+        ),
+    ],
+    eps: Annotated[
+        str, typer.Option(help="Radius in pixels, such as 0.1 or 8/255.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the page and all results.")] = Path("audit"),
+    norm: Annotated[Literal["linf", "l2"], typer.Option(help="In which eps is measured.")] = "linf",
+    budget: Annotated[
+        Budget,
+        typer.Option(
+            help="quick: seconds to minutes; standard: gradient, query and ensemble attacks; "
+            "full: AutoAttack whole, and everything else longer."
+        ),
+    ] = "standard",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a callable's model: safetensors, or a PyTorch state dict.", show_default=False
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help=r"Name (see `steadygrad datasets`) or folder. \[default: the run's]",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help=r"Folder with local copies. \[default: the run's]", show_default=False),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
+    limit: Annotated[int, typer.Option(help="The first N images; more take longer.")] = 1000,
+    every_image: Annotated[
+        bool, typer.Option("--all", help="The whole split, whatever --limit says.")
+    ] = False,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Run folder or callable of another model to transfer attacks from; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One attack more, NAME or NAME:SETTING=VALUE,... such as pgd:steps=200; "
+            f"repeatable. Names: {', '.join(attack_names())}.",
+            show_default=False,
+        ),
+    ] = None,
+    diagnostics: Annotated[
+        bool,
+        typer.Option("--diagnostics/--no-diagnostics", help="Look for gradient masking."),
+    ] = True,
+    batch_size: Annotated[
+        str, typer.Option(help="Images attacked together: auto (fit to memory) or a number.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print audit.json and nothing else.")
+    ] = False,
+) -> None:
+    """Attack any classifier with a battery and say how far its accuracy can be believed.
+
+    Writes audit.html and audit.json to --out. Every finished attack is kept there: the same
+    command after an interruption goes on, and one with more attacks repeats none.
+    """
+    radius = parse_fraction(eps)
+    own = [parse_attack(text, eps=radius, norm=norm) for text in attack or ()]
+    size = _batch_size(batch_size)
+    shown = None if every_image else limit
+    audited = _load(target, weights, dataset, data_dir, split, shown, device)
+    sources = {_short(name): _load_source(name, device) for name in source or ()}
+    data = audited.images
+    try:
+        with audit_progress() as progress:
+            result = audit(
+                audited.model,
+                data.images(),
+                data.labels,
+                eps=radius,
+                norm=norm,
+                budget=budget,
+                attacks=own,
+                sources=sources,
+                out=out,
+                batch_size=size,
+                seed=seed,
+                progress=progress,
+                notify=_tell,
+                diagnostics=diagnostics,
+                model_name=audited.name,
+                data={
+                    "name": data.name,
+                    "split": data.split,
+                    "note": data.note,
+                    "class_names": list(data.class_names),
+                },
+            )
+    except UnfitError as error:
+        _print_problems(error.problems)
+        raise typer.Exit(REFUSED) from error
+    except KeyboardInterrupt:
+        messages.print(
+            f"stopped; what is finished lies in {out}, and the same command goes on from there",
+            soft_wrap=True,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    page = write_audit_page(result, out / "audit.html")
+    if as_json:
+        typer.echo(json.dumps(result.to_json()))
+        return
+    _print_problems(result.fitness)
+    results.print(
+        f"{escape(audited.name)} on {result.n:,} {data.split} images of {escape(data.name)}, "
+        f"eps {eps} ({norm}), seed {seed}",
+        soft_wrap=True,
+    )
+    _print_result(result)
+    messages.print(f"page: [bold]{escape(str(page))}[/]", soft_wrap=True)
+
+
+def _tell(sentence: str) -> None:
+    messages.print(escape(sentence), soft_wrap=True)
+
+
+def _load(
+    target: str,
+    weights: Path | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    split: Split,
+    limit: int | None,
+    device: str,
+) -> _Audited:
+    if Path(target).is_dir():
+        if weights is not None:
+            raise HyperparameterError(
+                f"expected weights for a callable only; {target} is a run folder with its own"
+            )
+        data = load_run_data(
+            Path(target),
+            limit=limit,
+            dataset_name=dataset,
+            data_dir=data_dir,
+            split=split,
+            device=device,
+        )
+        return _Audited(data.trained.model, _short(target), data.images)
+    if ":" not in target:
+        raise ModelError(f"expected a run folder or package.module:callable, got {target!r}")
+    if dataset is None:
+        raise HyperparameterError(f"expected a dataset to audit {target} on, got none")
+    place = resolve_device(device)
+    model = build_foreign_model(target)
+    if weights is not None:
+        load_weights(model, weights)
+    images = load_dataset(dataset, split, data_dir=data_dir, limit=limit)
+    return _Audited(model.to(place).eval(), target, images)
+
+
+def _load_source(target: str, device: str) -> nn.Module:
+    """Return another model, to transfer attacks from."""
+    if Path(target).is_dir():
+        return load_run_model(Path(target), resolve_device(device)).model
+    if ":" not in target:
+        raise ModelError(f"expected a run folder or package.module:callable, got {target!r}")
+    return build_foreign_model(target).to(resolve_device(device)).eval()
+
+
+def _short(target: str) -> str:
+    return Path(target).resolve().name if Path(target).is_dir() else target
+
+
+def _batch_size(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError:
+        raise HyperparameterError(f"expected batch_size auto or a number, got {text!r}") from None
+
+
+def _print_problems(problems: tuple[Problem, ...]) -> None:
+    for problem in sorted(problems, key=lambda problem: not problem.is_fatal):
+        colour, word = ("bold red", "problem") if problem.is_fatal else ("yellow", "note")
+        messages.print(
+            f"[{colour}]{word}:[/] {escape(problem.what)}; {escape(problem.remedy)}", soft_wrap=True
+        )
+
+
+def _print_result(result: AuditResult) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("attack", no_wrap=True)
+    table.add_column("accuracy", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("time", justify="right")
+    table.add_column("queries", justify="right")
+    low, high = result.clean.ci95
+    table.add_row("none", _percent(result.clean.accuracy), _interval(low, high), "", "")
+    for outcome in result.outcomes:
+        table.add_row(
+            outcome.name,
+            *_accuracy(outcome, result),
+            seconds_text(outcome.seconds),
+            f"{outcome.queries:,}",
+        )
+    spent = result.seconds - sum(outcome.seconds for outcome in result.outcomes)
+    if result.findings:
+        table.add_row("diagnostics", "", "", seconds_text(spent), "")
+    worst = result.worst_case
+    table.add_row(
+        "[bold]worst case of all[/]",
+        f"[bold]{_percent(worst.accuracy)}[/]",
+        _interval(*worst.ci95),
+        seconds_text(result.seconds),
+        f"{sum(outcome.queries for outcome in result.outcomes):,}",
+    )
+    results.print(table)
+    colour = _BELIEF[result.verdict.level]
+    results.print(
+        f"[{colour}]{result.verdict.level}[/]: {escape(result.verdict.summary)}", soft_wrap=True
+    )
+    if result.untested:
+        messages.print(f"left out: {len(result.untested)} things, listed on the page")
+
+
+def _accuracy(outcome: AttackOutcome, result: AuditResult) -> tuple[str, str]:
+    point = outcome.accuracy(result.clean_correct)
+    if point is None:
+        broken, met = int(outcome.broken.sum()), int(outcome.attacked.sum())
+        return f"broke {broken} of {met} standing", ""
+    return _percent(point.accuracy), _interval(*point.ci95)
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{100 * low:.1f}–{100 * high:.1f}"

@@ -1,0 +1,209 @@
+"""The batteries: which attacks a budget buys, in which order, and what it leaves out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from steadygrad._typing import Classifier
+from steadygrad.attacks import FGSM, PGD, MomentumIterative, RandomNoise
+from steadygrad.attacks.adapters import AutoAttack, CarliniWagner
+from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.nes import NES
+from steadygrad.errors import MissingExtraError, UnknownNameError
+from steadygrad.evaluation.audit.battery_entry import BatteryEntry
+from steadygrad.evaluation.audit.outcome import Scope
+from steadygrad.evaluation.audit.recipe import Recipe
+from steadygrad.evaluation.audit.transfer_attack import TransferAttack
+from steadygrad.evaluation.model_digest import weights_digest
+
+__all__ = ["BUDGETS", "Battery", "Budget", "build_battery"]
+
+Budget: TypeAlias = Literal["quick", "standard", "full"]
+BUDGETS: tuple[Budget, ...] = get_args(Budget)
+
+_MOST_TARGETS = 100
+"""Classes beyond which no attack tries every wrong one in turn."""
+
+_NOISE = Recipe(
+    name="noise",
+    family="noise",
+    build=RandomNoise,
+    settings={"distribution": "sign", "samples": 10},
+    norms=("linf",),
+)
+_FGSM = Recipe(name="fgsm", family="one-step", build=FGSM)
+_PGD_8 = Recipe(name="pgd-8", family="white-box", build=PGD, settings={"steps": 8})
+_MIM_10 = Recipe(name="mim-10", family="white-box", build=MomentumIterative, settings={"steps": 10})
+_CARLINI_WAGNER = Recipe(
+    name="carlini-wagner",
+    family="white-box",
+    build=CarliniWagner,
+    norms=("l2",),
+    scope="survivors",
+)
+_AUTOATTACK = Recipe(name="autoattack", family="ensemble", build=AutoAttack, fewest_classes=4)
+
+
+def _pgd(steps: int, restarts: int, loss: str, *, fewest_classes: int = 2) -> Recipe:
+    ending = "" if loss == "cross-entropy" else f"-{loss}"
+    return Recipe(
+        name=f"pgd-{steps}{ending}",
+        family="white-box",
+        build=PGD,
+        settings={"steps": steps, "restarts": restarts, "loss": loss},
+        fewest_classes=fewest_classes,
+    )
+
+
+def _all_targets(steps: int) -> Recipe:
+    return Recipe(
+        name=f"pgd-{steps}-targets",
+        family="white-box",
+        build=PGD,
+        settings={"steps": steps, "target": "all", "loss": "margin"},
+        scope="survivors",
+        most_classes=_MOST_TARGETS,
+    )
+
+
+def _nes(queries: int, limit: int | None) -> Recipe:
+    return Recipe(
+        name="nes",
+        family="query",
+        build=NES,
+        settings={"queries": queries, "loss": "margin", "stop_early": True},
+        norms=("linf",),
+        scope="survivors",
+        limit=limit,
+    )
+
+
+def _member(name: str, scope: Scope, limit: int | None = None, fewest_classes: int = 2) -> Recipe:
+    return Recipe(
+        name=name,
+        family="query" if name == "square" else "white-box",
+        build=AutoAttack,
+        settings={"attacks": (name,)},
+        scope=scope,
+        limit=limit,
+        fewest_classes=fewest_classes,
+    )
+
+
+_APGD_CE, _APGD_T = _member("apgd-ce", "all"), _member("apgd-t", "survivors", fewest_classes=4)
+
+# Cheap attacks first: those on survivors meet what all before them have left.
+RECIPES: Mapping[Budget, tuple[Recipe, ...]] = {
+    "quick": (_NOISE, _FGSM, _PGD_8, _pgd(20, 2, "margin"), _nes(1000, 50)),
+    "standard": (
+        _NOISE,
+        _FGSM,
+        _PGD_8,
+        _MIM_10,
+        _pgd(20, 2, "margin"),
+        _pgd(50, 5, "cross-entropy"),
+        _pgd(50, 5, "margin"),
+        _pgd(50, 5, "dlr", fewest_classes=3),
+        _APGD_CE,
+        _all_targets(20),
+        _APGD_T,
+        _nes(4000, 100),
+        _member("square", "survivors", limit=200),
+    ),
+    "full": (
+        _NOISE,
+        _FGSM,
+        _PGD_8,
+        _MIM_10,
+        _pgd(20, 2, "margin"),
+        _pgd(50, 5, "cross-entropy"),
+        _pgd(100, 10, "cross-entropy"),
+        _pgd(100, 10, "margin"),
+        _pgd(100, 10, "dlr", fewest_classes=3),
+        _APGD_CE,
+        _all_targets(50),
+        _APGD_T,
+        _member("fab-t", "survivors"),
+        _CARLINI_WAGNER,
+        _nes(4000, None),
+        _member("square", "survivors"),
+        _AUTOATTACK,
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Battery:
+    """Attacks in the order in which they run, and what was left out, a sentence each."""
+
+    entries: tuple[BatteryEntry, ...]
+    untested: tuple[str, ...]
+
+
+def build_battery(
+    budget: Budget | None,
+    *,
+    eps: float,
+    norm: Norm,
+    classes: int,
+    sources: Mapping[str, Classifier],
+) -> Battery:
+    """Return the attacks that a budget buys at a radius, those that transfer from sources last.
+
+    budget: None buys nothing but the transfers.
+    classes: of the model; sources: other models of the same classes, by name.
+    Raises: UnknownNameError, for a budget that there is none of.
+    """
+    if budget is not None and budget not in RECIPES:
+        raise UnknownNameError(f"expected budget one of {', '.join(BUDGETS)}, got {budget!r}")
+    entries, untested = [], []
+    for recipe in RECIPES[budget] if budget is not None else ():
+        obstacle = recipe.obstacle(norm, classes)
+        if obstacle is None:
+            try:
+                entries.append(recipe.entry(eps, norm))
+            except MissingExtraError as error:
+                obstacle = str(error)
+        if obstacle is not None:
+            untested.append(f"{recipe.name}: {obstacle}")
+    for name, source in sources.items():
+        entries += _transfers(budget, name, source, eps, norm)
+    if not sources:
+        untested.append("transfer: no source models were given")
+    if budget is None:
+        untested.append("every battery: only attacks of one's own were asked for")
+    else:
+        untested += _beyond(budget, norm)
+    return Battery(tuple(entries), tuple(untested))
+
+
+def _transfers(
+    budget: Budget | None, name: str, source: Classifier, eps: float, norm: Norm
+) -> list[BatteryEntry]:
+    recipes = (_MIM_10,) if budget in (None, "quick") else (_MIM_10, _pgd(50, 5, "cross-entropy"))
+    return [
+        BatteryEntry(
+            f"transfer-{name}-{recipe.name}",
+            "transfer",
+            TransferAttack(
+                eps=eps,
+                attack=recipe.entry(eps, norm).attack,
+                source=source,
+                source_name=name,
+                source_digest=weights_digest(source),
+            ),
+        )
+        for recipe in recipes
+    ]
+
+
+def _beyond(budget: Budget, norm: Norm) -> list[str]:
+    """Return which recipes of larger budgets this one does without."""
+    larger = BUDGETS[BUDGETS.index(budget) + 1 :]
+    names = {recipe.name for recipe in RECIPES[budget]}
+    told: dict[str, Budget] = {}
+    for other in larger:
+        for recipe in RECIPES[other]:
+            if recipe.name not in names and norm in recipe.norms:
+                told.setdefault(recipe.name, other)
+    return [f"{name}: part of the {other} budget" for name, other in told.items()]

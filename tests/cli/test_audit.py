@@ -1,0 +1,192 @@
+"""``steadygrad audit``: runs of ours and models of anyone's, and what it says of bad input."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from program import Program
+from steadygrad.cli import audit as command
+from steadygrad.evaluation.audit import read_audit
+
+NETWORKS = """
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.GELU(), nn.Flatten(), nn.Linear(512, 10))
+
+ready = build()
+
+class Nested:
+    build = staticmethod(build)
+
+def with_softmax():
+    return nn.Sequential(build(), nn.Softmax(dim=1))
+
+def needs_a_size(size):
+    return build()
+
+def fails():
+    raise RuntimeError("no weights\\nin the cellar")
+
+def returns_a_dict():
+    return {}
+
+NUMBER = 3
+"""
+EVERYDAY = ("--dataset", "digits", "--limit", 30, "--budget", "quick", "--no-diagnostics")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: nn.Module) -> Iterator[Path]:
+    """A working directory with a module of networks and weights in several files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "my_networks.py").write_text(NETWORKS)
+    (tmp_path / "broken_module.py").write_text("import no_such_package")
+    state = trained.state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    torch.save(state, tmp_path / "w.pt")
+    parallel = {f"module.{name}": tensor for name, tensor in state.items()}
+    torch.save({"state_dict": parallel, "epoch": 3}, tmp_path / "parallel.pt")
+    torch.save(trained, tmp_path / "pickled.pt")
+    save_file({"0.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    yield tmp_path
+    for name in ("my_networks", "broken_module"):
+        sys.modules.pop(name, None)
+
+
+def test_a_run_is_audited_and_page_and_json_are_written(
+    program: Program, trained_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "audit"
+    outcome = program(
+        *("audit", trained_run, "--eps", "8/255", "--limit", 30, "--budget", "quick"),
+        *("--no-diagnostics", "--out", out),
+    )
+    assert outcome.code == 0, outcome.err
+    for line in ("pgd-20-margin", "worst case of all", "incomplete"):
+        assert line in outcome.out
+    assert "audit.html" in outcome.err
+    assert "<html" in (out / "audit.html").read_text()
+    record = json.loads((out / "audit.json").read_text())
+    assert record["data"]["name"] == "digits" and record["settings"]["eps"] == 8 / 255
+    assert record["worst_case"]["n"] == 30
+
+
+@pytest.mark.parametrize("weights", ["w.safetensors", "w.pt", "parallel.pt"])
+def test_anyones_model_by_import_path_with_its_weights(
+    program: Program, place: Path, weights: str
+) -> None:
+    outcome = program(
+        *("audit", "my_networks:Nested.build", "--weights", weights, *EVERYDAY),
+        *("--eps", 0.1, "--attack", "mim:steps=4,decay=0.5", "--json"),
+    )
+    assert outcome.code == 0, outcome.err
+    record = json.loads(outcome.out)
+    assert record["clean"]["accuracy"] > 0.9
+    assert (
+        record["attacks"][-1]["attack"] | {"steps": 4, "decay": 0.5}
+        == (record["attacks"][-1]["attack"])
+    )
+    assert record == read_audit("audit").to_json()
+
+
+def test_sources_are_runs_or_callables(program: Program, place: Path, trained_run: Path) -> None:
+    outcome = program(
+        *("audit", "my_networks:ready", *EVERYDAY, "--eps", 0.1, "--json"),
+        *("--source", trained_run, "--source", "my_networks:build"),
+    )
+    assert outcome.code == 0, outcome.err
+    names = [attack["name"] for attack in json.loads(outcome.out)["attacks"]]
+    assert {"transfer-digits-mim-10", "transfer-my_networks:build-mim-10"} <= set(names)
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
+    program: Program, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("audit", "my_networks:build", "--weights", "w.pt", *EVERYDAY, "--eps", 0.1)
+    real = command.audit
+
+    def interrupted(*positional: object, **options: object) -> object:
+        def stop(name: str, done: int, total: int) -> None:
+            if name == "pgd-20-margin":
+                raise KeyboardInterrupt
+
+        return real(*positional, **options | {"progress": stop})  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "audit", interrupted)
+        outcome = program(*arguments)
+    assert outcome.code == 130
+    assert "the same command goes on" in outcome.err
+    kept = sorted(path.name for path in (place / "audit/attacks").iterdir())
+    assert [name.rpartition("-")[0] for name in kept] == ["fgsm", "noise", "pgd-8"]
+    times = [path.stat().st_mtime_ns for path in sorted((place / "audit/attacks").iterdir())]
+    assert program(*arguments).code == 0
+    assert times == [(place / "audit/attacks" / name).stat().st_mtime_ns for name in kept]
+
+
+def test_an_unfit_model_ends_with_every_problem_and_code_2(program: Program, place: Path) -> None:
+    outcome = program("audit", "my_networks:with_softmax", *EVERYDAY, "--eps", 0.1)
+    assert outcome.code == 2 and outcome.out == ""
+    assert "problem: every row of outputs is nonnegative and sums to 1" in outcome.err
+    assert "note: " in outcome.err
+    assert not (place / "audit").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("my_networks",), "a run folder or package.module:callable, got 'my_networks'"),
+        (("nowhere/run",), "got 'nowhere/run'"),
+        (("no_networks:build",), "there is no module 'no_networks', neither installed nor in"),
+        (("my_networks:bild",), "my_networks has no 'bild'; it has build, Nested"),
+        (("my_networks:NUMBER",), "expected a callable, got int"),
+        (("my_networks:fails",), "my_networks:fails raised RuntimeError: no weights"),
+        (("my_networks:needs_a_size",), "missing 1 required positional argument: 'size'"),
+        (("my_networks:returns_a_dict",), "return a torch.nn.Module, got dict"),
+        (("broken_module:build",), "importing broken_module needs 'no_such_package'"),
+        (("my_networks:build", "--weights", "no.pt"), "no weights at no.pt"),
+        (("my_networks:build", "--weights", "my_networks.py"), "without executing code"),
+        (("my_networks:build", "--weights", "pickled.pt"), "pickled.pt cannot be read without"),
+        (("my_networks:build", "--weights", "other.safetensors"), "it lacks '0.bias' and 2 more"),
+        (("my_networks:with_softmax", "--weights", "w.pt"), "it lacks '0.0.bias' and 3 more"),
+        (("my_networks:build", "--eps", "8"), "eps in [0, 1], got 8.0; did you mean 8/255?"),
+        (("my_networks:build", "--eps", "0"), "expected eps > 0 to audit at, got 0"),
+        (("my_networks:build", "--attack", "lbfgs"), "attack one of fgsm"),
+        (("my_networks:build", "--attack", "pgd:steps"), "SETTING=VALUE in 'pgd:steps'"),
+        (("my_networks:build", "--attack", "pgd:steps=0"), "steps >= 1, got 0"),
+        (("my_networks:build", "--attack", "pgd:norm=l2"), "attacks in linf, got pgd in l2"),
+        (("my_networks:build", "--batch-size", "many"), "batch_size auto or a number, got 'many'"),
+        (("my_networks:build", "--batch-size", 0), "batch_size 'auto' or at least 1, got 0"),
+        (("my_networks:build", "--source", "nowhere"), "got 'nowhere'"),
+        (("my_networks:build", "--out", "w.pt"), "cannot write w.pt"),
+        (("my_networks:build", "--limit", 0), "got 0"),
+        (("my_networks:build", "--dataset", "imagenet"), "imagenet"),
+        (("my_networks:build", "--device", "tpu9"), "tpu9"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(
+    program: Program, place: Path, arguments: tuple[object, ...], message: str
+) -> None:
+    given = arguments if "--eps" in arguments else (*arguments, "--eps", 0.1)
+    outcome = program("audit", *EVERYDAY, *given)
+    assert outcome.code == 2 and outcome.out == ""
+    assert message in outcome.err
+    assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
+    assert not (place / "audit").exists()
+
+
+def test_options_that_do_not_go_together(program: Program, place: Path, trained_run: Path) -> None:
+    weights = program("audit", trained_run, "--eps", 0.1, "--weights", "w.pt")
+    assert weights.code == 2 and "weights for a callable only" in weights.err
+    dataset = program("audit", "my_networks:build", "--eps", 0.1)
+    assert dataset.code == 2 and "expected a dataset to audit my_networks:build on" in dataset.err
+    eps = program("audit", trained_run)
+    assert eps.code == 2 and "--eps" in eps.err
