@@ -39,6 +39,9 @@ from steadygrad.evaluation.results_file import (
 )
 from steadygrad.evaluation.softmax_line import SoftmaxLines, softmax_lines
 from steadygrad.evaluation.sweep import accuracy_curve
+from steadygrad.evaluation.transfer import transfer_matrix
+from steadygrad.evaluation.transfer_file import read_transfer, write_transfer
+from steadygrad.evaluation.transfer_matrix import TransferMatrix
 
 __all__ = [
     "AccuracyCurve",
@@ -54,6 +57,7 @@ __all__ = [
     "PerturbationSource",
     "PerturbationStructure",
     "SoftmaxLines",
+    "TransferMatrix",
     "accuracy",
     "accuracy_curve",
     "analyse_perturbations",
@@ -72,10 +76,13 @@ __all__ = [
     "perturbation_source",
     "predictions",
     "read_evaluation",
+    "read_transfer",
     "save_adversarial_examples",
     "select_gallery",
     "softmax_lines",
+    "transfer_matrix",
     "wilson_interval",
     "worst_case",
     "write_evaluation",
+    "write_transfer",
 ]
