@@ -206,8 +206,10 @@ def test_results_outside_the_ball_or_the_pixel_range_break_nothing(
     ):
         (outcome,) = small_audit(trained, few, attacks=[meddling(what)]).outcomes
         assert outcome.broken.sum() == 0 and outcome.outside > 50
-    (noise,) = small_audit(trained, few, attacks=[WhiteNoise(eps=EPS, samples=1)]).outcomes
-    assert noise.outside == int(noise.attacked.sum())
+    result = small_audit(trained, few, attacks=[WhiteNoise(eps=EPS, samples=1)])
+    (noise,), right = result.outcomes, result.clean.correct
+    assert noise.outside == right
+    assert f"white-noise: {right} of its {right} results left the ball" in " ".join(result.untested)
 
 
 @pytest.mark.parametrize(

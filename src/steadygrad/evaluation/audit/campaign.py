@@ -94,6 +94,11 @@ class Campaign:
             break
         self.runs.append(run)
         self.created.append(created)
+        if run.outcome.outside:
+            self.untested.append(
+                f"{entry.name}: {run.outcome.outside} of its {len(rows)} results left the ball or "
+                "the pixel range and count as no success"
+            )
 
     def _attack(self, entry: BatteryEntry, rows: Tensor) -> AttackRun:
         done = 0
