@@ -47,8 +47,10 @@ from steadygrad.evaluation.masking.staircase import STAIRCASE, staircase
 from steadygrad.evaluation.masking.subject import Subject
 from steadygrad.evaluation.masking.verdict import verdict
 from steadygrad.evaluation.masking.zero_gradients import (
+    SOFTMAX_SATURATION,
     ZERO_GRADIENT_PIXELS,
     ZERO_GRADIENTS,
+    softmax_saturation,
     zero_gradient_pixels,
     zero_gradients,
 )
@@ -63,6 +65,7 @@ _DIAGNOSTICS: tuple[tuple[Question, Callable[[Sample], Finding]], ...] = (
     (STAIRCASE, staircase),
     (FINITE_DIFFERENCES, finite_differences),
     (ZERO_GRADIENTS, zero_gradients),
+    (SOFTMAX_SATURATION, softmax_saturation),
     (ZERO_GRADIENT_PIXELS, zero_gradient_pixels),
     (FLOAT64_GRADIENTS, float64_gradients),
     (LOGIT_SCALE, logit_scale),

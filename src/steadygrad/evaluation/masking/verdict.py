@@ -1,6 +1,6 @@
 """What all findings say together: how far an accuracy under attack can be believed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -15,14 +15,16 @@ RANDOM = "randomness"
 FALSE = "false gradients"
 VANISHING = "vanishing gradients"
 MISLEADING = "misleading gradients"
-WEAK = "weak attack settings"
 UNFINISHED = "unfinished attacks"
+CROOKED = "crooked loss surface"
+WEAK = "weak attack settings"
 
-# Findings that show how gradients are hidden, first the ones that explain the ones after them.
+# Findings that show how gradients are hidden.
 _MECHANISMS = {
     "randomness": RANDOM,
     "expectation-over-randomness": RANDOM,
     "staircase": QUANTISED,
+    "softmax-saturation": SATURATED,
     "logit-scale": SATURATED,
     "finite-differences": FALSE,
     "zero-gradients": VANISHING,
@@ -32,16 +34,22 @@ _MECHANISMS = {
 # Causes that follow from others: a rounded input has false gradients, or none at all.
 _EXPLAINED_BY = {FALSE: {QUANTISED}, VANISHING: {QUANTISED, SATURATED}}
 # Findings that show attacks with gradients failing where they should not, whatever the reason.
-_SYMPTOMS = (
-    "one-step-beats-iterative",
-    "black-box-beats-white-box",
-    "unbounded-eps",
-    "rising-accuracy",
-    "gradient-direction",
-)
-# Findings that honest networks come near to: reason for doubt, alone for no more.
-_HINTS = ("local-linearity", "gradient-alignment")
-_WEAK_SETTINGS = ("more-steps", "more-restarts", "margin-loss")
+_SYMPTOMS = {
+    "unbounded-eps": MISLEADING,
+    "black-box-beats-white-box": MISLEADING,
+    "one-step-beats-iterative": MISLEADING,
+    "rising-accuracy": MISLEADING,
+    "gradient-direction": MISLEADING,
+}
+# Reasons for doubt, and for no more.
+_HINTS = {
+    "convergence": UNFINISHED,
+    "local-linearity": CROOKED,
+    "gradient-alignment": CROOKED,
+}
+# Findings about attacks, not about the model.
+_WEAK_SETTINGS = {"more-steps": WEAK, "more-restarts": WEAK, "margin-loss": WEAK}
+# Without these nobody can say that there is no sign of masking.
 _ESSENTIAL = ("randomness", "zero-gradients", "finite-differences", "unbounded-eps")
 
 SEVERE = 5.0
@@ -52,87 +60,83 @@ def verdict(subject: Subject, findings: Sequence[Finding]) -> Verdict:
     """Combine the findings on a subject into one judgement, and name the causes.
 
     "masked": a mechanism that hides gradients was found, or two symptoms of it, or one whose
-        number is beyond five thresholds. "doubtful": one symptom, a hint, or attacks that still
-        gain from more steps at the end. "incomplete": none of this, but an essential diagnostic
-        could not be run. Attacks that are merely weak accuse nobody: the summary says which
-        number to quote instead of theirs.
+        number is beyond five thresholds. "doubtful": one symptom, or a hint, such as an attack
+        that still gains when its steps are doubled. "incomplete": none of this, but an essential
+        diagnostic could not be run. Attacks that are merely weak accuse nobody: the summary of
+        "no sign of masking" then says which number to quote instead of theirs.
     """
-    suspicious = {finding.name: finding for finding in findings if finding.status == "suspicious"}
-    causes = _mechanisms(suspicious)
-    symptoms = [suspicious[name] for name in _SYMPTOMS if name in suspicious]
-    is_severe = any((symptom.measured or 0) > SEVERE * symptom.threshold for symptom in symptoms)
-    if symptoms and not causes:
-        causes = (MISLEADING,)
-    is_masked = bool(_mechanisms(suspicious)) or is_severe or len(symptoms) > 1
-    if "convergence" in suspicious:
-        causes += (UNFINISHED,)
-    if any(name in suspicious for name in _WEAK_SETTINGS):
-        causes += (WEAK,)
-    untested = [f.name for f in findings if f.name in _ESSENTIAL and f.status == "not tested"]
-    hints = [name for name in (*_HINTS, "convergence") if name in suspicious]
-    quote = _number_to_quote(subject)
-    if is_masked:
-        named = [cause for cause in causes if cause not in (WEAK, UNFINISHED)]
+    found = {finding.name: finding for finding in findings if finding.status == "suspicious"}
+    mechanisms, symptoms, hints, weak = (
+        {name: cause for name, cause in group.items() if name in found}
+        for group in (_MECHANISMS, _SYMPTOMS, _HINTS, _WEAK_SETTINGS)
+    )
+    is_severe = any(
+        (found[name].measured or 0) > SEVERE * found[name].threshold for name in symptoms
+    )
+    if mechanisms or is_severe or len(symptoms) > 1:
+        causes = _without_consequences((mechanisms or symptoms).values())
+        first = next(name for name in (*mechanisms, *symptoms))
         return Verdict(
             level="masked",
             summary=(
                 f"Do not believe the accuracy under attack: gradients are masked "
-                f"({_listed(named)}). {_first_meaning(suspicious)}"
+                f"({', '.join(causes)}). {found[first].meaning}"
+                f"{_worst_case(subject, 'At best an upper bound is')}"
             ),
             causes=causes,
-            reasons=tuple(suspicious),
+            reasons=(*mechanisms, *symptoms),
         )
-    if symptoms or hints:
-        first = suspicious[(*(symptom.name for symptom in symptoms), *hints)[0]]
+    doubts = symptoms | hints
+    if doubts:
         return Verdict(
             level="doubtful",
-            summary=f"The accuracy under attack may be too high. {first.meaning} {quote}",
-            causes=causes,
-            reasons=tuple(suspicious),
+            summary=(
+                f"The accuracy under attack may be too high. {found[next(iter(doubts))].meaning}"
+                f"{_worst_case(subject, 'Until that is settled, an upper bound is')}"
+            ),
+            causes=_without_consequences((doubts | weak).values()),
+            reasons=(*doubts, *weak),
         )
-    if untested or len(findings) == 0:
+    missing = tuple(
+        name
+        for name in _ESSENTIAL
+        if not any(finding.name == name and finding.status == "passed" for finding in findings)
+    )
+    if missing:
         return Verdict(
             level="incomplete",
             summary=(
-                "No sign of gradient masking was found, but not everything could be looked at: "
-                f"{_listed(untested) or 'no diagnostic'} did not run."
+                "No sign of gradient masking, but not everything could be looked at: "
+                f"{', '.join(missing)} did not run."
             ),
-            causes=causes,
-            reasons=tuple(untested),
+            causes=_without_consequences(weak.values()),
+            reasons=missing,
         )
-    weak = (
-        "Short attacks are too weak for this model: quote the strongest. " if WEAK in causes else ""
-    )
+    told = f" {found[next(iter(weak))].meaning}" if weak else ""
     return Verdict(
         level="no sign of masking",
-        summary=f"No sign of gradient masking. {weak}{quote}",
-        causes=causes,
-        reasons=tuple(suspicious),
+        summary=(
+            f"No sign of gradient masking.{told}{_worst_case(subject, 'The number to quote is')}"
+        ),
+        causes=_without_consequences(weak.values()),
+        reasons=tuple(weak),
     )
 
 
-def _mechanisms(suspicious: Collection[str]) -> tuple[str, ...]:
-    causes = dict.fromkeys(_MECHANISMS[name] for name in _MECHANISMS if name in suspicious)
+def _without_consequences(causes: Iterable[str]) -> tuple[str, ...]:
+    named = tuple(dict.fromkeys(causes))
     return tuple(
-        cause for cause in causes if not _EXPLAINED_BY.get(cause, set()).intersection(causes)
+        cause for cause in named if not _EXPLAINED_BY.get(cause, set()).intersection(named)
     )
 
 
-def _first_meaning(suspicious: dict[str, Finding]) -> str:
-    order = (*_MECHANISMS, *_SYMPTOMS)
-    return next(suspicious[name].meaning for name in order if name in suspicious)
-
-
-def _number_to_quote(subject: Subject) -> str:
+def _worst_case(subject: Subject, opening: str) -> str:
     if not subject.outcomes:
         return ""
     broken = torch.stack([outcome.broken.cpu() for outcome in subject.outcomes]).any(dim=0)
     accuracy = (subject.clean_correct.cpu() & ~broken).double().mean().item()
+    attacks = "one attack" if len(subject.outcomes) == 1 else f"all {len(subject.outcomes)} attacks"
     return (
-        f"The number to quote is the worst case over all {len(subject.outcomes)} attacks, example "
-        f"by example: {100 * accuracy:.1f} % of {len(subject.labels)} at eps {subject.eps:g}."
+        f" {opening} the worst case over {attacks}, example by example: {100 * accuracy:.1f} % of "
+        f"{len(subject.labels)} images at eps {subject.eps:g}."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
