@@ -16,6 +16,7 @@ from steadygrad.cli import (
     margin,
     models,
     train,
+    transfer,
 )
 from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages
 from steadygrad.errors import SteadygradError
@@ -56,6 +57,7 @@ for command in (
     train,
     evaluate,
     audit,
+    transfer,
     margin,
     covariance,
     compare,

@@ -3,6 +3,7 @@
 import csv
 import io
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -22,17 +23,9 @@ def transfer_title(matrix: TransferMatrix) -> str:
     )
 
 
-def transfer_table(matrix: TransferMatrix) -> Table:
+def transfer_table(matrix: TransferMatrix) -> RenderableType:
     """Return the matrix for a terminal: rows are victims, columns the models attacked."""
-    table = Table(
-        title=Text(transfer_title(matrix), style="bold"),
-        caption=Text(_CAPTION, style="dim"),
-        title_justify="left",
-        caption_justify="left",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(Text("shown to"), overflow="fold", min_width=8)
     for heading in ("clean", *(f"from {name}" for name in matrix.sources)):
         table.add_column(Text(heading), justify="right", overflow="fold")
@@ -42,7 +35,8 @@ def transfer_table(matrix: TransferMatrix) -> Table:
             _rich(clean),
             *(_rich(point, is_own=is_own) for point, is_own in cells),
         )
-    return table
+    title, caption = Text(transfer_title(matrix), style="bold"), Text(_CAPTION, style="dim")
+    return Group(title, table, caption)
 
 
 def transfer_markdown(matrix: TransferMatrix) -> str:

@@ -1,0 +1,232 @@
+"""``steadygrad transfer``: adversarial examples of some networks, shown to others."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import nn
+from typer.core import TyperCommand
+
+from steadygrad.atomic_file import write_atomically
+from steadygrad.attacks import attack_names
+from steadygrad.attacks.ball import Norm
+from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.attack_text import parse_attack
+from steadygrad.cli.parsing import parse_fraction
+from steadygrad.cli.run_data import RunData, load_run_data
+from steadygrad.cli.terminal import messages, results
+from steadygrad.datasets import ImageDataset
+from steadygrad.datasets.loading import Split
+from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.evaluation import transfer_matrix, write_transfer
+from steadygrad.reports.figures.output import save_figure
+from steadygrad.reports.figures.transfer import transfer_figure
+from steadygrad.reports.transfer_table import transfer_csv, transfer_markdown, transfer_table
+from steadygrad.training import run_config
+
+__all__ = ["register"]
+
+_EPILOG = (
+    "Example: steadygrad transfer runs/real runs/complex --victims runs/real-2 runs/complex-2 "
+    "--attack fgsm --eps 0.16 --out transfer"
+)
+
+
+class _SeveralVictims(TyperCommand):
+    """Take every word after ``--victims`` up to the next option, as a shell's ``*`` gives them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _one_option_each(args))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("transfer", cls=_SeveralVictims, epilog=_EPILOG)(_transfer)
+
+
+def _transfer(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders of `steadygrad train` to attack: the sources.")
+    ],
+    eps: Annotated[
+        str, typer.Option(help="Radius in pixels, such as 0.1 or 8/255.", show_default=False)
+    ],
+    victims: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN ...",
+            help=r"Run folders to show the examples to. \[default: the sources]",
+            show_default=False,
+        ),
+    ] = None,
+    attack: Annotated[
+        str,
+        typer.Option(
+            help="NAME or NAME:SETTING=VALUE,... such as pgd:steps=40. "
+            f"Names: {', '.join(attack_names())}."
+        ),
+    ] = "fgsm",
+    norm: Annotated[Norm, typer.Option(help="Of fgsm, pgd and mim: in which eps is measured.")] = (
+        "linf"
+    ),
+    out: Annotated[Path, typer.Option(help="Folder for all results.")] = Path("transfer"),
+    save_examples: Annotated[
+        bool,
+        typer.Option(
+            help="Keep each source's examples in OUT/examples, where they are found again."
+        ),
+    ] = True,
+    only_common: Annotated[
+        bool,
+        typer.Option("--only-common", help="Count only images that all have right without attack."),
+    ] = False,
+    limit: Annotated[int, typer.Option(help="The first N images; more take longer.")] = 1000,
+    every_image: Annotated[
+        bool, typer.Option("--all", help="The whole split, whatever --limit says.")
+    ] = False,
+    dataset: Annotated[
+        str | None, typer.Option(help="Another data set than the runs'.", show_default=False)
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help=r"Folder with local copies. \[default: the runs']", show_default=False),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
+    batch_size: Annotated[int, typer.Option(help="Images attacked together.")] = 250,
+    seed: Annotated[int, typer.Option(help="Of the attack's random draws.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON and nothing else.")
+    ] = False,
+) -> None:
+    """Attack some networks and show the examples to others: what transfers, and to whom.
+
+    Prints the accuracy of every victim (row) on the examples of every source (column), with the
+    sources' own accuracy in the row "self". To transfer a way of training to itself, as the
+    papers do, give a second network trained with another seed as the victim. Examples in OUT that
+    were made with the same weights and settings are not made again.
+    """
+    chosen = parse_attack(attack, eps=parse_fraction(eps), norm=norm)
+    names = _distinct_names([*runs, *(victims or ())])
+    sources = _each_once(runs, names)
+    shown_to = None if victims is None else _each_once(victims, names)
+    if dataset is None:
+        _check_one_dataset(sources | (shown_to or {}))
+    loaded = {
+        name: _load(path, None if every_image else limit, dataset, data_dir, split, device)
+        for name, path in (sources | (shown_to or {})).items()
+    }
+    data = _shared_images(loaded)
+    title = f"{attack} on {len(sources)} x {len(data)} images"
+    with attack_progress(title) as progress:
+        matrix = transfer_matrix(
+            _models(loaded, sources),
+            data.images(),
+            data.labels,
+            chosen,
+            victims=None if shown_to is None else _models(loaded, shown_to),
+            only_common=only_common,
+            batch_size=batch_size,
+            seed=seed,
+            folder=out / "examples" if save_examples else None,
+            dataset=data.name,
+            split=data.split,
+            progress=progress,
+        )
+    record = {"name": data.name, "split": data.split, "n": len(data), "note": data.note}
+    path = write_transfer(out / "transfer.json", matrix, dataset=record)
+    write_atomically(out / "transfer.csv", transfer_csv(matrix).encode())
+    write_atomically(out / "transfer.md", transfer_markdown(matrix).encode())
+    figure = transfer_figure(matrix)
+    for suffix in (".png", ".svg"):
+        save_figure(figure, out / f"transfer{suffix}")
+    if as_json:
+        typer.echo(json.dumps(matrix.to_json()))
+        return
+    results.print(transfer_table(matrix))
+    messages.print(f"stored in {path} and beside it (.csv, .md, .png, .svg)", soft_wrap=True)
+
+
+def _one_option_each(arguments: Sequence[str]) -> list[str]:
+    """Return the words with ``--victims`` repeated before each of the runs that follow it."""
+    expanded: list[str] = []
+    previous, is_victim = "", False
+    for word in arguments:
+        if word.startswith("-"):
+            is_victim = word == "--victims"
+        elif is_victim and previous != "--victims":
+            expanded.append("--victims")
+        expanded.append(word)
+        previous = word
+    return expanded
+
+
+def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return a name for each folder: its last part, or as many as tell all of them apart."""
+    resolved = {path.resolve() for path in paths}
+    names: dict[Path, str] = {}
+    for path in resolved:
+        for count in range(1, len(path.parts) + 1):
+            tail = path.parts[-count:]
+            if not any(other.parts[-count:] == tail for other in resolved - {path}):
+                break
+        names[path] = "/".join(tail)
+    return names
+
+
+def _each_once(paths: Sequence[Path], names: dict[Path, str]) -> dict[str, Path]:
+    """Return the folders by name; refuse one that is given twice."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        name = names[path.resolve()]
+        if name in found:
+            raise HyperparameterError(f"expected every run once, got {path} twice")
+        found[name] = path
+    return found
+
+
+def _load(
+    path: Path,
+    limit: int | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    split: Split,
+    device: str,
+) -> RunData:
+    try:
+        return load_run_data(
+            path, limit=limit, dataset_name=dataset, data_dir=data_dir, split=split, device=device
+        )
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _check_one_dataset(runs: dict[str, Path]) -> None:
+    datasets = {name: run_config(path).dataset for name, path in runs.items()}
+    first = next(iter(datasets))
+    for name, dataset in datasets.items():
+        if dataset != datasets[first]:
+            raise HyperparameterError(
+                f"expected runs of one data set, or --dataset: {first} is of {datasets[first]}, "
+                f"{name} of {dataset}"
+            )
+
+
+def _shared_images(loaded: dict[str, RunData]) -> ImageDataset:
+    """Return the images; refuse runs that were held back other images of one data set."""
+    (first_name, first), *others = ((name, run.images) for name, run in loaded.items())
+    for name, images in others:
+        is_same = torch.equal(first.pixels, images.pixels)
+        if not (is_same and torch.equal(first.labels, images.labels)):
+            raise HyperparameterError(
+                f"{first_name} and {name} do not share the {first.split} images of {first.name}; "
+                "were they trained with another validation_size?"
+            )
+    return first
+
+
+def _models(loaded: dict[str, RunData], chosen: dict[str, Path]) -> dict[str, nn.Module]:
+    return {name: loaded[name].trained.model for name in chosen}
