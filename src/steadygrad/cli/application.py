@@ -9,6 +9,7 @@ from steadygrad import __version__
 from steadygrad.cli import (
     audit,
     compare,
+    compare_audits,
     covariance,
     datasets,
     demo,
@@ -61,6 +62,7 @@ for command in (
     margin,
     covariance,
     compare,
+    compare_audits,
     models,
     datasets,
     demo,

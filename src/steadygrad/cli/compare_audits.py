@@ -1,0 +1,41 @@
+"""``steadygrad compare-audits``: audits of several models on the same images, with paired tests."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steadygrad.cli.terminal import results
+from steadygrad.reports.audit import comparison_table, load_audits
+
+__all__ = ["register"]
+
+_EPILOG = "Example: steadygrad compare-audits audits/complex audits/real audits/adversarial"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("compare-audits", epilog=_EPILOG)(_compare_audits)
+
+
+def _compare_audits(
+    audits: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of `steadygrad audit`; the others are held against the first."
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the comparison as JSON and nothing else.")
+    ] = False,
+) -> None:
+    """Say whether the worst cases of two or more audited models differ by more than chance.
+
+    The audits must be of the same images at the same eps: each image then is its own control.
+    """
+    comparison = load_audits(audits)
+    if as_json:
+        typer.echo(json.dumps(comparison.to_json()))
+        return
+    results.print(comparison_table(comparison))
