@@ -75,3 +75,10 @@ def test_all_is_the_whole_split_whatever_the_limit(program: Program, trained_run
     options = ("--all", "--limit", 5, "--steps", 1, "--json")
     assert json.loads(program("margin", trained_run, *options).out)["n"] > 300
     assert json.loads(program("margin", trained_run, *options[1:]).out)["n"] == 5
+
+
+def test_help_has_an_example_and_says_what_larger_means(program: Program) -> None:
+    outcome = program("margin", "--help")
+    assert outcome.code == 0
+    said = " ".join(outcome.out.split())
+    assert "Example: steadygrad margin" in said and "Larger is more robust" in said
