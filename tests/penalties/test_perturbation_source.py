@@ -26,27 +26,26 @@ def model() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 3))
 
 
-def test_by_default_pgd_is_that_of_table_2() -> None:
+def test_by_default_pgd_is_that_of_table_2(model: nn.Module) -> None:
     # 10 steps of a fifth of the radius, away from the prediction, nothing drawn.
-    expected = PGD(
-        eps=8 / 255,
-        steps=10,
-        step_size=8 / 255 / 5,
-        random_start=False,
-        start_from_prediction=True,
-    )
-    assert pgd_source() == resolve_source("pgd") == expected
+    source = pgd_source()
+    assert resolve_source("pgd") == source
+    table_2 = {"eps": 8 / 255, "steps": 10, "step_size": 8 / 255 / 5}
+    expected = PGD(**table_2, random_start=False, start_from_prediction=True)
+    assert torch.equal(source(model, IMAGES, LABELS), expected(model, IMAGES, LABELS))
     assert PGD_EPS == 8 / 255
+    assert source.reach * source.eps / source.steps == 8 / 255 / 5
 
 
-@pytest.mark.parametrize("eps", [0.05, 0.2])
+@pytest.mark.parametrize("eps", [0.05, 0.2, 1.0])
 @pytest.mark.parametrize("steps", [1, 4, 25])
 def test_pgd_reaches_its_radius_whatever_the_number_of_steps(
     model: nn.Module, eps: float, steps: int
 ) -> None:
     perturbations = pgd_source(eps=eps, steps=steps)(model, IMAGES, LABELS) - IMAGES
-    assert perturbations.abs().amax().item() == pytest.approx(eps, rel=1e-5)
-    assert (perturbations.abs().amax(dim=(1, 2, 3)) > 0.99 * eps).all()
+    reached = min(eps, 0.5)  # from mid grey, the pixel range ends at 0.5
+    assert perturbations.abs().amax().item() == pytest.approx(reached, rel=1e-5)
+    assert (perturbations.abs().amax(dim=(1, 2, 3)) > 0.99 * reached).all()
 
 
 @pytest.mark.parametrize("source", [pgd_source(), deepfool_source()], ids=repr)

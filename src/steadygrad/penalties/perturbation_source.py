@@ -8,7 +8,7 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import PGD
 from steadygrad.attacks.deepfool import DeepFool
-from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.errors import UnknownNameError
 from steadygrad.evaluation_mode import evaluation_mode
 
 __all__ = [
@@ -51,15 +51,7 @@ def pgd_source(*, eps: float = PGD_EPS, steps: int = 10) -> PGD:
         the model's own prediction). Without a random start, so that a penalty draws nothing and a
         resumed training repeats itself.
     """
-    if steps < 1:
-        raise HyperparameterError(f"expected steps >= 1, got {steps}")
-    return PGD(
-        eps=eps,
-        steps=steps,
-        step_size=2 * eps / steps,
-        random_start=False,
-        start_from_prediction=True,
-    )
+    return PGD(eps=eps, steps=steps, reach=2.0, random_start=False, start_from_prediction=True)
 
 
 def deepfool_source(*, steps: int = 100) -> DeepFool:
