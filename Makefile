@@ -32,6 +32,7 @@ benchmarks: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/attack_throughput.py
 	$(BIN)/python benchmarks/structured_penalty.py
+	$(BIN)/python benchmarks/query_attack.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
