@@ -14,7 +14,19 @@ from steadygrad.covariance import ExponentialCovariance, save_covariance
 from steadygrad.datasets import dataset_names
 from steadygrad.models import model_names
 
-COMMANDS = ("train", "evaluate", "compare", "models", "datasets", "demo")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "audit",
+    "compare-audits",
+    "transfer",
+    "margin",
+    "covariance",
+    "compare",
+    "models",
+    "datasets",
+    "demo",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -154,6 +154,14 @@ def test_training_is_told_by_what_sets_it_apart() -> None:
     assert penalty_text(plain) == adversarial_text(plain) == augmentation_text(plain) == "none"
     assert penalty_text(penalised) == "squared L1, strength 0.125, frozen phase"
     assert adversarial_text(attacked) == "PGD(4), eps 8/255, on 50\u00a0% of each batch"
+    lrc = {"adversarial": "lrc", "adversarial_eps": 0.3, "adversarial_decay_length": 8.0}
+    assert adversarial_text(lrc) == "LRC noise (decay length 8.0), standard deviation 0.3"
+    assert adversarial_text(lrc | {"adversarial_covariance": "dataset"}) == (
+        "LRC noise (covariance dataset), standard deviation 0.3"
+    )
+    assert adversarial_text({"adversarial": "white-noise", "adversarial_eps": 0.1}) == (
+        "white noise, standard deviation 0.1"
+    )
     assert augmentation_text(noisy) == "flips, crops (padding 4), uniform noise 0.1"
     assert training_text(plain) == "plain"
     assert training_text(penalised | {"noise": "gaussian:0.05"}) == (

@@ -19,6 +19,9 @@ from steadygrad.evaluation.eps_grid import ascending_eps, parse_eps_grid
 from steadygrad.evaluation.example_store import ExampleStore
 from steadygrad.evaluation.gallery import Gallery, select_gallery
 from steadygrad.evaluation.intervals import wilson_interval
+from steadygrad.evaluation.margins import Margins, deepfool_margins
+from steadygrad.evaluation.margins_file import write_margins
+from steadygrad.evaluation.mean_interval import bounded_mean_interval, mean_interval
 from steadygrad.evaluation.model_digest import model_digest
 from steadygrad.evaluation.paired import PairedComparison, paired_comparison
 from steadygrad.evaluation.perturbation_structure import (
@@ -53,6 +56,7 @@ __all__ = [
     "Evaluation",
     "ExampleStore",
     "Gallery",
+    "Margins",
     "PairedComparison",
     "PerturbationSource",
     "PerturbationStructure",
@@ -63,12 +67,15 @@ __all__ = [
     "analyse_perturbations",
     "ascending_eps",
     "bisected_curve",
+    "bounded_mean_interval",
     "correlated_samples",
     "craft_adversarial_examples",
+    "deepfool_margins",
     "evaluation_slug",
     "gather_structure",
     "image_structure",
     "load_adversarial_examples",
+    "mean_interval",
     "model_digest",
     "paired_comparison",
     "parse_eps_grid",
@@ -84,5 +91,6 @@ __all__ = [
     "wilson_interval",
     "worst_case",
     "write_evaluation",
+    "write_margins",
     "write_transfer",
 ]

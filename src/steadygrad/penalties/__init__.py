@@ -7,7 +7,7 @@ from steadygrad.penalties.double_backprop import DoubleBackprop
 from steadygrad.penalties.finite_difference import FiniteDifference
 from steadygrad.penalties.norms import L1, L2, GradientNorm, Linf, NormName, norm_by_name
 from steadygrad.penalties.penalized_loss import PenalizedLoss, example_losses
-from steadygrad.penalties.perturbation_source import SourceName
+from steadygrad.penalties.perturbation_source import SourceName, deepfool_source, pgd_source
 from steadygrad.penalties.squared_norm import SquaredNormPenalty
 from steadygrad.penalties.structured import (
     CovarianceNorm,
@@ -34,9 +34,11 @@ __all__ = [
     "SquaredNormPenalty",
     "StructuredPenalty",
     "compare_backends",
+    "deepfool_source",
     "example_losses",
     "norm_by_name",
     "parameter_update_similarity",
+    "pgd_source",
     "resolve_backend",
     "strength_from_lambda",
 ]

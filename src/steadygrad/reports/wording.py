@@ -183,10 +183,23 @@ def adversarial_text(config: Mapping[str, Any]) -> str:
     attack = str(config.get("adversarial", "none"))
     if attack == "none":
         return "none"
-    steps = f"({config.get('adversarial_steps', '?')})" if attack == "pgd" else ""
-    text = f"{attack.upper()}{steps}, eps {eps_text(float(config.get('adversarial_eps', 0.0)))}"
+    eps = eps_text(float(config.get("adversarial_eps", 0.0)))
+    if attack in GAUSSIAN:
+        text = f"{_noise_text(attack, config)}, standard deviation {eps}"
+    else:
+        steps = f"({config.get('adversarial_steps', '?')})" if attack == "pgd" else ""
+        text = f"{attack.upper()}{steps}, eps {eps}"
     fraction = float(config.get("adversarial_fraction", 1.0))
     return text if fraction == 1 else f"{text}, on {100 * fraction:.3g}\u00a0% of each batch"
+
+
+def _noise_text(attack: str, config: Mapping[str, Any]) -> str:
+    if attack == "white-noise":
+        return "white noise"
+    covariance = str(config.get("adversarial_covariance", "exponential"))
+    if covariance == "exponential":
+        return f"LRC noise (decay length {config.get('adversarial_decay_length', '?')})"
+    return f"LRC noise (covariance {covariance})"
 
 
 def augmentation_text(config: Mapping[str, Any]) -> str:
