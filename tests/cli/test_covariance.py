@@ -51,6 +51,12 @@ def test_the_folder_holds_files_figures_numbers_and_a_page(analysed: Path) -> No
     page = (analysed / "index.html").read_text()
     assert page.count("<svg") == len(FIGURES)
     assert "FGSM perturbations of eps 0.1 on 60 test images of digits" in page
+    # Digits have black borders, which FGSM can only brighten.
+    shift = json.loads((analysed / "covariance.json").read_text())["perturbations"]["shift"]
+    assert shift > 0.1
+    assert (
+        f"{100 * shift:.1f}\u00a0% of the perturbations&#39; second moments are their mean" in page
+    )
     # Self-contained: nothing is loaded from anywhere.
     assert not re.search(r'(src|href)="(?!#|data:)', page)
 
@@ -126,6 +132,8 @@ def test_it_prints_the_reach_or_json_alone(
     for kind in ("perturbations", "data"):
         length = record[kind]["intra_channel"]["decay_length"]
         assert f"{length:.1f}\u00a0px" in outcome.out
+    assert "note: " in outcome.err
+    assert "are their mean" in outcome.err
     assert "index.html" in outcome.err
     assert f"next: steadygrad evaluate {trained_run} --attack lrc --covariance" in outcome.err
 
@@ -133,6 +141,7 @@ def test_it_prints_the_reach_or_json_alone(
     assert again.code == 0, again.err
     printed = json.loads(again.out)
     assert printed["attack"]["name"] == "deepfool"
+    assert "are their mean" not in again.err
     assert printed["correlated_samples"]["decay_lengths"] == [3, 3]
     assert printed == json.loads((tmp_path / "out/covariance.json").read_text())
 

@@ -14,7 +14,7 @@ from steadygrad.cli.terminal import messages, results
 from steadygrad.datasets.loading import Split
 from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
 from steadygrad.penalties.perturbation_source import SourceName
-from steadygrad.reports.covariance import length_text, write_covariance_analysis
+from steadygrad.reports.covariance import length_text, shift_caution, write_covariance_analysis
 from steadygrad.reports.covariance.figures import source_name
 from steadygrad.reports.covariance.folder import prepare_folder
 from steadygrad.reports.wording import count_text, eps_text
@@ -139,6 +139,8 @@ def _print(run: Path, out: Path, analysis: CovarianceAnalysis, record: dict[str,
         messages.print(
             f"{count_text(analysis.perturbations.unchanged, 'image')} stayed as they were"
         )
+    if caution := shift_caution(analysis.perturbations):
+        messages.print(f"note: {caution}", soft_wrap=True)
     if record["no_dense"]:
         messages.print(f"no dense file: {record['no_dense']}", soft_wrap=True)
     messages.print(f"page: [bold]{out / 'index.html'}[/]", soft_wrap=True)

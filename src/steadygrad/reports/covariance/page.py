@@ -13,7 +13,10 @@ from steadygrad.reports.figures import inline_svg
 from steadygrad.reports.templating import date_text, software_versions, template_environment
 from steadygrad.reports.wording import count_text, eps_text, percent
 
-__all__ = ["length_text", "render_covariance_page"]
+__all__ = ["length_text", "render_covariance_page", "shift_caution"]
+
+LARGE_SHIFT = 0.1
+"""Share of the second moments from which on the mean perturbation is worth a word."""
 
 
 def render_covariance_page(
@@ -33,6 +36,7 @@ def render_covariance_page(
         about=f"{source} perturbations{radius} on {images} of {dataset['name']}",
         source=source,
         note=dataset["note"],
+        caution=shift_caution(analysis.perturbations),
         rows=(
             (f"{source} perturbations", *_row(analysis.perturbations)),
             ("the data", *_row(analysis.data)),
@@ -57,6 +61,17 @@ def length_text(length: float | None, farthest: int) -> str:
     if math.isinf(length):
         return f"above {farthest}\u00a0px"
     return f"{length:.1f}\u00a0px"
+
+
+def shift_caution(structure: PerturbationStructure) -> str | None:
+    """Return a sentence on perturbations that all push the same way, None if they do not."""
+    if structure.shift < LARGE_SHIFT:
+        return None
+    return (
+        f"{percent(structure.shift)} of the perturbations' second moments are their mean: pixels "
+        "at an end of the range can change only one way, which correlates them however far apart "
+        "they are; the source gradient knows no such end."
+    )
 
 
 def _row(structure: PerturbationStructure) -> tuple[str, str, str]:
