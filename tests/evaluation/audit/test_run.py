@@ -83,6 +83,25 @@ def test_the_worst_case_is_that_of_each_example(trained: nn.Module, few: Data) -
     ]
 
 
+def test_what_either_of_two_attacks_breaks_is_broken(trained: nn.Module, few: Data) -> None:
+    def on_labels(rest: int) -> Callable[..., Tensor]:
+        def attack(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+            found = PGD(eps=0.3, steps=20)(model, images, labels)
+            return torch.where((labels % 2 == rest).view(-1, 1, 1, 1), found, images)
+
+        return attack
+
+    even, odd = (
+        BatteryEntry(str(rest), None, Meddling(eps=0, what=on_labels(rest))) for rest in (0, 1)
+    )
+    result = small_audit(trained, few, eps=0.3, attacks=[even, odd])
+    first, second = result.outcomes
+    assert first.broken.any() and second.broken.any() and not (first.broken & second.broken).any()
+    assert torch.equal(result.broken, first.broken | second.broken)
+    assert result.broken_by_none_but(first) == int(first.broken.sum())
+    assert result.worst_case.correct == int((result.clean_correct & ~result.broken).sum())
+
+
 def test_counts_are_exact_and_the_look_at_the_result_is_not_among_them(
     trained: nn.Module, few: Data
 ) -> None:
@@ -166,9 +185,12 @@ def test_what_decides_a_result_decides_whether_it_is_reused(
         return len(list((tmp_path / "attacks").iterdir()))
 
     class Scaled(nn.Sequential):
-        def forward(self, images: Tensor) -> Tensor:
-            return 2 * super().forward(images)
+        factor = 1
 
+        def forward(self, images: Tensor) -> Tensor:
+            return self.factor * super().forward(images)
+
+    scaled = Scaled(*trained)
     other = nn.Sequential(*trained[:-1], nn.Linear(512, 10))
     other.load_state_dict(trained.state_dict())
     with torch.no_grad():
@@ -176,12 +198,14 @@ def test_what_decides_a_result_decides_whether_it_is_reused(
     assert files() == 1
     assert files() == 1
     assert files(other) == 2
-    assert files(Scaled(*trained)) == 3
-    assert files(data=(few[0][1:], few[1][1:])) == 4
-    assert files(eps=0.11) == 5
-    assert files(seed=1) == 6
-    assert files(batch_size=16) == 7
-    assert files(attacks=[PGD(eps=EPS, random_start=False)]) == 8
+    assert files(scaled) == 3
+    scaled.factor = 2  # neither weights nor what it prints as has changed
+    assert files(scaled) == 4
+    assert files(data=(few[0][1:], few[1][1:])) == 5
+    assert files(eps=0.11) == 6
+    assert files(seed=1) == 7
+    assert files(batch_size=16) == 8
+    assert files(attacks=[PGD(eps=EPS, random_start=False)]) == 9
 
 
 def test_a_damaged_file_is_told_of_and_made_again(
