@@ -273,7 +273,8 @@ def test_reaches_the_corner_of_a_linear_model() -> None:
     torch.testing.assert_close(adversarial.flatten(), expected)
 
 
-def test_the_cross_entropy_of_a_confident_network_does_not_round_to_zero() -> None:
+@pytest.mark.parametrize("loss", ["cross-entropy", "probability"])
+def test_the_loss_of_a_confident_network_does_not_round_away(loss: Any) -> None:
     """At a margin of 25 float32 has no loss left to compare; the logits still differ."""
     images, labels = torch.full((1, 1, 3, 3), 0.5), torch.tensor([0])
 
@@ -285,7 +286,7 @@ def test_the_cross_entropy_of_a_confident_network_does_not_round_to_zero() -> No
         confident(images.repeat(2, 1, 1, 1)), labels.repeat(2), reduction="none"
     )
     assert (losses == 0).all()
-    attack = NES(eps=0.1, queries=200, steps=1, step_size=0.1, random_start=False)
+    attack = NES(eps=0.1, queries=200, steps=1, step_size=0.1, random_start=False, loss=loss)
     adversarial = attack(confident, images, labels, generator=generator())
     assert (adversarial < 0.5).float().mean() > 0.7
 
