@@ -1,13 +1,11 @@
 """Randomness: whether one image gets one answer, and what averaging gradients breaks."""
 
 import torch
-from torch.nn.functional import cosine_similarity
 
 from steadygrad._typing import Classifier, Images, Logits
 from steadygrad.evaluation.masking.finding import Finding
-from steadygrad.evaluation.masking.input_gradient import cross_entropies
 from steadygrad.evaluation.masking.question import Question
-from steadygrad.evaluation.masking.sample import EQUAL_LOGITS, Sample
+from steadygrad.evaluation.masking.sample import EQUAL_PASSES, Sample
 
 __all__ = ["EXPECTATION", "RANDOMNESS", "expectation_over_randomness", "randomness"]
 
@@ -16,9 +14,9 @@ STEPS = 20
 
 RANDOMNESS = Question(
     name="randomness",
-    text="Does the model answer the same image differently from one pass to the next?",
-    threshold=EQUAL_LOGITS,
-    unit="largest difference of two passes' logits, in parts of their spread",
+    text="Do two passes on the same image give different outputs or gradients?",
+    threshold=EQUAL_PASSES,
+    unit="difference of two passes, in parts of the logits' spread or the gradient's size",
 )
 EXPECTATION = Question(
     name="expectation-over-randomness",
@@ -37,17 +35,21 @@ def randomness(sample: Sample) -> Finding:
         that of AutoAttack's check (Croce & Hein, ICML 2020; checks.py, ``check_randomized``),
         which leaves room for the order of sums on a GPU.
     """
-    first, second = (sample.gradient(cross_entropies)[1] for _ in range(2))
-    alike = cosine_similarity(first.flatten(1), second.flatten(1)).median()
+    difference = sample.pass_difference
     return RANDOMNESS.answered(
-        sample.pass_difference,
+        max(difference.logits, difference.gradients),
         passed="Two passes agree: an image has one answer and one gradient.",
         suspicious=(
             "Every pass draws something new. A single gradient belongs to a model that is gone by "
             "the next step: attack with gradients averaged over passes, and switch the randomness "
             "off to see what robustness is left."
         ),
-        evidence={"examples": len(sample), "median_cosine_of_gradients": float(alike)},
+        evidence={
+            "examples": len(sample),
+            "logits": difference.logits,
+            "gradients": difference.gradients,
+            "holds_still_with_fixed_seed": sample.holds_still,
+        },
     )
 
 

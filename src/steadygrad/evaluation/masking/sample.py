@@ -1,6 +1,7 @@
 """The part of a subject's right examples that diagnostics work on, and what attacks do to it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -10,17 +11,40 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks import PGD, Attack
 from steadygrad.evaluation.accuracy import model_device
-from steadygrad.evaluation.masking.input_gradient import input_gradient, is_differentiable
+from steadygrad.evaluation.masking.input_gradient import (
+    input_gradient,
+    is_differentiable,
+    margins,
+)
 from steadygrad.evaluation.masking.precise_model import precise_model
 from steadygrad.evaluation.masking.subject import Subject
 from steadygrad.training.seeds import derive_seed, derived_generator
 
-__all__ = ["EQUAL_LOGITS", "Sample"]
+__all__ = ["EQUAL_PASSES", "PassDifference", "Sample"]
 
 JUDGING_PASSES = 16
 """Passes whose logits are averaged to judge a model that answers differently every time."""
-EQUAL_LOGITS = 1e-4
-"""Two passes agree if their logits differ by less than this part of the logits' spread."""
+EQUAL_PASSES = 1e-4
+"""Two passes agree if they differ by no more than this part of what they return."""
+
+
+@dataclass(frozen=True)
+class PassDifference:
+    """How far two passes on the same images are apart.
+
+    logits: the largest difference, in parts of an example's spread of logits.
+    gradients: the median over the examples of the largest difference of the margin's gradients, in
+        parts of their largest entry. The median: where a ReLU is about to switch, the order of a
+        GPU's sums may decide.
+    """
+
+    logits: float
+    gradients: float
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether no more than rounding need be behind it."""
+        return max(self.logits, self.gradients) <= EQUAL_PASSES
 
 
 class Sample:
@@ -32,9 +56,8 @@ class Sample:
     rows: places of other right examples to take instead, int64.
     images (k, channels, height, width); labels (k,).
     model: the subject's, differentiable at least in name.
-    pass_difference: largest difference of two passes' logits, in parts of their spread.
-    is_random: whether that is too much for rounding; holds_still: whether the model repeats
-        itself, at least once torch's global generator is reset before each pass.
+    is_random: whether two passes differ by more than rounding; holds_still: whether the model
+        repeats itself, at least once torch's global generator is reset before each pass.
     """
 
     def __init__(self, subject: Subject, rows: Tensor | None = None) -> None:
@@ -50,8 +73,8 @@ class Sample:
         if len(self) and not is_differentiable(subject.model, self.images[:1]):
             self.model = _WithZeroGradient(subject.model)
         self.pass_difference = self._pass_difference(self.model)
-        self.is_random = self.pass_difference > EQUAL_LOGITS
-        self.holds_still = self._pass_difference(self._stilled(self.model)) <= EQUAL_LOGITS
+        self.is_random = not self.pass_difference.is_rounding
+        self.holds_still = self._pass_difference(self._stilled(self.model)).is_rounding
         self._broken: dict[Attack, Tensor] = {}
 
     def __len__(self) -> int:
@@ -144,12 +167,27 @@ class Sample:
             _Reseeded(model, derive_seed(self.subject.seed, "still")) if self.is_random else model
         )
 
-    def _pass_difference(self, model: Classifier) -> float:
+    def _pass_difference(self, model: Classifier) -> PassDifference:
         if len(self) == 0:
-            return 0.0
-        first, second = (self.logits(self.images, model=model) for _ in range(2))
-        spread = (first.amax(dim=1) - first.amin(dim=1)).clamp_min(torch.finfo(first.dtype).tiny)
-        return float(((first - second).abs().amax(dim=1) / spread).max())
+            return PassDifference(logits=0.0, gradients=0.0)
+        (first, first_slope), (second, second_slope) = (
+            (self.logits(self.images, model=model), self.gradient(margins, model=model)[1])
+            for _ in range(2)
+        )
+        spread = first.amax(dim=1) - first.amin(dim=1)
+        of_logits = _part((first - second).abs().amax(dim=1), spread)
+        sizes = torch.maximum(_largest(first_slope), _largest(second_slope))
+        of_gradients = _part(_largest(first_slope - second_slope), sizes)
+        return PassDifference(float(of_logits.max()), float(of_gradients.median()))
+
+
+def _largest(gradients: Tensor) -> Tensor:
+    # No squares: those of a vanishing gradient underflow.
+    return gradients.flatten(start_dim=1).abs().amax(dim=1)
+
+
+def _part(difference: Tensor, whole: Tensor) -> Tensor:
+    return torch.where(difference > 0, difference / whole, 0.0)
 
 
 def _drawn(subject: Subject) -> Tensor:
