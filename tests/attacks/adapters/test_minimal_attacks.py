@@ -33,7 +33,7 @@ BUILDS: dict[str, Build] = {
     ),
     "ART DeepFool": lambda eps: from_art(art.DeepFool, eps=eps, epsilon=0.01),
     "Carlini-Wagner": lambda eps: CarliniWagner(
-        eps=eps, steps=150, binary_search_steps=4, initial_const=0.1, step_size=0.02
+        eps=eps, steps=60, binary_search_steps=4, initial_const=0.1, step_size=0.05
     ),
 }
 each_build = pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS)

@@ -144,7 +144,6 @@ class ForeignAttack(ABC):
             found = self._perturb(
                 shielded, start.clone(), labels.clone(), classes=classes, seed=seed, eps=eps
             )
-            shielded.check_finite()
             found = self._accept(found.detach(), start, eps)
             if dtype != images.dtype:
                 found = images + (found - start).to(images.dtype)
