@@ -88,7 +88,7 @@ def test_matrices_show_the_centre_and_four_rows() -> None:
 
 
 def test_noise_samples_carry_decay_length_and_prediction() -> None:
-    clean = torch.full((2, 1, 4, 4), 0.5)
+    clean = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)) / 2 + 0.1
     noise = torch.linspace(-0.1, 0.3, 16).view(1, 4, 4)
     samples = CorrelatedSamples(
         eps=0.3,

@@ -26,7 +26,7 @@ def large() -> CovarianceAnalysis:
         torch.manual_seed(0)
         model = nn.Sequential(nn.AvgPool2d(32), nn.Flatten(), nn.Linear(9, 2)).eval()
     return analyse_perturbations(
-        model, data, AnalysisSettings(attack="fgsm", decay_lengths=(2,), noise_eps=0.1)
+        model, data, AnalysisSettings(attack="deepfool", decay_lengths=(2,), noise_eps=0.1)
     )
 
 
@@ -37,11 +37,17 @@ def test_large_images_have_no_dense_file_and_the_page_says_so(
     record = write_covariance_analysis(large, tmp_path, about=ABOUT)
     assert record == json.loads((tmp_path / "covariance.json").read_text())
     assert "9,216 pixels would take 1 GB" in record["no_dense"]
+    assert (record["attack"]["name"], record["attack"]["steps"]) == ("deepfool", 100)
+    assert "eps" not in record["attack"]
+    assert (
+        "DeepFool perturbations on 6 test images of large" in (tmp_path / "index.html").read_text()
+    )
     assert set(record["files"]) == {"stationary", "radial"}
     assert not (tmp_path / "dense.safetensors").exists()
     assert not (tmp_path / "matrices.png").exists()
     page = (tmp_path / "index.html").read_text()
     assert "9,216 pixels would take 1 GB" in page
+    assert "DeepFool perturbations on 6 test images of large" in page
     assert "&lt;net&gt;" in page
     assert load_covariance(tmp_path / "stationary.safetensors").image_shape == (1, 96, 96)
 

@@ -52,6 +52,8 @@ def write_covariance_analysis(
     for stem, drawn in figures.items():
         for suffix in ("png", "svg"):
             save_figure(drawn.figure, out / f"{stem}.{suffix}")
+            # The layout of the first drawing stands: finding it is half of each further one.
+            drawn.figure.set_layout_engine("none")
     record = dict(about) | analysis.to_json()
     record["files"] = files
     record["no_dense"] = None if "dense" in files else too_large(analysis.data.image_shape)
