@@ -95,6 +95,7 @@ def test_work_is_bounded_stated_and_told(honest: dict[str, nn.Module], held_out:
     assert {f.name for f in findings if f.status == "not tested"} == {
         "expectation-over-randomness",  # it is not random
         "float64-gradients",  # a function has no copy in float64
+        "logit-scale",  # its margins are small
     }
     json.dumps([finding.evidence for finding in findings], allow_nan=False)
 
@@ -115,7 +116,10 @@ def test_a_model_without_any_gradient_is_masked_not_refused(
 def test_l2_is_diagnosed_too(honest: dict[str, nn.Module], held_out: Digits) -> None:
     findings, verdict = diagnose(subject_of(honest["plain"], held_out, norm="l2", eps=0.5))
     untested = [finding.name for finding in findings if finding.status == "not tested"]
-    assert untested == ["expectation-over-randomness", "black-box-beats-white-box"]
+    assert set(untested) - {"logit-scale"} == {
+        "expectation-over-randomness",
+        "black-box-beats-white-box",
+    }
     assert verdict.level == "no sign of masking", suspicious(findings)
 
 

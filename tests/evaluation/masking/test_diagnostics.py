@@ -105,7 +105,8 @@ def test_a_linear_model_passes_with_the_numbers_of_a_linear_model(
     assert zero_gradient_pixels(sample).measured == 0
     assert float64_gradients(sample).measured == 0
     assert float64_gradients(sample).evidence["pixels_of_same_sign"] == 1
-    assert logit_scale(sample).measured == margin_loss(sample).measured == 0
+    assert logit_scale(sample).status == "not tested"  # a margin of half a nat saturates nothing
+    assert margin_loss(sample).measured == 0
     assert gradient_direction(sample).measured == 0
     assert local_linearity(sample).measured < 1e-5
     assert gradient_alignment(sample).measured < 1e-6
@@ -212,7 +213,8 @@ def test_a_scaled_linear_model_saturates_and_rescaling_breaks_what_the_margin_al
             return torch.stack((margin / 2, -margin / 2), dim=1)
 
     calm = sample_of(TwoPixels(), images, CLASS_0)
-    assert softmax_saturation(calm).measured == logit_scale(calm).measured == 0
+    assert softmax_saturation(calm).measured == 0
+    assert logit_scale(calm).status == "not tested"
     sure = sample_of(Scaled(TwoPixels(), 1e6), images, CLASS_0)
     assert zero_gradients(sure).measured == 0
     assert softmax_saturation(sure).measured == 1

@@ -11,6 +11,8 @@ from steadygrad.evaluation.masking.sample import Sample
 __all__ = ["LOGIT_SCALE", "MARGIN_LOSS", "logit_scale", "margin_loss"]
 
 STEPS = 50
+SATURATING_MARGIN = 16.6
+"""Nats from which on float32 rounds the label's probability, 1 - exp(-margin), to 1."""
 
 LOGIT_SCALE = Question(
     name="logit-scale",
@@ -29,14 +31,18 @@ MARGIN_LOSS = Question(
 def logit_scale(sample: Sample) -> Finding:
     """Compare PGD on the logits with PGD on the logits divided by their median clean margin.
 
-    Both judge the model as it is. Scaling changes no prediction, but a softmax that has saturated
-    gives its gradient back.
+    Both are judged by the model as it is. Scaling changes no prediction, but a softmax that has
+    saturated gives its gradient back. Below the margin where one can, nothing is attacked.
     Source: Carlini & Wagner, arXiv:1607.04311, section 4 (logits divided before the softmax break
         defensive distillation); Croce & Hein, ICML 2020 (arXiv:2003.01690), section 4.1.
     """
     margin = float(margins(sample.logits(sample.images), sample.labels).median())
-    if not margin > 0:
-        return LOGIT_SCALE.untested(f"The median margin is {margin:g}: no scale to divide by.")
+    if margin < SATURATING_MARGIN:
+        return LOGIT_SCALE.untested(
+            f"The median margin is {margin:.3g} nats, and no softmax saturates below "
+            f"{SATURATING_MARGIN:g}: there is nothing to scale down.",
+            {"median_margin": margin},
+        )
     attack = sample.pgd(STEPS)
     plain = sample.broken_by(attack)
     rescaled = sample.broken_by(attack, _Rescaled(sample.model, margin))
