@@ -11,7 +11,6 @@ Run: python benchmarks/attack_throughput.py --images 1000 --repeats 3 [--run run
 
 import argparse
 import json
-import os
 import statistics
 import time
 import warnings
@@ -20,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mnist_networks import load_images, trained_network
 from torch import Tensor, nn
 
 from steadygrad.attacks import PGD
-from steadygrad.datasets import load_dataset
-from steadygrad.errors import DatasetError
 from steadygrad.evaluation import (
     AccuracyCurve,
     accuracy_curve,
@@ -32,8 +30,6 @@ from steadygrad.evaluation import (
     parse_eps_grid,
     wilson_interval,
 )
-from steadygrad.models import build_model
-from steadygrad.penalties import SquaredNormPenalty
 from steadygrad.training import load_run_model
 
 with warnings.catch_warnings():
@@ -67,7 +63,7 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
-    source, train, test = _images(arguments.images)
+    source, train, test = load_images(arguments.images)
     report = {
         "images": len(test[1]),
         "source": source,
@@ -95,40 +91,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _images(count: int) -> tuple[str, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Return where they are from, training images and test images, 28x28 grey."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "datasets"
-    folder = Path(os.environ.get("STEADYGRAD_DATA", beside))
-    try:
-        train = load_dataset("mnist", "train", data_dir=folder, limit=6000)
-        test = load_dataset("mnist", "test", data_dir=folder, limit=count)
-        return "MNIST", (train.images(), train.labels), (test.images(), test.labels)
-    except DatasetError:
-        train, test = load_dataset("digits", "train"), load_dataset("digits", "test", limit=count)
-        large = [nn.functional.interpolate(d.images(), size=(28, 28)) for d in (train, test)]
-        source = "scikit-learn digits, enlarged"
-        return source, (large[0], train.labels), (large[1], test.labels)
-
-
 def _networks(runs: list[Path] | None, train: tuple[Tensor, Tensor]) -> list[tuple[str, nn.Module]]:
     if runs:
         return [(run.name, load_run_model(run).model) for run in runs]
     return [
-        (f"{name}, penalty {strength:g}", _trained(name, strength, *train))
+        (f"{name}, penalty {strength:g}", trained_network(name, strength, *train))
         for name, strength in NETWORKS
     ]
-
-
-def _trained(name: str, strength: float, images: Tensor, labels: Tensor) -> nn.Module:
-    """One epoch: enough for an accuracy that falls with eps."""
-    torch.manual_seed(0)
-    model, penalty = build_model(name), SquaredNormPenalty(strength=strength)
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for batch in torch.randperm(len(images)).split(64):  # type: ignore[no-untyped-call]
-        optimizer.zero_grad()
-        penalty(model, images[batch], labels[batch]).loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return model.eval()
 
 
 def _compare(

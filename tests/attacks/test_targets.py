@@ -93,6 +93,18 @@ def test_all_targets_keep_the_best_of_the_single_ones(
     assert 0 < broken.any(dim=0).sum() < len(images) and kept_later > 0
 
 
+def test_without_success_the_target_of_the_largest_margin_is_kept() -> None:
+    def model(images: Tensor) -> Tensor:
+        """Classes 2 to 4 share a pixel: towards them the cross-entropy rises more, at once."""
+        return images.flatten(1)[:, [0, 1, 2, 2, 2]]
+
+    images = torch.tensor([0.9, 0.62, 0.6], dtype=torch.float64).view(1, 3, 1, 1)
+    attack = PGD(**ONE_STEP, target="all", loss="margin")
+    adversarial = attack(model, images, torch.tensor([0]))
+    expected = torch.tensor([0.8, 0.72, 0.6], dtype=torch.float64)
+    torch.testing.assert_close(adversarial.flatten(), expected)
+
+
 def test_all_targets_go_on_with_what_still_stands_and_nothing_else(
     trained: torch.nn.Module, held_out: tuple[Tensor, Tensor]
 ) -> None:

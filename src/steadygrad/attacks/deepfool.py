@@ -12,6 +12,9 @@ from steadygrad.errors import HyperparameterError, ModelError
 
 __all__ = ["DeepFool", "relative_perturbation"]
 
+LEAST_STEP = 1e-4
+"""Length of the shortest step, relative to the perturbation so far."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeepFool:
@@ -32,6 +35,10 @@ class DeepFool:
     Raises: HyperparameterError, if one of them is outside its range.
     Source: Moosavi-Dezfooli, Fawzi & Frossard, CVPR 2016 (arXiv:1511.04599), Algorithm 2, with the
         clipping of Roth et al., arXiv:1805.08736, section 7.2.
+
+    Where black and white pixels cannot follow, steps come ever nearer to the boundary without
+    crossing it. None is therefore shorter than 1e-4 of the perturbation: the image ends further
+    beyond the boundary than the logits move by rounding when it is in another batch.
 
     There is no ``eps``: the length of the perturbation is the result, see
     ``relative_perturbation``. Only images that still hold their class are computed again.
@@ -72,7 +79,8 @@ class DeepFool:
             if len(rows) == 0:
                 break
             logits, gradients = _class_gradients(model, adversarial[rows], classes[rows])
-            total[rows] += _to_nearest_boundary(logits, gradients).to(total.dtype)
+            least = LEAST_STEP * total[rows].flatten(start_dim=1).norm(dim=1)
+            total[rows] += _to_nearest_boundary(logits, gradients, least).to(total.dtype)
             moved = torch.add(images[rows], total[rows], alpha=1 + self.overshoot)
             adversarial[rows] = moved.clamp_(0, 1)
             # Judged on what would be returned. One more forward pass for those still holding
@@ -131,10 +139,11 @@ def _class_gradients(model: Classifier, images: Images, classes: Tensor) -> tupl
     return chosen.detach(), torch.stack(gradients, dim=1)
 
 
-def _to_nearest_boundary(logits: Logits, gradients: Tensor) -> Tensor:
+def _to_nearest_boundary(logits: Logits, gradients: Tensor, least: Tensor) -> Tensor:
     """Return the shortest step to a boundary of the linearized model, shaped like the images.
 
-    logits, gradients: of the class to leave, then of the others.
+    logits, gradients: of the class to leave, then of the others; least: length of the shortest
+        step, (batch,).
     """
     wide = torch.promote_types(logits.dtype, torch.float32)
     logits, gradients = logits.to(wide), gradients.to(wide)
@@ -147,5 +156,6 @@ def _to_nearest_boundary(logits: Logits, gradients: Tensor) -> Tensor:
     shortest, nearest = distances.min(dim=1)
     row = torch.arange(len(logits), device=logits.device)
     # Where no class differs in slope there is nowhere to go.
-    factor = torch.where(shortest.isfinite(), shortest / steepness[row, nearest], 0.0)
+    length = torch.maximum(shortest, least.to(wide))
+    factor = torch.where(shortest.isfinite(), length / steepness[row, nearest], 0.0)
     return factor.view(-1, 1, 1, 1) * slopes[row, nearest]
