@@ -12,7 +12,8 @@ ours add up gradients divided by their L1 norm. torchattacks draws the L2 start'
 from [0, eps], nearer to the image than a draw from the ball, which helps a short attack. Its
 DeepFool takes one image at a time and stops as soon as that changes class, some by less than the
 rounding of a batch: judged together with others, those are back in their class. ART's DeepFool
-overshoots once, at the end, and that of an image can go back. ART goes through numpy.
+leaves the predicted class, which puts some of the images right that the network has wrong; the
+others leave those alone. ART goes through numpy.
 
 Run: python benchmarks/attacks_of_other_libraries.py --threads 1 [--images 1000] [--rounds 5]
 """
