@@ -22,8 +22,8 @@ def black_box_beats_white_box(sample: Sample) -> Finding:
     """Count the examples that noise, queries or transfer break and no attack with gradients does.
 
     Source: Athalye, Carlini & Wagner, ICML 2018 (arXiv:1802.00420), section 3.1; Carlini et al.,
-        arXiv:1902.06705, section 5. AutoAttack warns from 0.2 points on (Croce & Hein, ICML 2020;
-        checks.py, ``check_square_sr``), counted before long attacks had a second try.
+        arXiv:1902.06705, evaluation checklist. AutoAttack warns from 0.2 points on (Croce & Hein,
+        ICML 2020; checks.py, ``check_square_sr``), counted before long attacks had a second try.
     """
     subject = sample.subject
     own: tuple[Attack, ...] = ()

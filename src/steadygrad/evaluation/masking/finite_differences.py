@@ -37,8 +37,8 @@ def finite_differences(sample: Sample) -> Finding:
     with h tiny and with h a tenth of eps (per pixel), and the smaller median counts: what looks
     like steps under the microscope, such as straight-through rounding to 256 levels, may still be
     a slope at the size of an attack.
-    Source: Carlini et al., arXiv:1902.06705, section 5, advise to verify gradients; a gradient that
-        is not the slope is a straight-through estimate, a detached branch or a mistake.
+    Source: Carlini et al., arXiv:1902.06705, evaluation checklist. A gradient that is not the
+        slope is a straight-through estimate, a detached branch or a mistake.
     """
     if not sample.holds_still:
         return FINITE_DIFFERENCES.untested("The model answers differently in every pass.")

@@ -26,7 +26,7 @@ def float64_gradients(sample: Sample) -> Finding:
     Gradients alone would accuse honest networks: where the label's probability rounds to one (a
     margin of 17 nats in float32), its part of the cross-entropy's gradient is lost, though an
     attack recovers it after a step or two. How far gradients are apart is in the evidence.
-    Source: Carlini & Wagner, arXiv:1607.04311, section 4 (defensive distillation hides gradients
+    Source: Carlini & Wagner, arXiv:1607.04311 (defensive distillation hides gradients
         in float32 rounding).
     """
     if sample.is_random:

@@ -22,7 +22,7 @@ GRADIENT_ALIGNMENT = Question(
 def gradient_alignment(sample: Sample) -> Finding:
     """Measure ``1 - cos(grad f(x), grad f(x + d))``, d uniform in the ball, f the margin.
 
-    Source: Andriushchenko & Flammarion, NeurIPS 2020 (arXiv:2007.02617), Eq. (3), there of the
+    Source: Andriushchenko & Flammarion, NeurIPS 2020 (arXiv:2007.02617), there of the
         cross-entropy.
     """
     subject = sample.subject

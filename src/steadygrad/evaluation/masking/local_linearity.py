@@ -29,7 +29,7 @@ def local_linearity(sample: Sample) -> Finding:
     The maximum is sought by gradient steps, as an attack would; relative means divided by the
     largest ``|d . grad f(x)|`` in the ball, pixel range aside. It is 0 for a linear model. f is
     the margin: the cross-entropy bends by itself, even over a linear model.
-    Source: Qin et al., NeurIPS 2019 (arXiv:1907.02610), Eq. (6), there of the cross-entropy.
+    Source: Qin et al., NeurIPS 2019 (arXiv:1907.02610), there of the cross-entropy.
     """
     images, labels = sample.images[:EXAMPLES], sample.labels[:EXAMPLES]
     ball = ball_of_norm(images, sample.subject.eps, sample.subject.norm)

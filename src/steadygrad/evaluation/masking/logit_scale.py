@@ -33,8 +33,8 @@ def logit_scale(sample: Sample) -> Finding:
 
     Both are judged by the model as it is. Scaling changes no prediction, but a softmax that has
     saturated gives its gradient back. Below the margin where one can, nothing is attacked.
-    Source: Carlini & Wagner, arXiv:1607.04311, section 4 (logits divided before the softmax break
-        defensive distillation); Croce & Hein, ICML 2020 (arXiv:2003.01690), section 4.1.
+    Source: Carlini & Wagner, arXiv:1607.04311 (logits divided before the softmax break defensive
+        distillation); Croce & Hein, ICML 2020 (arXiv:2003.01690), section 4.
     """
     margin = float(margins(sample.logits(sample.images), sample.labels).median())
     if margin < SATURATING_MARGIN:
@@ -67,7 +67,7 @@ def logit_scale(sample: Sample) -> Finding:
 def margin_loss(sample: Sample) -> Finding:
     """Compare PGD on the cross-entropy with PGD on the margin (Carlini-Wagner's) loss.
 
-    Source: Carlini & Wagner, S&P 2017 (arXiv:1608.04644), section V.A, function f6.
+    Source: Carlini & Wagner, S&P 2017 (arXiv:1608.04644), function f6.
     """
     plain = sample.broken_by(sample.pgd(STEPS))
     by_margin = sample.broken_by(sample.pgd(STEPS, loss="margin"))

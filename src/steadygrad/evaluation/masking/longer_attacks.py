@@ -46,7 +46,7 @@ def more_steps(sample: Sample) -> Finding:
     """Compare PGD of few steps with PGD of many: the battery's shortest and longest, or our own.
 
     A gain accuses no model. It says that the short attack's accuracy is not the one to quote.
-    Source: Carlini et al., arXiv:1902.06705, section 5 (run attacks to convergence).
+    Source: Carlini et al., arXiv:1902.06705, evaluation checklist (run attacks to convergence).
     """
     runs = _from_battery(sample.subject, restarts=1)
     if not (len(runs) > 1 and runs[-1].steps >= 4 * runs[0].steps):
@@ -68,8 +68,8 @@ def more_steps(sample: Sample) -> Finding:
 def convergence(sample: Sample) -> Finding:
     """Compare PGD of many steps with PGD of twice as many from the same random starts.
 
-    Source: Carlini et al., arXiv:1902.06705, section 5: doubling the steps of a converged attack
-        changes next to nothing.
+    Source: Carlini et al., arXiv:1902.06705, evaluation checklist: doubling the steps of a
+        converged attack changes next to nothing.
     """
     once, twice = _own(sample, MANY), _own(sample, MOST)
     gained = 100 * (int(twice.broken.sum()) - int(once.broken.sum())) / once.n
@@ -88,7 +88,7 @@ def convergence(sample: Sample) -> Finding:
 def more_restarts(sample: Sample) -> Finding:
     """Compare PGD from one random start with PGD from several: the battery's, or our own.
 
-    Source: Carlini et al., arXiv:1902.06705, section 5 (random restarts).
+    Source: Carlini et al., arXiv:1902.06705, evaluation checklist (random restarts).
     """
     many = [run for run in _from_battery(sample.subject) if run.restarts > 1]
     pairs = [

@@ -105,8 +105,8 @@ def gradient_direction(sample: Sample) -> Finding:
 
     Each random direction is a corner of the ball (for L2, a vector of that length), and the best
     of a few counts. The surfaces of two examples are in the evidence, for a picture.
-    Source: the pictures are those of Tramèr et al., ICLR 2018 (arXiv:1705.07204), section 4.1,
-        who found networks so curved at the images that single steps go astray.
+    Source: such surfaces are drawn by Tramèr et al., ICLR 2018 (arXiv:1705.07204), who found
+        networks so curved at the images that single steps go astray; the number is ours.
     """
     length = sample.subject.eps / 2
     generator = derived_generator(sample.subject.seed, "gradient direction")

@@ -20,7 +20,7 @@ def one_step_beats_iterative(sample: Sample) -> Finding:
     """Count the examples that FGSM breaks and no iterative attack does, long ones included.
 
     Source: Athalye, Carlini & Wagner, ICML 2018 (arXiv:1802.00420), section 3.1; Carlini et al.,
-        arXiv:1902.06705, section 5.
+        arXiv:1902.06705, evaluation checklist.
     """
     subject = sample.subject
     own = (FGSM(eps=subject.eps, norm=subject.norm),)

@@ -30,7 +30,7 @@ def unbounded_eps(sample: Sample) -> Finding:
     From random starts at eps 1, images are random too, and a model is wrong on them without any
     gradient's help.
     Source: Athalye, Carlini & Wagner, ICML 2018 (arXiv:1802.00420), section 3.1; Carlini et al.,
-        arXiv:1902.06705, section 5.
+        arXiv:1902.06705, evaluation checklist.
     """
     broken = sample.broken_by(sample.pgd(STEPS, eps=1.0, norm="linf", random_start=False))
     standing = 100 * (~broken).double().mean().item()
@@ -49,7 +49,8 @@ def unbounded_eps(sample: Sample) -> Finding:
 def rising_accuracy(sample: Sample) -> Finding:
     """Compare PGD at half the radius, at the radius and at twice the radius.
 
-    Source: Carlini et al., arXiv:1902.06705, section 5 (accuracy against the radius must fall).
+    Source: Carlini et al., arXiv:1902.06705, evaluation checklist (accuracy must fall with the
+        radius).
     """
     eps, norm = sample.subject.eps, sample.subject.norm
     radii = [eps / 2, eps, 2 * eps if norm == "l2" else min(2 * eps, 1.0)]

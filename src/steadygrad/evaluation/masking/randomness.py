@@ -58,7 +58,7 @@ def expectation_over_randomness(sample: Sample) -> Finding:
 
     Both are judged by averaged logits.
     Source: expectation over transformation, Athalye, Engstrom, Ilyas & Kwok, ICML 2018
-        (arXiv:1707.07397), Eq. (2); advised for random defences by Athalye, Carlini & Wagner,
+        (arXiv:1707.07397); advised for random defences by Athalye, Carlini & Wagner,
         ICML 2018, section 4.2.
     """
     if not sample.is_random:

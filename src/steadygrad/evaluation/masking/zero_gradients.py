@@ -62,7 +62,7 @@ def softmax_saturation(sample: Sample) -> Finding:
     """Count the examples that lose their gradient between the logits and the cross-entropy.
 
     In float32 that takes a margin of about a hundred nats; honest training ends far below.
-    Source: Carlini & Wagner, arXiv:1607.04311, section 4, on defensive distillation.
+    Source: Carlini & Wagner, arXiv:1607.04311, on defensive distillation.
     """
     values, slopes = sample.gradient(margins)
     _, gradients = sample.gradient(cross_entropies)
