@@ -14,6 +14,7 @@ from steadygrad.cli import (
     datasets,
     demo,
     evaluate,
+    experiment,
     margin,
     models,
     train,
@@ -65,6 +66,7 @@ for command in (
     compare_audits,
     models,
     datasets,
+    experiment,
     demo,
 ):
     command.register(app)
