@@ -44,15 +44,13 @@ def covariance_function_figure(structures: Mapping[str, PerturbationStructure]) 
     with style():
         figure = new_figure(8.6 if channels > 1 else 5.6, 3.9)
         panels = figure.subplots(1, 2 if channels > 1 else 1, squeeze=False, sharey=True)[0]
-        for line, structure in zip(LINES, structures.values(), strict=False):
-            within = structure.intra_channel[:, :farthest]
-            colors = CHANNEL_COLORS if channels == 3 else (INK,)
-            _draw(panels[0], within, colors, line)
-            _mark(panels[0], within.mean(dim=0), structure.intra_reach)
-            if channels > 1:
-                between = structure.inter_channel[:, :farthest]
-                _draw(panels[1], between, PAIR_COLORS if channels == 3 else (INK,), line)
-                _mark(panels[1], between.mean(dim=0), structure.inter_reach)
+        within = [structure.intra_channel[:, :farthest] for structure in structures.values()]
+        _draw(panels[0], within, CHANNEL_COLORS if channels == 3 else (INK,))
+        _mark(panels[0], within, [structure.intra_reach for structure in structures.values()])
+        if channels > 1:
+            between = [structure.inter_channel[:, :farthest] for structure in structures.values()]
+            _draw(panels[1], between, PAIR_COLORS if channels == 3 else (INK,))
+            _mark(panels[1], between, [structure.inter_reach for structure in structures.values()])
         _label(panels[0], "Within a channel")
         panels[0].set_ylabel("covariance (mean variance = 1)")
         if channels > 1:
@@ -62,28 +60,36 @@ def covariance_function_figure(structures: Mapping[str, PerturbationStructure]) 
     return figure
 
 
-def _draw(axes: "Axes", functions: Tensor, colors: Sequence[str], line: LineStyle) -> None:
-    if len(colors) != len(functions):
-        functions = functions.mean(dim=0, keepdim=True)
-    for function, color in zip(functions, colors, strict=True):
-        axes.plot(function.numpy(), color=color, linestyle=line, linewidth=1.5)
+def _draw(axes: "Axes", drawn: Sequence[Tensor], colors: Sequence[str]) -> None:
+    for functions, line in zip(drawn, LINES, strict=False):
+        shown = functions
+        if len(colors) != len(functions):
+            shown = functions.mean(dim=0, keepdim=True)
+        for function, color in zip(shown, colors, strict=True):
+            axes.plot(function.numpy(), color=color, linestyle=line, linewidth=1.5)
 
 
-def _mark(axes: "Axes", function: Tensor, length: float | None) -> None:
-    if length is None or math.isinf(length) or length > len(function) - 1:
-        return
-    before = int(length)
-    after = min(before + 1, len(function) - 1)
-    height = torch.lerp(function[before], function[after], length - before).item()
-    axes.plot([length], [height], marker="o", markersize=6, color=INK, zorder=4)
-    axes.annotate(
-        f"{length:.1f} px",
-        xy=(length, height),
-        xytext=(9, 7),
-        textcoords="offset points",
-        fontsize=8.5,
-        color=INK,
-    )
+def _mark(axes: "Axes", drawn: Sequence[Tensor], lengths: Sequence[float | None]) -> None:
+    marked: list[float] = []
+    for functions, length in zip(drawn, lengths, strict=True):
+        function = functions.mean(dim=0)
+        if length is None or math.isinf(length) or length > len(function) - 1:
+            continue
+        before = int(length)
+        after = min(before + 1, len(function) - 1)
+        height = torch.lerp(function[before], function[after], length - before).item()
+        axes.plot([length], [height], marker="o", markersize=6, color=INK, zorder=4)
+        # One above the other where dots lie close together.
+        rank = sum(abs(length - other) < len(function) / 8 for other in marked)
+        marked.append(length)
+        axes.annotate(
+            f"{length:.1f} px",
+            xy=(length, height),
+            xytext=(9, 7 + 13 * rank),
+            textcoords="offset points",
+            fontsize=8.5,
+            color=INK,
+        )
 
 
 def _label(axes: "Axes", title: str) -> None:
