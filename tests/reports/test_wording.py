@@ -131,6 +131,10 @@ def test_attacks_are_named_by_their_strength() -> None:
     of_data = described[11] | {"covariance": "of the data set mnist"}
     assert attack_name(of_data) == "LRC noise (covariance of the data set mnist), worst of 100"
     assert attack_settings(of_data) == "covariance of the data set mnist, samples 100"
+    assert attack_name({"name": "autoattack", "norm": "l2"}) == "L2 AutoAttack"
+    assert attack_name({"name": "carlini-wagner", "norm": "l2", "steps": 20}) == (
+        "L2 Carlini-Wagner(20)"
+    )
     assert attack_name({"name": "someone-elses", "norm": 2}) == "someone-elses"
     assert attack_settings({"name": "someone-elses", "norm": 2, "fast": True}) == "norm 2, fast yes"
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import typer
 from rich.table import Table
 
-from steadygrad.attacks import attack_names, build_attack
+from steadygrad.attacks import attack_names, build_attack, norm_of
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.losses import LOSSES
 from steadygrad.cli.attack_progress import attack_progress
@@ -65,8 +65,8 @@ def _evaluate(
     norm: Annotated[
         Norm | None,
         typer.Option(
-            help="Of fgsm, pgd and mim: how the change is measured, by its largest pixel (linf) "
-            r"or its length (l2). \[default: linf]"
+            help="Of fgsm, pgd, mim and autoattack: how the change is measured, by its largest "
+            r"pixel (linf) or its length (l2). \[default: linf; carlini-wagner has l2 alone]"
         ),
     ] = None,
     steps: Annotated[
@@ -203,7 +203,7 @@ def _evaluate(
     }
     given = {name: value for name, value in settings.items() if value is not None}
     _refuse_idle_reach(given)
-    measured_in = norm or "linf"
+    measured_in: Norm = norm or norm_of(build_attack(attack, eps=0.0))
     curve, path = evaluate_run(
         run,
         attack_name=attack,

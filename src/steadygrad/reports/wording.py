@@ -29,7 +29,14 @@ GAUSSIAN = frozenset({"lrc", "white-noise"})
 """Noise whose eps is a standard deviation: pixels may change by more."""
 
 _NORMS = {"gn": "L2", "l1": "L1", "l2": "L2", "linf": "L∞"}
-_METHODS = {"fgsm": "FGSM", "i-fgsm": "I-FGSM", "pgd": "PGD", "mim": "MIM"}
+_METHODS = {
+    "fgsm": "FGSM",
+    "i-fgsm": "I-FGSM",
+    "pgd": "PGD",
+    "mim": "MIM",
+    "autoattack": "AutoAttack",
+    "carlini-wagner": "Carlini-Wagner",
+}
 _AIMS = {
     "random": ("targeted", "a class drawn at random"),
     "least-likely": ("least-likely-class", "the least likely class"),
