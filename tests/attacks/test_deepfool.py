@@ -241,3 +241,18 @@ def test_bad_input_is_refused() -> None:
         DeepFool()(lambda x: x.flatten(start_dim=1) * math.nan, images, labels)
     with pytest.raises(ModelError, match="differentiable"):
         DeepFool()(lambda x: torch.rand(len(x), 4, generator=seeded()), images, labels)
+
+
+def test_a_clamp_that_blocks_half_of_every_step_does_not_leave_the_image_on_the_boundary() -> None:
+    # Two classes, w'x + 5 and 0. The black pixels have large weights of their own, and cannot get
+    # darker to lower w'x.
+    weight = torch.tensor([3.0, -2.0, 4.0, -1.0, 2.0, -3.0, 1.0, -4.0, 2.5])
+
+    def one_logit(images: Tensor) -> Tensor:
+        logit = images.flatten(1) @ weight.to(images.dtype) + 5
+        return torch.stack((logit, torch.zeros_like(logit)), dim=1)
+
+    images = torch.tensor([0.0, 0.5, 0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.0]).reshape(1, 1, 3, 3)
+    exact = one_logit(DeepFool()(one_logit, images, torch.tensor([0])).double())
+    margin = (exact[0, 1] - exact[0, 0]).item()
+    assert 10 * torch.finfo(torch.float32).eps < margin < 3e-3

@@ -1,12 +1,13 @@
 """What an experiment measures with: trained networks, data, and accuracies that are kept."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from steadygrad.attacks import FGSM, Attack, describe_attack
+from steadygrad.attacks import FGSM, Attack, describe_attack, norm_of
 from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import (
@@ -88,7 +89,7 @@ class Workbench:
     def _kept(
         self, run: Path, attack: Attack, eps_values: Sequence[float], data: ImageDataset
     ) -> AccuracyCurve | None:
-        described, radii = describe_attack(attack), ascending_eps(eps_values)
+        described, radii = describe_attack(attack), ascending_eps(eps_values, norm_of(attack))
         weights = run / "model.safetensors"
         for path in sorted(run.glob("evaluations/*.json")):
             try:
@@ -103,14 +104,8 @@ class Workbench:
                 and curve.seed == EVALUATION_SEED
                 and curve.search == "separate"
                 and evaluation.dataset["name"] == data.name
-                and evaluation.model_digest == _digest(weights)
+                and evaluation.model_digest == hashlib.sha256(weights.read_bytes()).hexdigest()
             )
             if is_same:
                 return curve
         return None
-
-
-def _digest(weights: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
