@@ -97,10 +97,9 @@ def diagnose(subject: Subject) -> tuple[tuple[Finding, ...], Verdict]:
 
     Raises: ModelError, if the outputs are no finite logits.
     """
-    device = torch.device("cpu" if subject.device is None else subject.device)
     with (
         evaluation_mode(subject.model),
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        torch.random.fork_rng(devices=[subject.place] if subject.place.type == "cuda" else []),
     ):
         torch.manual_seed(derive_seed(subject.seed, "diagnosis"))
         sample, findings = Sample(subject), []

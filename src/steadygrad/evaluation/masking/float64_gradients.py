@@ -33,7 +33,7 @@ def float64_gradients(sample: Sample) -> Finding:
         return FLOAT64_GRADIENTS.untested("The model is random: every run differs anyway.")
     precise, images = sample.precise(EXAMPLES)
     if images.dtype == sample.images.dtype:
-        return FLOAT64_GRADIENTS.untested("No copy of the model computes in float64.")
+        return FLOAT64_GRADIENTS.untested("There is no float64 copy of the model to compare with.")
     _, coarse = sample.gradient(cross_entropies, sample.images[:EXAMPLES])
     _, fine = sample.gradient(cross_entropies, images, model=precise)
     # From the images themselves: random starts differ between dtypes, and luck with them.

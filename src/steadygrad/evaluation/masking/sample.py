@@ -10,7 +10,6 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks import PGD, Attack
-from steadygrad.evaluation.accuracy import model_device
 from steadygrad.evaluation.masking.input_gradient import (
     input_gradient,
     is_differentiable,
@@ -62,13 +61,9 @@ class Sample:
 
     def __init__(self, subject: Subject, rows: Tensor | None = None) -> None:
         self.subject = subject
-        given = subject.device
-        self.device = torch.device(
-            model_device(subject.model, subject.images) if given is None else given
-        )
         self.rows = _drawn(subject) if rows is None else rows.cpu()
-        self.images = subject.images[self.rows].detach().to(self.device)
-        self.labels = subject.labels[self.rows].to(self.device)
+        self.images = subject.images[self.rows].detach().to(subject.place)
+        self.labels = subject.labels[self.rows].to(subject.place)
         self.model = subject.model
         if len(self) and not is_differentiable(subject.model, self.images[:1]):
             self.model = _WithZeroGradient(subject.model)

@@ -10,6 +10,7 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import check_eps, check_images, check_labels
 from steadygrad.errors import HyperparameterError, LabelError
+from steadygrad.evaluation.accuracy import model_device
 
 if TYPE_CHECKING:  # the audit imports this room
     from steadygrad.evaluation.audit.outcome import AttackOutcome
@@ -62,3 +63,10 @@ class Subject:
         for name in ("batch_size", "examples"):
             if getattr(self, name) < 1:
                 raise HyperparameterError(f"expected {name} >= 1, got {getattr(self, name)}")
+
+    @property
+    def place(self) -> torch.device:
+        """Where the work is done: ``device``, or where the model lies."""
+        if self.device is None:
+            return model_device(self.model, self.images)
+        return torch.device(self.device)
