@@ -111,6 +111,20 @@ def test_nothing_is_printed_and_suspicions_go_to_the_logger(
     assert not logging.getLogger("auto-attack").handlers
 
 
+def test_suspicions_stay_off_the_terminal_where_nobody_listens(
+    trained: nn.Module,
+    few: tuple[Tensor, Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Without pytest's own handlers: logging's last resort is the terminal.
+    monkeypatch.setattr(logging.getLogger("auto-attack"), "propagate", False)
+    AutoAttack(eps=0.5, attacks=("apgd-ce",))(
+        lambda x: trained(x) + 5 * torch.rand(len(x), 10), few[0][:2], few[1][:2]
+    )
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_debuggers_trace_is_kept(trained: nn.Module, few: tuple[Tensor, Tensor]) -> None:
     def trace(*_: object) -> None:
         return None

@@ -69,9 +69,22 @@ def test_the_number_of_classes_is_that_of_the_model() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 5)).eval()
     labels = model(images).argmax(dim=1)
-    # Ten, the library's default, would be five targets too many.
-    found = from_torchattacks(torchattacks.APGDT, eps=0.3, steps=3)(model, images, labels)
-    assert (found - images).abs().max() <= 0.3 + 1e-6
+    # Ten, the library's default, would be five targets too many for images that stand.
+    found = from_torchattacks(torchattacks.APGDT, eps=0.001, steps=3)(model, images, labels)
+    assert (model(found).argmax(dim=1) == labels).any()
+    assert (found - images).abs().max() <= 0.001 + 1e-6
+
+
+def test_a_class_with_a_seed_of_its_own_takes_it_from_the_generator(
+    trained: nn.Module, few: tuple[Tensor, Tensor]
+) -> None:
+    def found(draw: int, **settings: int) -> Tensor:
+        attack = from_torchattacks(torchattacks.Square, eps=0.3, n_queries=5, **settings)
+        return attack(trained, *few, generator=torch.Generator().manual_seed(draw))
+
+    assert torch.equal(found(0), found(0))
+    assert not torch.equal(found(0), found(1))
+    assert torch.equal(found(0, seed=7), found(1, seed=7))
 
 
 def test_a_class_that_chooses_its_norm_is_given_ours(
