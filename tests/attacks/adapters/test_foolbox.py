@@ -129,6 +129,9 @@ def test_deepfool_minimizes_there_too(trained: nn.Module, few: tuple[Tensor, Ten
     lengths = (raw[0] - images).flatten(1).norm(dim=1)
     assert torch.equal(success[1], lengths <= 0.5)
     assert (clipped[1] - images).flatten(1).norm(dim=1).max() <= 0.5 + 1e-5
+    # What is misclassified already needs no change.
+    raw, _, success = theirs(wrapped(trained), images, (labels + 1) % 10, epsilons=None)
+    assert success.all() and torch.equal(raw, images)
 
 
 def test_repeating_and_there_and_back_again(trained: nn.Module, few: tuple[Tensor, Tensor]) -> None:

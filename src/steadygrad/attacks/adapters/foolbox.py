@@ -74,8 +74,8 @@ class FoolboxAttack(ForeignAttack):
     ) -> Images:
         models = load_library("foolbox", ".models")
         wrapped = models.PyTorchModel(model, bounds=(0, 1), device=images.device)
-        raw, clipped, _ = self.attack(wrapped, images, labels, epsilons=eps)
-        found: Images = raw if self.is_minimal else clipped
+        found: Images
+        _, found, _ = self.attack(wrapped, images, labels, epsilons=eps)
         return found
 
 
