@@ -142,6 +142,14 @@ def test_rounded_pixels_make_a_staircase(sample_of: MakeSample, is_straight_thro
     assert by_size[-1] < 0.1
 
 
+def test_a_logit_that_never_moves_makes_no_staircase(sample_of: MakeSample) -> None:
+    class WithBias(Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat((super().forward(x), torch.zeros(len(x), 1, dtype=x.dtype)), dim=1)
+
+    assert staircase(linear(sample_of, WithBias())).measured == 0
+
+
 def test_rounding_far_below_eps_is_no_staircase(sample_of: MakeSample) -> None:
     assert staircase(linear(sample_of, Quantised(Linear(), levels=4096))).measured < 0.2
 
@@ -151,6 +159,16 @@ def test_finite_differences_see_through_a_straight_through_estimate(sample_of: M
     finding = finite_differences(linear(sample_of, model))
     assert finding.status == "suspicious"
     assert next(iter(finding.evidence["median_slope_over_gradient_by_size"].values())) == 0
+
+
+def test_straight_through_rounding_far_below_eps_has_the_slope_an_attack_needs(
+    sample_of: MakeSample,
+) -> None:
+    model = Quantised(Linear(), is_straight_through=True, levels=4096)
+    finding = finite_differences(linear(sample_of, model))
+    tiny, wide = finding.evidence["median_difference_by_size"].values()
+    assert tiny == 1
+    assert finding.measured == wide < 0.1
 
 
 def test_finite_differences_measure_a_detached_branch(sample_of: MakeSample) -> None:
