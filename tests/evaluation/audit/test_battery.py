@@ -9,7 +9,7 @@ from steadygrad.attacks import NES, PGD
 from steadygrad.attacks.adapters import AutoAttack
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation.audit import BUDGETS, BatteryEntry, audit, build_battery
-from steadygrad.evaluation.audit.battery import Battery
+from steadygrad.evaluation.audit.battery import Battery, beyond
 
 needs_autoattack = pytest.mark.skipif(
     importlib.util.find_spec("pyautoattack") is None, reason="pyautoattack is not installed"
@@ -36,10 +36,18 @@ def test_every_attack_is_at_the_radius_in_the_norm_under_a_name_of_its_own(
 
 def test_larger_budgets_hold_more_and_smaller_ones_say_so() -> None:
     quick, full = battery("quick"), battery("full")
-    named = {sentence.partition(":")[0] for sentence in quick.untested}
+    told = beyond("quick", (), eps=0.1, norm="linf")
+    named = {sentence.partition(":")[0] for sentence in told}
     assert {entry.name for entry in full.entries} <= named | {e.name for e in quick.entries}
-    assert "transfer" in named
-    assert not any("part of the" in sentence for sentence in full.untested)
+    assert beyond("full", (), eps=0.1, norm="linf") == ()
+    assert any(sentence.startswith("transfer:") for sentence in quick.untested)
+
+
+def test_what_runs_as_an_attack_of_ones_own_is_not_called_left_out() -> None:
+    own = BatteryEntry("own", None, PGD(eps=0.1, steps=50, restarts=5))
+    told = beyond("quick", [own], eps=0.1, norm="linf")
+    assert not any(sentence.startswith("pgd-50:") for sentence in told)
+    assert any(sentence.startswith("pgd-50-margin:") for sentence in told)
 
 
 @needs_autoattack

@@ -1,6 +1,6 @@
 """The batteries: which attacks a budget buys, in which order, and what it leaves out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -16,7 +16,7 @@ from steadygrad.evaluation.audit.recipe import Recipe
 from steadygrad.evaluation.audit.transfer_attack import TransferAttack
 from steadygrad.evaluation.model_digest import weights_digest
 
-__all__ = ["BUDGETS", "Battery", "Budget", "build_battery"]
+__all__ = ["BUDGETS", "Battery", "Budget", "beyond", "build_battery"]
 
 Budget: TypeAlias = Literal["quick", "standard", "full"]
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
@@ -172,8 +172,6 @@ def build_battery(
         untested.append("transfer: no source models were given")
     if budget is None:
         untested.append("every battery: only attacks of one's own were asked for")
-    else:
-        untested += _beyond(budget, norm)
     return Battery(tuple(entries), tuple(untested))
 
 
@@ -197,13 +195,18 @@ def _transfers(
     ]
 
 
-def _beyond(budget: Budget, norm: Norm) -> list[str]:
-    """Return which recipes of larger budgets this one does without."""
-    larger = BUDGETS[BUDGETS.index(budget) + 1 :]
+def beyond(
+    budget: Budget | None, entries: Sequence[BatteryEntry], *, eps: float, norm: Norm
+) -> tuple[str, ...]:
+    """Return what larger budgets would add to the entries of an audit, a sentence each."""
+    if budget is None:
+        return ()
     names = {recipe.name for recipe in RECIPES[budget]}
+    attacks = [entry.attack for entry in entries]
     told: dict[str, Budget] = {}
-    for other in larger:
+    for other in BUDGETS[BUDGETS.index(budget) + 1 :]:
         for recipe in RECIPES[other]:
-            if recipe.name not in names and norm in recipe.norms:
+            is_new = recipe.name not in names and norm in recipe.norms
+            if is_new and recipe.attack(eps, norm) not in attacks:
                 told.setdefault(recipe.name, other)
-    return [f"{name}: part of the {other} budget" for name, other in told.items()]
+    return tuple(f"{name}: part of the {other} budget" for name, other in told.items())

@@ -6,6 +6,7 @@ from typing import Any
 
 from steadygrad.attacks import Attack
 from steadygrad.attacks.ball import Norm
+from steadygrad.errors import MissingExtraError
 from steadygrad.evaluation.audit.battery_entry import BatteryEntry
 from steadygrad.evaluation.audit.outcome import Family, Scope
 
@@ -41,6 +42,13 @@ class Recipe:
         if self.most_classes is not None and classes > self.most_classes:
             return f"{classes} classes are too many targets to try them all"
         return None
+
+    def attack(self, eps: float, norm: Norm) -> Attack | None:
+        """Return the attack at a radius, None if it needs a library that is not installed."""
+        try:
+            return self.entry(eps, norm).attack
+        except MissingExtraError:
+            return None
 
     def entry(self, eps: float, norm: Norm) -> BatteryEntry:
         """Return the entry at a radius.

@@ -20,7 +20,7 @@ from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.audit.attack_run import Target
 from steadygrad.evaluation.audit.audit_gallery import audit_gallery
 from steadygrad.evaluation.audit.batch_size import check_batch_size, choose_batch_size
-from steadygrad.evaluation.audit.battery import Budget, build_battery
+from steadygrad.evaluation.audit.battery import Budget, beyond, build_battery
 from steadygrad.evaluation.audit.battery_entry import BatteryEntry
 from steadygrad.evaluation.audit.cache import AttackCache, make_folder
 from steadygrad.evaluation.audit.campaign import Campaign
@@ -128,6 +128,7 @@ def audit(
             notify=notify,
         )
         campaign.run_all([*battery.entries, *own])
+        larger = beyond(budget, own, eps=eps, norm=norm)
         outcomes = tuple(run.outcome for run in campaign.runs)
         diagnosis = _diagnosis(
             Subject(
@@ -162,7 +163,7 @@ def audit(
         outcomes=outcomes,
         findings=diagnosis.findings,
         verdict=diagnosis.verdict,
-        untested=(*campaign.untested, *battery.untested),
+        untested=(*campaign.untested, *battery.untested, *larger),
         fitness=fitness.problems,
         facts=fitness.facts,
         gallery=gallery,
