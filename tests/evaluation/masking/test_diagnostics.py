@@ -120,6 +120,16 @@ def test_linearity_is_the_departure_in_parts_of_the_tangents_reach(sample_of: Ma
     assert finding.evidence["median_absolute_error"] == pytest.approx(0.3, rel=1e-4)
 
 
+def test_linearity_looks_where_the_error_is_not_where_the_margin_falls(
+    sample_of: MakeSample,
+) -> None:
+    # The margin falls to the left, and bends ten times as much to the right.
+    finding = local_linearity(
+        one_pixel(sample_of, lambda t: 5 + 20 * t - torch.where(t > 0, 30, 3) * t**2)
+    )
+    assert finding.evidence["median_absolute_error"] == pytest.approx(0.3, rel=1e-3)
+
+
 def test_alignment_sees_a_gradient_that_turns_round(sample_of: MakeSample) -> None:
     # Left of the ridge the slope is that of grey itself, right of it the opposite.
     ridge = gradient_alignment(one_pixel(sample_of, lambda t: 1 + 0.001 - (t - 0.001).abs()))
