@@ -12,6 +12,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.audit.outcome import AttackOutcome, Family
 from steadygrad.evaluation.masking import Subject
 from steadygrad.evaluation.masking.black_box import black_box_beats_white_box
+from steadygrad.evaluation.masking.ensemble_gap import ensemble_gap
 from steadygrad.evaluation.masking.finite_differences import finite_differences
 from steadygrad.evaluation.masking.float64_gradients import float64_gradients
 from steadygrad.evaluation.masking.gradient_alignment import gradient_alignment
@@ -274,6 +275,7 @@ def test_zero_gradients_are_counted(sample_of: MakeSample) -> None:
     assert zero_gradient_pixels(sample).status == "suspicious"
     flat = linear(sample_of, Linear(torch.zeros(16)))
     assert zero_gradients(flat).measured == 1
+    assert softmax_saturation(flat).measured == 0  # the logits have none to lose
     assert zero_gradient_pixels(flat).status == "not tested"
     assert local_linearity(flat).status == gradient_alignment(flat).status == "not tested"
 
@@ -329,6 +331,31 @@ def test_batteries_are_compared_example_by_example_and_tried_again(sample_of: Ma
     weak = black_box_beats_white_box(linear(sample_of, outcomes=battery))
     assert weak.evidence["broken_by_weaker"] == 3
     assert weak.measured == 0
+
+
+def test_what_only_an_ensemble_breaks_is_counted_once(sample_of: MakeSample) -> None:
+    battery = (
+        outcome("pgd", "white-box", [0, 4]),
+        outcome("square", "query", [9]),
+        outcome("autoattack", "ensemble", [0, 1, 2, 3, 9]),
+    )
+    finding = ensemble_gap(linear(sample_of, outcomes=battery))
+    assert finding.measured == pytest.approx(100 * 4 / 32)
+    assert finding.status == "suspicious"
+    assert "breaks 4 of 32 examples" in finding.meaning
+    small = ensemble_gap(linear(sample_of, outcomes=(*battery[:2], outcome("aa", "ensemble", [1]))))
+    assert small.measured == pytest.approx(100 / 32) and small.status == "passed"
+    assert ensemble_gap(linear(sample_of, outcomes=battery[:2])).status == "not tested"
+
+
+def test_an_ensemble_is_no_attack_with_gradients(sample_of: MakeSample) -> None:
+    battery = (
+        outcome("pgd", "white-box", [0]),
+        outcome("square", "query", [1, 2, 3]),
+        outcome("autoattack", "ensemble", [0, 1, 2, 3]),
+    )
+    finding = black_box_beats_white_box(linear(sample_of, Linear(offset=50.0), outcomes=battery))
+    assert finding.measured == pytest.approx(100 * 3 / 32)
 
 
 def test_outcomes_of_another_radius_play_no_part(sample_of: MakeSample) -> None:
