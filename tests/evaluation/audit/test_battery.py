@@ -76,13 +76,15 @@ def test_few_and_many_classes() -> None:
     assert any(text.startswith("pgd-20-targets: 1000 classes") for text in of_many.untested)
 
 
+@needs_autoattack
 def test_the_quick_battery_runs(trained: nn.Module, held_out: tuple[Tensor, Tensor]) -> None:
     images, labels = held_out[0][:30], held_out[1][:30]
     result = audit(trained, images, labels, eps=0.1, budget="quick", diagnostics=False)
     assert [outcome.name for outcome in result.outcomes] == [
-        *("noise", "fgsm", "pgd-8", "pgd-20-margin", "nes")
+        *("noise", "fgsm", "pgd-8", "pgd-20-margin", "nes", "square")
     ]
-    nes = result.outcomes[-1]
+    nes, square = result.outcomes[-2:]
+    assert square.family == "query" and int(square.attacked.sum()) <= 20
     assert nes.family == "query" and nes.gradients == 0
     assert nes.queries <= 1000 * int(nes.attacked.sum())
 

@@ -94,7 +94,14 @@ _APGD_CE, _APGD_T = _member("apgd-ce", "all"), _member("apgd-t", "survivors", fe
 
 # Cheap attacks first: those on survivors meet what all before them have left.
 RECIPES: Mapping[Budget, tuple[Recipe, ...]] = {
-    "quick": (_NOISE, _FGSM, _PGD_8, _pgd(20, 2, "margin"), _nes(1000, 50)),
+    "quick": (
+        _NOISE,
+        _FGSM,
+        _PGD_8,
+        _pgd(20, 2, "margin"),
+        _nes(1000, 50),
+        _member("square", "survivors", limit=20),
+    ),
     "standard": (
         _NOISE,
         _FGSM,

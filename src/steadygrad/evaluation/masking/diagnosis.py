@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 
 from steadygrad.evaluation.masking.black_box import BLACK_BOX, black_box_beats_white_box
+from steadygrad.evaluation.masking.ensemble_gap import ENSEMBLE_GAP, ensemble_gap
 from steadygrad.evaluation.masking.finding import Finding, Verdict
 from steadygrad.evaluation.masking.finite_differences import (
     FINITE_DIFFERENCES,
@@ -75,6 +76,7 @@ _DIAGNOSTICS: tuple[tuple[Question, Callable[[Sample], Finding]], ...] = (
     (MORE_RESTARTS, more_restarts),
     (ONE_STEP, one_step_beats_iterative),
     (BLACK_BOX, black_box_beats_white_box),
+    (ENSEMBLE_GAP, ensemble_gap),
     (UNBOUNDED_EPS, unbounded_eps),
     (RISING_ACCURACY, rising_accuracy),
     (GRADIENT_DIRECTION, gradient_direction),

@@ -43,6 +43,7 @@ _SYMPTOMS = {
 }
 # Reasons for doubt, and for no more.
 _HINTS = {
+    "ensemble-gap": UNFINISHED,
     "convergence": UNFINISHED,
     "local-linearity": CROOKED,
     "gradient-alignment": CROOKED,
