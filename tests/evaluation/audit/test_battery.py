@@ -10,6 +10,7 @@ from steadygrad.attacks.adapters import AutoAttack
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation.audit import BUDGETS, BatteryEntry, audit, build_battery
 from steadygrad.evaluation.audit.battery import Battery, beyond
+from steadygrad.evaluation.audit.own_attacks import own_entries
 
 needs_autoattack = pytest.mark.skipif(
     importlib.util.find_spec("pyautoattack") is None, reason="pyautoattack is not installed"
@@ -87,6 +88,15 @@ def test_the_quick_battery_runs(trained: nn.Module, held_out: tuple[Tensor, Tens
     assert square.family == "query" and int(square.attacked.sum()) <= 20
     assert nes.family == "query" and nes.gradients == 0
     assert nes.queries <= 1000 * int(nes.attacked.sum())
+
+
+@needs_autoattack
+def test_autoattack_of_ones_own_is_an_ensemble_and_one_of_its_members_is_not() -> None:
+    whole, square = own_entries(
+        [AutoAttack(eps=0.1), AutoAttack(eps=0.1, attacks=("square",))], (), 0.2, "linf"
+    )
+    assert whole.family == "ensemble" and whole.attack.eps == 0.2
+    assert square.family is None
 
 
 def test_refusals() -> None:

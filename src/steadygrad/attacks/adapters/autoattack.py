@@ -73,6 +73,11 @@ class AutoAttack(ForeignAttack):
         require_library("pyautoattack")
 
     @property
+    def is_ensemble(self) -> bool:
+        """Whether several attacks run, of which more than one kind may be."""
+        return self.attacks is None or len(self.attacks) > 1
+
+    @property
     def label(self) -> str:
         """Library and version."""
         return f"AutoAttack ({self.version})"

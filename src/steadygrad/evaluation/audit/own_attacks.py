@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from steadygrad.attacks import Attack, describe_attack, norm_of, with_eps
+from steadygrad.attacks.adapters import AutoAttack
 from steadygrad.attacks.ball import Norm
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.audit.battery_entry import BatteryEntry
+from steadygrad.evaluation.audit.outcome import Family
 
 __all__ = ["own_entries"]
 
@@ -16,7 +18,7 @@ def own_entries(
     """Return the attacks as entries at a radius; their own eps plays no part.
 
     An attack that is no entry yet is called after itself, with a number if that name is taken,
-    runs on all examples, and its family is told from what it asks of the model.
+    runs on all examples, and its family is told from what it asks of the model, but for AutoAttack.
     Raises: HyperparameterError, for an attack in another norm, one without an eps, or a name that
         is taken.
     """
@@ -37,7 +39,11 @@ def own_entries(
                 )
             entry = BatteryEntry(given.name, given.family, moved, given.scope, given.limit)
         else:
-            entry = BatteryEntry(_free_name(_plain_name(attack), names), None, moved)
+            # What it asks of the model would tell of its attacks with gradients alone.
+            family: Family | None = (
+                "ensemble" if isinstance(attack, AutoAttack) and attack.is_ensemble else None
+            )
+            entry = BatteryEntry(_free_name(_plain_name(attack), names), family, moved)
         names.add(entry.name)
         entries.append(entry)
     return entries

@@ -232,7 +232,13 @@ def _diagnosis(
     configuration = campaign.identity | {
         "diagnostics": diagnostic_names(),
         "outcomes": [
-            [outcome.name, outcome.attack, outcome.attacked.tolist(), outcome.broken.tolist()]
+            [
+                outcome.name,
+                outcome.family,
+                outcome.attack,
+                outcome.attacked.tolist(),
+                outcome.broken.tolist(),
+            ]
             for outcome in subject.outcomes
         ],
         "eps": subject.eps,
