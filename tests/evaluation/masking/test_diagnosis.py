@@ -75,6 +75,17 @@ def test_a_random_model_is_found_out_the_same_way_twice_and_nothing_stays_behind
     assert diagnose(subject) == first
 
 
+def test_a_model_left_in_training_mode_is_diagnosed_in_eval_mode(
+    honest: dict[str, nn.Module], held_out: Digits
+) -> None:
+    model = nn.Sequential(copy.deepcopy(honest["plain"]), nn.Dropout(0.5)).eval()
+    subject = subject_of(model, held_out, examples=4)
+    model.train()
+    findings, _ = diagnose(subject)
+    assert {finding.name: finding.measured for finding in findings}["randomness"] == 0
+    assert model[1].training
+
+
 def test_work_is_bounded_stated_and_told(honest: dict[str, nn.Module], held_out: Digits) -> None:
     images_seen, told = 0, []
 

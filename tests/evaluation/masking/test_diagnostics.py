@@ -1,6 +1,7 @@
 """Each diagnostic on a model for which its number is known."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from evaluation.masking.conftest import MakeSample, Noisy, Quantised, Scaled
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.audit.outcome import AttackOutcome, Family
+from steadygrad.evaluation.intervals import wilson_interval
 from steadygrad.evaluation.masking import Subject
 from steadygrad.evaluation.masking.black_box import black_box_beats_white_box
 from steadygrad.evaluation.masking.ensemble_gap import ensemble_gap
@@ -311,7 +313,8 @@ def test_one_step_and_noise_beat_many_steps_across_a_moat(sample_of: MakeSample)
         evidence = finding.evidence
         assert evidence["of_those_met_by_weaker"] == 16
         assert evidence["broken_by_weaker"] == 16
-        expected = 100 * evidence["still_standing"] / 16 * evidence["left_by_stronger"] / 32
+        least = wilson_interval(16, 16)[0] * evidence["left_by_stronger"]
+        expected = 100 * max(16, least) * evidence["still_standing"] / 16 / 32
         assert finding.measured == pytest.approx(expected)
 
 
@@ -346,6 +349,19 @@ def test_what_only_an_ensemble_breaks_is_counted_once(sample_of: MakeSample) -> 
     small = ensemble_gap(linear(sample_of, outcomes=(*battery[:2], outcome("aa", "ensemble", [1]))))
     assert small.measured == pytest.approx(100 / 32) and small.status == "passed"
     assert ensemble_gap(linear(sample_of, outcomes=battery[:2])).status == "not tested"
+
+
+def test_a_query_attack_on_a_few_examples_speaks_for_the_others(sample_of: MakeSample) -> None:
+    square = outcome("square", "query", [0, 1, 2, 3, 4, 5])
+    met = torch.zeros(32, dtype=torch.bool)
+    met[:8] = True
+    battery = (
+        outcome("pgd", "white-box", []),
+        outcome("noise", "noise", []),
+        replace(square, attacked=met),
+    )
+    finding = black_box_beats_white_box(linear(sample_of, Linear(offset=50.0), outcomes=battery))
+    assert finding.measured == pytest.approx(100 * wilson_interval(6, 8)[0])
 
 
 def test_an_ensemble_is_no_attack_with_gradients(sample_of: MakeSample) -> None:

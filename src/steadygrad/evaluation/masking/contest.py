@@ -3,14 +3,18 @@
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from steadygrad.attacks import Attack, describe_attack
+from steadygrad.evaluation.intervals import wilson_interval
 from steadygrad.evaluation.masking.sample import Sample
 from steadygrad.evaluation.masking.subject import Subject
+
+if TYPE_CHECKING:  # the audit itself imports this package
+    from steadygrad.evaluation.audit.outcome import AttackOutcome
 
 __all__ = ["Contest", "contest"]
 
@@ -46,8 +50,8 @@ def contest(
     Otherwise PGD meets the sample, and the ``own_weaker`` attacks a few of the examples that it
     leaves standing. Either way, what only the weaker side broke is attacked once more, by PGD of
     many steps with restarts, on at most as many examples as a sample has: what that breaks tells
-    of short attacks, not of masking. Where not all were looked at, the rest is taken to be like
-    them.
+    of short attacks, not of masking. Examples that a weaker attack did not meet count with the
+    least share of them that it can be expected to break.
     """
     left, right = _joined(sample.subject, weaker), _joined(sample.subject, stronger)
     if left is not None and right is not None:
@@ -56,9 +60,8 @@ def contest(
         match = _of_own(sample, own_weaker)
     again = match.broken[: sample.subject.examples]
     unexplained = _still_standing(sample, again)
-    estimate = float(unexplained)
-    for part, whole in ((len(again), len(match.broken)), (match.met, match.left)):
-        estimate *= whole / part if part else 0.0
+    counted = max(float(len(match.broken)), match.least_share * match.left)
+    estimate = counted * unexplained / len(again) if len(again) else 0.0
     return Contest(
         n=match.n,
         left=match.left,
@@ -80,7 +83,12 @@ def contest(
 
 @dataclass(frozen=True, eq=False)
 class _Match:
-    """The first round; ``broken`` holds the rows that only the weaker side broke."""
+    """The first round; ``broken`` holds the rows that only the weaker side broke.
+
+    least_share: of the examples that one weaker attack met, it broke at least this share (lower end
+        of Wilson's 95 % interval; the largest of the weaker attacks): what holds for those that it
+        did not meet too.
+    """
 
     weaker: list[str]
     stronger: list[str]
@@ -88,6 +96,7 @@ class _Match:
     left: int
     met: int
     broken: Tensor
+    least_share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +106,7 @@ class _Joined:
     names: list[str]
     attacked: Tensor
     broken: Tensor
+    each: tuple["AttackOutcome", ...]
 
 
 def _joined(subject: Subject, families: Collection[str]) -> _Joined | None:
@@ -114,6 +124,7 @@ def _joined(subject: Subject, families: Collection[str]) -> _Joined | None:
         names=[outcome.name for outcome in chosen],
         attacked=torch.stack([outcome.attacked.cpu() for outcome in chosen]).any(dim=0),
         broken=torch.stack([outcome.broken.cpu() for outcome in chosen]).any(dim=0),
+        each=tuple(chosen),
     )
 
 
@@ -127,6 +138,13 @@ def _of_battery(weaker: _Joined, stronger: _Joined) -> _Match:
         left=int(standing.sum()),
         met=int(met.sum()),
         broken=(met & weaker.broken).nonzero().squeeze(1),
+        least_share=max(
+            _least_share(
+                int((standing & outcome.broken.cpu()).sum()),
+                int((standing & outcome.attacked.cpu()).sum()),
+            )
+            for outcome in weaker.each
+        ),
     )
 
 
@@ -144,7 +162,12 @@ def _of_own(sample: Sample, weaker: tuple[Attack, ...]) -> _Match:
         left=len(left),
         met=len(met),
         broken=met.rows[is_broken],
+        least_share=_least_share(int(is_broken.sum()), len(met)),
     )
+
+
+def _least_share(broken: int, met: int) -> float:
+    return wilson_interval(broken, met)[0] if met else 0.0
 
 
 def _still_standing(sample: Sample, rows: Tensor) -> int:
