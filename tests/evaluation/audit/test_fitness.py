@@ -1,5 +1,6 @@
 """Fitness for an audit: planted problems are all found at once, and a fit model has none."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -87,7 +88,8 @@ def test_each_planted_problem(
 def test_nothing_is_left_on_the_model_or_on_the_random_state(
     trained: nn.Module, held_out: Data
 ) -> None:
-    network = nn.Sequential(nn.Dropout(0.5), trained)
+    # A copy: other tests may have left gradients on the shared one.
+    network = nn.Sequential(nn.Dropout(0.5), copy.deepcopy(trained))
     modes, state = [m.training for m in network.modules()], torch.get_rng_state()
     check_fitness(network, *held_out)
     assert [m.training for m in network.modules()] == modes
