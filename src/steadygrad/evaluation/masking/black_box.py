@@ -40,9 +40,9 @@ def black_box_beats_white_box(sample: Sample) -> Finding:
         result.points,
         passed="Attacks with gradients break what attacks without them break, as they should.",
         suspicious=(
-            f"Attacks that never see a gradient break {result.unexplained} examples that long attacks "
-            f"with gradients cannot, at least {result.points:.0f} points of accuracy in all: the "
-            "gradients mislead."
+            f"Attacks that never see a gradient break {result.unexplained} examples that long "
+            f"attacks with gradients cannot, at least {result.points:.0f} points of accuracy in "
+            "all: the gradients mislead."
         ),
         evidence=result.evidence,
     )
