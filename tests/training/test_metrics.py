@@ -6,6 +6,7 @@ import pytest
 
 from steadygrad.training import StepMetrics
 from steadygrad.training.metrics import EpochTotals
+from steadygrad.training.validation import Performance
 
 
 def step(images: int, similarity: float = math.nan) -> StepMetrics:
@@ -23,12 +24,14 @@ def test_means_are_over_images_and_similarity_over_the_steps_that_have_one() -> 
     totals = EpochTotals()
     totals.add([step(4, 0.5), step(4)])
     totals.add([step(2, 1.0)])
-    metrics = totals.metrics(epoch=1, learning_rate=0.1, validation_accuracy=None)
+    metrics = totals.metrics(epoch=1, learning_rate=0.1, validation=Performance(0.5, 0.8))
     assert (metrics.steps, metrics.images) == (3, 10)
     assert metrics.loss == pytest.approx(3 * (16 + 16 + 4) / 10)
     assert metrics.loss == pytest.approx(metrics.data_loss + metrics.penalty)
     assert metrics.train_accuracy == pytest.approx(0.3)
     assert metrics.update_similarity == pytest.approx(0.75)
+    assert (metrics.validation_loss, metrics.validation_accuracy) == (0.5, 0.8)
+    assert metrics.test_loss is metrics.test_accuracy is None
 
 
 @pytest.mark.parametrize("term", ["loss", "data_loss", "penalty"])

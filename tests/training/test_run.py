@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import cross_entropy, one_hot
 
 from steadygrad.datasets import batches, load_dataset
 from steadygrad.errors import HyperparameterError, NonFiniteLossError, OutputError
+from steadygrad.penalties import parameter_update_similarity
 from steadygrad.training import (
     SilentProgress,
     StepMetrics,
@@ -23,6 +24,7 @@ from steadygrad.training import (
     load_run_model,
     train,
 )
+from steadygrad.training.session import TrainingSession
 
 Make = Callable[..., TrainingConfig]
 BuildTiny = Callable[[Callable[[], nn.Module]], None]
@@ -112,6 +114,9 @@ def test_metrics_have_their_fields_and_the_result_its_files(run: TrainingResult)
         "update_similarity",
         "seconds",
         "images",
+        "validation_loss",
+        "test_loss",
+        "test_accuracy",
     ]
     assert first["loss"] == pytest.approx(first["data_loss"] + first["penalty"], rel=1e-6)
     assert first["penalty"] > 0
@@ -132,10 +137,24 @@ def test_validation_accuracy_is_that_of_the_clean_split(run: TrainingResult) -> 
     predictions = loaded.model(data.images()).argmax(dim=1)
     expected = (predictions == data.labels).float().mean().item()
     assert run.history[-1].validation_accuracy == pytest.approx(expected)
+    assert run.history[-1].test_accuracy is None
     assert loaded.dataset == "digits"
     assert loaded.spec.input_shape == (1, 8, 8)
     for name, tensor in run.model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[name], tensor)
+
+
+def test_test_images_are_measured_and_change_no_weight(tmp_path: Path, config: Make) -> None:
+    plain = train(config(epochs=1), tmp_path / "plain")
+    watched = train(config(epochs=1, test_images=50), tmp_path / "watched")
+    data = load_dataset("digits", "test", limit=50)
+    logits = watched.model(data.images()).detach()
+    (epoch,) = watched.history
+    assert epoch.test_loss == pytest.approx(cross_entropy(logits, data.labels).item(), rel=1e-5)
+    assert epoch.test_accuracy == int((logits.argmax(1) == data.labels).sum()) / 50
+    assert epoch.validation_loss is None
+    for name, tensor in plain.model.state_dict().items():
+        assert torch.equal(watched.model.state_dict()[name], tensor)
 
 
 def test_tensorboard_shows_what_the_metrics_say(run: TrainingResult) -> None:
@@ -190,14 +209,20 @@ def test_strength_zero_trains_the_plain_network_to_the_bit(tmp_path: Path, confi
 def test_update_similarity_is_recorded_and_changes_no_weight(tmp_path: Path, config: Make) -> None:
     settings = config(penalty="l1", strength=0.1, epochs=1)
     plain = train(settings, tmp_path / "plain")
-    asked = train(
-        config(penalty="l1", strength=0.1, epochs=1, update_similarity=True), tmp_path / "asked"
-    )
+    asked_settings = config(penalty="l1", strength=0.1, epochs=1, update_similarity=True)
+    asked = train(asked_settings, tmp_path / "asked")
     similarity = asked.history[0].update_similarity
     assert similarity is not None
     assert -1 <= similarity < 0.999
     for name, tensor in plain.model.state_dict().items():
         torch.testing.assert_close(asked.model.state_dict()[name], tensor)
+    session = TrainingSession(asked_settings, load_dataset("digits", "train"), torch.device("cpu"))
+    images, labels = session.train.images()[:64], session.train.labels[:64]
+    result = session.objective(session.model, images, labels)
+    expected = parameter_update_similarity(
+        result.loss, result.data_loss, session.model.parameters()
+    )
+    assert session.step(images, labels)[-1].item() == pytest.approx(expected.item(), rel=1e-5)
     none = train(config(epochs=1, update_similarity=True), tmp_path / "none")
     assert none.history[0].update_similarity == pytest.approx(1, abs=1e-5)
 

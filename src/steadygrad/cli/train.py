@@ -191,6 +191,10 @@ def _train(
         int | None,
         _setting("validation_size", "Images cut from the training set to measure on."),
     ] = None,
+    test_images: Annotated[
+        int | None,
+        _setting("test_images", "Measure on so many test images after each epoch; never choose."),
+    ] = None,
     update_similarity: Annotated[
         bool | None,
         _setting("update_similarity", "Record how far the penalty turns the updates (slower)."),

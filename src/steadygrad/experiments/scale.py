@@ -33,6 +33,7 @@ class Scale:
         return replace(
             config,
             limit_train=self.limit_train,
+            test_images=min(config.test_images, self.clean or config.test_images),
             epochs=epochs,
             drop_at=tuple(drop for drop in drops if drop < epochs),
         )

@@ -14,7 +14,10 @@ from steadygrad.penalties.structured import (
     StructuredPenalty,
     strength_from_lambda,
 )
-from steadygrad.penalties.update_similarity import parameter_update_similarity
+from steadygrad.penalties.update_similarity import (
+    parameter_gradient,
+    parameter_update_similarity,
+)
 
 __all__ = [
     "L1",
@@ -37,6 +40,7 @@ __all__ = [
     "deepfool_source",
     "example_losses",
     "norm_by_name",
+    "parameter_gradient",
     "parameter_update_similarity",
     "pgd_source",
     "resolve_backend",

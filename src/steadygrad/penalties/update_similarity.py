@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["parameter_update_similarity"]
+__all__ = ["parameter_gradient", "parameter_update_similarity"]
 
 
 def parameter_update_similarity(
@@ -19,13 +19,18 @@ def parameter_update_similarity(
     is 0, since an angle with nothing is not defined.
     Source: Yeats, Chen & Li, ICML 2021, Eq. (11).
     """
-    parameters = [parameter for parameter in parameters if parameter.requires_grad]
-
-    def gradient_of(scalar: Tensor) -> Tensor:
-        gradients = torch.autograd.grad(
-            scalar, parameters, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        return torch.cat([gradient.flatten() for gradient in gradients])
-
-    plain, combined = gradient_of(data_loss), gradient_of(loss)
+    parameters = list(parameters)
+    plain, combined = (parameter_gradient(scalar, parameters) for scalar in (data_loss, loss))
     return torch.nn.functional.cosine_similarity(plain, combined, dim=0, eps=0)
+
+
+def parameter_gradient(scalar: Tensor, parameters: Iterable[Tensor]) -> Tensor:
+    """Return the gradient of a scalar in all trainable parameters together, as one vector.
+
+    The graph is kept; parameters that the scalar does not reach count as gradient 0.
+    """
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    gradients = torch.autograd.grad(
+        scalar, trainable, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return torch.cat([gradient.flatten() for gradient in gradients])

@@ -24,8 +24,10 @@ class TrainingConfig:
     """A training run; two equal ones give the same numbers on the same machine.
 
     dataset: a name of ``steadygrad.datasets`` or the path of a folder; data_dir: where local copies
-        lie, None for the hub; limit_train: the first N training examples only; validation_size:
-        examples cut from the training set to measure accuracy on after each epoch.
+        lie, None for the hub; limit_train: the first N training examples only.
+    validation_size: examples cut from the training set to measure loss and accuracy on after each
+        epoch; test_images: so many of the first test images are measured after each epoch too, for
+        curves to look back at; choose nothing by them.
     model: a name of ``steadygrad.models``; second_order: "exact" or "frozen_phase".
     penalty: "none", the squared "l1", "l2" or "linf" norm of each example's input gradient, "gn"
         (another name of "l2", that of Roth et al. 2018) or "sgr" (``StructuredPenalty``);
@@ -67,7 +69,7 @@ class TrainingConfig:
         its own. The validation split does not depend on it: runs of several seeds stay comparable.
     device: "auto" (CUDA if there is one), or a torch device.
     update_similarity: record the cosine between plain and penalised updates (Yeats et al. 2021,
-        Eq. 11); two more backward passes a step.
+        Eq. 11); one more backward pass a step.
     checkpoint_seconds: least time between two checkpoints within an epoch.
 
     Raises: HyperparameterError, for a value outside its range and for a setting that would have no
@@ -79,6 +81,7 @@ class TrainingConfig:
     data_dir: str | None = None
     limit_train: int | None = None
     validation_size: int = 0
+    test_images: int = 0
     second_order: Literal["exact", "frozen_phase"] = "exact"
     penalty: str = "none"
     strength: float = 0.0
@@ -158,7 +161,8 @@ class TrainingConfig:
     def _check_ranges(self) -> None:
         for name in ("epochs", "batch_size", "adversarial_steps", "covariance_every"):
             self._require(name, getattr(self, name) >= 1, ">= 1")
-        for name in ("validation_size", "seed", "strength", "weight_decay", "checkpoint_seconds"):
+        sizes = ("validation_size", "test_images", "seed")
+        for name in (*sizes, "strength", "weight_decay", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, ">= 0")
         lengths = ("difference_step", "decay_length", "adversarial_decay_length")
         for name in ("learning_rate", "adam_eps", *lengths):

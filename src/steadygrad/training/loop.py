@@ -18,9 +18,9 @@ from steadygrad.training.seeds import derive_seed
 from steadygrad.training.session import TrainingSession
 from steadygrad.training.tensorboard_log import TensorBoardLog
 from steadygrad.training.training_state import write_state
-from steadygrad.training.validation import validation_accuracy
+from steadygrad.training.validation import Performance, clean_performance
 
-__all__ = ["TrainingLoop", "TrainingResult"]
+__all__ = ["HeldOut", "TrainingLoop", "TrainingResult"]
 
 _STEPS_BETWEEN_READS = 50
 """Steps an accelerator may run ahead before their losses are read; reading makes it wait."""
@@ -40,18 +40,26 @@ class TrainingResult:
     is_finished: bool
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """What the network is measured on after each epoch, on its device; None for nothing."""
+
+    validation: ImageDataset | None = None
+    test: ImageDataset | None = None
+
+
 class TrainingLoop:
     """Steps, epochs and checkpoints of one call of ``train``."""
 
     def __init__(
         self,
         session: TrainingSession,
-        validation_set: ImageDataset | None,
+        held_out: HeldOut,
         folder: RunFolder,
         progress: Progress,
         interruption: Interruption,
     ) -> None:
-        self.session, self.validation_set = session, validation_set
+        self.session, self.held_out = session, held_out
         self.folder, self.progress, self.interruption = folder, progress, interruption
         self.unread: list[tuple[Tensor, int]] = []
         self.steps_between_reads = 1 if session.device.type == "cpu" else _STEPS_BETWEEN_READS
@@ -113,14 +121,16 @@ class TrainingLoop:
         self._read()
         self._count_time()
         self._refuse_divergence()
-        accuracy = None
-        if self.validation_set is not None:
-            accuracy = validation_accuracy(session.model, self.validation_set)
-        metrics = session.end_epoch(accuracy)
+        metrics = session.end_epoch(
+            self._performance(self.held_out.validation), self._performance(self.held_out.test)
+        )
         self._write_checkpoint()
         log.write(metrics)
         self.progress.epoch(metrics)
         return not self.interruption.requested
+
+    def _performance(self, dataset: ImageDataset | None) -> Performance | None:
+        return None if dataset is None else clean_performance(self.session.model, dataset)
 
     def _read(self) -> None:
         """Fetch the numbers of the latest steps from the device, and stop at a non-finite one."""

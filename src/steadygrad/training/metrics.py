@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from steadygrad.training.validation import Performance
+
 __all__ = ["EpochMetrics", "EpochTotals", "StepMetrics"]
 
 
@@ -15,7 +17,9 @@ class EpochMetrics:
     epoch: counted from 1; steps, images: of this epoch; seconds: wall time, without validation.
     loss, data_loss, penalty: means over the epoch's images, in nats, as the steps saw them.
     train_accuracy: fraction right among the images trained on (augmented, attacked), as they were
-        met; validation_accuracy: after the epoch, on clean images, None without a validation set.
+        met.
+    validation_loss (nats), validation_accuracy, test_loss, test_accuracy: after the epoch, on clean
+        images; None where the run has no such set.
     update_similarity: mean over the steps where it is defined, None if not asked for.
     """
 
@@ -26,10 +30,13 @@ class EpochMetrics:
     data_loss: float
     penalty: float
     train_accuracy: float
-    validation_accuracy: float | None
-    update_similarity: float | None
+    validation_accuracy: float | None = None
+    update_similarity: float | None = None
     seconds: float
     images: int
+    validation_loss: float | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the line's fields."""
@@ -81,7 +88,12 @@ class EpochTotals:
                 self.similarity_steps += 1
 
     def metrics(
-        self, *, epoch: int, learning_rate: float, validation_accuracy: float | None
+        self,
+        *,
+        epoch: int,
+        learning_rate: float,
+        validation: Performance | None = None,
+        test: Performance | None = None,
     ) -> EpochMetrics:
         """Return the epoch's means."""
         return EpochMetrics(
@@ -92,7 +104,10 @@ class EpochTotals:
             data_loss=self.data_loss / self.images,
             penalty=self.penalty / self.images,
             train_accuracy=self.correct / self.images,
-            validation_accuracy=validation_accuracy,
+            validation_accuracy=None if validation is None else validation.accuracy,
+            validation_loss=None if validation is None else validation.loss,
+            test_accuracy=None if test is None else test.accuracy,
+            test_loss=None if test is None else test.loss,
             update_similarity=(
                 self.similarity / self.similarity_steps if self.similarity_steps else None
             ),

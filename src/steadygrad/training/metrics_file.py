@@ -19,7 +19,7 @@ def read_metrics(path: Path) -> tuple[EpochMetrics, ...]:
     if not path.exists():
         return ()
     names = [field.name for field in fields(EpochMetrics)]
-    optional = ("validation_accuracy", "update_similarity")
+    optional = {field.name for field in fields(EpochMetrics) if field.default is None}
     epochs = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         where = f"line {number} of {path}"

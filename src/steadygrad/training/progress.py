@@ -150,6 +150,8 @@ def _epoch_line(metrics: EpochMetrics, epochs: int) -> str:
     parts.append(f"train accuracy {metrics.train_accuracy:.4f}")
     if metrics.validation_accuracy is not None:
         parts.append(f"validation accuracy {metrics.validation_accuracy:.4f}")
+    if metrics.test_accuracy is not None:
+        parts.append(f"test accuracy {metrics.test_accuracy:.4f}")
     if metrics.update_similarity is not None:
         parts.append(f"update similarity {metrics.update_similarity:.3f}")
     parts.append(f"{metrics.seconds:.1f} s")

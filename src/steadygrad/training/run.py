@@ -1,6 +1,7 @@
 """From a configuration to a trained network in a run folder."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.difference_check import check_difference
 from steadygrad.training.interruption import Interruption
-from steadygrad.training.loop import TrainingLoop, TrainingResult
+from steadygrad.training.loop import HeldOut, TrainingLoop, TrainingResult
 from steadygrad.training.progress import Progress, SilentProgress
 from steadygrad.training.run_folder import RunFolder
 from steadygrad.training.session import TrainingSession
@@ -52,7 +53,7 @@ def train(
         state = folder.state_to_resume(config)
     elif not overwrite:
         folder.refuse_unless_empty()
-    train_set, validation_set = _load_data(config, device)
+    train_set, held_out = _load_data(config, device)
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
         stack.enter_context(
@@ -78,23 +79,19 @@ def train(
             )
         stack.callback(progress.finish)
         interruption = stack.enter_context(Interruption())
-        return TrainingLoop(session, validation_set, folder, progress, interruption).run()
+        return TrainingLoop(session, held_out, folder, progress, interruption).run()
 
 
-def _load_data(
-    config: TrainingConfig, device: torch.device
-) -> tuple[ImageDataset, ImageDataset | None]:
-    data_dir = Path(config.data_dir) if config.data_dir is not None else None
-    train_set = load_dataset(
+def _load_data(config: TrainingConfig, device: torch.device) -> tuple[ImageDataset, HeldOut]:
+    load = partial(
+        load_dataset,
         config.dataset,
-        "train",
-        data_dir=data_dir,
-        limit=config.limit_train,
-        validation_size=config.validation_size,
-    ).to(device)
-    if config.validation_size == 0:
-        return train_set, None
-    validation_set = load_dataset(
-        config.dataset, "validation", data_dir=data_dir, validation_size=config.validation_size
+        data_dir=Path(config.data_dir) if config.data_dir is not None else None,
     )
-    return train_set, validation_set.to(device)
+    size = config.validation_size
+    train_set = load("train", limit=config.limit_train, validation_size=size).to(device)
+    held_out = HeldOut(
+        validation=load("validation", validation_size=size).to(device) if size else None,
+        test=load("test", limit=config.test_images).to(device) if config.test_images else None,
+    )
+    return train_set, held_out

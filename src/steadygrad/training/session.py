@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
 
 from steadygrad._typing import Images, Labels
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError
-from steadygrad.penalties import parameter_update_similarity
+from steadygrad.penalties import parameter_gradient
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics, EpochTotals
 from steadygrad.training.model_file import ModelSpec
@@ -18,6 +19,7 @@ from steadygrad.training.optimizer import build_optimizer
 from steadygrad.training.schedule import multi_step_rate
 from steadygrad.training.seeds import derive_seed, derived_generator
 from steadygrad.training.training_state import TrainingState
+from steadygrad.training.validation import Performance
 
 __all__ = ["TrainingSession"]
 
@@ -73,13 +75,14 @@ class TrainingSession:
         """
         images = self._augment(images, self._augmentation_draws)
         result = self.objective(self.model, images, labels, generator=self._attack_draws)
-        similarity = result.loss.new_full((), torch.nan)
+        plain_gradient = None
         if self.config.update_similarity:
-            similarity = parameter_update_similarity(
-                result.loss, result.data_loss, self.model.parameters()
-            )
+            plain_gradient = parameter_gradient(result.data_loss, self.model.parameters())
         self.optimizer.zero_grad()
         result.loss.backward()  # type: ignore[no-untyped-call]
+        similarity = result.loss.new_full((), torch.nan)
+        if plain_gradient is not None:
+            similarity = cosine_similarity(plain_gradient, self._gradient(), dim=0, eps=0)
         if self.config.clip_gradient is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
         self.optimizer.step()
@@ -87,12 +90,24 @@ class TrainingSession:
         numbers = (result.loss, result.data_loss, result.penalty, correct, similarity)
         return torch.stack([number.detach().float() for number in numbers])
 
-    def end_epoch(self, validation_accuracy: float | None) -> EpochMetrics:
-        """Close the epoch in progress and return its metrics."""
+    def _gradient(self) -> Tensor:
+        """Return what ``backward`` left in the parameters, as ``parameter_gradient`` orders it."""
+        trainable = [p for p in self.model.parameters() if p.requires_grad]
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in trainable]
+        return torch.cat([part.flatten() for part in parts])
+
+    def end_epoch(
+        self, validation: Performance | None = None, test: Performance | None = None
+    ) -> EpochMetrics:
+        """Close the epoch in progress and return its metrics.
+
+        validation, test: of the network as it is now, if they were measured.
+        """
         metrics = self.totals.metrics(
             epoch=self.epochs_done + 1,
             learning_rate=self.rate,
-            validation_accuracy=validation_accuracy,
+            validation=validation,
+            test=test,
         )
         self.history.append(metrics)
         self.epochs_done, self.steps_done, self.totals = metrics.epoch, 0, EpochTotals()

@@ -1,22 +1,38 @@
-"""Clean accuracy on a validation split."""
+"""Loss and accuracy on clean images, between epochs."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from steadygrad.datasets import ImageDataset, batches
 from steadygrad.evaluation_mode import evaluation_mode
 
-__all__ = ["validation_accuracy"]
+__all__ = ["Performance", "clean_performance"]
+
+
+@dataclass(frozen=True)
+class Performance:
+    """Mean cross-entropy in nats, and the fraction of images that are right."""
+
+    loss: float
+    accuracy: float
 
 
 @torch.no_grad()
-def validation_accuracy(model: nn.Module, dataset: ImageDataset, batch_size: int = 512) -> float:
-    """Return the fraction of ``dataset`` that ``model`` gets right in eval mode.
+def clean_performance(
+    model: nn.Module, dataset: ImageDataset, batch_size: int = 512
+) -> Performance:
+    """Return how ``model`` in eval mode does on ``dataset``, which lies on its device.
 
-    Every module gets its mode back. ``dataset`` lies on the model's device.
+    Every module gets its mode back.
     """
     correct = torch.zeros((), dtype=torch.int64, device=dataset.device)
+    loss = torch.zeros((), dtype=torch.float64, device=dataset.device)
     with evaluation_mode(model):
         for images, labels in batches(dataset, batch_size, shuffle_seed=None):
-            correct += (model(images).argmax(dim=1) == labels).sum()
-    return int(correct) / len(dataset)
+            logits = model(images)
+            correct += (logits.argmax(dim=1) == labels).sum()
+            loss += cross_entropy(logits, labels, reduction="sum").double()
+    return Performance(float(loss) / len(dataset), int(correct) / len(dataset))

@@ -1,7 +1,7 @@
 """How Yeats et al. (2021) train, data set by data set."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from steadygrad.experiments.network import Network
@@ -9,10 +9,17 @@ from steadygrad.training import TrainingConfig
 
 __all__ = ["RECIPES", "Kind", "Recipe", "strength_from_beta"]
 
-Kind: TypeAlias = Literal["complex", "real", "gelu"]
-"""The paper's two networks, and the smooth twin of the real one, of equal size."""
+Kind: TypeAlias = Literal["complex", "real", "gelu", "wide real", "wide gelu"]
+"""The paper's networks, and the smooth twin of each real one, of equal size. The wide ones are
+CIFAR-10's alone ("CIFAR2")."""
 
-_LABELS: Mapping[Kind, str] = {"complex": "complex", "real": "real", "gelu": "real GELU"}
+_LABELS: Mapping[Kind, str] = {
+    "complex": "complex",
+    "real": "real",
+    "gelu": "real GELU",
+    "wide real": "wide real",
+    "wide gelu": "wide real GELU",
+}
 
 
 def strength_from_beta(beta: float, batch_size: int) -> float:
@@ -25,17 +32,24 @@ class Recipe:
     """The settings of one data set, of every network trained on it.
 
     title: of the data set, for captions; settings: of ``TrainingConfig``.
-    penalised_complex: what is different for complex networks with the penalty.
-    attack_eps: radius of the attacks that the PGD-trained network learns from; the paper does not
-        print it.
+    models: architecture by kind; the kinds there are.
+    penalised: what networks with the penalty have besides; penalised_complex: and complex ones.
+    attack_eps: radius of the attacks that the PGD-trained network learns from; the paper prints it
+        for NES alone.
+    real_gradient_scale: what the released code multiplies the input gradient of a real network
+        with, by taking it at the normalised image: the standard deviation of the pixels.
+    caution: what keeps results from being compared with the paper's at any scale, or "".
     """
 
     dataset: str
     title: str
     models: Mapping[Kind, str]
     settings: Mapping[str, Any]
-    penalised_complex: Mapping[str, Any]
     attack_eps: float
+    penalised: Mapping[str, Any] = field(default_factory=dict)
+    penalised_complex: Mapping[str, Any] = field(default_factory=dict)
+    real_gradient_scale: float = 1.0
+    caution: str = ""
 
     @property
     def batch_size(self) -> int:
@@ -43,37 +57,62 @@ class Recipe:
         size: int = self.settings["batch_size"]
         return size
 
-    def plain(self, kind: Kind, *, seed: int, **changes: Any) -> Network:
-        """Return a network trained on the cross-entropy alone."""
-        return self._network(f"{_LABELS[kind]}, no defence", kind, seed, changes)
+    def plain(self, kind: Kind, *, seed: int, noise: str | None = None) -> Network:
+        """Return a network trained on the cross-entropy alone; with noise, the control for it."""
+        label, changes = f"{_LABELS[kind]}, no defence", {}
+        if noise is not None:
+            label, changes = f"{_LABELS[kind]}, noise alone ({noise})", {"noise": noise}
+        return self._network(label, kind, seed, changes)
 
-    def penalised(self, kind: Kind, beta: float, *, seed: int, **changes: Any) -> Network:
+    def penalised_network(
+        self,
+        kind: Kind,
+        beta: float,
+        *,
+        seed: int,
+        second_order: str = "exact",
+        noise: str | None = None,
+    ) -> Network:
         """Return a network with the squared L1 norm of the input gradient, at the paper's beta.
 
-        changes: further settings, such as ``second_order="frozen_phase"`` or ``noise``; they
-            appear in the label.
+        noise: take loss and penalty at a random neighbour, drawn from it.
         """
         label = f"{_LABELS[kind]}, beta {beta:g}"
+        scale = 1.0 if kind == "complex" else self.real_gradient_scale
         settings: dict[str, Any] = {
             "penalty": "l1",
-            "strength": strength_from_beta(beta, self.batch_size),
+            "strength": scale**2 * strength_from_beta(beta, self.batch_size),
+            **self.penalised,
         }
         if kind == "complex":
             settings |= self.penalised_complex
-        if changes.get("second_order") == "frozen_phase":
+        if second_order != "exact":
+            settings["second_order"] = second_order
             label += ", frozen phase"
-        if "noise" in changes:
-            label += f", at a neighbour ({changes['noise']})"
-        return self._network(label, kind, seed, settings | changes)
+        if noise is not None:
+            settings["noise"] = noise
+            label += f", at a neighbour ({noise})"
+        return self._network(label, kind, seed, settings)
 
-    def pgd_trained(self, kind: Kind, *, seed: int, steps: int = 4) -> Network:
-        """Return a network trained on PGD examples alone."""
-        settings = {
+    def pgd_trained(
+        self, kind: Kind, *, seed: int, steps: int = 4, epochs: int | None = None
+    ) -> Network:
+        """Return a network trained on PGD examples alone.
+
+        epochs: fewer than the recipe's, for a comparison at equal time; the rate drops earlier in
+            proportion.
+        """
+        settings: dict[str, Any] = {
             "adversarial": "pgd",
             "adversarial_eps": self.attack_eps,
             "adversarial_steps": steps,
         }
         label = f"{_LABELS[kind]}, PGD({steps})-trained at {self.attack_eps:.3g}"
+        if epochs is not None:
+            label += f" for {epochs} epochs"
+            share = epochs / self.settings["epochs"]
+            drops = tuple(max(1, round(share * drop)) for drop in self.settings["drop_at"])
+            settings |= {"epochs": epochs, "drop_at": drops}
         return self._network(label, kind, seed, settings)
 
     def _network(self, label: str, kind: Kind, seed: int, changes: Mapping[str, Any]) -> Network:
@@ -82,6 +121,11 @@ class Recipe:
             dataset=self.dataset, model=self.models[kind], seed=seed, **settings
         )
         return Network(label, config)
+
+
+def _models(name: str) -> dict[Kind, str]:
+    kinds: tuple[Kind, ...] = ("complex", "real", "gelu")
+    return {kind: f"{name}-{kind}" for kind in kinds}
 
 
 _SMALL = {
@@ -94,31 +138,89 @@ _SMALL = {
     "drop_at": (20,),
     "drop_factor": 0.2,
 }
+_IDENTICAL = {
+    "optimizer": "adam",
+    "adam_eps": 1e-4,
+    "weight_decay": 1e-4,
+    "batch_size": 64,
+    "epochs": 30,
+    "drop_at": (20,),
+    "drop_factor": 0.2,
+}
+_WATCHED = {"test_images": 10_000}
+_FLIPPED = {"flip": True, "crop_padding": 1, "crop_mode": "edge"}
+_PARTIAL_SVHN = (
+    "the data are the first 10,000 images of SVHN's test set, cut in two, not SVHN's own split"
+)
 
 RECIPES: Mapping[str, Recipe] = {
     "mnist": Recipe(
         dataset="mnist",
         title="MNIST",
-        models={
-            "complex": "yeats2021-mnist-complex",
-            "real": "yeats2021-mnist-real",
-            "gelu": "yeats2021-mnist-gelu",
-        },
+        models=_models("yeats2021-mnist"),
         settings=_SMALL,
-        penalised_complex={},
         attack_eps=0.2,
     ),
     "fashion_mnist": Recipe(
         dataset="fashion_mnist",
         title="Fashion-MNIST",
-        models={
-            "complex": "yeats2021-fashion-mnist-complex",
-            "real": "yeats2021-fashion-mnist-real",
-            "gelu": "yeats2021-fashion-mnist-gelu",
-        },
-        settings=_SMALL | {"flip": True, "crop_padding": 1, "crop_mode": "edge"},
+        models=_models("yeats2021-fashion-mnist"),
+        settings=_SMALL | _FLIPPED | _WATCHED,
+        penalised={"update_similarity": True},
         penalised_complex={"noise": "gaussian:0.05"},
         attack_eps=0.1,
     ),
+    "svhn": Recipe(
+        dataset="svhn_10k",
+        title="SVHN (partial)",
+        models=_models("yeats2021-svhn"),
+        settings=_SMALL,
+        penalised={"update_similarity": True},
+        attack_eps=0.05,
+        caution=_PARTIAL_SVHN,
+    ),
+    "cifar10": Recipe(
+        dataset="cifar10",
+        title="CIFAR-10",
+        models={
+            **_models("yeats2021-cifar1"),
+            "wide real": "yeats2021-cifar2-real",
+            "wide gelu": "yeats2021-cifar2-gelu",
+        },
+        settings={
+            **_SMALL,
+            "learning_rate": 0.01,
+            "batch_size": 128,
+            "epochs": 80,
+            "drop_at": (40, 60, 72),
+            "flip": True,
+            "crop_padding": 4,
+            "crop_mode": "edge",
+        },
+        attack_eps=8 / 255,
+        real_gradient_scale=0.2,
+    ),
+    "mnist, identical": Recipe(
+        dataset="mnist",
+        title="MNIST",
+        models=_models("ross2018"),
+        settings=_IDENTICAL,
+        attack_eps=0.2,
+    ),
+    "fashion_mnist, identical": Recipe(
+        dataset="fashion_mnist",
+        title="Fashion-MNIST",
+        models=_models("ross2018"),
+        settings=_IDENTICAL | _FLIPPED,
+        attack_eps=0.2,
+    ),
+    "svhn, identical": Recipe(
+        dataset="svhn_10k",
+        title="SVHN (partial)",
+        models=_models("ross2018"),
+        settings=_IDENTICAL,
+        attack_eps=0.05,
+        caution=_PARTIAL_SVHN,
+    ),
 }
-"""By the paper's name of the data set."""
+"""By the paper's name of the data set; "identical" is the architecture of Figure 10 and NES."""

@@ -66,14 +66,14 @@ class WhiteBox:
         noise = f"uniform:{self.neighbour:g}"
         networks = [recipe.plain(kind, seed=seed) for kind in self.betas]
         for kind, betas in self.betas.items():
-            networks += [recipe.penalised(kind, beta, seed=seed) for beta in betas]
+            networks += [recipe.penalised_network(kind, beta, seed=seed) for beta in betas]
         networks += [
-            recipe.penalised("complex", strongest, seed=seed, second_order="frozen_phase"),
-            recipe.penalised("complex", strongest, seed=seed, noise=noise),
-            recipe.penalised(
+            recipe.penalised_network("complex", strongest, seed=seed, second_order="frozen_phase"),
+            recipe.penalised_network("complex", strongest, seed=seed, noise=noise),
+            recipe.penalised_network(
                 "complex", strongest, seed=seed, second_order="frozen_phase", noise=noise
             ),
-            recipe.penalised("gelu", strongest, seed=seed, noise=noise),
+            recipe.penalised_network("gelu", strongest, seed=seed, noise=noise),
             recipe.pgd_trained("real", seed=seed),
             recipe.pgd_trained("gelu", seed=seed),
         ]
@@ -111,7 +111,9 @@ class WhiteBox:
         self, curves: dict[str, list[AccuracyCurve]], compared: Sequence[Compared]
     ) -> tuple[LineChart, LineChart]:
         """Return the paper's networks, and what goes beyond them, over the same axes."""
-        strongest = self.recipe.penalised("complex", max(self.betas["complex"]), seed=0).label
+        strongest = self.recipe.penalised_network(
+            "complex", max(self.betas["complex"]), seed=0
+        ).label
         beyond = [label for label in curves if "GELU" in label or _is_variant(label)]
         pairs = zip(self.printed, compared, strict=True)
         printed = tuple(
@@ -159,7 +161,7 @@ class WhiteBox:
         for entry in self.printed:
             seed = bench.seeds[0]
             network = (
-                self.recipe.penalised(entry.kind, entry.beta, seed=seed)
+                self.recipe.penalised_network(entry.kind, entry.beta, seed=seed)
                 if entry.beta
                 else self.recipe.plain(entry.kind, seed=seed)
             )
