@@ -121,6 +121,10 @@ def _run(
     networks: NetworksOption = _NETWORKS,
     out: OutOption = _RESULTS,
     jobs: Annotated[int, typer.Option(help="Networks trained side by side.")] = 1,
+    only_trained: Annotated[
+        bool,
+        typer.Option("--only-trained", help="Train nothing; use the networks that are there."),
+    ] = False,
     device: Annotated[str, typer.Option(help="Of the attacks: cpu, cuda, ...")] = "cpu",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be trained.")
@@ -147,6 +151,7 @@ def _run(
         out=out,
         data_dir=data_dir,
         jobs=jobs,
+        only_trained=only_trained,
         device=device,
         progress=console_progress(),
         message=lambda text: messages.print(text, soft_wrap=True, markup=False),

@@ -16,9 +16,10 @@ from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.published import published_number, published_numbers
 from steadygrad.experiments.scale import SCALES, Scale, scale_by_name
 from steadygrad.experiments.training_queue import distinct, missing, train_networks
-from steadygrad.experiments.workbench import Workbench
+from steadygrad.experiments.workbench import NOT_TRAINED, Workbench
 
 __all__ = [
+    "NOT_TRAINED",
     "SCALES",
     "Cell",
     "Chart",

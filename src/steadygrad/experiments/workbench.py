@@ -22,7 +22,10 @@ from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.scale import Scale
 from steadygrad.training import EpochMetrics
 
-__all__ = ["Workbench"]
+__all__ = ["NOT_TRAINED", "Workbench"]
+
+NOT_TRAINED = "the network is not trained yet"
+"""Why a number is missing from an experiment that was run on the trained networks only."""
 
 EVALUATION_SEED = 0
 """Of the attacks' random draws, the same for every network."""
@@ -41,6 +44,14 @@ class Workbench:
     data_dir: Path | None = None
     device: str = "cpu"
     progress: Callable[[str], None] = lambda _: None
+
+    def trained(self, networks: Sequence[Network]) -> tuple[Network, ...]:
+        """Return those of the networks that are trained: all, unless only the trained were asked.
+
+        What an experiment cannot measure for want of a network it leaves out, or gives the
+        obstacle ``NOT_TRAINED``.
+        """
+        return tuple(network for network in networks if self.store.has(network))
 
     def model(self, network: Network) -> nn.Module:
         """Return a trained network in eval mode."""

@@ -42,7 +42,8 @@ RECORD = "experiment.json"
 class ExperimentRecord:
     """What was run: beside the results, everything needed to run it again.
 
-    seconds: wall time of this call; training that an earlier call did is in ``networks``.
+    networks: that were measured; untrained: that were not, for want of training.
+    seconds: wall time of this call.
     training_seconds: of every network together, whenever it was trained.
     """
 
@@ -51,6 +52,7 @@ class ExperimentRecord:
     scale: str
     seeds: tuple[int, ...]
     networks: tuple[Network, ...]
+    untrained: tuple[Network, ...] = ()
     seconds: float
     training_seconds: float
 
@@ -66,6 +68,10 @@ class ExperimentRecord:
             "networks": [
                 {"label": n.label, "digest": n.digest, "configuration": decisive_settings(n.config)}
                 for n in self.networks
+            ],
+            "untrained": [
+                {"label": n.label, "digest": n.digest, "seed": n.config.seed}
+                for n in self.untrained
             ],
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {
@@ -87,8 +93,9 @@ def write_experiment(folder: Path, outcome: ExperimentOutcome, record: Experimen
         (folder / RECORD).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
+    caption = _caption(outcome, record)
     for name, charts in outcome.charts.items():
-        figure = charts_figure(charts, outcome.caption)
+        figure = charts_figure(charts, caption)
         for suffix in (".png", ".svg"):
             save_figure(figure, folder / f"{name}{suffix}")
     for name, table in outcome.tables.items():
@@ -97,7 +104,7 @@ def write_experiment(folder: Path, outcome: ExperimentOutcome, record: Experimen
     comparison = _comparison(outcome, record)
     write_atomically(folder / "comparison.md", comparison.encode())
     values = record.to_json() | {
-        "caption": outcome.caption,
+        "caption": caption,
         "figures": sorted(outcome.charts),
         "tables": sorted(outcome.tables),
         "verdicts": verdict_counts(outcome.compared),
@@ -115,12 +122,19 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return read_object(path) if path.is_file() else None
 
 
+def _caption(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
+    if not record.untrained:
+        return outcome.caption
+    names = "; ".join(f"{n.label} (seed {n.config.seed})" for n in record.untrained)
+    return f"{outcome.caption} Not trained yet, and so left out: {names}."
+
+
 def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
     seeds = ", ".join(map(str, record.seeds))
     lines = [
         f"# {record.name}: {record.title}",
         "",
-        outcome.caption,
+        _caption(outcome, record),
         "",
         f"Scale: {record.scale}. Seeds: {seeds}. Intervals are 95 %, for the choice of test images "
         "alone.",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.experiments import (
     Experiment,
     Network,
@@ -13,6 +13,7 @@ from steadygrad.experiments import (
     Scale,
     Workbench,
     distinct,
+    missing,
     train_networks,
 )
 from steadygrad.reports.experiments.result_folder import ExperimentRecord, write_experiment
@@ -53,6 +54,7 @@ def run_experiment(
     out: Path,
     data_dir: Path | None = None,
     jobs: int = 1,
+    only_trained: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
     message: Callable[[str], None] = lambda _: None,
@@ -60,13 +62,20 @@ def run_experiment(
     """Train what is missing, measure, write the results; return their folder.
 
     store: where trained networks are kept and looked for; jobs: trained at a time.
+    only_trained: train nothing, and measure what can be measured with the networks that are there;
+        the results name those that are missing.
     Returns None, if training was interrupted: the next call goes on where it stopped.
-    Raises: OutputError; what training, loading data or measuring raises.
+    Raises: CheckpointError, with ``only_trained`` and no network; OutputError; what training,
+        loading data or measuring raises.
     """
     began = time.perf_counter()
     networks = planned_networks(experiment, scale, seeds, data_dir)
-    if not train_networks(networks, store, jobs=jobs, progress=progress):
+    if not only_trained and not train_networks(networks, store, jobs=jobs, progress=progress):
         return None
+    untrained = missing(networks, store)
+    trained = tuple(network for network in networks if network not in untrained)
+    if networks and not trained:
+        raise CheckpointError(f"{store.folder} has none of the networks of {experiment.name}")
     bench = Workbench(
         store=store,
         scale=scale,
@@ -77,15 +86,17 @@ def run_experiment(
     )
     outcome = experiment.measure(bench)
     folder = result_folder(out, experiment, scale)
-    trained = (epoch.seconds for network in networks for epoch in store.metrics(network))
     record = ExperimentRecord(
         name=experiment.name,
         title=experiment.title,
         scale=scale.name,
         seeds=tuple(seeds),
-        networks=networks,
+        networks=trained,
+        untrained=untrained,
         seconds=time.perf_counter() - began,
-        training_seconds=sum(trained),
+        training_seconds=sum(
+            epoch.seconds for network in trained for epoch in store.metrics(network)
+        ),
     )
     write_experiment(folder, outcome, record)
     return folder
