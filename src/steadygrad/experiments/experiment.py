@@ -45,8 +45,7 @@ class ExperimentOutcome:
 class Experiment(Protocol):
     """One figure or table of a paper. Implementations are frozen dataclasses or plain classes.
 
-    name: "yeats2021/figure6"; title: what it shows; printed: the first keys of the paper's data
-        file whose numbers it compares itself with.
+    name: "yeats2021/figure6"; title: what it shows.
     """
 
     @property
@@ -60,5 +59,11 @@ class Experiment(Protocol):
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
         """Return the networks it needs; none, if it needs none."""
 
+    def printed_paths(self) -> tuple[str, ...]:
+        """Return where the numbers it compares itself with are printed, see ``Compared.path``.
+
+        Whatever is trained, ``measure`` returns a ``Compared`` for each, and for no other.
+        """
+
     def measure(self, bench: "Workbench") -> ExperimentOutcome:
-        """Measure, given that every network is trained."""
+        """Measure, given that one network or more is trained; see ``Workbench.trained``."""

@@ -24,6 +24,10 @@ class ContrastMap:
         """Return none: nothing is trained."""
         return ()
 
+    def printed_paths(self) -> tuple[str, ...]:
+        """Return none: the paper prints the curve alone."""
+        return ()
+
     def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002
         """Evaluate the layer on a grid."""
         x = torch.linspace(0, 1, 201, dtype=torch.float64)

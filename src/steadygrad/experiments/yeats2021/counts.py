@@ -17,7 +17,10 @@ from steadygrad.models import (
 
 __all__ = ["Counts"]
 
-_ROWS = ("mnist", "svhn", "fashion_mnist", "cifar1", "cifar2")
+_NETWORKS = {
+    "real": ("mnist", "svhn", "fashion_mnist", "cifar1", "cifar2"),
+    "complex": ("mnist", "svhn", "fashion_mnist", "cifar1"),
+}
 _SLIPS: Mapping[str | tuple[str, str], str] = {
     "parameters": "printed with one more parameter per output of each complex layer",
     ("fashion_mnist", "MACs"): "printed without the dense layers",
@@ -35,13 +38,20 @@ class Counts:
         """Return none: nothing is trained."""
         return ()
 
+    def printed_paths(self) -> tuple[str, ...]:
+        """Return two paths a network."""
+        return tuple(
+            _path(kind, row, index)
+            for kind, names in _NETWORKS.items()
+            for row in names
+            for index in (0, 1)
+        )
+
     def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002
         """Count."""
         rows, compared = [], []
-        for kind in ("real", "complex"):
-            for row in _ROWS:
-                if (kind, row) == ("complex", "cifar2"):
-                    continue
+        for kind, names in _NETWORKS.items():
+            for row in names:
                 name = f"yeats2021-{row.replace('_', '-')}-{kind}"
                 entry, model = model_entry(name), build_model(name)
                 counted = (parameter_count(model), mac_count(model, entry.input_shape))
@@ -50,7 +60,7 @@ class Counts:
                     comparison = Compared(
                         quantity=f"{kind} {row}: {what}",
                         paper="yeats2021",
-                        path=f"table1_parameters_and_macs/{kind}/{row}/{index}",
+                        path=_path(kind, row, index),
                         ours=float(counted[index]),
                         note="" if counted[index] == with_slips[index] else _slip(row, what),
                     )
@@ -79,6 +89,11 @@ class Counts:
             tables={"table1": table},
             compared=tuple(compared),
         )
+
+
+def _path(kind: str, row: str, index: int) -> str:
+    """Return where the parameters (index 0) or the MACs (1) of a network are printed."""
+    return f"table1_parameters_and_macs/{kind}/{row}/{index}"
 
 
 def _slip(row: str, what: str) -> str:
