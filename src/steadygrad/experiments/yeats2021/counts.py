@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from steadygrad.experiments.comparison import Compared
-from steadygrad.experiments.experiment import ExperimentOutcome, Table
+from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
@@ -17,7 +17,7 @@ from steadygrad.models import (
 
 __all__ = ["Counts"]
 
-_NETWORKS = {
+_NETWORKS: Mapping[str, tuple[str, ...]] = {
     "real": ("mnist", "svhn", "fashion_mnist", "cifar1", "cifar2"),
     "complex": ("mnist", "svhn", "fashion_mnist", "cifar1"),
 }
@@ -49,7 +49,8 @@ class Counts:
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002
         """Count."""
-        rows, compared = [], []
+        rows: list[tuple[Cell, ...]] = []
+        compared: list[Compared] = []
         for kind, names in _NETWORKS.items():
             for row in names:
                 name = f"yeats2021-{row.replace('_', '-')}-{kind}"
