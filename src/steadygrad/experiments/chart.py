@@ -12,7 +12,8 @@ __all__ = ["Chart", "ImageGrid", "LineChart", "PrintedPoint", "Series", "Surface
 class Series:
     """A line: x and y of equal length; low and high, if there are any, bound its 95 % band.
 
-    group: name of lines that share a look; drawn: "points" are not joined.
+    group: name of lines that share a look; drawn: "points" are not joined, and have a bar each
+        instead of a band.
     """
 
     label: str
@@ -26,22 +27,30 @@ class Series:
 
 @dataclass(frozen=True)
 class PrintedPoint:
-    """A value that the paper prints, marked in the figure."""
+    """A value that the paper prints, marked in the figure; without a label by the mark alone.
+
+    series: label of the line whose colour it has; "" for none.
+    """
 
     label: str
     x: float
     y: float
+    series: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LineChart:
-    """Lines over common axes; labels carry their units."""
+    """Lines over common axes; labels carry their units.
+
+    x_names: what stands below x = 0, 1, ... instead of numbers, if any; they may have lines.
+    """
 
     title: str
     x_label: str
     y_label: str
     series: tuple[Series, ...]
     printed: tuple[PrintedPoint, ...] = ()
+    x_names: tuple[str, ...] = ()
     is_log_y: bool = False
     note: str = ""
 

@@ -19,6 +19,9 @@ PANEL_WIDTH, PANEL_HEIGHT = 5.6, 4.1
 LEGEND_COLUMNS, LEGEND_LETTERS = 2, 32
 CAPTION_LETTERS_PER_INCH = 17
 MOST_MARKERS = 16
+TICK_NAME_SIZE = 7
+TICK_NAME_LINE = 0.035
+"""Height of a further line of a tick's name, as a share of the axes' height."""
 
 
 def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
@@ -65,9 +68,12 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
     for series in chart.series:
         look = looks[series.label]
         if series.low is not None and series.high is not None:
-            axes.fill_between(
-                series.x, series.low, series.high, color=look.color, alpha=0.12, linewidth=0
-            )
+            if series.drawn == "points":
+                axes.vlines(series.x, series.low, series.high, color=look.color, linewidth=1)
+            else:
+                axes.fill_between(
+                    series.x, series.low, series.high, color=look.color, alpha=0.12, linewidth=0
+                )
         (line,) = axes.plot(
             series.x,
             series.y,
@@ -82,29 +88,39 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
         )
         handles[series.label] = line
     for point in chart.printed:
-        (star,) = axes.plot(
-            point.x, point.y, marker="*", color=INK, markersize=10, linestyle="none", zorder=5
-        )
+        color = looks[point.series].color if point.series else INK
+        axes.plot(
+            point.x, point.y, marker="*", color=color, markersize=10 if point.label else 6.5,
+            linestyle="none", zorder=5,
+        )  # fmt: skip
         axes.annotate(
             point.label, (point.x, point.y), xytext=(7, -3), textcoords="offset points", fontsize=8
         )
+    if chart.printed:
+        (star,) = axes.plot([], [], marker="*", color=INK, markersize=10, linestyle="none")
         handles["printed in the paper"] = star
     if chart.is_log_y:
         axes.set_yscale("log")
     axes.set_title(chart.title)
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
+    if chart.x_names:
+        axes.set_xticks(range(len(chart.x_names)), chart.x_names, fontsize=TICK_NAME_SIZE)
     add_legend(
         axes,
         list(handles.values()),
         [wrapped(label, LEGEND_LETTERS) for label in handles],
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.15),
+        bbox_to_anchor=(0.5, -0.15 - TICK_NAME_LINE * _further_lines(chart)),
         ncols=LEGEND_COLUMNS,
         fontsize=8.5,
         handlelength=2.6,
         columnspacing=1.2,
     )
+
+
+def _further_lines(chart: LineChart) -> int:
+    return max((name.count("\n") for name in chart.x_names), default=0)
 
 
 def _marker_step(series: Series) -> int:

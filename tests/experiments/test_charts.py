@@ -1,0 +1,42 @@
+"""Points with names below them, their bars, and what the paper prints beside them."""
+
+from matplotlib.colors import to_hex
+
+from steadygrad.experiments import LineChart, PrintedPoint, Series
+from steadygrad.reports.figures import charts_figure
+
+SERIES = Series(
+    label="from a", x=(0, 1), y=(40, 60), low=(30, 50), high=(50, 70), drawn="points"
+)  # fmt: skip
+CHART = LineChart(
+    title="who withstands",
+    x_label="victim",
+    y_label="accuracy (%)",
+    series=(SERIES,),
+    printed=(PrintedPoint("", 0, 45.0, series="from a"),),
+    x_names=("first", "second,\nwith a tail"),
+)
+
+
+def test_names_stand_in_for_numbers_below_the_axis() -> None:
+    (axes,) = charts_figure([CHART]).axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(CHART.x_names)
+    assert axes.get_xlabel() == "victim"
+
+
+def test_points_have_bars_and_no_band() -> None:
+    (axes,) = charts_figure([CHART]).axes
+    (bars,) = axes.collections
+    ends = [[tuple(vertex) for vertex in path.vertices] for path in bars.get_paths()]
+    assert ends == [[(0, 30), (0, 50)], [(1, 50), (1, 70)]]
+    assert axes.lines[0].get_linestyle() == "None"
+
+
+def test_a_printed_point_has_the_colour_of_its_series() -> None:
+    (axes,) = charts_figure([CHART]).axes
+    points, star, _ = axes.lines
+    assert list(star.get_ydata()) == [45.0]
+    assert to_hex(star.get_color()) == to_hex(points.get_color())
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["from a", "printed in the paper"]
