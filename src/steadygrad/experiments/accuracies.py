@@ -1,5 +1,6 @@
 """Accuracies of networks that differ by their seed alone, gathered under one label."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,14 @@ from steadygrad.experiments.experiment import Cell, Table
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.workbench import Workbench
 
-__all__ = ["Accuracies", "accuracy_series", "accuracy_table", "measured_accuracies", "pooled"]
+__all__ = [
+    "Accuracies",
+    "accuracy_series",
+    "accuracy_table",
+    "difference_interval",
+    "measured_accuracies",
+    "pooled",
+]
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,19 @@ def pooled(points: Sequence[AccuracyPoint]) -> AccuracyPoint:
     return AccuracyPoint(
         eps=points[0].eps, correct=sum(p.correct for p in points), n=sum(p.n for p in points)
     )
+
+
+def difference_interval(first: AccuracyPoint, second: AccuracyPoint) -> tuple[float, float]:
+    """Return the 95 % interval of the first accuracy minus the second, as fractions.
+
+    Newcombe's for independent samples (Statistics in Medicine 17 (1998), method 10): on shared
+    images rather too wide than too narrow.
+    """
+    difference = first.accuracy - second.accuracy
+    (low1, high1), (low2, high2) = first.ci95, second.ci95
+    below = math.hypot(first.accuracy - low1, high2 - second.accuracy)
+    above = math.hypot(high1 - first.accuracy, second.accuracy - low2)
+    return difference - below, difference + above
 
 
 def measured_accuracies(

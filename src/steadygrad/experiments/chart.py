@@ -12,7 +12,7 @@ __all__ = ["Chart", "ImageGrid", "LineChart", "PrintedPoint", "Series", "Surface
 class Series:
     """A line: x and y of equal length; low and high, if there are any, bound its 95 % band.
 
-    group: name of lines that share a look; drawn: "points" are not joined, and have a bar each
+    group: name of lines that share a colour; drawn: "points" are not joined, and have a bar each
         instead of a band.
     """
 

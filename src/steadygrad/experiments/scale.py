@@ -1,6 +1,6 @@
 """How much of an experiment is run: a look in seconds, a first answer, or what the paper did."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from steadygrad.errors import UnknownNameError
@@ -15,8 +15,10 @@ class Scale:
 
     limit_train: training images, None for all of them.
     epochs: share of the paper's epochs, in (0, 1]; the rate drops at the same share of the whole.
-    attacked: test images that are attacked; worst_case: those that meet every attack; clean: those
-        of the clean accuracy, None for all of them.
+    attacked: test images that are attacked; clean: those of the clean accuracy, None for all of
+        them; worst_case: those that meet every attack, of so many steps and queries (see
+        ``worst_case_battery``).
+    whole_grids: attack at every radius of a figure, or at those alone that a number hangs on.
     """
 
     name: str
@@ -25,6 +27,16 @@ class Scale:
     attacked: int
     worst_case: int
     clean: int | None = None
+    steps: int = 50
+    queries: int = 5000
+    whole_grids: bool = True
+
+    def radii(self, grid: Sequence[float], needed: Sequence[float]) -> tuple[float, ...]:
+        """Return the grid, or its ends and what of it is needed."""
+        if self.whole_grids:
+            return tuple(grid)
+        wanted = (grid[0], *needed, grid[-1])
+        return tuple(eps for eps in grid if any(abs(eps - other) < 1e-9 for other in wanted))
 
     def shrink(self, config: TrainingConfig) -> TrainingConfig:
         """Return the paper's configuration at this scale; at ``paper``, the same."""
@@ -42,7 +54,17 @@ class Scale:
 SCALES: Mapping[str, Scale] = {
     scale.name: scale
     for scale in (
-        Scale(name="smoke", limit_train=256, epochs=0.03, attacked=32, worst_case=8, clean=100),
+        Scale(
+            name="smoke",
+            limit_train=128,
+            epochs=0.03,
+            attacked=8,
+            worst_case=4,
+            clean=100,
+            steps=2,
+            queries=20,
+            whole_grids=False,
+        ),
         Scale(
             name="quick", limit_train=10_000, epochs=0.2, attacked=500, worst_case=100, clean=None
         ),

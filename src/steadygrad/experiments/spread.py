@@ -1,10 +1,13 @@
-"""How far a printed accuracy may lie from ours because other networks were trained for it."""
+"""A printed accuracy beside that of our networks, which are others than the paper's."""
 
 from collections.abc import Sequence
 
 from steadygrad.evaluation import AccuracyPoint
+from steadygrad.experiments.accuracies import pooled
+from steadygrad.experiments.comparison import Compared
+from steadygrad.experiments.workbench import NOT_TRAINED
 
-__all__ = ["NETWORK_SPREAD", "allowed_spread", "spread_remark"]
+__all__ = ["NETWORK_SPREAD", "allowed_spread", "compared_accuracy"]
 
 NETWORK_SPREAD = 2.0
 """Percentage points allowed where our own networks lie closer together, or there is but one.
@@ -23,8 +26,33 @@ def allowed_spread(points: Sequence[AccuracyPoint]) -> float:
     return max(NETWORK_SPREAD, max(accuracies) - min(accuracies))
 
 
-def spread_remark(points: Sequence[AccuracyPoint]) -> str:
-    """Return what the tolerance is made of, for people."""
-    if allowed_spread(points) > NETWORK_SPREAD:
-        return "tolerance: how far apart our own networks lie"
-    return f"tolerance: {NETWORK_SPREAD:g} points for other networks of the same training"
+def compared_accuracy(
+    quantity: str,
+    paper: str,
+    path: str,
+    points: Sequence[AccuracyPoint],
+    *,
+    obstacle: str | None,
+    note: str,
+) -> Compared:
+    """Return a printed accuracy beside ours over all points together, in percent.
+
+    points: one for each network, or pair of networks; none, if none is trained.
+    The tolerance is ``allowed_spread``, and the note says which of the two it is.
+    """
+    if not points:
+        return Compared(quantity=quantity, paper=paper, path=path, ours=None, obstacle=NOT_TRAINED)
+    spread, whole = allowed_spread(points), pooled(points)
+    allowed = "other networks of the same training"
+    if spread > NETWORK_SPREAD:
+        allowed = "how far apart our own networks lie"
+    return Compared(
+        quantity=quantity,
+        paper=paper,
+        path=path,
+        ours=100 * whole.accuracy,
+        interval=(100 * whole.ci95[0], 100 * whole.ci95[1]),
+        tolerance=spread,
+        obstacle=obstacle,
+        note=f"{note}; tolerance for {allowed}",
+    )

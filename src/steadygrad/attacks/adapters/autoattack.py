@@ -40,6 +40,7 @@ class AutoAttack(ForeignAttack):
         5 restarts; "rand", for models with randomness in them, averages gradients over 20 passes.
     attacks: run these of the ensemble instead, in this order, with the version's settings:
         apgd-ce, apgd-dlr, apgd-t, fab, fab-t, square.
+    square_queries: of Square, an image, at least 1; 5,000 as published.
     Raises: HyperparameterError, UnknownNameError; MissingExtraError without ``pyautoattack``;
         when called, ModelError, if the model has too few classes for a loss.
 
@@ -51,6 +52,7 @@ class AutoAttack(ForeignAttack):
 
     version: Version = "standard"
     attacks: tuple[str, ...] | None = None
+    square_queries: int = 5000
 
     working_dtype: ClassVar[torch.dtype | None] = torch.float32
 
@@ -70,6 +72,8 @@ class AutoAttack(ForeignAttack):
                     raise UnknownNameError(
                         f"expected attacks among {', '.join(MEMBERS)}, got {name!r}"
                     )
+        if self.square_queries < 1:
+            raise HyperparameterError(f"expected square_queries >= 1, got {self.square_queries}")
         require_library("pyautoattack")
 
     @property
@@ -94,6 +98,7 @@ class AutoAttack(ForeignAttack):
             "norm": self.norm,
             "version": self.version,
             "attacks": None if self.attacks is None else list(self.attacks),
+            **({} if self.square_queries == 5000 else {"square_queries": self.square_queries}),
         }
 
     def _perturb(
@@ -117,6 +122,7 @@ class AutoAttack(ForeignAttack):
             )
             if self.attacks is not None:
                 ensemble.attacks_to_run = list(self.attacks)
+            ensemble.square.n_queries = self.square_queries
             for name in ensemble.attacks_to_run:
                 if classes < FEWEST_CLASSES.get(name, 2):
                     raise ModelError(

@@ -8,8 +8,8 @@ from steadygrad.experiments.comparison import Compared
 from steadygrad.experiments.experiment import ExperimentOutcome
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
-from steadygrad.experiments.spread import allowed_spread, spread_remark
-from steadygrad.experiments.workbench import NOT_TRAINED, Workbench
+from steadygrad.experiments.spread import compared_accuracy
+from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.yeats2021.printed import PAPER, obstacle_at
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Recipe
 from steadygrad.experiments.yeats2021.transfer_grid import (
@@ -134,26 +134,19 @@ def _compared(
     path: str,
 ) -> Compared:
     to = "itself" if victim is None else grid.label(victim)
-    quantity = f"{grid.recipe.title}: from {grid.label(source)} to {to} (%)"
     cell = grid.cell(source, victim)
-    if cell is None:
-        return Compared(quantity=quantity, paper=PAPER, path=path, ours=None, obstacle=NOT_TRAINED)
-    low, high = cell.pooled.ci95
-    return Compared(
-        quantity=quantity,
-        paper=PAPER,
-        path=path,
-        ours=100 * cell.pooled.accuracy,
-        interval=(100 * low, 100 * high),
-        tolerance=allowed_spread(cell.points),
+    return compared_accuracy(
+        f"{grid.recipe.title}: from {grid.label(source)} to {to} (%)",
+        PAPER,
+        path,
+        () if cell is None else cell.points,
         obstacle=obstacle_at(bench.scale, grid.recipe.caution),
-        note=_note(cell, is_self=victim is None),
+        note="" if cell is None else _note(cell, is_self=victim is None),
     )
 
 
 def _note(cell: TransferCell, *, is_self: bool) -> str:
-    who = "network(s)" if is_self else "pair(s) of networks"
-    text = f"{len(cell.points)} {who}"
+    text = f"{len(cell.points)} {'network(s)' if is_self else 'pair(s) of networks'}"
     if not cell.is_crossed:
         text += " of one seed but different trainings, for want of others"
-    return f"{text}; {spread_remark(cell.points)}"
+    return text

@@ -1,277 +1,232 @@
-"""Figures 6 and 7: accuracy under PGD(8) against its radius, network by network."""
+"""Accuracy under PGD(8) against its radius, network by network: what Figures 6 to 10 show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from steadygrad.attacks import PGD
-from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, wilson_interval
-from steadygrad.experiments.chart import LineChart, PrintedPoint, Series
+from steadygrad.experiments.accuracies import (
+    Accuracies,
+    accuracy_series,
+    accuracy_table,
+    measured_accuracies,
+    pooled,
+)
+from steadygrad.experiments.chart import LineChart, PrintedPoint
 from steadygrad.experiments.comparison import Compared
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
+from steadygrad.experiments.published import published_number
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
-from steadygrad.experiments.yeats2021.recipes import RECIPES, Kind, Recipe
+from steadygrad.experiments.worst_case import worst_case_of
+from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy, at_equal_time
+from steadygrad.experiments.yeats2021.printed import (
+    PAPER,
+    Printed,
+    PrintedAccuracy,
+    PrintedDifference,
+    compared_with_print,
+    obstacle_at,
+)
+from steadygrad.experiments.yeats2021.recipes import Kind, Recipe
 
-__all__ = ["FIGURE6", "FIGURE7", "PrintedAccuracy", "WhiteBox"]
+__all__ = ["ATTACK", "WhiteBox"]
 
 ATTACK = PGD(eps=0.0, steps=8)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrintedAccuracy:
-    """A number in the text about a figure: of which network, at which radius.
-
-    path: in the paper's data file; eps 0 is the clean accuracy, on the whole test set.
-    """
-
-    quantity: str
-    path: str
-    kind: Kind
-    beta: float
-    eps: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class WhiteBox:
-    """One of the figures.
+    """One data set's networks under attack.
 
-    betas: strengths of the penalty, by kind of network; those of the paper's legend that its text
-        does not name are ours.
+    betas: strengths of the penalty, by kind of network, the strongest last; where the paper's text
+        does not name them they are ours.
+    judged_eps: radius, one of ``eps_values``, of the worst case and of comparisons at equal clean
+        accuracy and equal time.
+    equal_time_epochs: after which a PGD-trained real network has taken as long as the complex
+        one with the penalty: the ratio of their steps in ``docs/benchmarks.md``.
     neighbour: half-width of the uniform noise of "the penalty at a random neighbour".
+    adversary: kind of the network that the paper trains on PGD.
     """
 
     name: str
     recipe: Recipe
-    betas: dict[Kind, tuple[float, ...]]
+    betas: Mapping[Kind, tuple[float, ...]]
     eps_values: tuple[float, ...]
-    printed: tuple[PrintedAccuracy, ...]
+    judged_eps: float
+    equal_time_epochs: int
+    printed: tuple[Printed, ...] = ()
     neighbour: float = 0.1
+    adversary: Kind = "real"
 
     @property
     def title(self) -> str:
         """What it shows."""
         return f"PGD(8) accuracy against radius on {self.recipe.title}"
 
+    @property
+    def stem(self) -> str:
+        """What its files are called."""
+        return self.name.split("/")[1]
+
+    @property
+    def strongest(self) -> str:
+        """Label of the complex network with the strongest penalty."""
+        return self.recipe.penalised_network("complex", self.betas["complex"][-1], seed=0).label
+
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
-        """Return the paper's networks, the smooth twin's and the variants of the penalty."""
+        """Return the paper's networks first, then what goes beyond them."""
         return tuple(
             Network(network.label, scale.shrink(network.config))
             for seed in seeds
-            for network in self._of_seed(seed)
+            for network in (*self._of_paper(seed), *self._beyond(seed))
         )
 
-    def _of_seed(self, seed: int) -> list[Network]:
-        recipe, strongest = self.recipe, max(self.betas["complex"])
-        noise = f"uniform:{self.neighbour:g}"
-        networks = [recipe.plain(kind, seed=seed) for kind in self.betas]
-        for kind, betas in self.betas.items():
-            networks += [recipe.penalised_network(kind, beta, seed=seed) for beta in betas]
-        networks += [
-            recipe.penalised_network("complex", strongest, seed=seed, second_order="frozen_phase"),
-            recipe.penalised_network("complex", strongest, seed=seed, noise=noise),
-            recipe.penalised_network(
-                "complex", strongest, seed=seed, second_order="frozen_phase", noise=noise
+    def printed_paths(self) -> tuple[str, ...]:
+        """Return where the numbers stand that it is compared with."""
+        return tuple(entry.path for entry in self.printed)
+
+    def _of_paper(self, seed: int) -> tuple[Network, ...]:
+        recipe = self.recipe
+        kinds = [kind for kind in self.betas if "gelu" not in kind]
+        return (
+            *(recipe.plain(kind, seed=seed) for kind in kinds),
+            *(
+                recipe.penalised_network(kind, beta, seed=seed)
+                for kind in kinds
+                for beta in self.betas[kind]
             ),
-            recipe.penalised_network("gelu", strongest, seed=seed, noise=noise),
-            recipe.pgd_trained("real", seed=seed),
-            recipe.pgd_trained("gelu", seed=seed),
-        ]
-        return networks
+            recipe.pgd_trained(self.adversary, seed=seed),
+        )
+
+    def _beyond(self, seed: int) -> tuple[Network, ...]:
+        recipe, beta = self.recipe, self.betas["complex"][-1]
+        noise = f"uniform:{self.neighbour:g}"
+        twins = [kind for kind in self.betas if "gelu" in kind]
+        twin_of_adversary: Kind = "wide gelu" if self.adversary == "wide real" else "gelu"
+        return (
+            *(recipe.plain(kind, seed=seed) for kind in twins),
+            *(
+                recipe.penalised_network(kind, strength, seed=seed)
+                for kind in twins
+                for strength in self.betas[kind]
+            ),
+            recipe.penalised_network("complex", beta, seed=seed, second_order="frozen_phase"),
+            recipe.penalised_network("complex", beta, seed=seed, noise=noise),
+            recipe.penalised_network(
+                "complex", beta, seed=seed, second_order="frozen_phase", noise=noise
+            ),
+            recipe.penalised_network("gelu", beta, seed=seed, noise=noise),
+            recipe.plain("complex", seed=seed, noise=noise),
+            recipe.plain("gelu", seed=seed, noise=noise),
+            recipe.pgd_trained(twin_of_adversary, seed=seed),
+            recipe.pgd_trained(self.adversary, seed=seed, epochs=self.equal_time_epochs),
+        )
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:
-        """Attack every network at every radius, and count its clean accuracy on all test images."""
-        by_label: dict[str, list[Network]] = {}
-        for network in self.networks(bench.scale, bench.seeds):
-            by_label.setdefault(network.label, []).append(network)
-        curves, clean = {}, {}
-        for label, networks in by_label.items():
-            curves[label] = [
-                bench.curve(network, ATTACK, self.eps_values, bench.scale.attacked)
-                for network in networks
-            ]
-            clean[label] = [bench.clean_accuracy(network).points[0] for network in networks]
-        compared = self._compared(bench, curves, clean)
-        seeds = ", ".join(map(str, bench.seeds))
+        """Attack every network at every radius, and some images with everything."""
+        networks = self.networks(bench.scale, bench.seeds)
+        needed = [self.judged_eps]
+        needed += [
+            entry.eps
+            for entry in self.printed
+            if isinstance(entry, PrintedAccuracy | PrintedDifference)
+        ]
+        radii = bench.scale.radii(self.eps_values, [self.judged_eps, *needed])
+        measured = measured_accuracies(bench, networks, ATTACK, radii)
         caption = (
             f"{self.recipe.title}, scale {bench.scale.name}: PGD(8) with a random start, step "
-            f"1.85 eps / 8, on the first {bench.scale.attacked:,} test images; seeds {seeds}; "
-            "bands are 95 % intervals for the choice of images. Clean accuracies in the table: "
-            f"{_clean_images(bench.scale)}."
+            f"1.85 eps / 8, on the first {bench.scale.attacked:,} test images; seeds "
+            f"{', '.join(map(str, bench.seeds))}; bands are 95 % intervals for the choice of "
+            f"images. Clean accuracies in the tables: {_clean_images(bench.scale)}. Worst case: "
+            f"the first {bench.scale.worst_case} test images."
         )
-        figure = self.name.split("/")[1]
+        if self.recipe.caution:
+            caption += f" Not comparable with the paper: {self.recipe.caution}."
+        equal_time = at_equal_time(bench, measured, self.judged_eps)
         return ExperimentOutcome(
             caption=caption,
-            charts={figure: self._charts(curves, compared)},
-            tables={figure: self._table(curves, clean)},
-            compared=compared,
+            charts={self.stem: self._charts(measured), f"{self.stem}-matched": equal_time.charts},
+            tables={
+                self.stem: accuracy_table(self.title, measured),
+                f"{self.stem}-worst-case": self._worst_cases(bench, measured),
+                f"{self.stem}-equal-clean-accuracy": at_equal_clean_accuracy(
+                    measured, self.judged_eps
+                ),
+                f"{self.stem}-equal-time": equal_time.table,
+            },
+            compared=self.compared(bench, measured),
         )
 
-    def _charts(
-        self, curves: dict[str, list[AccuracyCurve]], compared: Sequence[Compared]
-    ) -> tuple[LineChart, LineChart]:
+    def compared(
+        self, bench: Workbench, measured: Mapping[str, Accuracies]
+    ) -> tuple[Compared, ...]:
+        """Return the printed numbers beside ours."""
+        obstacle = obstacle_at(bench.scale, self.recipe.caution)
+        return compared_with_print(self.printed, measured, obstacle)
+
+    def _charts(self, measured: Mapping[str, Accuracies]) -> tuple[LineChart, ...]:
         """Return the paper's networks, and what goes beyond them, over the same axes."""
-        strongest = self.recipe.penalised_network(
-            "complex", max(self.betas["complex"]), seed=0
-        ).label
-        beyond = [label for label in curves if "GELU" in label or _is_variant(label)]
-        pairs = zip(self.printed, compared, strict=True)
-        printed = tuple(
-            PrintedPoint(f"{entry.kind}, beta {entry.beta:g}", entry.eps, number.printed)
-            for entry, number in pairs
-            if entry.beta
+        of_paper = [network.label for network in self._of_paper(0)]
+        stars = tuple(
+            PrintedPoint(entry.labels[0], entry.eps, published_number(PAPER, entry.path))
+            for entry in self.printed
+            if isinstance(entry, PrintedAccuracy) and len(entry.labels) == 1
         )
         chart = LineChart(
             title=f"{self.recipe.title}: the paper's networks",
             x_label="radius eps of PGD(8) (share of the pixel range)",
             y_label="accuracy (%)",
-            series=tuple(_series(k, runs) for k, runs in curves.items() if k not in beyond),
-            printed=printed,
+            series=tuple(accuracy_series(measured[k]) for k in measured if k in of_paper),
+            printed=stars,
         )
-        more = tuple(_series(label, curves[label]) for label in (strongest, *beyond))
-        return chart, replace(chart, title="Beyond the paper", series=more, printed=())
+        more = [label for label in measured if label not in of_paper]
+        shown = [label for label in (self.strongest, *more) if label in measured]
+        beyond = replace(
+            chart,
+            title=f"{self.recipe.title}: beyond the paper",
+            series=tuple(accuracy_series(measured[label]) for label in shown),
+            printed=(),
+        )
+        return tuple(panel for panel in (chart, beyond) if panel.series)
 
-    def _table(
-        self,
-        curves: dict[str, list[AccuracyCurve]],
-        clean: dict[str, list[AccuracyPoint]],
-    ) -> Table:
+    def _worst_cases(self, bench: Workbench, measured: Mapping[str, Accuracies]) -> Table:
         rows: list[tuple[Cell, ...]] = []
-        for label, runs in curves.items():
-            for run, point in zip(runs, clean[label], strict=True):
-                accuracies = (round(100 * p.accuracy, 1) for p in run.points)
-                rows.append((label, round(100 * point.accuracy, 2), *accuracies))
-        return Table(
-            title=self.title,
-            columns=("network", "clean", *(f"eps {eps:g}" for eps in self.eps_values)),
-            rows=tuple(rows),
-            note="Accuracies in percent; a row for each seed.",
-        )
-
-    def _compared(
-        self,
-        bench: Workbench,
-        curves: dict[str, list[AccuracyCurve]],
-        clean: dict[str, list[AccuracyPoint]],
-    ) -> tuple[Compared, ...]:
-        obstacle = None
-        if bench.scale.name != "paper":
-            obstacle = f"run at scale {bench.scale.name}, not the paper's"
-        compared = []
-        for entry in self.printed:
-            seed = bench.seeds[0]
-            network = (
-                self.recipe.penalised_network(entry.kind, entry.beta, seed=seed)
-                if entry.beta
-                else self.recipe.plain(entry.kind, seed=seed)
-            )
-            points = (
-                clean[network.label]
-                if entry.eps == 0
-                else [_at(run, entry.eps) for run in curves[network.label]]
-            )
-            right, n = sum(p.correct for p in points), sum(p.n for p in points)
-            low, high = wilson_interval(right, n)
-            compared.append(
-                Compared(
-                    quantity=entry.quantity,
-                    paper="yeats2021",
-                    path=entry.path,
-                    ours=100 * right / n,
-                    interval=(100 * low, 100 * high),
-                    tolerance=1.0,
-                    obstacle=obstacle,
-                    note="printed to a whole percent, one network; ours over "
-                    f"{len(points)} seed(s)",
+        attacks: tuple[str, ...] = ()
+        for label, accuracies in measured.items():
+            worst = [worst_case_of(bench, n, self.judged_eps) for n in accuracies.networks]
+            attacks = tuple(worst[0].broken_by)
+            left = pooled([one.point for one in worst])
+            low, high = left.ci95
+            rows.append(
+                (
+                    label,
+                    round(100 * sum(one.correct for one in worst) / left.n, 1),
+                    round(100 * accuracies.at(self.judged_eps).accuracy, 1),
+                    round(100 * left.accuracy, 1),
+                    f"{100 * low:.1f} to {100 * high:.1f}",
+                    *(
+                        round(100 * sum(one.broken_by[name] for one in worst) / left.n, 1)
+                        for name in attacks
+                    ),
                 )
             )
-        return tuple(compared)
-
-
-def _is_variant(label: str) -> bool:
-    return "frozen phase" in label or "neighbour" in label
+        return Table(
+            title=f"{self.recipe.title}: worst case over four attacks at eps {self.judged_eps:.3g}",
+            columns=(
+                "network",
+                "clean",
+                "PGD(8), all attacked images",
+                "worst case",
+                "95 % interval",
+                *(f"broken by {name}" for name in attacks),
+            ),
+            rows=tuple(rows),
+            note=f"Percent of the first {bench.scale.worst_case} test images, over the seeds, but "
+            f"for PGD(8): the first {bench.scale.attacked:,}. Each attack meets what those before "
+            "it left standing.",
+        )
 
 
 def _clean_images(scale: Scale) -> str:
     return "all test images" if scale.clean is None else f"the first {scale.clean} test images"
-
-
-def _at(curve: AccuracyCurve, eps: float) -> AccuracyPoint:
-    return next(point for point in curve.points if abs(point.eps - eps) < 1e-9)
-
-
-def _series(label: str, runs: Sequence[AccuracyCurve]) -> Series:
-    """Return the mean over the seeds, with the interval of all their images together."""
-    eps_values = runs[0].eps_values
-    right = [sum(run.points[i].correct for run in runs) for i in range(len(eps_values))]
-    total = sum(run.n for run in runs)
-    bounds = [wilson_interval(count, total) for count in right]
-    return Series(
-        label=label,
-        x=eps_values,
-        y=tuple(100 * count / total for count in right),
-        low=tuple(100 * low for low, _ in bounds),
-        high=tuple(100 * high for _, high in bounds),
-    )
-
-
-_TEXT6 = "figure6_mnist_text"
-_TEXT7 = "figure7_fashion_mnist_text"
-
-FIGURE6 = WhiteBox(
-    name="yeats2021/figure6",
-    recipe=RECIPES["mnist"],
-    betas={"complex": (64, 512), "real": (64, 384, 512), "gelu": (64, 512)},
-    eps_values=tuple(k / 50 for k in range(16)),
-    printed=(
-        PrintedAccuracy(
-            quantity="complex, beta 512: clean accuracy (%)",
-            path=f"{_TEXT6}/complex_clean_all_betas",
-            kind="complex",
-            beta=512,
-            eps=0,
-        ),
-        PrintedAccuracy(
-            quantity="real, no defence: clean accuracy (%)",
-            path=f"{_TEXT6}/real_clean_small_beta",
-            kind="real",
-            beta=0,
-            eps=0,
-        ),
-        PrintedAccuracy(
-            quantity="real, beta 384: clean accuracy (%)",
-            path=f"{_TEXT6}/real_clean_beta_384",
-            kind="real",
-            beta=384,
-            eps=0,
-        ),
-        PrintedAccuracy(
-            quantity="real, beta 512: clean accuracy (%)",
-            path=f"{_TEXT6}/real_clean_beta_512",
-            kind="real",
-            beta=512,
-            eps=0,
-        ),
-    ),
-)
-
-FIGURE7 = WhiteBox(
-    name="yeats2021/figure7",
-    recipe=RECIPES["fashion_mnist"],
-    betas={"complex": (16, 64), "real": (16, 64), "gelu": (16, 64)},
-    eps_values=tuple(k / 50 for k in range(16)),
-    printed=tuple(
-        PrintedAccuracy(
-            quantity=f"{kind}, beta 64: {what} (%)",
-            path=f"{_TEXT7}/{path}_{kind}",
-            kind=kind,
-            beta=64,
-            eps=eps,
-        )
-        for kind in ("complex", "real")
-        for what, path, eps in (
-            ("clean accuracy", "clean", 0.0),
-            ("PGD(8) at eps 0.16", "pgd8_eps_0.16", 0.16),
-        )
-    ),
-)

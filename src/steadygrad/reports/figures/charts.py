@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from steadygrad.experiments.chart import Chart, ImageGrid, LineChart, Series, Surface
@@ -27,10 +28,10 @@ TICK_NAME_LINE = 0.035
 def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     """Draw charts side by side, each over its legend, and the caption below all of them.
 
-    A label looks the same in every chart. Bands are 95 % intervals; stars are values that the
-    paper prints.
+    A label looks the same in every chart, and those of a group share a colour. Bands are 95 %
+    intervals; stars are values that the paper prints.
     """
-    looks = series_styles(_labels(charts))
+    looks = _looks(charts)
     width = max(7.0, PANEL_WIDTH * len(charts))
     lines = textwrap.wrap(caption, round(CAPTION_LETTERS_PER_INCH * width))
     rows = max((_legend_rows(chart) for chart in charts), default=0)
@@ -50,11 +51,22 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     return figure
 
 
-def _labels(charts: Sequence[Chart]) -> list[str]:
-    series = [
-        line.label for chart in charts if isinstance(chart, LineChart) for line in chart.series
-    ]
-    return list(dict.fromkeys(series))
+def _looks(charts: Sequence[Chart]) -> dict[str, SeriesStyle]:
+    """Return how each label looks: a colour for each group, a marker and a line within it."""
+    groups: dict[str, list[str]] = {}
+    for chart in charts:
+        for line in chart.series if isinstance(chart, LineChart) else ():
+            members = groups.setdefault(line.group or line.label, [])
+            if line.label not in members:
+                members.append(line.label)
+    looks: dict[str, SeriesStyle] = {}
+    for members, look in zip(groups.values(), series_styles(groups).values(), strict=True):
+        if len(members) == 1:
+            looks[members[0]] = look
+            continue
+        for label, own in series_styles(members).items():
+            looks[label] = replace(own, color=look.color)
+    return looks
 
 
 def _legend_rows(chart: Chart) -> int:
@@ -80,7 +92,7 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
             color=look.color,
             linestyle=look.line if series.drawn == "line" else "none",
             marker=look.marker,
-            markersize=4.2,
+            markersize=7.5 if len(series.x) == 1 else 4.2,
             markevery=_marker_step(series),
             markeredgecolor="white",
             markeredgewidth=0.5,

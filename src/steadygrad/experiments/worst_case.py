@@ -1,0 +1,121 @@
+"""The accuracy that is left when several kinds of attack try every image."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.atomic_file import write_atomically
+from steadygrad.attacks import PGD, Attack, AutoAttack, describe_attack
+from steadygrad.errors import CheckpointError
+from steadygrad.evaluation import AccuracyPoint, predictions
+from steadygrad.experiments.network import Network
+from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
+from steadygrad.json_file import read_object
+from steadygrad.training.seeds import derived_generator
+
+__all__ = ["WorstCase", "attack_in_turn", "worst_case_battery", "worst_case_of"]
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """How many of ``n`` images no attack broke at a radius.
+
+    correct: images that are right without attack; broken_by: how many each attack broke of what
+        those before it left, by name, in their order.
+    """
+
+    eps: float
+    n: int
+    correct: int
+    broken_by: Mapping[str, int]
+
+    @property
+    def point(self) -> AccuracyPoint:
+        """The accuracy that is left."""
+        return AccuracyPoint(self.eps, self.correct - sum(self.broken_by.values()), self.n)
+
+
+def worst_case_battery(eps: float, steps: int = 50, queries: int = 5000) -> dict[str, Attack]:
+    """Return attacks of four kinds by name: long, towards every class, adaptive, without gradients.
+
+    steps: of PGD on the cross-entropy, twice from the start; towards each class it takes 0.4 of
+        them. queries: of Square, an image.
+    Raises: MissingExtraError, without the library of AutoAttack; HyperparameterError, for eps.
+    """
+    fewer = max(1, round(0.4 * steps))
+    return {
+        f"PGD({steps}), 2 restarts": PGD(eps=eps, steps=steps, restarts=2),
+        f"PGD({fewer}) on the margin, to every class": PGD(
+            eps=eps, steps=fewer, loss="margin", target="all"
+        ),
+        "APGD(100)": AutoAttack(eps=eps, attacks=("apgd-ce",)),
+        f"Square, {queries:,} queries": AutoAttack(
+            eps=eps, attacks=("square",), square_queries=queries
+        ),
+    }
+
+
+def attack_in_turn(
+    model: Classifier, images: Images, labels: Labels, battery: Mapping[str, Attack], eps: float
+) -> WorstCase:
+    """Give each attack the images that are still right; model in eval mode.
+
+    images: (n, channels, height, width) in [0, 1] on the model's device; labels int64 (n,).
+    """
+    standing = (predictions(model, images) == labels.cpu()).nonzero().flatten()
+    correct, broken_by = len(standing), {}
+    for name, attack in battery.items():
+        broken_by[name] = 0
+        if len(standing) == 0:
+            continue
+        generator = derived_generator(EVALUATION_SEED, f"worst case, eps {eps!r}, {name}")
+        found = attack(model, images[standing], labels[standing], generator=generator)
+        is_right = predictions(model, found) == labels[standing].cpu()
+        broken_by[name] = int((~is_right).sum())
+        standing = standing[is_right]
+    return WorstCase(eps, len(images), correct, broken_by)
+
+
+def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
+    """Return the worst case on the first ``bench.scale.worst_case`` test images.
+
+    Kept in the network's run folder, and found there unless weights, attacks or images changed.
+    """
+    data = bench.test_set(network.config.dataset, bench.scale.worst_case)
+    battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
+    run = bench.store.path(network)
+    question = {
+        "eps": eps,
+        "n": len(data),
+        "dataset": data.name,
+        "seed": EVALUATION_SEED,
+        "model": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
+        "attacks": {name: describe_attack(attack) for name, attack in battery.items()},
+    }
+    path = run / "worst-case" / f"eps-{eps:.4g}-images-{len(data)}.json"
+    kept = _kept(path, question)
+    if kept is not None:
+        return kept
+    bench.progress(f"{network.label}: worst case at eps {eps:.3g} on {len(data)} images")
+    images, labels = data.images().to(bench.device), data.labels.to(bench.device)
+    worst = attack_in_turn(bench.model(network), images, labels, battery, eps)
+    values = {**question, "correct": worst.correct, "broken_by": dict(worst.broken_by)}
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
+    return worst
+
+
+def _kept(path: Path, question: Mapping[str, Any]) -> WorstCase | None:
+    if not path.is_file():
+        return None
+    try:
+        values = read_object(path)
+        if any(values[name] != value for name, value in question.items()):
+            return None
+        return WorstCase(values["eps"], values["n"], values["correct"], values["broken_by"])
+    except (CheckpointError, KeyError):
+        return None  # damaged: measured again

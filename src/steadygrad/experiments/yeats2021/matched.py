@@ -1,0 +1,121 @@
+"""Networks compared at equal clean accuracy and at equal training time, not at equal strength."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from steadygrad.experiments.accuracies import Accuracies, difference_interval
+from steadygrad.experiments.chart import LineChart, Series
+from steadygrad.experiments.experiment import Cell, Table
+from steadygrad.experiments.workbench import Workbench
+
+__all__ = ["EqualTime", "at_equal_clean_accuracy", "at_equal_time"]
+
+CLEAN_TOLERANCE = 0.01
+"""Clean accuracies this near count as equal."""
+
+
+@dataclass(frozen=True)
+class EqualTime:
+    """Robust accuracy over clean accuracy and over training time, and the table behind them."""
+
+    charts: tuple[LineChart, ...]
+    table: Table
+
+
+def at_equal_clean_accuracy(measured: Mapping[str, Accuracies], eps: float) -> Table:
+    """Return, for every defended network, the other defended ones of the same clean accuracy.
+
+    "Same": within one percentage point. Differences come with ``difference_interval``.
+    """
+    defended = [label for label in measured if "no defence" not in label]
+    rows: list[tuple[Cell, ...]] = []
+    for index, first in enumerate(defended):
+        for second in defended[index + 1 :]:
+            one, other = measured[first], measured[second]
+            apart = one.clean_accuracy.accuracy - other.clean_accuracy.accuracy
+            if abs(apart) <= CLEAN_TOLERANCE:
+                rows.append((first, second, *_difference(one, other, eps)))
+    return Table(
+        title=f"At equal clean accuracy (within {100 * CLEAN_TOLERANCE:g} point): PGD(8) at "
+        f"eps {eps:.3g}",
+        columns=(
+            "network",
+            "other network",
+            "clean",
+            "other's clean",
+            "PGD(8)",
+            "other's PGD(8)",
+            "difference",
+            "95 % interval",
+        ),
+        rows=tuple(rows),
+        note="Accuracies in percent, differences in points; all seeds together. "
+        "Intervals as for independent images, so rather too wide.",
+    )
+
+
+def _difference(one: Accuracies, other: Accuracies, eps: float) -> tuple[Cell, ...]:
+    low, high = difference_interval(one.at(eps), other.at(eps))
+    return (
+        round(100 * one.clean_accuracy.accuracy, 2),
+        round(100 * other.clean_accuracy.accuracy, 2),
+        round(100 * one.at(eps).accuracy, 1),
+        round(100 * other.at(eps).accuracy, 1),
+        round(100 * (one.at(eps).accuracy - other.at(eps).accuracy), 1),
+        f"{100 * low:.1f} to {100 * high:.1f}",
+    )
+
+
+def at_equal_time(bench: Workbench, measured: Mapping[str, Accuracies], eps: float) -> EqualTime:
+    """Return the networks by training time: what accuracy at ``eps`` their minutes bought.
+
+    The table names, for each, the most robust network that took no longer.
+    """
+    minutes = {label: _minutes(bench, accuracies) for label, accuracies in measured.items()}
+    robust = {label: 100 * one.at(eps).accuracy for label, one in measured.items()}
+    clean = {label: 100 * one.clean_accuracy.accuracy for label, one in measured.items()}
+    rows: list[tuple[Cell, ...]] = []
+    for label in sorted(measured, key=lambda name: minutes[name]):
+        affordable = [other for other in measured if minutes[other] <= minutes[label]]
+        best = max(affordable, key=lambda name: robust[name])
+        epochs = measured[label].networks[0].config.epochs
+        rows.append(
+            (
+                label,
+                round(minutes[label], 1),
+                round(60 * minutes[label] / epochs, 1),
+                round(clean[label], 2),
+                round(robust[label], 1),
+                best if best != label else "itself",
+            )
+        )
+    table = Table(
+        title=f"By training time: PGD(8) at eps {eps:.3g}",
+        columns=("network", "minutes", "seconds an epoch", "clean", "PGD(8)", "best by then"),
+        rows=tuple(rows),
+        note="Wall time of training on the machine it ran on, two networks side by side on two "
+        "processor cores unless said otherwise; accuracies in percent, mean of the seeds. "
+        "'Best by then': the highest PGD(8) accuracy of the networks that took no longer.",
+    )
+    y_label = f"PGD(8) accuracy at eps {eps:.3g} (%)"
+    charts = tuple(
+        LineChart(
+            title=title,
+            x_label=x_label,
+            y_label=y_label,
+            series=tuple(
+                Series(label=label, x=(x[label],), y=(robust[label],), drawn="points")
+                for label in measured
+            ),
+        )
+        for title, x_label, x in (
+            ("At equal clean accuracy", "clean accuracy (%)", clean),
+            ("At equal training time", "minutes of training", minutes),
+        )
+    )
+    return EqualTime(charts, table)
+
+
+def _minutes(bench: Workbench, accuracies: Accuracies) -> float:
+    seconds = [sum(epoch.seconds for epoch in bench.metrics(n)) for n in accuracies.networks]
+    return sum(seconds) / len(seconds) / 60

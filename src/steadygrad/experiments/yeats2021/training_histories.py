@@ -1,0 +1,130 @@
+"""Networks trained without and with the penalty, and what their training measured."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from steadygrad.experiments.network import Network
+from steadygrad.experiments.scale import Scale
+from steadygrad.experiments.workbench import Workbench
+from steadygrad.experiments.yeats2021.recipes import Kind, Recipe
+from steadygrad.training import EpochMetrics
+
+__all__ = ["Histories", "History", "Panel", "mean", "training_caution"]
+
+
+@dataclass(frozen=True)
+class History:
+    """What the training of one kind of network at one beta measured, for each seed.
+
+    beta: 0 without the penalty; runs: the epochs of each network, in its place.
+    """
+
+    kind: Kind
+    beta: float
+    networks: tuple[Network, ...]
+    runs: tuple[tuple[EpochMetrics, ...], ...]
+
+    @property
+    def label(self) -> str:
+        """The networks' own."""
+        return self.networks[0].label
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """The epochs, counted from 1."""
+        return tuple(epoch.epoch for epoch in self.runs[0])
+
+    def last(self, count: int) -> "History":
+        """Return the last ``count`` epochs, or all if there are fewer."""
+        runs = tuple(run[-count:] for run in self.runs)
+        return History(self.kind, self.beta, self.networks, runs)
+
+    def by_epoch(self, value: Callable[[EpochMetrics], float]) -> tuple[float, ...]:
+        """Return a value of each epoch, the mean over the seeds."""
+        return tuple(mean(map(value, epochs)) for epochs in zip(*self.runs, strict=True))
+
+    def over_epochs(self, value: Callable[[EpochMetrics], float]) -> float:
+        """Return the mean of a value over all epochs and seeds."""
+        return mean(self.by_epoch(value))
+
+    def points(self, value: Callable[[EpochMetrics], float]) -> tuple[float, ...]:
+        """Return a value of every epoch of every seed, seed by seed."""
+        return tuple(value(epoch) for run in self.runs for epoch in run)
+
+
+class Histories(tuple[History, ...]):
+    """The histories of a data set; found by kind and beta."""
+
+    def find(self, kind: Kind, beta: float) -> History | None:
+        """Return the history of one kind at one beta, None if no such network is trained."""
+        return next((own for own in self if (own.kind, own.beta) == (kind, beta)), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """Networks of one data set: every kind at every beta, 0 standing for no penalty."""
+
+    recipe: Recipe
+    betas: tuple[float, ...]
+    kinds: tuple[Kind, ...] = ("real", "complex", "gelu")
+
+    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
+        """Return the networks, of every seed."""
+        return tuple(
+            network
+            for kind in self.kinds
+            for beta in self.betas
+            for network in self._of(kind, beta, scale, seeds)
+        )
+
+    def histories(self, bench: Workbench) -> Histories:
+        """Return what the training of those measured that are trained."""
+        histories = []
+        for kind in self.kinds:
+            for beta in self.betas:
+                networks = bench.trained(self._of(kind, beta, bench.scale, bench.seeds))
+                if networks:
+                    runs = tuple(bench.metrics(network) for network in networks)
+                    histories.append(History(kind, beta, networks, runs))
+        return Histories(histories)
+
+    def _of(
+        self, kind: Kind, beta: float, scale: Scale, seeds: Sequence[int]
+    ) -> tuple[Network, ...]:
+        networks = (
+            self.recipe.penalised_network(kind, beta, seed=seed)
+            if beta
+            else self.recipe.plain(kind, seed=seed)
+            for seed in seeds
+        )
+        return tuple(Network(n.label, scale.shrink(n.config)) for n in networks)
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of one value or more."""
+    values = tuple(values)
+    return sum(values) / len(values)
+
+
+def training_caution(histories: Iterable[History]) -> str:
+    """Return sentences on what sets some networks' training apart, nothing if all are alike."""
+    networks = {own.label: own.networks[0].config for own in histories}
+    sentences = []
+    for noise in sorted({config.noise for config in networks.values()} - {"none"}):
+        labels = [label for label, config in networks.items() if config.noise == noise]
+        if len(labels) < len(networks):
+            sentences.append(
+                f"Trained on images with noise {noise}, as in the paper, which raises their "
+                f"training loss: {_listed(labels)}."
+            )
+    for limit in sorted({config.clip_gradient for config in networks.values()} - {None}, key=str):
+        labels = [label for label, config in networks.items() if config.clip_gradient == limit]
+        sentences.append(
+            f"Parameter gradients cut at length {limit:g}, where the paper has no limit: "
+            f"{_listed(labels)}."
+        )
+    return " ".join(sentences)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return "; ".join(labels)
