@@ -33,7 +33,7 @@ def at_equal_clean_accuracy(measured: Mapping[str, Accuracies], eps: float) -> T
         for second in defended[index + 1 :]:
             one, other = measured[first], measured[second]
             apart = one.clean_accuracy.accuracy - other.clean_accuracy.accuracy
-            if abs(apart) <= CLEAN_TOLERANCE:
+            if abs(apart) <= CLEAN_TOLERANCE + 1e-9:
                 rows.append((first, second, *_difference(one, other, eps)))
     return Table(
         title=f"At equal clean accuracy (within {100 * CLEAN_TOLERANCE:g} point): PGD(8) at "

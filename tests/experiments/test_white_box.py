@@ -1,0 +1,245 @@
+"""White-box figures, run whole on small digits, and their parts against plain countings."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from steadygrad.attacks import PGD
+from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, wilson_interval
+from steadygrad.experiments import NetworkStore, Scale, Workbench, train_networks
+from steadygrad.experiments.accuracies import Accuracies, accuracy_series, difference_interval
+from steadygrad.experiments.worst_case import attack_in_turn, worst_case_battery, worst_case_of
+from steadygrad.experiments.yeats2021.independent_networks import IndependentNetworks
+from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy
+from steadygrad.experiments.yeats2021.printed import (
+    PrintedAccuracy,
+    PrintedDifference,
+    PrintedRadius,
+    compared_with_print,
+)
+from steadygrad.experiments.yeats2021.recipes import RECIPES, Recipe
+from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7, FIGURE8, FIGURE9
+from steadygrad.experiments.yeats2021.white_box import WhiteBox
+
+DIGITS = Recipe(
+    dataset="digits",
+    title="digits",
+    models={"complex": "digits-complex", "real": "digits-real", "gelu": "digits-gelu"},
+    settings={"epochs": 8, "drop_at": (4,), "batch_size": 64},
+    attack_eps=0.2,
+)
+SCALE = Scale(
+    name="paper",
+    limit_train=128,
+    epochs=0.25,
+    attacked=10,
+    worst_case=6,
+    clean=20,
+    steps=2,
+    queries=5,
+)
+FIGURE = WhiteBox(
+    name="made/figure",
+    recipe=DIGITS,
+    betas={"complex": (64,), "real": (64,), "gelu": (64,)},
+    eps_values=(0.0, 0.1, 0.2),
+    judged_eps=0.1,
+    equal_time_epochs=4,
+    printed=(
+        PrintedAccuracy(
+            quantity="clean", path="figure6_mnist_text/real_clean_beta_512",
+            labels=("real, beta 64",), eps=0,
+        ),
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Workbench:
+    return Workbench(store=NetworkStore(tmp_path / "networks"), scale=SCALE, seeds=(0,))
+
+
+def made(label: str, *correct: int, clean: int = 90) -> Accuracies:
+    """Return accuracies of 100 images at eps 0, 0.1, ..."""
+    points = tuple(AccuracyPoint(k / 10, count, 100) for k, count in enumerate(correct))
+    curve = AccuracyCurve({}, points, torch.zeros(100), 0, 0.0, "separate")
+    network = DIGITS.plain("real", seed=0)
+    return Accuracies(label, (network,), (curve,), (AccuracyPoint(0.0, clean, 100),))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_figure_measures_every_network_and_the_worst_is_never_above_any(
+    bench: Workbench,
+) -> None:
+    networks = FIGURE.networks(SCALE, (0,))
+    assert len({network.digest for network in networks}) == len(networks) == 15
+    assert train_networks(networks, bench.store)
+    outcome = FIGURE.measure(bench)
+    assert len(outcome.tables["figure"].rows) == 15
+    assert {len(chart.series) for chart in outcome.charts["figure"]} == {5, 11}  # type: ignore[union-attr]
+    (entry,) = outcome.compared
+    assert entry.verdict in ("reproduced", "differs")
+    for row in outcome.tables["figure-worst-case"].rows:
+        _, clean, _, worst, _, *broken = row
+        assert isinstance(clean, float)
+        assert isinstance(worst, float)
+        assert worst <= clean
+        assert clean - worst == pytest.approx(sum(map(float, broken)), abs=0.2)  # type: ignore[arg-type]
+    times = [row[1] for row in outcome.tables["figure-equal-time"].rows]
+    assert times == sorted(times)  # type: ignore[type-var]
+
+
+def test_only_trained_networks_are_drawn_and_the_others_numbers_say_why(bench: Workbench) -> None:
+    network = next(n for n in FIGURE.networks(SCALE, (0,)) if n.label == "complex, no defence")
+    train_networks([network], bench.store)
+    outcome = FIGURE.measure(bench)
+    assert [row[0] for row in outcome.tables["figure"].rows] == ["complex, no defence"]
+    assert len(outcome.charts["figure"]) == 1
+    assert outcome.compared[0].verdict == "not comparable"
+    assert outcome.compared[0].obstacle == "the network is not trained yet"
+
+
+def test_a_worst_case_is_kept_until_the_weights_change(bench: Workbench) -> None:
+    network = FIGURE.networks(SCALE, (0,))[0]
+    train_networks([network], bench.store)
+    said: list[str] = []
+    listening = replace(bench, progress=said.append)
+    first = worst_case_of(listening, network, 0.1)
+    assert worst_case_of(listening, network, 0.1) == first
+    assert len(said) == 1
+    (kept,) = bench.store.path(network).glob("worst-case/*.json")
+    kept.write_text(kept.read_text().replace('"model": "', '"model": "another '))
+    assert worst_case_of(listening, network, 0.1) == first
+    assert len(said) == 2
+    kept.write_text("{")
+    assert worst_case_of(listening, network, 0.1) == first
+
+
+def test_attacks_meet_what_is_left_and_each_broken_image_counts_once() -> None:
+    def model(images: torch.Tensor) -> torch.Tensor:
+        bright = images.mean(dim=(1, 2, 3))
+        return torch.stack([0.5 - bright, bright - 0.5], dim=1)
+
+    levels = torch.tensor([0.9, 0.55, 0.7, 0.2])
+    images = levels.view(4, 1, 1, 1).expand(4, 1, 4, 4).contiguous()
+    labels = torch.ones(4, dtype=torch.int64)
+    battery = {"short": PGD(eps=0.1, steps=1), "far": PGD(eps=0.25, steps=5)}
+    worst = attack_in_turn(model, images, labels, battery, 0.25)
+    assert (worst.n, worst.correct) == (4, 3)
+    assert worst.broken_by == {"short": 1, "far": 1}
+    assert worst.point.correct == 1
+
+
+def test_the_battery_has_four_kinds() -> None:
+    assert list(worst_case_battery(0.1)) == [
+        "PGD(50), 2 restarts",
+        "PGD(20) on the margin, to every class",
+        "APGD(100)",
+        "Square, 5,000 queries",
+    ]
+
+
+def test_printed_accuracies_are_those_of_the_worst_network() -> None:
+    entry = PrintedAccuracy(
+        quantity="q", path="figure6_mnist_text/real_clean_beta_512", labels=("a", "b"), eps=0.1
+    )
+    reading = entry.ours({"a": made("a", 99, 80), "b": made("b", 99, 70)})
+    assert reading is not None
+    assert reading.value == pytest.approx(70)
+    low, high = wilson_interval(70, 100)
+    assert reading.interval == pytest.approx((100 * low, 100 * high))
+    assert "b" in reading.remark
+    assert entry.ours({"a": made("a", 99, 80)}) is None
+
+
+def test_printed_differences_have_newcombes_interval() -> None:
+    entry = PrintedDifference(
+        quantity="q",
+        path="figure10_identical_architecture_text/svhn_clean_complex_minus_real",
+        first="a",
+        second="b",
+        eps=0,
+    )
+    reading = entry.ours({"a": made("a", 0, clean=56), "b": made("b", 0, clean=48)})
+    assert reading is not None
+    assert reading.value == pytest.approx(8)
+    # Newcombe's own example (1998, Table II, case a): 56/70 against 48/80.
+    low, high = difference_interval(AccuracyPoint(0, 56, 70), AccuracyPoint(0, 48, 80))
+    assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
+
+
+def test_printed_radii_are_where_the_last_network_is_lost() -> None:
+    entry = PrintedRadius(
+        quantity="q",
+        path="figure9_cifar10_text/undefended_accuracy_near_zero_at_pixels_255",
+        labels=("a", "b"),
+    )
+    lost = {"a": made("a", 90, 4, 0), "b": made("b", 90, 10, 3)}
+    reading = entry.ours(lost)
+    assert reading is not None
+    assert reading.value == pytest.approx(0.2 * 255)
+    (compared,) = compared_with_print([entry], {"a": made("a", 90), "b": made("b", 90)}, None)
+    assert (compared.ours, compared.verdict) == (None, "not comparable")
+    assert "nowhere" in (compared.obstacle or "")
+
+
+def test_seeds_are_pooled() -> None:
+    one = made("a", 90, 50)
+    both = Accuracies("a", one.networks * 2, (*one.curves, *made("a", 90, 70).curves), one.clean)
+    series = accuracy_series(both)
+    assert series.y == pytest.approx((90, 60))
+    low, high = wilson_interval(120, 200)
+    assert series.low is not None
+    assert series.high is not None
+    assert (series.low[1], series.high[1]) == pytest.approx((100 * low, 100 * high))
+
+
+def test_equal_clean_accuracy_pairs_defended_networks_within_a_point() -> None:
+    measured = {
+        "a": made("a", 90, 50, clean=90),
+        "b": made("b", 90, 60, clean=91),
+        "c": made("c", 90, 70, clean=93),
+        "d, no defence": made("d", 90, 0, clean=90),
+    }
+    table = at_equal_clean_accuracy(measured, 0.1)
+    assert [row[:2] for row in table.rows] == [("a", "b")]
+    assert table.rows[0][6] == -10
+
+
+def test_independent_networks_are_three_at_least_and_one_line_each(bench: Workbench) -> None:
+    figure = IndependentNetworks(
+        name="made/independent", recipe=DIGITS, beta=64, eps_values=(0.0, 0.1), kinds=("complex",)
+    )
+    networks = figure.networks(SCALE, (0,))
+    assert [n.config.seed for n in networks] == [0, 1, 2]
+    assert len(figure.networks(SCALE, (0, 1, 2, 5))) == 4
+    train_networks(networks[:2], bench.store)
+    outcome = figure.measure(bench)
+    ((chart,),) = outcome.charts.values()
+    assert [series.label[-6:] for series in chart.series] == ["seed 0", "seed 1"]  # type: ignore[union-attr]
+    rows = outcome.tables["independent"].rows
+    assert [row[2] for row in rows] == [2, 2]
+    assert all(row[6] == pytest.approx(row[5] - row[3], abs=0.11) for row in rows)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("figure", [FIGURE6, FIGURE7, FIGURE8, FIGURE9], ids=lambda f: f.name)
+def test_printed_numbers_ask_for_networks_and_radii_of_the_figure(figure: WhiteBox) -> None:
+    labels = {network.label for network in figure.networks(SCALE, (0,))}
+    for entry in figure.printed:
+        assert isinstance(entry, PrintedAccuracy | PrintedRadius)
+        assert set(entry.labels) <= labels
+        if isinstance(entry, PrintedAccuracy):
+            assert any(abs(entry.eps - eps) < 1e-9 for eps in figure.eps_values)
+    assert figure.judged_eps in figure.eps_values
+
+
+def test_recipes_convert_the_papers_strength() -> None:
+    mnist = RECIPES["mnist"].penalised_network("complex", 512, seed=0).config
+    assert mnist.strength == pytest.approx(0.125)
+    cifar = RECIPES["cifar10"]
+    complex_, real = (cifar.penalised_network(k, 32, seed=0).config for k in ("complex", "real"))
+    assert complex_.strength == pytest.approx(32 / 128**2)
+    # The released code takes a real network's gradient at pixels divided by their deviation.
+    assert real.strength == pytest.approx(0.04 * complex_.strength)
