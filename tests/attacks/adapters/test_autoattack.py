@@ -94,6 +94,21 @@ def test_forward_passes_are_counted_by_a_wrapper_to_the_image() -> None:
     assert model.images == 1 + 3 * (5 + 1 + 1 + 1 + 1 + 1 + 100 + 1)
 
 
+def test_square_asks_as_often_as_it_may(trained: nn.Module, few: tuple[Tensor, Tensor]) -> None:
+    images, labels = few
+    standing = ~broken(trained, images, labels)
+    images, labels = images[standing], labels[standing]
+    asked = {}
+    for queries in (20, 60):
+        counting = Counting(trained)
+        attack = AutoAttack(eps=1e-6, attacks=("square",), square_queries=queries)
+        attack(counting, images, labels, generator=generator())
+        asked[queries] = counting.images / len(images)
+    assert asked[60] - asked[20] == 40
+    assert attack.describe()["square_queries"] == 60
+    assert "square_queries" not in AutoAttack(eps=0.1).describe()
+
+
 def test_nothing_is_printed_and_suspicions_go_to_the_logger(
     trained: nn.Module,
     few: tuple[Tensor, Tensor],
@@ -170,6 +185,11 @@ def test_settings_that_mean_nothing_are_refused() -> None:
         AutoAttack(eps=0.1, norm="l1")
     with pytest.raises(HyperparameterError, match=r"eps in \[0, 1\], got 8"):
         AutoAttack(eps=8)
+
+
+def test_square_needs_a_query() -> None:
+    with pytest.raises(HyperparameterError, match="square_queries >= 1, got 0"):
+        AutoAttack(eps=0.1, square_queries=0)
 
 
 def test_by_name_and_at_another_radius() -> None:
