@@ -40,3 +40,17 @@ def test_a_printed_point_has_the_colour_of_its_series() -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["from a", "printed in the paper"]
+
+
+def test_a_group_shares_a_colour_and_its_lines_differ() -> None:
+    lines = tuple(
+        Series(label=f"{kind} {beta}", x=(0, 1), y=(0, 1), group=kind)
+        for kind in ("real", "complex")
+        for beta in (0, 64)
+    )
+    chart = LineChart(title="", x_label="x", y_label="y", series=lines)
+    (axes,) = charts_figure([chart]).axes
+    colors = [to_hex(line.get_color()) for line in axes.lines]
+    assert colors[0] == colors[1] != colors[2] == colors[3]
+    markers = [line.get_marker() for line in axes.lines]
+    assert markers[0] == markers[2] != markers[1] == markers[3]

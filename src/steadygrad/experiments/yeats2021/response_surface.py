@@ -50,6 +50,10 @@ class ResponseSurface:
         """Return none: nothing is trained."""
         return ()
 
+    def printed_paths(self) -> tuple[str, ...]:
+        """Return none: the paper prints no numbers for it."""
+        return ()
+
     def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002
         """Evaluate the layers on a grid, and count where the surfaces turn."""
         first, several = self.angles[:1], self.angles
