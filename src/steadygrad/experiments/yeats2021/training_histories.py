@@ -59,6 +59,10 @@ class Histories(tuple[History, ...]):
         """Return the history of one kind at one beta, None if no such network is trained."""
         return next((own for own in self if (own.kind, own.beta) == (kind, beta)), None)
 
+    def last(self, count: int) -> "Histories":
+        """Return the last ``count`` epochs of each, or all if there are fewer."""
+        return Histories(own.last(count) for own in self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
