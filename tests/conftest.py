@@ -1,5 +1,6 @@
 """What tests share: a cache of their own, real digits, and a network that has learned them."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,16 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STEADYGRAD_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real sets."""
+    given = os.environ.get("STEADYGRAD_DATA")
+    folder = Path(given) if given else Path(__file__).parents[2] / "shared" / "datasets"
+    if not folder.is_dir():
+        pytest.skip(f"the real data sets are not there: no folder {folder}, see STEADYGRAD_DATA")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,6 @@ WriteParquet = Callable[..., Path]
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep decoded copies out of the user's cache folder."""
     monkeypatch.setenv("STEADYGRAD_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.fixture(scope="session")
-def real_data() -> Path:
-    """The folder of the real sets."""
-    given = os.environ.get("STEADYGRAD_DATA")
-    folder = Path(given) if given else Path(__file__).parents[3] / "shared" / "datasets"
-    if not folder.is_dir():
-        pytest.skip(f"the real data sets are not there: no folder {folder}, see STEADYGRAD_DATA")
-    return folder
 
 
 @pytest.fixture

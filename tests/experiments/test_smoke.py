@@ -46,6 +46,44 @@ def test_seeds_must_be_distinct() -> None:
         planned_networks(experiment, scale_by_name("smoke"), (0, 0), None)
 
 
+@pytest.fixture(scope="module")
+def shared_networks(tmp_path_factory: pytest.TempPathFactory) -> NetworkStore:
+    return NetworkStore(tmp_path_factory.mktemp("networks"))
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", experiment_names())
+def test_every_experiment_runs_whole_at_smoke_scale(
+    name: str, shared_networks: NetworkStore, tmp_path: Path, real_data: Path
+) -> None:
+    experiment, smoke = experiment_by_name(name), scale_by_name("smoke")
+    folder = run_experiment(
+        experiment,
+        scale=smoke,
+        seeds=(0,),
+        store=shared_networks,
+        out=tmp_path,
+        data_dir=real_data,
+    )
+    assert folder is not None
+    record = read_record(folder)
+    assert record is not None
+    assert record["figures"] or record["tables"]
+    for figure in record["figures"]:
+        assert (folder / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (folder / f"{figure}.svg").read_text()
+    for table in record["tables"]:
+        with (folder / f"{table}.csv").open() as file:
+            header, *rows = csv.reader(file)
+        assert all(len(row) == len(header) for row in rows)
+        assert (folder / f"{table}.md").read_text().startswith("# ")
+    assert sorted(entry["path"] for entry in record["compared"]) == sorted(
+        experiment.printed_paths()
+    )
+    if experiment.networks(smoke, (0,)):
+        assert {entry["verdict"] for entry in record["compared"]} <= {"not comparable"}
+
+
 def test_table1_says_what_was_counted_and_what_is_printed(tmp_path: Path) -> None:
     folder = run_experiment(
         experiment_by_name("yeats2021/table1"),

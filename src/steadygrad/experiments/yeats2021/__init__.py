@@ -10,7 +10,13 @@ from steadygrad.experiments.yeats2021.independent_networks import (
     SUPPLEMENT_FIGURE2,
     SUPPLEMENT_FIGURE3,
 )
+from steadygrad.experiments.yeats2021.loss_and_penalty import LossAndPenalty
+from steadygrad.experiments.yeats2021.query_attack import QueryAttack
+from steadygrad.experiments.yeats2021.response_surface import ResponseSurface
 from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7, FIGURE8, FIGURE9
+from steadygrad.experiments.yeats2021.training_losses import TrainingLosses
+from steadygrad.experiments.yeats2021.transfer import FgsmTransfer
+from steadygrad.experiments.yeats2021.update_similarity import UpdateSimilarity
 
 __all__ = ["EXPERIMENTS"]
 
@@ -18,12 +24,18 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
         Counts(),
+        ResponseSurface(),
         ContrastMap(),
+        TrainingLosses(),
+        UpdateSimilarity(),
         FIGURE6,
         FIGURE7,
         FIGURE8,
         FIGURE9,
+        FgsmTransfer(),
         FIGURE10,
+        QueryAttack(),
+        LossAndPenalty(),
         SUPPLEMENT_FIGURE2,
         SUPPLEMENT_FIGURE3,
     )
