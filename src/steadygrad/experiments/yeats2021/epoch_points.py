@@ -90,7 +90,9 @@ def panels_caption(bench: Workbench, panels: Sequence[MeasuredPanel], explanatio
     parts = (
         f"{titles}, scale {bench.scale.name}, {images}, seeds {', '.join(map(str, bench.seeds))}.",
         explanation,
-        training_caution(history for own in panels for history in own.histories),
+        training_caution(
+            network for own in panels for found in own.histories for network in found.networks
+        ),
         *cautions,
     )
     return " ".join(part for part in parts if part)

@@ -110,19 +110,19 @@ def mean(values: Iterable[float]) -> float:
     return sum(values) / len(values)
 
 
-def training_caution(histories: Iterable[History]) -> str:
-    """Return sentences on what sets some networks' training apart, nothing if all are alike."""
-    networks = {own.label: own.networks[0].config for own in histories}
+def training_caution(networks: Iterable[Network]) -> str:
+    """Return sentences on what sets training apart, from the paper's or network from network."""
+    configs = {network.label: network.config for network in networks}
     sentences = []
-    for noise in sorted({config.noise for config in networks.values()} - {"none"}):
-        labels = [label for label, config in networks.items() if config.noise == noise]
-        if len(labels) < len(networks):
+    for noise in sorted({config.noise for config in configs.values()} - {"none"}):
+        labels = [label for label, config in configs.items() if config.noise == noise]
+        if len(labels) < len(configs):
             sentences.append(
                 f"Trained on images with noise {noise}, as in the paper, which raises their "
                 f"training loss: {_listed(labels)}."
             )
-    for limit in sorted({config.clip_gradient for config in networks.values()} - {None}, key=str):
-        labels = [label for label, config in networks.items() if config.clip_gradient == limit]
+    for limit in sorted({config.clip_gradient for config in configs.values()} - {None}, key=str):
+        labels = [label for label, config in configs.items() if config.clip_gradient == limit]
         sentences.append(
             f"Parameter gradients cut at length {limit:g}, where the paper has no limit: "
             f"{_listed(labels)}."

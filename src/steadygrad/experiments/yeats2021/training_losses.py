@@ -57,7 +57,8 @@ class TrainingLosses:
             "images, augmented, in training mode, as the steps met them over the epoch. Test "
             f"loss: on {_test_images(histories)} test images after the epoch; the paper calls "
             "them validation, and nothing was chosen by them. "
-            f"{self.panel.recipe.caution} {training_caution(histories)}"
+            f"{self.panel.recipe.caution} "
+            f"{training_caution(network for own in histories for network in own.networks)}"
         )
         return ExperimentOutcome(
             caption=" ".join(caption.split()),

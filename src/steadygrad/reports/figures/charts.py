@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["charts_figure"]
 
 PANEL_WIDTH, PANEL_HEIGHT = 5.6, 4.1
+IMAGE_ROW_HEIGHT = 0.58
+"""Least height of a row of small images and their titles; inches, as all sizes here."""
 LEGEND_COLUMNS, LEGEND_LETTERS = 2, 32
 CAPTION_LETTERS_PER_INCH = 17
 MOST_MARKERS = 16
@@ -36,7 +38,8 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     lines = textwrap.wrap(caption, round(CAPTION_LETTERS_PER_INCH * width))
     rows = max((_legend_rows(chart) for chart in charts), default=0)
     with style():
-        figure = new_figure(width, PANEL_HEIGHT + 0.21 * rows + 0.17 * len(lines))
+        height = max((_panel_height(chart) for chart in charts), default=PANEL_HEIGHT)
+        figure = new_figure(width, height + 0.21 * rows + 0.17 * len(lines))
         panels = figure.subplots(1, len(charts), squeeze=False)[0]
         for axes, chart in zip(panels, charts, strict=True):
             match chart:
@@ -67,6 +70,16 @@ def _looks(charts: Sequence[Chart]) -> dict[str, SeriesStyle]:
         for label, own in series_styles(members).items():
             looks[label] = replace(own, color=look.color)
     return looks
+
+
+def _panel_height(chart: Chart) -> float:
+    if not isinstance(chart, ImageGrid):
+        return PANEL_HEIGHT
+    return max(PANEL_HEIGHT, IMAGE_ROW_HEIGHT * _image_rows(chart))
+
+
+def _image_rows(chart: ImageGrid) -> int:
+    return -(-len(chart.images) // chart.columns)
 
 
 def _legend_rows(chart: Chart) -> int:
@@ -154,8 +167,7 @@ def _surface(axes: "Axes", chart: Surface) -> None:
 def _images(axes: "Axes", chart: ImageGrid) -> None:
     axes.set_axis_off()
     axes.set_title(chart.title)
-    rows = -(-len(chart.images) // chart.columns)
-    width, height = 1 / chart.columns, 1 / rows
+    width, height = 1 / chart.columns, 1 / _image_rows(chart)
     for index, (image, title) in enumerate(zip(chart.images, chart.titles, strict=True)):
         row, column = divmod(index, chart.columns)
         box = (
