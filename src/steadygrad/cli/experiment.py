@@ -1,23 +1,20 @@
 """``steadygrad experiment``: the papers' figures and tables, listed, run and shown."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
 from rich.table import Table
 
-from steadygrad.cli.listing import print_listing
+from steadygrad.cli.experiment_plans import part_of_plan, print_experiments, print_plan
 from steadygrad.cli.terminal import INTERRUPTED, messages, results
 from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.experiments import (
     SCALES,
-    Network,
     NetworkStore,
     experiment_by_name,
-    experiment_names,
-    missing,
     scale_by_name,
+    train_networks,
 )
 from steadygrad.reports.experiments import (
     interval_text,
@@ -66,48 +63,7 @@ def _list(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
     """List every figure and table, with what it needs and which results are there."""
-    store = NetworkStore(networks)
-    rows: list[dict[str, Any]] = []
-    for name in experiment_names():
-        experiment = experiment_by_name(name)
-        needed = {
-            scale: planned_networks(experiment, scale, (0,), None) for scale in SCALES.values()
-        }
-        rows.append(
-            {
-                "name": name,
-                "title": experiment.title,
-                "networks": {scale.name: len(wanted) for scale, wanted in needed.items()},
-                "missing": {
-                    scale.name: len(missing(wanted, store)) for scale, wanted in needed.items()
-                },
-                "results": [
-                    scale.name
-                    for scale in SCALES.values()
-                    if read_record(result_folder(out, experiment, scale)) is not None
-                ],
-            }
-        )
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    print_listing(
-        {"name": False, "networks": True, "to train": True, "results": False},
-        [
-            (
-                row["name"],
-                str(row["networks"]["paper"]),
-                " / ".join(str(count) for count in row["missing"].values()),
-                ", ".join(row["results"]) or "none",
-            )
-            for row in rows
-        ],
-        [row["title"] for row in rows],
-    )
-    results.print(
-        f"\n'to train': networks that {networks} lacks at scale {' / '.join(SCALES)}, one seed.",
-        soft_wrap=True,
-    )
+    print_experiments(NetworkStore(networks), out, as_json=as_json)
 
 
 def _run(
@@ -127,21 +83,43 @@ def _run(
     ] = False,
     device: Annotated[str, typer.Option(help="Of the attacks: cpu, cuda, ...")] = "cpu",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be trained.")
+        bool, typer.Option("--dry-run", help="Only say what would be trained, and its minutes.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N", help="Only train every N-th network from the K-th on; measure nothing."
+        ),
+    ] = None,
 ) -> None:
     """Train what is missing, attack, draw, and put the results beside the paper's numbers.
 
     A killed run goes on where it was with the same command. Networks are shared between
-    experiments: each configuration is trained once.
+    experiments: each configuration is trained once. To spread the training over machines, give
+    each a --shard and a shared folder of networks (or copy theirs together), then run without it.
     """
     experiment, chosen = experiment_by_name(name), scale_by_name(scale)
     if seeds < 1:
         raise HyperparameterError(f"expected seeds >= 1, got {seeds}")
     numbers, store = tuple(range(seeds)), NetworkStore(networks)
     planned = planned_networks(experiment, chosen, numbers, data_dir)
+    if shard is not None:
+        planned = part_of_plan(planned, shard)
+        if only_trained:
+            raise HyperparameterError(
+                f"--shard {shard} trains and --only-trained does not: choose one of them"
+            )
     if dry_run:
-        _print_plan(planned, store)
+        print_plan(planned, store)
+        return
+    if shard is not None:
+        if not train_networks(planned, store, jobs=jobs, progress=console_progress()):
+            _stop()
+        messages.print(
+            f"the {len(planned)} networks of shard {shard} are in {networks}; nothing was "
+            "measured: run the command without --shard when all shards are there",
+            soft_wrap=True,
+        )
         return
     folder = run_experiment(
         experiment,
@@ -157,9 +135,13 @@ def _run(
         message=lambda text: messages.print(text, soft_wrap=True, markup=False),
     )
     if folder is None:
-        messages.print("stopped; the same command goes on")
-        raise typer.Exit(INTERRUPTED)
+        _stop()
     _print_results(folder)
+
+
+def _stop() -> NoReturn:
+    messages.print("stopped; the same command goes on")
+    raise typer.Exit(INTERRUPTED)
 
 
 def _show(
@@ -176,20 +158,6 @@ def _show(
             f"`steadygrad experiment run {name} --scale {scale}`"
         )
     _print_results(folder)
-
-
-def _print_plan(planned: tuple[Network, ...], store: NetworkStore) -> None:
-    lacking = {network.digest for network in missing(planned, store)}
-    for network in planned:
-        state = "to train" if network.digest in lacking else "there"
-        config = network.config
-        results.print(
-            f"{state:8}  {network.folder_name}  seed {config.seed}  {config.epochs} epochs  "
-            f"{network.label}",
-            soft_wrap=True,
-            markup=False,
-        )
-    results.print(f"{len(lacking)} of {len(planned)} networks to train")
 
 
 def _print_results(folder: Path) -> None:

@@ -1,0 +1,148 @@
+"""What an experiment would train, what that costs, and how it is shared out between machines."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from steadygrad.cli.listing import print_listing
+from steadygrad.cli.terminal import results
+from steadygrad.errors import HyperparameterError
+from steadygrad.experiments import (
+    SCALES,
+    Experiment,
+    Network,
+    NetworkStore,
+    experiment_by_name,
+    experiment_names,
+)
+from steadygrad.experiments.training_cost import (
+    network_seconds,
+    plan_cost,
+    step_seconds_record,
+)
+from steadygrad.reports.experiments import planned_networks, read_record, result_folder
+
+__all__ = ["part_of_plan", "print_experiments", "print_plan"]
+
+
+def print_experiments(store: NetworkStore, out: Path, *, as_json: bool) -> None:
+    """Print every experiment with its networks, their minutes and results, at each scale."""
+    rows = [_row(experiment_by_name(name), store, out) for name in experiment_names()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    print_listing(
+        {"name": False, **dict.fromkeys(SCALES, True)},
+        [(row["name"], *(_cell(row, scale) for scale in SCALES)) for row in rows],
+        [row["title"] for row in rows],
+    )
+    results.print(
+        f"\nNetworks that {store.folder} lacks / that one seed needs, and the minutes that those "
+        f"to train take on one core ({_basis()}). * results are in {out}.",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def print_plan(planned: Sequence[Network], store: NetworkStore) -> None:
+    """Print every network of a plan, whether it is there, and its minutes; then the sums."""
+    for network in planned:
+        state = "there" if store.has(network) else "to train"
+        config = network.config
+        minutes = _minutes(network_seconds(network, store))
+        results.print(
+            f"{state:8}  {network.folder_name}  seed {config.seed}  {config.epochs} epochs  "
+            f"{minutes} min  {network.label}",
+            soft_wrap=True,
+            markup=False,
+        )
+    lacking, cost = _lacking(planned, store), plan_cost(planned, store)
+    results.print(
+        f"{lacking} of {len(planned)} networks to train: {_minutes(cost.missing)} of "
+        f"{_minutes(cost.whole)} minutes on one core ({_basis()})",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def part_of_plan(planned: Sequence[Network], shard: str) -> tuple[Network, ...]:
+    """Return every N-th network, from the K-th on, of a shard written as "K/N".
+
+    Counted in the whole plan, trained or not: a part stays the same however far the others are.
+    Raises: HyperparameterError.
+    """
+    found = re.fullmatch(r"(\d+)/(\d+)", shard)
+    first, number = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= first <= number:
+        raise HyperparameterError(
+            f"expected a shard K/N with K from 1 to N, such as 1/4, got {shard!r}"
+        )
+    return tuple(planned[first - 1 :: number])
+
+
+def _row(experiment: Experiment, store: NetworkStore, out: Path) -> dict[str, Any]:
+    plans = {
+        name: planned_networks(experiment, scale, (0,), None) for name, scale in SCALES.items()
+    }
+    costs = {name: plan_cost(plan, store) for name, plan in plans.items()}
+    return {
+        "name": experiment.name,
+        "title": experiment.title,
+        "networks": {name: len(plan) for name, plan in plans.items()},
+        "missing": {name: _lacking(plan, store) for name, plan in plans.items()},
+        "minutes_missing": {name: _in_minutes(cost.missing) for name, cost in costs.items()},
+        "minutes_whole": {name: _in_minutes(cost.whole) for name, cost in costs.items()},
+        "plan": {
+            name: [_network_json(network, store) for network in plan]
+            for name, plan in plans.items()
+        },
+        "results": [
+            name
+            for name, scale in SCALES.items()
+            if read_record(result_folder(out, experiment, scale)) is not None
+        ],
+    }
+
+
+def _network_json(network: Network, store: NetworkStore) -> dict[str, Any]:
+    return {
+        "label": network.label,
+        "seed": network.config.seed,
+        "folder_name": network.folder_name,
+        "is_trained": store.has(network),
+        "minutes": _in_minutes(network_seconds(network, store)),
+    }
+
+
+def _lacking(networks: Sequence[Network], store: NetworkStore) -> int:
+    return sum(not store.has(network) for network in networks)
+
+
+def _cell(row: dict[str, Any], scale: str) -> str:
+    needed, lacking = row["networks"][scale], row["missing"][scale]
+    mark = "*" if scale in row["results"] else ""
+    if needed == 0:
+        return f"none{mark}"
+    minutes = row["minutes_missing"][scale]
+    return f"{lacking}/{needed} {_minutes(None if minutes is None else 60 * minutes)}{mark}"
+
+
+def _in_minutes(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds / 60, 2)
+
+
+def _minutes(seconds: float | None) -> str:
+    """Return minutes for people; "?" if a step of the network was never measured."""
+    if seconds is None:
+        return "?"
+    minutes = seconds / 60
+    return f"{minutes:.1f}" if 0 < minutes < 10 else f"{minutes:,.0f}"
+
+
+def _basis() -> str:
+    record = step_seconds_record()
+    return f"estimated for {record['processor']}; of trained networks as they took"

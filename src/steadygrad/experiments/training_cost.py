@@ -1,0 +1,113 @@
+"""What training costs: optimizer steps, times the seconds that one took where it was measured."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from steadygrad.datasets.registry import dataset_entry, is_dataset_name
+from steadygrad.experiments.network import Network
+from steadygrad.experiments.network_store import NetworkStore
+from steadygrad.training import TrainingConfig
+
+__all__ = [
+    "PlanCost",
+    "estimated_seconds",
+    "network_seconds",
+    "objective_name",
+    "plan_cost",
+    "step_count",
+    "step_seconds",
+    "step_seconds_record",
+]
+
+
+@dataclass(frozen=True)
+class PlanCost:
+    """Seconds on one core; None, if a step of one of the networks was never measured.
+
+    missing: of the networks that are not trained yet; whole: of all, those in a store with the
+        seconds that they took.
+    """
+
+    missing: float | None
+    whole: float | None
+
+
+def objective_name(config: TrainingConfig) -> str:
+    """Return what decides a step's cost besides model and batch, such as "l1, frozen phase"."""
+    parts = []
+    if config.adversarial != "none":
+        steps = f"({config.adversarial_steps})" if config.adversarial == "pgd" else ""
+        parts.append(f"{config.adversarial}{steps}")
+    if config.penalty != "none":
+        parts.append(config.penalty)
+        if config.backend != "double_backprop":
+            parts.append(config.backend)
+        if config.second_order == "frozen_phase":
+            parts.append("frozen phase")
+    if config.update_similarity:
+        parts.append("update similarity")
+    return ", ".join(parts) or "plain"
+
+
+def step_count(config: TrainingConfig) -> int | None:
+    """Return the optimizer steps of a training; None for a folder of one's own."""
+    if not is_dataset_name(config.dataset):
+        return None
+    size = dataset_entry(config.dataset).train_size - config.validation_size
+    images = min(size, size if config.limit_train is None else config.limit_train)
+    return config.epochs * -(-images // config.batch_size)
+
+
+def step_seconds(config: TrainingConfig) -> float | None:
+    """Return processor seconds of one step, from ``step_seconds.json``; None if it has none.
+
+    Training on PGD(k) that was not measured counts as k + 1 plain steps: each takes one forward
+    and one backward pass.
+    """
+    known: Mapping[str, float] = step_seconds_record()["seconds"].get(
+        f"{config.model}, batch {config.batch_size}", {}
+    )
+    name = objective_name(config)
+    if name not in known and name == f"pgd({config.adversarial_steps})" and "plain" in known:
+        return (config.adversarial_steps + 1) * known["plain"]
+    return known.get(name)
+
+
+def estimated_seconds(config: TrainingConfig) -> float | None:
+    """Return what a training is expected to take on one core; None if a step is unknown.
+
+    Of the processor that ``step_seconds.json`` names, without what is measured after each epoch.
+    """
+    steps, seconds = step_count(config), step_seconds(config)
+    return None if steps is None or seconds is None else steps * seconds
+
+
+def network_seconds(network: Network, store: NetworkStore) -> float | None:
+    """Return what a network took, if it is in the store, otherwise the estimate."""
+    if store.has(network):
+        return sum(epoch.seconds for epoch in store.metrics(network))
+    return estimated_seconds(network.config)
+
+
+def plan_cost(networks: Sequence[Network], store: NetworkStore) -> PlanCost:
+    """Return the cost of a plan; each configuration is expected once."""
+    seconds = {network: network_seconds(network, store) for network in networks}
+    missing = [taken for network, taken in seconds.items() if not store.has(network)]
+    return PlanCost(_total(missing), _total(list(seconds.values())))
+
+
+@cache
+def step_seconds_record() -> Mapping[str, Any]:
+    """Return what ``benchmarks/step_seconds.py`` wrote: the date, the processor, the seconds."""
+    text = files("steadygrad.experiments").joinpath("step_seconds.json").read_text("utf-8")
+    record: dict[str, Any] = json.loads(text)
+    return record
+
+
+def _total(seconds: Sequence[float | None]) -> float | None:
+    known = [taken for taken in seconds if taken is not None]
+    return sum(known) if len(known) == len(seconds) else None

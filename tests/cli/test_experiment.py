@@ -1,0 +1,157 @@
+"""``steadygrad experiment``: plans with their minutes, shared out, run and shown."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digits_recipe import DIGITS
+from program import Program
+from steadygrad.experiments import (
+    Chart,
+    Experiment,
+    ExperimentOutcome,
+    Network,
+    Scale,
+    Workbench,
+    catalogue,
+)
+from steadygrad.experiments.yeats2021.recipes import Recipe
+
+NAME = "yeats2021/made-up"
+
+
+class MadeUp:
+    """Three networks of digits; measures how many of them are there."""
+
+    name = NAME
+    title = "three small networks"
+
+    def networks(self, scale: Scale, seeds: tuple[int, ...]) -> tuple[Network, ...]:
+        recipe: Recipe = replace(DIGITS, settings={**DIGITS.settings, "epochs": 1})
+        kinds = ("real", "gelu", "complex")
+        full = [recipe.plain(kind, seed=seed) for seed in seeds for kind in kinds]
+        return tuple(
+            Network(n.label, replace(scale.shrink(n.config), limit_train=64)) for n in full
+        )
+
+    def printed_paths(self) -> tuple[str, ...]:
+        return ()
+
+    def measure(self, bench: Workbench) -> ExperimentOutcome:
+        there = bench.trained(self.networks(bench.scale, bench.seeds))
+        charts: dict[str, list[Chart]] = {}
+        return ExperimentOutcome(caption=f"{len(there)} networks", charts=charts)
+
+
+@pytest.fixture(autouse=True)
+def _made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiments: dict[str, Experiment] = {**catalogue._EXPERIMENTS, NAME: MadeUp()}
+    monkeypatch.setattr(catalogue, "_EXPERIMENTS", experiments)
+
+
+def run(program: Program, folder: Path, *more: object) -> Any:
+    places = ("--networks", folder / "networks", "--out", folder / "results")
+    return program("experiment", "run", NAME, "--scale", "smoke", *places, *more)
+
+
+def listed(program: Program, folder: Path) -> dict[str, Any]:
+    places = ("--networks", folder / "networks", "--out", folder / "results")
+    outcome = program("experiment", "list", *places, "--json")
+    assert outcome.code == 0, outcome.err
+    found: dict[str, Any] = next(row for row in json.loads(outcome.out) if row["name"] == NAME)
+    return found
+
+
+def test_the_list_has_networks_and_minutes_at_each_scale(program: Program, tmp_path: Path) -> None:
+    outcome = program("experiment", "list", "--networks", tmp_path, "--out", tmp_path)
+    assert outcome.code == 0, outcome.err
+    table = outcome.out.partition("\n\n")[0]
+    lines = {line.split()[0]: line for line in table.splitlines()}
+    assert lines["name"].split() == ["name", "smoke", "quick", "paper"]
+    assert lines["yeats2021/table1"].split()[1:] == ["none", "none", "none"]
+    assert lines[NAME].split()[1:] == ["3/3", "?"] * 3
+    assert "minutes" in outcome.out
+
+
+def test_the_list_fits_80_columns(program: Program, tmp_path: Path) -> None:
+    outcome = program("experiment", "list", "--networks", tmp_path, "--out", tmp_path)
+    table = outcome.out.partition("\n\n")[0]
+    assert max(len(line.rstrip()) for line in table.splitlines()) <= 80
+
+
+def test_json_names_every_folder_of_every_plan(program: Program, tmp_path: Path) -> None:
+    row = listed(program, tmp_path)
+    assert row["networks"] == row["missing"] == {"smoke": 3, "quick": 3, "paper": 3}
+    folders = [network["folder_name"] for network in row["plan"]["smoke"]]
+    assert len(set(folders)) == 3
+    assert {network["is_trained"] for network in row["plan"]["smoke"]} == {False}
+
+
+def test_a_dry_run_trains_nothing_and_sums_the_minutes(program: Program, tmp_path: Path) -> None:
+    outcome = run(program, tmp_path, "--dry-run")
+    assert outcome.code == 0
+    assert outcome.out.count("to train  digits-") == 3
+    assert "3 of 3 networks to train: ? of ? minutes on one core" in outcome.out
+    assert not (tmp_path / "networks").exists()
+    planned = program("experiment", "run", "yeats2021/figure6", "--dry-run", "--networks", tmp_path)
+    *networks, total = planned.out.splitlines()
+    minutes = [float(line.split(" min")[0].split()[-1].replace(",", "")) for line in networks]
+    said = float(total.partition(": ")[2].split()[0].replace(",", ""))
+    assert said == pytest.approx(sum(minutes), rel=0.05)
+
+
+def test_shards_train_their_parts_and_the_whole_run_measures(
+    program: Program, tmp_path: Path
+) -> None:
+    first = run(program, tmp_path, "--shard", "1/2")
+    assert first.code == 0, first.err
+    assert "nothing was measured" in " ".join(first.err.split())
+    assert not (tmp_path / "results").exists()
+    row = listed(program, tmp_path)
+    trained = [network["is_trained"] for network in row["plan"]["smoke"]]
+    assert trained == [True, False, True]
+    assert row["missing"]["smoke"] == 1
+
+    again = run(program, tmp_path, "--shard", "1/2", "--dry-run")
+    assert "0 of 2 networks to train: 0 of 0.0 minutes" in again.out
+    assert run(program, tmp_path, "--shard", "2/2").code == 0
+    assert listed(program, tmp_path)["minutes_missing"]["smoke"] == 0
+
+    whole = run(program, tmp_path)
+    assert whole.code == 0, whole.err
+    assert "3 networks" in whole.out
+    assert listed(program, tmp_path)["results"] == ["smoke"]
+    shown = program("experiment", "show", NAME, "--scale", "smoke", "--out", tmp_path / "results")
+    assert "3 networks" in shown.out
+
+
+def test_only_trained_measures_what_is_there(program: Program, tmp_path: Path) -> None:
+    refused = run(program, tmp_path, "--only-trained")
+    assert refused.code == 2
+    assert "has none of the networks" in " ".join(refused.err.split())
+    run(program, tmp_path, "--shard", "2/3")
+    assert "1 networks" in run(program, tmp_path, "--only-trained").out
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "1/0", "a/b", "-1/2", "1/2/3", ""])
+def test_a_wrong_shard_is_refused(program: Program, tmp_path: Path, shard: str) -> None:
+    outcome = run(program, tmp_path, f"--shard={shard}")
+    assert outcome.code == 2
+    said = " ".join(outcome.err.split())
+    assert f"expected a shard K/N with K from 1 to N, such as 1/4, got {shard!r}" in said
+    assert not (tmp_path / "networks").exists()
+
+
+def test_a_shard_cannot_train_nothing(program: Program, tmp_path: Path) -> None:
+    outcome = run(program, tmp_path, "--shard", "1/2", "--only-trained")
+    assert outcome.code == 2
+    assert "choose one of them" in " ".join(outcome.err.split())
+
+
+def test_results_that_are_not_there_say_how_to_make_them(program: Program, tmp_path: Path) -> None:
+    outcome = program("experiment", "show", NAME, "--out", tmp_path)
+    assert outcome.code == 2
+    assert f"steadygrad experiment run {NAME} --scale quick" in " ".join(outcome.err.split())
