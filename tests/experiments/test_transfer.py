@@ -46,7 +46,7 @@ def outcome(store: NetworkStore) -> ExperimentOutcome:
 def part_of(store: NetworkStore, folder: Path, wanted: Sequence[tuple[str, int]]) -> Workbench:
     """Return a bench with some of the networks alone, by label and seed."""
     for network in EXPERIMENT.networks(PAPER, (0,)):
-        if (network.label, network.config.seed) in wanted:
+        if (network.label.removeprefix("digits: "), network.config.seed) in wanted:
             (folder / network.folder_name).symlink_to(store.path(network))
     return Workbench(store=NetworkStore(folder), scale=PAPER, seeds=(0,))
 
@@ -72,6 +72,7 @@ def test_the_whole_table_trains_nothing_twice_and_has_every_printed_cell() -> No
 def test_every_printed_cell_is_compared_once(outcome: ExperimentOutcome) -> None:
     assert tuple(entry.path for entry in outcome.compared) == EXPERIMENT.printed_paths()
     assert all(entry.obstacle is None for entry in outcome.compared)
+    assert "stand in" not in outcome.caption
 
 
 def test_a_cell_is_the_mean_over_both_directions(
@@ -79,7 +80,7 @@ def test_a_cell_is_the_mean_over_both_directions(
 ) -> None:
     data = load_dataset("digits", "test", limit=PAPER.attacked)
     models = {
-        (network.label, network.config.seed): store.load(network).model
+        (network.label.removeprefix("digits: "), network.config.seed): store.load(network).model
         for network in EXPERIMENT.networks(PAPER, (0,))
     }
 
@@ -155,6 +156,7 @@ def test_networks_of_one_seed_stand_in_for_missing_ones_but_never_for_themselves
     assert str(table[real]["every source in turn"]).endswith("* (1 of 6 sources)")
     (entry,) = (e for e in outcome.compared if e.path.endswith("from_real/complex_gr/mnist/0"))
     assert "of one seed but different trainings" in entry.note
+    assert "of the same seed but of another training stand in" in outcome.caption
 
 
 def test_one_network_is_enough_to_measure_it_alone(store: NetworkStore, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from steadygrad.experiments.yeats2021.transfer_ordering import ordering_sentence
 from steadygrad.experiments.yeats2021.transfer_pairs import PARTNER, TransferCell, transfer_cells
 from steadygrad.experiments.yeats2021.transfer_tables import (
     cell_table,
+    has_stand_ins,
     layout_table,
     transfer_chart,
 )
@@ -50,9 +51,12 @@ class FgsmTransfer:
         return tuple(TransferGrid(key=key, recipe=recipe) for key, recipe in self.recipes.items())
 
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
-        """Return the sources of each seed and the victims of its partner."""
+        """Return the sources of each seed and the victims of its partner.
+
+        The data set stands before their labels.
+        """
         return tuple(
-            network
+            Network(f"{grid.recipe.title}: {network.label}", network.config)
             for grid in self._grids
             for seed in seeds
             for ways, number in ((SOURCES, seed), (VICTIMS, seed + PARTNER))
@@ -74,11 +78,17 @@ class FgsmTransfer:
             for grid in shown
             if grid.recipe.caution
         )
+        stand_ins = ""
+        if any(has_stand_ins(grid) for grid in shown):
+            stand_ins = (
+                "Where those are not trained, networks of the same seed but of another training "
+                "stand in: cells with * in the tables."
+            )
         caption = (
             f"Scale {bench.scale.name}: FGSM examples of the first {bench.scale.attacked:,} test "
             f"images, all counted, shown to networks of another seed (seeds {pairs}, in both "
             "directions); stars are the paper's values, in the colour of their source; bars are "
-            f"95 % intervals for the choice of images. {cautions} {claim}"
+            f"95 % intervals for the choice of images. {stand_ins} {cautions} {claim}"
         )
         return ExperimentOutcome(
             caption=" ".join(caption.split()),

@@ -12,7 +12,7 @@ from steadygrad.experiments.yeats2021.transfer_grid import (
 )
 from steadygrad.experiments.yeats2021.transfer_pairs import PARTNER, TransferCell
 
-__all__ = ["cell_table", "layout_table", "transfer_chart"]
+__all__ = ["cell_table", "has_stand_ins", "layout_table", "transfer_chart"]
 
 SOURCE_STEP = 0.12
 """Distance of two sources' points at one victim, in the unit of the axis."""
@@ -112,6 +112,12 @@ def transfer_chart(grid: TransferGrid) -> LineChart:
         printed=tuple(printed),
         x_names=tuple(name.replace(", ", ",\n") for name in names),
     )
+
+
+def has_stand_ins(grid: TransferGrid) -> bool:
+    """Return whether a cell has networks of one seed, for want of two."""
+    cells = (grid.cell(source, victim) for source in SOURCES for victim in VICTIMS)
+    return any(cell is not None and not cell.is_crossed for cell in cells)
 
 
 def _source_name(source: WayOfTraining) -> str:
