@@ -66,10 +66,17 @@ SCALES: Mapping[str, Scale] = {
             whole_grids=False,
         ),
         Scale(
-            name="quick", limit_train=10_000, epochs=0.2, attacked=500, worst_case=100, clean=None
+            name="quick",
+            limit_train=10_000,
+            epochs=0.2,
+            attacked=200,
+            worst_case=50,
+            clean=None,
+            steps=20,
+            queries=1000,
         ),
         Scale(
-            name="paper", limit_train=None, epochs=1.0, attacked=1000, worst_case=200, clean=None
+            name="paper", limit_train=None, epochs=1.0, attacked=1000, worst_case=100, clean=None
         ),
     )
 }
