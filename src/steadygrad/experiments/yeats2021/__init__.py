@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from steadygrad.experiments.experiment import Experiment
 from steadygrad.experiments.yeats2021.contrast_map import ContrastMap
 from steadygrad.experiments.yeats2021.counts import Counts
+from steadygrad.experiments.yeats2021.filters import Filters
 from steadygrad.experiments.yeats2021.identical_architecture import FIGURE10
 from steadygrad.experiments.yeats2021.independent_networks import (
     SUPPLEMENT_FIGURE2,
@@ -15,6 +16,7 @@ from steadygrad.experiments.yeats2021.query_attack import QueryAttack
 from steadygrad.experiments.yeats2021.response_surface import ResponseSurface
 from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7, FIGURE8, FIGURE9
 from steadygrad.experiments.yeats2021.training_losses import TrainingLosses
+from steadygrad.experiments.yeats2021.training_time import TrainingTime
 from steadygrad.experiments.yeats2021.transfer import FgsmTransfer
 from steadygrad.experiments.yeats2021.update_similarity import UpdateSimilarity
 
@@ -25,6 +27,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     for experiment in (
         Counts(),
         ResponseSurface(),
+        Filters(),
         ContrastMap(),
         TrainingLosses(),
         UpdateSimilarity(),
@@ -36,6 +39,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         FIGURE10,
         QueryAttack(),
         LossAndPenalty(),
+        TrainingTime(),
         SUPPLEMENT_FIGURE2,
         SUPPLEMENT_FIGURE3,
     )
