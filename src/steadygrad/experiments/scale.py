@@ -57,9 +57,9 @@ SCALES: Mapping[str, Scale] = {
         Scale(
             name="smoke",
             limit_train=128,
-            epochs=0.03,
+            epochs=0.01,
             attacked=8,
-            worst_case=4,
+            worst_case=2,
             clean=100,
             steps=2,
             queries=20,
