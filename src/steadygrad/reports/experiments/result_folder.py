@@ -209,11 +209,16 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def number_text(cell: Cell) -> str:
-    """Return a cell as people read it: thousands set apart, one decimal if there are any."""
+    """Return a cell as people read it: thousands set apart, one decimal if there are any.
+
+    Below 1 there are three significant digits.
+    """
     if cell is None:
         return ""
     if isinstance(cell, float):
-        return f"{cell:,.0f}" if cell.is_integer() else f"{cell:,.1f}"
+        if cell.is_integer():
+            return f"{cell:,.0f}"
+        return f"{cell:,.1f}" if abs(cell) >= 1 else f"{cell:.3g}"
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
