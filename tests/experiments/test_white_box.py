@@ -151,7 +151,10 @@ def test_printed_accuracies_are_those_of_the_worst_network() -> None:
     low, high = wilson_interval(70, 100)
     assert reading.interval == pytest.approx((100 * low, 100 * high))
     assert "b" in reading.remark
-    assert entry.ours({"a": made("a", 99, 80)}) is None
+    alone = entry.ours({"a": made("a", 99, 80)})
+    assert alone is not None
+    assert alone.remark.endswith("1 more not trained yet")
+    assert entry.ours({"c": made("c", 99, 80)}) is None
 
 
 def test_printed_differences_have_newcombes_interval() -> None:

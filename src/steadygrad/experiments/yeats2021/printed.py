@@ -67,15 +67,18 @@ class PrintedAccuracy:
     tolerance: float = 1.0
 
     def ours(self, measured: Mapping[str, Accuracies]) -> Reading | None:
-        """Return the lowest of those networks' accuracies, in percent."""
-        if any(label not in measured for label in self.labels):
+        """Return the lowest accuracy of those that are trained, in percent."""
+        trained = [label for label in self.labels if label in measured]
+        if not trained:
             return None
-        points = {label: _point(measured[label], self.eps) for label in self.labels}
+        points = {label: _point(measured[label], self.eps) for label in trained}
         label = min(points, key=lambda name: points[name].accuracy)
         low, high = wilson_interval(points[label].correct, points[label].n)
         remark = f"{len(measured[label].networks)} seed(s)"
-        if len(points) > 1:
+        if len(self.labels) > 1:
             remark = f"the lowest of {len(points)} networks, {label}; {remark}"
+        if len(trained) < len(self.labels):
+            remark += f"; {len(self.labels) - len(trained)} more not trained yet"
         return Reading(100 * points[label].accuracy, (100 * low, 100 * high), remark)
 
 
