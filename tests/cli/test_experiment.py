@@ -134,6 +134,10 @@ def test_only_trained_measures_what_is_there(program: Program, tmp_path: Path) -
     assert "has none of the networks" in " ".join(refused.err.split())
     run(program, tmp_path, "--shard", "2/3")
     assert "1 networks" in run(program, tmp_path, "--only-trained").out
+    (comparison,) = (tmp_path / "results").rglob("comparison.md")
+    said = comparison.read_text()
+    assert "With the 1 of 3 networks that are trained so far" in said
+    assert said.count("(seed ") == 2
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "1/0", "a/b", "-1/2", "1/2/3", ""])

@@ -188,7 +188,8 @@ class WhiteBox:
             series=tuple(accuracy_series(measured[label]) for label in shown),
             printed=(),
         )
-        return tuple(panel for panel in (chart, beyond) if panel.series)
+        panels = (chart, beyond) if more else (chart,)
+        return tuple(panel for panel in panels if panel.series)
 
     def _worst_cases(self, bench: Workbench, measured: Mapping[str, Accuracies]) -> Table:
         rows: list[tuple[Cell, ...]] = []

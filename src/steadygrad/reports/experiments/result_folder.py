@@ -125,8 +125,11 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 def _caption(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
     if not record.untrained:
         return outcome.caption
-    names = "; ".join(f"{n.label} (seed {n.config.seed})" for n in record.untrained)
-    return f"{outcome.caption} Not trained yet, and so left out: {names}."
+    known = len(record.networks) + len(record.untrained)
+    return (
+        f"{outcome.caption} With the {len(record.networks)} of {known} networks that are trained "
+        "so far; comparison.md names the others."
+    )
 
 
 def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
@@ -140,6 +143,9 @@ def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
         "alone.",
         "",
     ]
+    if record.untrained:
+        names = "; ".join(f"{n.label} (seed {n.config.seed})" for n in record.untrained)
+        lines += [f"Not trained yet, and so left out: {names}.", ""]
     if not outcome.compared:
         lines.append("The paper prints no numbers for this.")
         return "\n".join(lines) + "\n"
