@@ -168,17 +168,17 @@ class WhiteBox:
     def _charts(self, measured: Mapping[str, Accuracies]) -> tuple[LineChart, ...]:
         """Return the paper's networks, and what goes beyond them, over the same axes."""
         of_paper = [network.label for network in self._of_paper(0)]
-        stars = tuple(
-            PrintedPoint(entry.labels[0], entry.eps, published_number(PAPER, entry.path))
-            for entry in self.printed
-            if isinstance(entry, PrintedAccuracy) and len(entry.labels) == 1
-        )
+        stars: dict[tuple[float, float], list[str]] = {}
+        for entry in self.printed:
+            if isinstance(entry, PrintedAccuracy) and len(entry.labels) == 1:
+                place = entry.eps, published_number(PAPER, entry.path)
+                stars.setdefault(place, []).append(entry.labels[0])
         chart = LineChart(
             title=f"{self.recipe.title}: the paper's networks",
             x_label="radius eps of PGD(8) (share of the pixel range)",
             y_label="accuracy (%)",
             series=tuple(accuracy_series(measured[k]) for k in measured if k in of_paper),
-            printed=stars,
+            printed=tuple(PrintedPoint("; ".join(names), *at) for at, names in stars.items()),
         )
         more = [label for label in measured if label not in of_paper]
         shown = [label for label in (self.strongest, *more) if label in measured]
