@@ -55,4 +55,4 @@ def test_a_setting_that_it_does_not_have_is_refused(program: Program, trained_ru
         *("evaluate", trained_run, "--attack", "autoattack", "--steps", 3, "--eps", 0.1)
     )
     assert outcome.code == 2
-    assert "settings of autoattack among eps, norm, version, attacks, got 'steps'" in outcome.err
+    assert "autoattack among eps, norm, version, attacks, square_queries, got" in outcome.err

@@ -93,7 +93,7 @@ def modern_description(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return what ``describe_attack`` would say today of an attack that it described earlier.
 
     PGD had ``targeted`` before ``target``; it and FGSM had one norm, and PGD one loss and one
-    reach, before these were settings.
+    reach, before these were settings; AutoAttack's Square had always its 5,000 queries.
     """
     modern = dict(described)
     if modern.get("name") == "pgd" and "targeted" in modern:
@@ -101,6 +101,8 @@ def modern_description(described: Mapping[str, Any]) -> dict[str, Any]:
         modern = {"reach": 1.85, "loss": "cross-entropy", "norm": "linf"} | modern
     elif modern.get("name") == "fgsm":
         modern = {"norm": "linf"} | modern
+    elif modern.get("name") == "autoattack":
+        modern = {"square_queries": 5000} | modern
     return modern
 
 

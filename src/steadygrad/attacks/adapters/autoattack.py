@@ -98,7 +98,7 @@ class AutoAttack(ForeignAttack):
             "norm": self.norm,
             "version": self.version,
             "attacks": None if self.attacks is None else list(self.attacks),
-            **({} if self.square_queries == 5000 else {"square_queries": self.square_queries}),
+            "square_queries": self.square_queries,
         }
 
     def _perturb(
