@@ -12,7 +12,6 @@ import argparse
 import json
 import platform
 import statistics
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,13 +25,13 @@ from steadygrad.datasets import ImageDataset, dataset_entry
 from steadygrad.experiments import experiment_by_name, experiment_names, scale_by_name
 from steadygrad.experiments.training_cost import objective_name
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Kind, Recipe
+from steadygrad.experiments.yeats2021.step_times import step_seconds_in_turn
 from steadygrad.json_file import read_object
 from steadygrad.memory import keep_freed_memory
 from steadygrad.training import TrainingConfig
 from steadygrad.training.session import TrainingSession
 
 TARGET = Path(__file__).parents[1] / "src/steadygrad/experiments/step_seconds.json"
-WARM_UP = 1
 BETA = 64
 """Of the penalties: a strength changes no cost."""
 
@@ -40,7 +39,6 @@ BETA = 64
 def main() -> None:
     """Measure every kind of step once and write the file."""
     arguments = _arguments()
-    torch.set_num_threads(1)
     keep_freed_memory()
     console = Console()
     origin = {"processor": _processor(), "torch": torch.__version__, "threads": 1}
@@ -97,12 +95,8 @@ def _seconds_of_step(config: TrainingConfig, steps: int) -> float:
     labels = torch.randint(entry.num_classes, (config.batch_size,))
     data = ImageDataset(config.dataset, "train", images, labels, entry.class_names)
     session = TrainingSession(config, data, torch.device("cpu"))
-    taken = []
-    for _ in range(WARM_UP + steps):
-        began = time.process_time()
-        session.step(images, labels)
-        taken.append(time.process_time() - began)
-    return statistics.median(taken[WARM_UP:])
+    (seconds,) = step_seconds_in_turn([session], steps)
+    return statistics.median(seconds)
 
 
 def _processor() -> str:

@@ -111,7 +111,7 @@ def _step(size: str, name: str) -> Step:
 
     def run() -> None:
         model.zero_grad(set_to_none=True)
-        penalty(model, images, labels).loss.backward()  # type: ignore[no-untyped-call]
+        penalty(model, images, labels).loss.backward()  # type: ignore[no-untyped-call] # torch's
 
     return run
 

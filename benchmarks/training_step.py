@@ -118,7 +118,7 @@ def _steps(dataset: str) -> dict[str, Step]:
 def _step(model: nn.Module, loss: Callable[[], Tensor]) -> Step:
     def run() -> None:
         model.zero_grad(set_to_none=True)
-        loss().backward()  # type: ignore[no-untyped-call]
+        loss().backward()  # type: ignore[no-untyped-call] # torch's
 
     return run
 

@@ -14,14 +14,13 @@ from steadygrad.experiments import (
     training_cost,
 )
 from steadygrad.experiments.training_cost import (
-    PlanCost,
     estimated_seconds,
-    network_seconds,
     objective_name,
-    plan_cost,
+    plan,
     step_count,
     step_seconds,
     step_seconds_record,
+    total_seconds,
 )
 from steadygrad.training import TrainingConfig
 
@@ -95,20 +94,24 @@ def test_what_was_never_measured_is_unknown(changes: dict[str, object]) -> None:
 
 def test_a_trained_network_costs_what_it_took(tmp_path: Path) -> None:
     store, network = NetworkStore(tmp_path), Network("a", DIGITS)
-    assert network_seconds(network, store) is None
+    (entry,) = plan([network], store)
+    assert (entry.is_trained, entry.seconds) == (False, None)
     other = Network("b", replace(DIGITS, seed=1))
     store.train(network)
     taken = sum(epoch.seconds for epoch in store.metrics(network))
-    assert network_seconds(network, store) == taken > 0
-    assert plan_cost([network], store) == PlanCost(missing=0, whole=taken)
-    assert plan_cost([network, other], store) == PlanCost(missing=None, whole=None)
+    (entry,) = plan([network], store)
+    assert entry.is_trained
+    assert entry.seconds == taken > 0
+    assert total_seconds([entry]) == taken
+    assert total_seconds(plan([network, other], store)) is None
 
 
 @pytest.mark.usefixtures("_known_steps")
 def test_a_plan_costs_the_sum_of_what_is_missing(tmp_path: Path) -> None:
     networks = [Network("a", MNIST), Network("b", replace(MNIST, seed=1))]
-    cost = plan_cost(networks, NetworkStore(tmp_path))
-    assert cost.missing == cost.whole == pytest.approx(2 * 30 * 938 * 0.02)
+    entries = plan(networks, NetworkStore(tmp_path))
+    assert not any(entry.is_trained for entry in entries)
+    assert total_seconds(entries) == pytest.approx(2 * 30 * 938 * 0.02)
 
 
 def test_the_measurement_says_where_it_was_made() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from steadygrad.reports.experiments import interval_text, number_text
+from steadygrad.experiments import interval_text
+from steadygrad.reports.experiments import number_text
 
 
 @pytest.mark.parametrize(

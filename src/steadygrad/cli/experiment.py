@@ -13,11 +13,11 @@ from steadygrad.experiments import (
     SCALES,
     NetworkStore,
     experiment_by_name,
+    interval_text,
     scale_by_name,
     train_networks,
 )
 from steadygrad.reports.experiments import (
-    interval_text,
     number_text,
     planned_networks,
     read_record,

@@ -20,9 +20,10 @@ from steadygrad.experiments import (
     experiment_names,
 )
 from steadygrad.experiments.training_cost import (
-    network_seconds,
-    plan_cost,
+    PlannedNetwork,
+    plan,
     step_seconds_record,
+    total_seconds,
 )
 from steadygrad.reports.experiments import planned_networks, read_record, result_folder
 
@@ -50,20 +51,19 @@ def print_experiments(store: NetworkStore, out: Path, *, as_json: bool) -> None:
 
 def print_plan(planned: Sequence[Network], store: NetworkStore) -> None:
     """Print every network of a plan, whether it is there, and its minutes; then the sums."""
-    for network in planned:
-        state = "there" if store.has(network) else "to train"
-        config = network.config
-        minutes = _minutes(network_seconds(network, store))
+    entries = plan(planned, store)
+    for entry in entries:
+        state, config = "there" if entry.is_trained else "to train", entry.network.config
         results.print(
-            f"{state:8}  {network.folder_name}  seed {config.seed}  {config.epochs} epochs  "
-            f"{minutes} min  {network.label}",
+            f"{state:8}  {entry.network.folder_name}  seed {config.seed}  {config.epochs} epochs  "
+            f"{_minutes(entry.seconds)} min  {entry.network.label}",
             soft_wrap=True,
             markup=False,
         )
-    lacking, cost = _lacking(planned, store), plan_cost(planned, store)
+    lacking = [entry for entry in entries if not entry.is_trained]
     results.print(
-        f"{lacking} of {len(planned)} networks to train: {_minutes(cost.missing)} of "
-        f"{_minutes(cost.whole)} minutes on one core ({_basis()})",
+        f"{len(lacking)} of {len(entries)} networks to train: {_minutes(total_seconds(lacking))} "
+        f"of {_minutes(total_seconds(entries))} minutes on one core ({_basis()})",
         soft_wrap=True,
         markup=False,
     )
@@ -86,20 +86,21 @@ def part_of_plan(planned: Sequence[Network], shard: str) -> tuple[Network, ...]:
 
 def _row(experiment: Experiment, store: NetworkStore, out: Path) -> dict[str, Any]:
     plans = {
-        name: planned_networks(experiment, scale, (0,), None) for name, scale in SCALES.items()
+        name: plan(planned_networks(experiment, scale, (0,), None), store)
+        for name, scale in SCALES.items()
     }
-    costs = {name: plan_cost(plan, store) for name, plan in plans.items()}
+    lacking = {
+        name: [entry for entry in entries if not entry.is_trained]
+        for name, entries in plans.items()
+    }
     return {
         "name": experiment.name,
         "title": experiment.title,
-        "networks": {name: len(plan) for name, plan in plans.items()},
-        "missing": {name: _lacking(plan, store) for name, plan in plans.items()},
-        "minutes_missing": {name: _in_minutes(cost.missing) for name, cost in costs.items()},
-        "minutes_whole": {name: _in_minutes(cost.whole) for name, cost in costs.items()},
-        "plan": {
-            name: [_network_json(network, store) for network in plan]
-            for name, plan in plans.items()
-        },
+        "networks": {name: len(entries) for name, entries in plans.items()},
+        "missing": {name: len(entries) for name, entries in lacking.items()},
+        "minutes_missing": {k: _in_minutes(total_seconds(v)) for k, v in lacking.items()},
+        "minutes_whole": {k: _in_minutes(total_seconds(v)) for k, v in plans.items()},
+        "plan": {name: [_json(entry) for entry in entries] for name, entries in plans.items()},
         "results": [
             name
             for name, scale in SCALES.items()
@@ -108,18 +109,14 @@ def _row(experiment: Experiment, store: NetworkStore, out: Path) -> dict[str, An
     }
 
 
-def _network_json(network: Network, store: NetworkStore) -> dict[str, Any]:
+def _json(entry: PlannedNetwork) -> dict[str, Any]:
     return {
-        "label": network.label,
-        "seed": network.config.seed,
-        "folder_name": network.folder_name,
-        "is_trained": store.has(network),
-        "minutes": _in_minutes(network_seconds(network, store)),
+        "label": entry.network.label,
+        "seed": entry.network.config.seed,
+        "folder_name": entry.network.folder_name,
+        "is_trained": entry.is_trained,
+        "minutes": _in_minutes(entry.seconds),
     }
-
-
-def _lacking(networks: Sequence[Network], store: NetworkStore) -> int:
-    return sum(not store.has(network) for network in networks)
 
 
 def _cell(row: dict[str, Any], scale: str) -> str:

@@ -12,7 +12,7 @@ import steadygrad
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError
 
-__all__ = ["provenance"]
+__all__ = ["provenance", "run_digest"]
 
 
 def provenance(run: Path | str, dataset: ImageDataset, model_name: str) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def provenance(run: Path | str, dataset: ImageDataset, model_name: str) -> dict[
             "note": dataset.note,
         },
         "model": model_name,
-        "model_digest": _digest(Path(run) / "model.safetensors"),
+        "model_digest": run_digest(run),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
             "steadygrad": steadygrad.__version__,
@@ -38,7 +38,12 @@ def provenance(run: Path | str, dataset: ImageDataset, model_name: str) -> dict[
     }
 
 
-def _digest(weights: Path) -> str | None:
+def run_digest(run: Path | str) -> str | None:
+    """Return the SHA-256 of a run's weights' file; None where there is none.
+
+    Raises: CheckpointError, if the weights are there and cannot be read.
+    """
+    weights = Path(run) / "model.safetensors"
     try:
         return hashlib.sha256(weights.read_bytes()).hexdigest()
     except FileNotFoundError:

@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-import steadygrad
 from steadygrad._typing import Labels
 from steadygrad.atomic_file import write_atomically
 from steadygrad.attacks import modern_description
@@ -23,6 +20,7 @@ from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
 from steadygrad.evaluation.gallery import Gallery
+from steadygrad.evaluation.provenance import provenance
 
 __all__ = ["Evaluation", "evaluation_slug", "read_evaluation", "write_evaluation"]
 
@@ -68,24 +66,11 @@ def write_evaluation(
     path = run / "evaluations" / f"{evaluation_slug(curve, dataset)}.json"
     record = curve.to_json() | {
         "search": curve.search,
-        "mean_accuracy": curve.mean_accuracy,
-        "dataset": {
-            "name": dataset.name,
-            "split": dataset.split,
-            "n": curve.n,
-            "note": dataset.note,
-        },
         "seed": curve.seed,
         "seconds": curve.seconds,
-        "model": model_name,
-        "model_digest": _digest(run / "model.safetensors"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "steadygrad": steadygrad.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        **provenance(run, dataset, model_name),
     }
+    record["dataset"]["n"] = curve.n
     tensors = {"broken_at": curve.broken_at, "labels": labels} | _gallery_tensors(gallery)
     # clone: safetensors refuses tensors that share memory.
     stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -127,15 +112,6 @@ def evaluation_slug(curve: AccuracyCurve, dataset: ImageDataset) -> str:
     decisive = [curve.attack, curve.eps_values, curve.seed, curve.search, dataset.name]
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     return f"{re.sub(r'[^a-z0-9]+', '-', said.lower())}-{digest[:8]}"
-
-
-def _digest(weights: Path) -> str | None:
-    try:
-        return hashlib.sha256(weights.read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CheckpointError(f"cannot read {weights}: {error.strerror or error}") from error
 
 
 def _gallery_tensors(gallery: Gallery | None) -> dict[str, Tensor]:

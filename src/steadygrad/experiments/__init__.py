@@ -9,7 +9,12 @@ from steadygrad.experiments.chart import (
     Series,
     Surface,
 )
-from steadygrad.experiments.comparison import Compared, ComparisonVerdict, verdict_counts
+from steadygrad.experiments.comparison import (
+    Compared,
+    ComparisonVerdict,
+    interval_text,
+    verdict_counts,
+)
 from steadygrad.experiments.experiment import Cell, Experiment, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network, configuration_digest, decisive_settings
 from steadygrad.experiments.network_store import NetworkStore
@@ -42,6 +47,7 @@ __all__ = [
     "distinct",
     "experiment_by_name",
     "experiment_names",
+    "interval_text",
     "missing",
     "published_number",
     "published_numbers",

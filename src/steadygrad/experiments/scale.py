@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from steadygrad.errors import UnknownNameError
+from steadygrad.experiments.network import Network
 from steadygrad.training import TrainingConfig
 
 __all__ = ["SCALES", "Scale", "scale_by_name"]
@@ -37,6 +38,10 @@ class Scale:
             return tuple(grid)
         wanted = (grid[0], *needed, grid[-1])
         return tuple(eps for eps in grid if any(abs(eps - other) < 1e-9 for other in wanted))
+
+    def of(self, network: Network) -> Network:
+        """Return the paper's network at this scale."""
+        return Network(network.label, self.shrink(network.config))
 
     def shrink(self, config: TrainingConfig) -> TrainingConfig:
         """Return the paper's configuration at this scale; at ``paper``, the same."""

@@ -13,27 +13,27 @@ from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.training import TrainingConfig
 
 __all__ = [
-    "PlanCost",
+    "PlannedNetwork",
     "estimated_seconds",
-    "network_seconds",
     "objective_name",
-    "plan_cost",
+    "plan",
     "step_count",
     "step_seconds",
     "step_seconds_record",
+    "total_seconds",
 ]
 
 
 @dataclass(frozen=True)
-class PlanCost:
-    """Seconds on one core; None, if a step of one of the networks was never measured.
+class PlannedNetwork:
+    """A network of a plan: whether it is trained, and its seconds on one core.
 
-    missing: of the networks that are not trained yet; whole: of all, those in a store with the
-        seconds that they took.
+    seconds: what a trained one took, otherwise the estimate; None, if its step was never measured.
     """
 
-    missing: float | None
-    whole: float | None
+    network: Network
+    is_trained: bool
+    seconds: float | None
 
 
 def objective_name(config: TrainingConfig) -> str:
@@ -86,18 +86,22 @@ def estimated_seconds(config: TrainingConfig) -> float | None:
     return None if steps is None or seconds is None else steps * seconds
 
 
-def network_seconds(network: Network, store: NetworkStore) -> float | None:
-    """Return what a network took, if it is in the store, otherwise the estimate."""
-    if store.has(network):
-        return sum(epoch.seconds for epoch in store.metrics(network))
-    return estimated_seconds(network.config)
+def plan(networks: Sequence[Network], store: NetworkStore) -> tuple[PlannedNetwork, ...]:
+    """Return what is known of each network: read from the store once."""
+    planned = []
+    for network in networks:
+        is_trained = store.has(network)
+        seconds = estimated_seconds(network.config)
+        if is_trained:
+            seconds = sum(epoch.seconds for epoch in store.metrics(network))
+        planned.append(PlannedNetwork(network, is_trained, seconds))
+    return tuple(planned)
 
 
-def plan_cost(networks: Sequence[Network], store: NetworkStore) -> PlanCost:
-    """Return the cost of a plan; each configuration is expected once."""
-    seconds = {network: network_seconds(network, store) for network in networks}
-    missing = [taken for network, taken in seconds.items() if not store.has(network)]
-    return PlanCost(_total(missing), _total(list(seconds.values())))
+def total_seconds(planned: Sequence[PlannedNetwork]) -> float | None:
+    """Return the seconds of all; None, if those of one are unknown."""
+    known = [entry.seconds for entry in planned if entry.seconds is not None]
+    return sum(known) if len(known) == len(planned) else None
 
 
 @cache
@@ -106,8 +110,3 @@ def step_seconds_record() -> Mapping[str, Any]:
     text = files("steadygrad.experiments").joinpath("step_seconds.json").read_text("utf-8")
     record: dict[str, Any] = json.loads(text)
     return record
-
-
-def _total(seconds: Sequence[float | None]) -> float | None:
-    known = [taken for taken in seconds if taken is not None]
-    return sum(known) if len(known) == len(seconds) else None

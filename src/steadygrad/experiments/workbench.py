@@ -1,8 +1,7 @@
 """What an experiment measures with: trained networks, data, and accuracies that are kept."""
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
@@ -17,6 +16,7 @@ from steadygrad.evaluation import (
     read_evaluation,
     write_evaluation,
 )
+from steadygrad.evaluation.provenance import run_digest
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.scale import Scale
@@ -44,6 +44,9 @@ class Workbench:
     data_dir: Path | None = None
     device: str = "cpu"
     progress: Callable[[str], None] = lambda _: None
+    _loaded: dict[tuple[str, int | None], ImageDataset] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def trained(self, networks: Sequence[Network]) -> tuple[Network, ...]:
         """Return those of the networks that are trained: all, unless only the trained were asked.
@@ -63,7 +66,10 @@ class Workbench:
 
     def test_set(self, dataset: str, limit: int | None) -> ImageDataset:
         """Return the first ``limit`` test images of a data set; None for all of them."""
-        return load_dataset(dataset, "test", data_dir=self.data_dir, limit=limit)
+        asked = dataset, limit
+        if asked not in self._loaded:
+            self._loaded[asked] = load_dataset(dataset, "test", data_dir=self.data_dir, limit=limit)
+        return self._loaded[asked]
 
     def curve(
         self, network: Network, attack: Attack, eps_values: Sequence[float], limit: int | None
@@ -101,7 +107,7 @@ class Workbench:
         self, run: Path, attack: Attack, eps_values: Sequence[float], data: ImageDataset
     ) -> AccuracyCurve | None:
         described, radii = describe_attack(attack), ascending_eps(eps_values, norm_of(attack))
-        weights = run / "model.safetensors"
+        weights = run_digest(run)
         for path in sorted(run.glob("evaluations/*.json")):
             try:
                 evaluation = read_evaluation(path)
@@ -115,7 +121,7 @@ class Workbench:
                 and curve.seed == EVALUATION_SEED
                 and curve.search == "separate"
                 and evaluation.dataset["name"] == data.name
-                and evaluation.model_digest == hashlib.sha256(weights.read_bytes()).hexdigest()
+                and evaluation.model_digest == weights
             )
             if is_same:
                 return curve

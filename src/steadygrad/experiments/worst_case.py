@@ -1,6 +1,5 @@
 """The accuracy that is left when several kinds of attack try every image."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from steadygrad.atomic_file import write_atomically
 from steadygrad.attacks import PGD, Attack, AutoAttack, describe_attack
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import AccuracyPoint, predictions
+from steadygrad.evaluation.provenance import run_digest
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
 from steadygrad.json_file import read_object
@@ -93,7 +93,7 @@ def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
         "n": len(data),
         "dataset": data.name,
         "seed": EVALUATION_SEED,
-        "model": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
+        "model": run_digest(run),
         "attacks": {name: describe_attack(attack) for name, attack in battery.items()},
     }
     path = run / "worst-case" / f"eps-{eps:.4g}-images-{len(data)}.json"

@@ -166,7 +166,7 @@ def _norm(label: str, attack_class: type[Any], asked: Norm | None) -> Norm:
     )
     if "norm" in known and own is None:
         default = {float("inf"): "linf", "inf": "linf", 2: "l2", "2": "l2"}
-        chosen: Norm | None = asked or default.get(known["norm"].default)  # type: ignore[assignment]
+        chosen: Norm | None = asked or default.get(known["norm"].default)  # type: ignore[assignment] # ART's own default, untyped
     elif "eps" in known and own is not None and asked not in (None, own):
         raise HyperparameterError(f"expected norm {own!r} for {label}, got {asked!r}")
     else:

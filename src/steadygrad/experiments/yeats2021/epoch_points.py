@@ -1,6 +1,6 @@
 """Figure 5 and the supplement's Figure 1: a point an epoch, for the same networks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from steadygrad.experiments.chart import LineChart, Series
@@ -10,16 +10,14 @@ from steadygrad.experiments.yeats2021.training_histories import (
     Histories,
     History,
     Panel,
+    Quantity,
     training_caution,
 )
-from steadygrad.training import EpochMetrics
 
 __all__ = [
     "LAST_EPOCHS",
     "PANELS",
-    "TRAINING_LOSS",
     "MeasuredPanel",
-    "Quantity",
     "epochs_below",
     "measured_panels",
     "panels_caption",
@@ -36,17 +34,6 @@ PANELS = (
 """With the betas of the paper's Table 2; a quarter of each is ours."""
 
 _RIVALS: tuple[Kind, ...] = ("real", "gelu")
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """What an axis shows of an epoch; the label carries the unit."""
-
-    label: str
-    value: Callable[[EpochMetrics], float]
-
-
-TRAINING_LOSS = Quantity("training cross-entropy (nats)", lambda epoch: epoch.data_loss)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Filters:
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
         """Return both networks and the one without penalty, of every seed."""
         return tuple(
-            Network(network.label, scale.shrink(network.config))
+            scale.of(network)
             for seed in seeds
             for network in (*self._pair(seed), self.recipe.plain("complex", seed=seed))
         )

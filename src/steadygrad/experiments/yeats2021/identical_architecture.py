@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from steadygrad.experiments.chart import Chart
 from steadygrad.experiments.comparison import Compared
 from steadygrad.experiments.experiment import ExperimentOutcome
 from steadygrad.experiments.network import Network
@@ -45,18 +46,26 @@ class IdenticalArchitecture:
                 compared += outcomes[-1].compared
             else:
                 compared += panel.compared(bench, {})
-        charts = [next(iter(outcome.charts.values())) for outcome in outcomes]
-        figures = {"figure10": 0, "figure10-beyond": 1}
         return ExperimentOutcome(
             caption=" ".join(outcome.caption for outcome in outcomes),
             charts={
-                name: panels
-                for name, column in figures.items()
-                if (panels := [chart[column] for chart in charts if len(chart) > column])
+                f"figure10{suffix}": charts
+                for suffix in ("", "-beyond")
+                if (charts := _side_by_side(self.panels, outcomes, suffix))
             },
             tables={name: table for outcome in outcomes for name, table in outcome.tables.items()},
             compared=tuple(compared),
         )
+
+
+def _side_by_side(
+    panels: Sequence[WhiteBox], outcomes: Sequence[ExperimentOutcome], suffix: str
+) -> tuple[Chart, ...]:
+    """Return one figure's charts of every panel that has it."""
+    names = [f"{panel.stem}{suffix}" for panel in panels]
+    return tuple(
+        chart for outcome in outcomes for name in names for chart in outcome.charts.get(name, ())
+    )
 
 
 FIGURE10 = IdenticalArchitecture(

@@ -39,15 +39,16 @@ class IndependentNetworks:
 
         A network of one seed has the seed in its label: each is a line of its own.
         """
+        return tuple(n for kind in self.kinds for n in self._of(kind, scale, seeds))
+
+    def _of(self, kind: Kind, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
         chosen = list(seeds)
         while len(chosen) < FEWEST:
             chosen.append(max(chosen) + 1)
-        return tuple(
-            Network(f"{network.label}, seed {seed}", scale.shrink(network.config))
-            for kind in self.kinds
-            for seed in chosen
-            for network in [self.recipe.penalised_network(kind, self.beta, seed=seed)]
+        networks = (
+            scale.of(self.recipe.penalised_network(kind, self.beta, seed=seed)) for seed in chosen
         )
+        return tuple(Network(f"{n.label}, seed {n.config.seed}", n.config) for n in networks)
 
     def printed_paths(self) -> tuple[str, ...]:
         """Return none: the supplement prints no numbers for these figures."""
@@ -55,19 +56,20 @@ class IndependentNetworks:
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:
         """Attack each network; say how far apart those of a kind are."""
-        networks = self.networks(bench.scale, bench.seeds)
         radii = bench.scale.radii(self.eps_values, ())
-        measured = measured_accuracies(bench, networks, ATTACK, radii)
-        charts = []
+        charts, rows = [], []
         for kind in self.kinds:
-            lines = [one for one in measured.values() if self._kind(one) == kind]
-            if lines:
+            networks = self._of(kind, bench.scale, bench.seeds)
+            measured = measured_accuracies(bench, networks, ATTACK, radii).values()
+            if measured:
+                name = self.recipe.penalised_network(kind, self.beta, seed=0).label
+                rows += _spread(name, tuple(measured), radii)
                 charts.append(
                     LineChart(
-                        title=f"{self.recipe.title}: {lines[0].label.rsplit(', seed', 1)[0]}",
+                        title=f"{self.recipe.title}: {name}",
                         x_label="radius eps of PGD(8) (share of the pixel range)",
                         y_label="accuracy (%)",
-                        series=tuple(accuracy_series(one) for one in lines),
+                        series=tuple(accuracy_series(one) for one in measured),
                     )
                 )
         stem = self.name.split("/")[1]
@@ -76,30 +78,24 @@ class IndependentNetworks:
             f"with a random start on the first {bench.scale.attacked:,} test images; one line for "
             "each seed; bands are 95 % intervals for the choice of images.",
             charts={stem: charts},
-            tables={stem: self._spread(measured, radii)},
+            tables={
+                stem: Table(
+                    title=f"Between independently trained networks: {self.recipe.title}",
+                    columns=("network", "eps", "networks", "lowest", "mean", "highest", "range"),
+                    rows=tuple(rows),
+                    note="Accuracies in percent, clean and under PGD(8); the range in points.",
+                )
+            },
         )
 
-    def _kind(self, accuracies: Accuracies) -> Kind:
-        model = accuracies.networks[0].config.model
-        return next(kind for kind in self.kinds if self.recipe.models[kind] == model)
 
-    def _spread(self, measured: dict[str, Accuracies], radii: Sequence[float]) -> Table:
-        rows: list[tuple[Cell, ...]] = []
-        for kind in self.kinds:
-            group = [one for one in measured.values() if self._kind(one) == kind]
-            if not group:
-                continue
-            name = group[0].label.rsplit(", seed", 1)[0]
-            rows.append((name, "clean", *_range([one.clean_accuracy for one in group])))
-            rows += [
-                (name, f"{eps:.3g}", *_range([one.at(eps) for one in group])) for eps in radii[1:]
-            ]
-        return Table(
-            title=f"Between independently trained networks: {self.recipe.title}",
-            columns=("network", "eps", "networks", "lowest", "mean", "highest", "range"),
-            rows=tuple(rows),
-            note="Accuracies in percent, clean and under PGD(8); the range in points.",
-        )
+def _spread(
+    name: str, measured: Sequence[Accuracies], radii: Sequence[float]
+) -> list[tuple[Cell, ...]]:
+    return [
+        (name, "clean", *_range([one.clean_accuracy for one in measured])),
+        *((name, f"{eps:.3g}", *_range([one.at(eps) for one in measured])) for eps in radii[1:]),
+    ]
 
 
 def _range(points: Sequence[AccuracyPoint]) -> tuple[Cell, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from steadygrad.experiments.accuracies import Accuracies, difference_interval
 from steadygrad.experiments.chart import LineChart, Series
+from steadygrad.experiments.comparison import interval_text
 from steadygrad.experiments.experiment import Cell, Table
 from steadygrad.experiments.workbench import Workbench
 
@@ -62,7 +63,7 @@ def _difference(one: Accuracies, other: Accuracies, eps: float) -> tuple[Cell, .
         round(100 * one.at(eps).accuracy, 1),
         round(100 * other.at(eps).accuracy, 1),
         round(100 * (one.at(eps).accuracy - other.at(eps).accuracy), 1),
-        f"{100 * low:.1f} to {100 * high:.1f}",
+        interval_text((100 * low, 100 * high)),
     )
 
 
@@ -93,8 +94,8 @@ def at_equal_time(bench: Workbench, measured: Mapping[str, Accuracies], eps: flo
         title=f"By training time: PGD(8) at eps {eps:.3g}",
         columns=("network", "minutes", "seconds an epoch", "clean", "PGD(8)", "best by then"),
         rows=tuple(rows),
-        note="Wall time of training on the machine it ran on, two networks side by side on two "
-        "processor cores unless said otherwise; accuracies in percent, mean of the seeds. "
+        note="Wall time of training where it ran, whatever else that machine did; accuracies "
+        "in percent, mean of the seeds. "
         "'Best by then': the highest PGD(8) accuracy of the networks that took no longer.",
     )
     y_label = f"PGD(8) accuracy at eps {eps:.3g} (%)"

@@ -8,6 +8,7 @@ from steadygrad.attacks import NES, PGD, Attack
 from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, worst_case
 from steadygrad.experiments.accuracies import pooled
 from steadygrad.experiments.chart import LineChart, PrintedPoint, Series
+from steadygrad.experiments.comparison import interval_text
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.published import published_number
@@ -56,7 +57,7 @@ class QueryAttack:
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
         """Return the paper's networks first, then what goes beyond them."""
         return tuple(
-            Network(network.label, scale.shrink(network.config))
+            scale.of(network)
             for seed in seeds
             for network in (
                 *self._of_paper(seed).values(),
@@ -151,7 +152,7 @@ class QueryAttack:
                 _percent(one.clean),
                 *(_percent(one.attacked(name)) for name in ATTACKS),
                 _percent(one.worst),
-                "{:.1f} to {:.1f}".format(*(100 * bound for bound in one.worst.ci95)),
+                interval_text([100 * bound for bound in one.worst.ci95]),
                 printed.get(label),
             )
             for label, networks in measured.items()

@@ -101,6 +101,12 @@ class Recipe:
             label += f", at a neighbour ({noise})"
         return self._network(label, kind, seed, settings)
 
+    def at_beta(self, kind: Kind, beta: float, *, seed: int) -> Network:
+        """Return the plain network at beta 0, else the penalised one."""
+        if beta == 0:
+            return self.plain(kind, seed=seed)
+        return self.penalised_network(kind, beta, seed=seed)
+
     def pgd_trained(
         self, kind: Kind, *, seed: int, steps: int = 4, epochs: int | None = None
     ) -> Network:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
@@ -9,7 +10,18 @@ from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.yeats2021.recipes import Kind, Recipe
 from steadygrad.training import EpochMetrics
 
-__all__ = ["Histories", "History", "Panel", "mean", "training_caution"]
+__all__ = ["TRAINING_LOSS", "Histories", "History", "Panel", "Quantity", "training_caution"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What an axis shows of an epoch; the label carries the unit."""
+
+    label: str
+    value: Callable[[EpochMetrics], float]
+
+
+TRAINING_LOSS = Quantity("training cross-entropy (nats)", lambda epoch: epoch.data_loss)
 
 
 @dataclass(frozen=True)
@@ -41,11 +53,11 @@ class History:
 
     def by_epoch(self, value: Callable[[EpochMetrics], float]) -> tuple[float, ...]:
         """Return a value of each epoch, the mean over the seeds."""
-        return tuple(mean(map(value, epochs)) for epochs in zip(*self.runs, strict=True))
+        return tuple(fmean(map(value, epochs)) for epochs in zip(*self.runs, strict=True))
 
     def over_epochs(self, value: Callable[[EpochMetrics], float]) -> float:
         """Return the mean of a value over all epochs and seeds."""
-        return mean(self.by_epoch(value))
+        return fmean(self.by_epoch(value))
 
     def points(self, value: Callable[[EpochMetrics], float]) -> tuple[float, ...]:
         """Return a value of every epoch of every seed, seed by seed."""
@@ -95,19 +107,7 @@ class Panel:
     def _of(
         self, kind: Kind, beta: float, scale: Scale, seeds: Sequence[int]
     ) -> tuple[Network, ...]:
-        networks = (
-            self.recipe.penalised_network(kind, beta, seed=seed)
-            if beta
-            else self.recipe.plain(kind, seed=seed)
-            for seed in seeds
-        )
-        return tuple(Network(n.label, scale.shrink(n.config)) for n in networks)
-
-
-def mean(values: Iterable[float]) -> float:
-    """Return the mean of one value or more."""
-    values = tuple(values)
-    return sum(values) / len(values)
+        return tuple(scale.of(self.recipe.at_beta(kind, beta, seed=seed)) for seed in seeds)
 
 
 def training_caution(networks: Iterable[Network]) -> str:
@@ -119,16 +119,12 @@ def training_caution(networks: Iterable[Network]) -> str:
         if len(labels) < len(configs):
             sentences.append(
                 f"Trained on images with noise {noise}, as in the paper, which raises their "
-                f"training loss: {_listed(labels)}."
+                f"training loss: {'; '.join(labels)}."
             )
     for limit in sorted({config.clip_gradient for config in configs.values()} - {None}, key=str):
         labels = [label for label, config in configs.items() if config.clip_gradient == limit]
         sentences.append(
             f"Parameter gradients cut at length {limit:g}, where the paper has no limit: "
-            f"{_listed(labels)}."
+            f"{'; '.join(labels)}."
         )
     return " ".join(sentences)
-
-
-def _listed(labels: Sequence[str]) -> str:
-    return "; ".join(labels)

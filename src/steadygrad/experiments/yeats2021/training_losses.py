@@ -10,6 +10,7 @@ from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.yeats2021.recipes import RECIPES
 from steadygrad.experiments.yeats2021.training_histories import (
+    TRAINING_LOSS,
     Histories,
     History,
     Panel,
@@ -64,7 +65,7 @@ class TrainingLosses:
             caption=" ".join(caption.split()),
             charts={
                 "figure4": (
-                    _chart("Training images", histories, _training_loss),
+                    _chart("Training images", histories, TRAINING_LOSS.value),
                     _chart("Test images", histories, _test_loss),
                 )
             },
@@ -79,7 +80,7 @@ class TrainingLosses:
         rows: list[tuple[Cell, ...]] = []
         for beta in self.panel.betas:
             for what, value, is_loss in (
-                ("training loss (nats)", _training_loss, True),
+                ("training loss (nats)", TRAINING_LOSS.value, True),
                 ("test loss (nats)", _test_loss, True),
                 ("training accuracy (%)", _training_accuracy, False),
                 ("test accuracy (%)", _test_accuracy, False),
@@ -115,10 +116,6 @@ class TrainingLosses:
             "reach the complex one's clean performance, and that under the same strong penalty "
             "the complex network keeps the better performance on training and test images.",
         )
-
-
-def _training_loss(epoch: EpochMetrics) -> float:
-    return epoch.data_loss
 
 
 def _test_loss(epoch: EpochMetrics) -> float:
@@ -185,7 +182,7 @@ def _final_table(title: str, histories: Histories) -> Table:
                     own.label,
                     network.config.seed,
                     final.epoch,
-                    _text(_training_loss(final), is_loss=True),
+                    _text(TRAINING_LOSS.value(final), is_loss=True),
                     _text(_test_loss(final), is_loss=True),
                     _text(_training_accuracy(final), is_loss=False),
                     _text(_test_accuracy(final), is_loss=False),

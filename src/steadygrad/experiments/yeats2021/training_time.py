@@ -16,6 +16,7 @@ from steadygrad.experiments.network import Network
 from steadygrad.experiments.published import published_number
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import NOT_TRAINED, Workbench
+from steadygrad.experiments.yeats2021.printed import PAPER
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Recipe
 from steadygrad.experiments.yeats2021.step_times import (
     WARM_UP,
@@ -117,7 +118,7 @@ class TrainingTime:
         """Return the seconds of whole trainings, of those networks that are trained anyway."""
         compared = []
         for path, network in printed.items():
-            trained = bench.trained([Network(network.label, bench.scale.shrink(network.config))])
+            trained = bench.trained([bench.scale.of(network)])
             seconds, obstacle = None, f"other hardware; {NOT_TRAINED}"
             if trained:
                 seconds = sum(epoch.seconds for epoch in bench.metrics(trained[0]))
@@ -125,7 +126,7 @@ class TrainingTime:
             compared.append(
                 Compared(
                     quantity=f"{network.label}: training (s)",
-                    paper="yeats2021",
+                    paper=PAPER,
                     path=path,
                     ours=seconds,
                     obstacle=obstacle,
@@ -139,8 +140,8 @@ class TrainingTime:
 
 
 def _printed_ratio(path: str) -> float:
-    reference = published_number("yeats2021", f"{_PRINTED}/real/undefended")
-    return published_number("yeats2021", path) / reference
+    reference = published_number(PAPER, f"{_PRINTED}/real/undefended")
+    return published_number(PAPER, path) / reference
 
 
 def _chart(times: Sequence[StepTimes], paths: Mapping[str, str]) -> LineChart:
@@ -183,7 +184,7 @@ def _table(title: str, times: Sequence[StepTimes], paths: Mapping[str, str]) -> 
                 f"{own.milliseconds:.2f}",
                 f"{statistics.median(ratios):.2f}",
                 f"{low:.2f} to {high:.2f}",
-                "" if path is None else f"{published_number('yeats2021', path):g}",
+                "" if path is None else f"{published_number(PAPER, path):g}",
                 "" if path is None else f"{_printed_ratio(path):.2f}",
             )
         )

@@ -120,8 +120,7 @@ class FgsmTransfer:
 def _networks(
     grid: TransferGrid, ways: Sequence[WayOfTraining], scale: Scale, seed: int
 ) -> list[Network]:
-    full = [way.network(grid.recipe, grid.beta, seed) for way in ways]
-    return [Network(network.label, scale.shrink(network.config)) for network in full]
+    return [scale.of(way.network(grid.recipe, grid.beta, seed)) for way in ways]
 
 
 def _printed_cells(

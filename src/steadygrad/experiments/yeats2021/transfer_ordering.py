@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from steadygrad.evaluation import AccuracyPoint
 from steadygrad.experiments.accuracies import difference_interval
+from steadygrad.experiments.comparison import interval_text
 from steadygrad.experiments.experiment import Table
 from steadygrad.experiments.yeats2021.transfer_grid import (
     OF_PAPER,
@@ -54,7 +55,7 @@ def ordering_table(grids: Sequence[TransferGrid]) -> Table:
             column.rival,
             round(100 * column.of_rival.accuracy, 1),
             round(column.lead, 1),
-            "{:.1f} to {:.1f}".format(*column.interval),
+            interval_text(column.interval),
         )
         for among, ways in (("the paper's", OF_PAPER), ("with GELU", SOURCES))
         for column in _columns(grids, ways)

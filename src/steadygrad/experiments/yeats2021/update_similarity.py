@@ -10,15 +10,13 @@ from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.yeats2021.epoch_points import (
     LAST_EPOCHS,
     PANELS,
-    TRAINING_LOSS,
     MeasuredPanel,
-    Quantity,
     epochs_below,
     measured_panels,
     panels_caption,
     points_chart,
 )
-from steadygrad.experiments.yeats2021.training_histories import Panel
+from steadygrad.experiments.yeats2021.training_histories import TRAINING_LOSS, Panel, Quantity
 from steadygrad.training import EpochMetrics
 
 __all__ = ["UpdateSimilarity"]

@@ -12,7 +12,7 @@ from steadygrad.experiments.accuracies import (
     pooled,
 )
 from steadygrad.experiments.chart import LineChart, PrintedPoint
-from steadygrad.experiments.comparison import Compared
+from steadygrad.experiments.comparison import Compared, interval_text
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.published import published_number
@@ -77,7 +77,7 @@ class WhiteBox:
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
         """Return the paper's networks first, then what goes beyond them."""
         return tuple(
-            Network(network.label, scale.shrink(network.config))
+            scale.of(network)
             for seed in seeds
             for network in (*self._of_paper(seed), *self._beyond(seed))
         )
@@ -146,7 +146,7 @@ class WhiteBox:
         equal_time = at_equal_time(bench, measured, self.judged_eps)
         return ExperimentOutcome(
             caption=caption,
-            charts={self.stem: self._charts(measured), f"{self.stem}-matched": equal_time.charts},
+            charts={**self._charts(measured), f"{self.stem}-matched": equal_time.charts},
             tables={
                 self.stem: accuracy_table(self.title, measured),
                 f"{self.stem}-worst-case": self._worst_cases(bench, measured),
@@ -165,8 +165,8 @@ class WhiteBox:
         obstacle = obstacle_at(bench.scale, self.recipe.caution)
         return compared_with_print(self.printed, measured, obstacle)
 
-    def _charts(self, measured: Mapping[str, Accuracies]) -> tuple[LineChart, ...]:
-        """Return the paper's networks, and what goes beyond them, over the same axes."""
+    def _charts(self, measured: Mapping[str, Accuracies]) -> dict[str, tuple[LineChart, ...]]:
+        """Return the paper's networks, and what goes beyond them, as far as they are trained."""
         of_paper = [network.label for network in self._of_paper(0)]
         stars: dict[tuple[float, float], list[str]] = {}
         for entry in self.printed:
@@ -188,8 +188,10 @@ class WhiteBox:
             series=tuple(accuracy_series(measured[label]) for label in shown),
             printed=(),
         )
-        panels = (chart, beyond) if more else (chart,)
-        return tuple(panel for panel in panels if panel.series)
+        charts = {self.stem: chart} if chart.series else {}
+        if more:
+            charts[f"{self.stem}-beyond"] = beyond
+        return {name: (panel,) for name, panel in charts.items()}
 
     def _worst_cases(self, bench: Workbench, measured: Mapping[str, Accuracies]) -> Table:
         rows: list[tuple[Cell, ...]] = []
@@ -205,7 +207,7 @@ class WhiteBox:
                     round(100 * sum(one.correct for one in worst) / left.n, 1),
                     round(100 * accuracies.at(self.judged_eps).accuracy, 1),
                     round(100 * left.accuracy, 1),
-                    f"{100 * low:.1f} to {100 * high:.1f}",
+                    interval_text((100 * low, 100 * high)),
                     *(
                         round(100 * sum(one.broken_by[name] for one in worst) / left.n, 1)
                         for name in attacks

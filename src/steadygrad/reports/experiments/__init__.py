@@ -2,7 +2,6 @@
 
 from steadygrad.reports.experiments.result_folder import (
     ExperimentRecord,
-    interval_text,
     number_text,
     read_record,
     write_experiment,
@@ -11,7 +10,6 @@ from steadygrad.reports.experiments.run import planned_networks, result_folder, 
 
 __all__ = [
     "ExperimentRecord",
-    "interval_text",
     "number_text",
     "planned_networks",
     "read_record",

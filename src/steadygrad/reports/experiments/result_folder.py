@@ -22,6 +22,7 @@ from steadygrad.experiments import (
     Network,
     Table,
     decisive_settings,
+    interval_text,
     verdict_counts,
 )
 from steadygrad.json_file import read_object
@@ -29,7 +30,6 @@ from steadygrad.reports.figures import charts_figure, save_figure
 
 __all__ = [
     "ExperimentRecord",
-    "interval_text",
     "number_text",
     "read_record",
     "write_experiment",
@@ -226,8 +226,3 @@ def number_text(cell: Cell) -> str:
             return f"{cell:,.0f}"
         return f"{cell:,.1f}" if abs(cell) >= 1 else f"{cell:.3g}"
     return f"{cell:,}" if isinstance(cell, int) else cell
-
-
-def interval_text(interval: Sequence[float] | None) -> str:
-    """Return an interval as people read it; nothing for None."""
-    return "" if interval is None else "{:.1f} to {:.1f}".format(*interval)
