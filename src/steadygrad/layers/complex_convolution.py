@@ -13,6 +13,7 @@ from steadygrad.layers.complex_parameters import (
 )
 from steadygrad.layers.composed_convolution import composed_convolution
 from steadygrad.layers.convolution_settings import ConvolutionSettings
+from steadygrad.layers.hand_written import may_be_hand_written
 from steadygrad.layers.modulus import DEFAULT_SMOOTHING, check_smoothing
 
 __all__ = ["ComplexConv2d"]
@@ -130,14 +131,7 @@ class ComplexConv2d(nn.Module):
 
     def _is_chunkable(self, x: Tensor) -> bool:
         """Tell whether the hand-written nodes cover this call: plain autograd on the CPU."""
-        return (
-            x.device.type == "cpu"
-            and x.numel() > 0
-            and self.groups == 1
-            and not torch.is_autocast_enabled("cpu")
-            and not torch.compiler.is_compiling()
-            and not torch._C._are_functorch_transforms_active()
-        )
+        return self.groups == 1 and may_be_hand_written(x)
 
     def _padding(self, padding: int | tuple[int, int] | str) -> tuple[int, int]:
         """Resolve "valid" and "same" to numbers, so that they are one case for everything else."""

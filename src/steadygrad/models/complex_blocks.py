@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from steadygrad.layers import ComplexConv2d, PhaseEncoding
+from steadygrad.layers import AvgPool2x2, ComplexConv2d, PhaseEncoding
 from steadygrad.models.entry import SecondOrder
 
 __all__ = ["summed_complex_convolutions"]
@@ -31,7 +31,7 @@ def summed_complex_convolutions(
             channels, outputs, 3, padding=1, sum_groups=summed, second_order=second_order
         )
         if is_pooled:
-            layers[f"pool{index}"] = nn.AvgPool2d(2)
+            layers[f"pool{index}"] = AvgPool2x2()
         channels = outputs // summed
     layers["flatten"] = nn.Flatten()
     return layers

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from steadygrad.layers import ComplexLinear
+from steadygrad.layers import AvgPool2x2, ComplexLinear
 from steadygrad.models.complex_blocks import summed_complex_convolutions
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
 from steadygrad.models.real_blocks import Activation, he_conv2d, he_linear
@@ -33,7 +33,7 @@ def _real(shape: ImageShape, classes: int, activation: Activation, /) -> nn.Modu
         OrderedDict(
             conv1=he_conv2d(channels, 32, 3, padding=1),
             act1=activation(),
-            pool1=nn.AvgPool2d(2),
+            pool1=AvgPool2x2(),
             conv2=he_conv2d(32, 32, 3, padding=1),
             act2=activation(),
             flatten=nn.Flatten(),

@@ -4,9 +4,11 @@ from typing import TypeAlias
 
 from torch import nn
 
+from steadygrad.layers import GELU
+
 __all__ = ["Activation", "he_conv2d", "he_linear"]
 
-Activation: TypeAlias = type[nn.ReLU] | type[nn.GELU]
+Activation: TypeAlias = type[nn.ReLU] | type[GELU]
 """The non-linearity of a real network: the papers' ReLU or its smooth counterpart."""
 
 

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from torch import nn
 
+from steadygrad.layers import GELU
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
 from steadygrad.models.real_blocks import Activation
 
@@ -47,4 +48,4 @@ def real_twins(
             smallest=smallest,
         )
 
-    return entry(relu_suffix, nn.ReLU), entry("gelu", nn.GELU)
+    return entry(relu_suffix, nn.ReLU), entry("gelu", GELU)

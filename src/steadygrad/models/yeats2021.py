@@ -6,6 +6,7 @@ from functools import partial
 from torch import nn
 
 from steadygrad.layers import (
+    AvgPool2x2,
     ComplexConv2d,
     ComplexLinear,
     PhaseEncoding,
@@ -53,10 +54,10 @@ def _real_mnist(shape: ImageShape, classes: int, activation: Activation) -> nn.M
         OrderedDict(
             conv1=he_conv2d(channels, 32, 3, padding=1),
             act1=activation(),
-            pool1=nn.AvgPool2d(2),
+            pool1=AvgPool2x2(),
             conv2=he_conv2d(32, 64, 3, padding=1),
             act2=activation(),
-            pool2=nn.AvgPool2d(2),
+            pool2=AvgPool2x2(),
             flatten=nn.Flatten(),
             fc1=he_linear(64 * pixels, 128),
             act3=activation(),
@@ -75,7 +76,7 @@ def _complex_cifar1(shape: ImageShape, classes: int, second_order: SecondOrder) 
             channels, outputs, 3, padding=1, second_order=second_order
         )
         layers[f"norm{index}"] = nn.BatchNorm2d(outputs)
-        layers[f"pool{index}"] = nn.AvgPool2d(2)
+        layers[f"pool{index}"] = AvgPool2x2()
         channels = outputs
     layers["flatten"] = nn.Flatten()
     pixels = (height // 8) * (width // 8)
@@ -95,7 +96,7 @@ def _real_cifar(
         layers[f"conv{index}"] = he_conv2d(channels, outputs, 3, padding=1)
         layers[f"norm{index}"] = nn.BatchNorm2d(outputs)
         layers[f"act{index}"] = activation()
-        layers[f"pool{index}"] = nn.AvgPool2d(2)
+        layers[f"pool{index}"] = AvgPool2x2()
         channels = outputs
     layers["flatten"] = nn.Flatten()
     pixels = (height // 8) * (width // 8)
