@@ -82,3 +82,11 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         build_model(**arguments)  # type: ignore[arg-type]
+
+
+def test_the_released_code_starts_from_weights_half_as_long() -> None:
+    torch.manual_seed(0)
+    short = build_model("yeats2021-mnist-real-small-init").state_dict()
+    torch.manual_seed(0)
+    for key, value in build_model("yeats2021-mnist-real").state_dict().items():
+        assert torch.equal(short[key], value / 2), key

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from functools import partial
 
+import torch
 from torch import nn
 
 from steadygrad.layers import (
@@ -64,6 +65,15 @@ def _real_mnist(shape: ImageShape, classes: int, activation: Activation) -> nn.M
             fc2=he_linear(128, classes),
         )
     )
+
+
+def _real_mnist_as_released(shape: ImageShape, classes: int, _: SecondOrder) -> nn.Module:
+    """Return the real network with weights from N(0, 1 / (2 fan_in)): half as long as He's."""
+    network = _real_mnist(shape, classes, nn.ReLU)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(0.5)  # biases are 0 already
+    return network
 
 
 def _complex_cifar1(shape: ImageShape, classes: int, second_order: SecondOrder) -> nn.Module:
@@ -143,6 +153,14 @@ _CIFAR = "3 convolutions with batch norm, 2 dense layers"
 ENTRIES: tuple[ModelEntry, ...] = (
     _complex_entry("mnist", _COMPLEX_GREY, _complex_mnist, _GREY, 4),
     *_real_entries("mnist", _REAL_GREY, _real_mnist, _GREY, 4),
+    ModelEntry(
+        name="yeats2021-mnist-real-small-init",
+        description=f"{_REAL_GREY}, ReLU, weights half as long, as the paper's code draws them",
+        source="the code of Yeats, Chen & Li, ICML 2021",
+        input_shape=_GREY,
+        num_classes=10,
+        architecture=_real_mnist_as_released,
+    ),
     _complex_entry("fashion-mnist", _COMPLEX_FASHION, _complex_fashion_mnist, _GREY, 4),
     *_real_entries("fashion-mnist", _REAL_GREY, _real_mnist, _GREY, 4),
     _complex_entry("svhn", _COMPLEX_GREY, _complex_mnist, _GREY, 4),
