@@ -186,4 +186,4 @@ def test_one_network_is_enough(tmp_path: Path) -> None:
     outcome = EXPERIMENT.measure(bench)
     assert [chart.title for chart in outcome.charts["figure2"]] == [still.label]
     assert outcome.tables["figure2_noise"].rows == ()
-    assert "shown: seed 1" in outcome.caption
+    assert "epoch(s), seed 1, in the tables seeds 0, 1." in outcome.caption

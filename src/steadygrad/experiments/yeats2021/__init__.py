@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from steadygrad.experiments.experiment import Experiment
 from steadygrad.experiments.yeats2021.contrast_map import ContrastMap
 from steadygrad.experiments.yeats2021.counts import Counts
+from steadygrad.experiments.yeats2021.departures import Departures
 from steadygrad.experiments.yeats2021.filters import Filters
 from steadygrad.experiments.yeats2021.identical_architecture import FIGURE10
 from steadygrad.experiments.yeats2021.independent_networks import (
@@ -42,6 +43,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         TrainingTime(),
         SUPPLEMENT_FIGURE2,
         SUPPLEMENT_FIGURE3,
+        Departures(),
     )
 }
-"""By name, in the paper's order."""
+"""By name, in the paper's order; the last is ours."""

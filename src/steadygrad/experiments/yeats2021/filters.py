@@ -81,8 +81,8 @@ class Filters:
         caption = (
             f"{self.recipe.title}, scale {bench.scale.name}, "
             f"{'all' if limit is None else f'the first {limit:,}'} training images, "
-            f"{trained[0].config.epochs} epoch(s); shown: seed {', '.join(map(str, seeds))}, in "
-            f"the tables: {', '.join(map(str, bench.seeds))}. Filters of the first convolution; "
+            f"{trained[0].config.epochs} epoch(s), seed {', '.join(map(str, seeds))}, in the "
+            f"tables seeds {', '.join(map(str, bench.seeds))}. Filters of the first convolution; "
             "the responses of a column are added up. Hue: angle of a weight against its filter's "
             "bias, for turning both together changes nothing. Value: magnitude over the network's "
             "largest. Last row: the key, magnitude falling from above. "

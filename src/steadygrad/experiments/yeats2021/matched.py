@@ -110,8 +110,8 @@ def at_equal_time(bench: Workbench, measured: Mapping[str, Accuracies], eps: flo
             ),
         )
         for title, x_label, x in (
-            ("At equal clean accuracy", "clean accuracy (%)", clean),
-            ("At equal training time", "minutes of training", minutes),
+            ("Against clean accuracy", "clean accuracy (%)", clean),
+            ("Against training time", "minutes of training", minutes),
         )
     )
     return EqualTime(charts, table)

@@ -68,7 +68,7 @@ class Recipe:
         """Return a network trained on the cross-entropy alone; with noise, the control for it."""
         label, changes = f"{_LABELS[kind]}, no defence", {}
         if noise is not None:
-            label, changes = f"{_LABELS[kind]}, noise alone ({noise})", {"noise": noise}
+            label, changes = f"{_LABELS[kind]}, noise alone ({_short(noise)})", {"noise": noise}
         return self._network(label, kind, seed, changes)
 
     def penalised_network(
@@ -98,7 +98,7 @@ class Recipe:
             label += ", frozen phase"
         if noise is not None:
             settings["noise"] = noise
-            label += f", at a neighbour ({noise})"
+            label += f", at a neighbour ({_short(noise)})"
         return self._network(label, kind, seed, settings)
 
     def at_beta(self, kind: Kind, beta: float, *, seed: int) -> Network:
@@ -134,6 +134,12 @@ class Recipe:
             dataset=self.dataset, model=self.models[kind], seed=seed, **settings
         )
         return Network(label, config)
+
+
+def _short(noise: str) -> str:
+    """Return a noise with three digits, for labels."""
+    kind, _, size = noise.partition(":")
+    return f"{kind}:{float(size):.3g}" if size else kind
 
 
 def _models(name: str) -> dict[Kind, str]:

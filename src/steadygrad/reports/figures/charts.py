@@ -131,6 +131,7 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
     axes.set_ylabel(chart.y_label)
     if chart.x_names:
         axes.set_xticks(range(len(chart.x_names)), chart.x_names, fontsize=TICK_NAME_SIZE)
+        axes.set_xlim(-0.5, len(chart.x_names) - 0.5)
     add_legend(
         axes,
         list(handles.values()),
@@ -181,6 +182,7 @@ def _images(axes: "Axes", chart: ImageGrid) -> None:
         inner.set_xticks([])
         inner.set_yticks([])
         inner.grid(visible=False)
+        inner.spines[:].set_visible(False)
         inner.set_title(title, fontsize=7, pad=2, fontweight="normal")
     if chart.legend:
         axes.annotate(

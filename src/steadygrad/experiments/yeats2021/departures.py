@@ -1,0 +1,254 @@
+"""What our differences from the printed accuracies hang on: one setting changed at a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from steadygrad.evaluation import AccuracyPoint
+from steadygrad.experiments.accuracies import (
+    Accuracies,
+    difference_interval,
+    measured_accuracies,
+)
+from steadygrad.experiments.chart import LineChart, PrintedPoint, Series
+from steadygrad.experiments.comparison import interval_text
+from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
+from steadygrad.experiments.network import Network
+from steadygrad.experiments.published import published_number
+from steadygrad.experiments.scale import Scale
+from steadygrad.experiments.workbench import Workbench
+from steadygrad.experiments.yeats2021.printed import PAPER
+from steadygrad.experiments.yeats2021.recipes import Kind
+from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7
+from steadygrad.experiments.yeats2021.white_box import ATTACK, WhiteBox
+
+__all__ = ["QUESTIONS", "Departures", "Question"]
+
+AS_HERE = "as here"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One network of a figure, and what may be why it is not the paper's.
+
+    figure, kind, beta: which network; attacked at the figure's ``judged_eps``.
+    clean, attacked: where the paper prints the two accuracies, None if it does not.
+    changes: settings of ``TrainingConfig`` by what is changed; the unchanged network comes first.
+    """
+
+    figure: WhiteBox
+    kind: Kind
+    beta: float
+    clean: str | None
+    attacked: str | None = None
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The network in words."""
+        label = self.figure.recipe.penalised_network(self.kind, self.beta, seed=0).label
+        return f"{self.figure.recipe.title}: {label}"
+
+    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
+        """Return the network as it is here, then with each change; labels are the changes'."""
+        found = []
+        for seed in seeds:
+            config = self.figure.recipe.penalised_network(self.kind, self.beta, seed=seed).config
+            for name, settings in {AS_HERE: {}, **self.changes}.items():
+                label = f"{self.title}, {name}"
+                found.append(scale.of(Network(label, replace(config, **settings))))
+        return tuple(found)
+
+    def name_of(self, network_label: str) -> str:
+        """Return what is changed in one of the networks, by its label."""
+        return network_label.removeprefix(f"{self.title}, ")
+
+
+_PLAIN_MOMENTUM = {"nesterov": False}
+_FROZEN = {"second_order": "frozen_phase"} | _PLAIN_MOMENTUM
+_SMALL_INIT = {"model": "yeats2021-mnist-real-small-init"}
+
+QUESTIONS = (
+    Question(
+        figure=FIGURE6,
+        kind="real",
+        beta=512,
+        clean="figure6_mnist_text/real_clean_beta_512",
+        changes={
+            "plain momentum": _PLAIN_MOMENTUM,
+            "initial weights half as long": _SMALL_INIT,
+            "both, as in the paper's code": _PLAIN_MOMENTUM | _SMALL_INIT,
+        },
+    ),
+    Question(
+        figure=FIGURE6,
+        kind="complex",
+        beta=512,
+        clean="figure6_mnist_text/complex_clean_all_betas",
+        changes={"frozen phase and plain momentum, as in the paper's code": _FROZEN},
+    ),
+    Question(
+        figure=FIGURE7,
+        kind="real",
+        beta=64,
+        clean="figure7_fashion_mnist_text/clean_real",
+        attacked="figure7_fashion_mnist_text/pgd8_eps_0.16_real",
+        changes={"plain momentum, as in the paper's code": _PLAIN_MOMENTUM},
+    ),
+    Question(
+        figure=FIGURE7,
+        kind="complex",
+        beta=64,
+        clean="figure7_fashion_mnist_text/clean_complex",
+        attacked="figure7_fashion_mnist_text/pgd8_eps_0.16_complex",
+        changes={
+            "frozen phase and plain momentum, as in the paper's code": _FROZEN,
+            "without noise": {"noise": "none"},
+            "plain momentum": _PLAIN_MOMENTUM,
+        },
+    ),
+)
+"""Momentum, initialisation, noise and second-order rule, as far as paper, code and we disagree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Departures:
+    """Clean and PGD(8) accuracy of the networks whose numbers the text prints, and of variants."""
+
+    name: str = "yeats2021/departures"
+    questions: tuple[Question, ...] = QUESTIONS
+
+    @property
+    def title(self) -> str:
+        """What it shows."""
+        return "what our differences from the paper hang on, one setting at a time"
+
+    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
+        """Return every question's networks."""
+        return tuple(n for question in self.questions for n in question.networks(scale, seeds))
+
+    def printed_paths(self) -> tuple[str, ...]:
+        """Return none: the figures that the numbers belong to compare themselves with them."""
+        return ()
+
+    def measure(self, bench: Workbench) -> ExperimentOutcome:
+        """Attack every variant that is trained."""
+        charts: list[LineChart] = []
+        rows: list[tuple[Cell, ...]] = []
+        for question in self.questions:
+            figure = question.figure
+            radii = bench.scale.radii(figure.eps_values, [figure.judged_eps])
+            networks = question.networks(bench.scale, bench.seeds)
+            measured = measured_accuracies(bench, networks, ATTACK, radii)
+            if measured:
+                charts.append(_chart(question, measured))
+                rows += _rows(question, measured)
+        return ExperimentOutcome(
+            caption=f"Scale {bench.scale.name}: clean accuracy, and PGD(8) with a random start on "
+            f"the first {bench.scale.attacked:,} test images; seeds "
+            f"{', '.join(map(str, bench.seeds))}. Bars are 95 % intervals for the choice of "
+            "images; stars are the paper's values. Each network differs from the first in what "
+            "stands below it.",
+            charts={"departures": charts} if charts else {},
+            tables={
+                "departures": Table(
+                    title=self.title,
+                    columns=(
+                        "network",
+                        "changed",
+                        "seeds",
+                        "clean",
+                        "95 % interval",
+                        "paper",
+                        "eps",
+                        "PGD(8)",
+                        "95 % interval of PGD(8)",
+                        "paper's PGD(8)",
+                        "PGD(8) minus that as here",
+                        "95 % interval of the difference",
+                    ),
+                    rows=tuple(rows),
+                    note="Accuracies in percent, differences in points. Intervals are for the "
+                    "choice of test images; that of a difference is Newcombe's for independent "
+                    "samples, on shared images rather too wide.",
+                )
+            },
+        )
+
+
+def _printed(path: str | None) -> float | None:
+    return None if path is None else published_number(PAPER, path)
+
+
+def _rows(question: Question, measured: Mapping[str, Accuracies]) -> list[tuple[Cell, ...]]:
+    eps = question.figure.judged_eps
+    here = measured.get(f"{question.title}, {AS_HERE}")
+    rows: list[tuple[Cell, ...]] = []
+    for label, accuracies in measured.items():
+        attacked, clean = accuracies.at(eps), accuracies.clean_accuracy
+        difference: tuple[Cell, Cell] = (None, None)
+        if here is not None and accuracies is not here:
+            before = here.at(eps)
+            low, high = difference_interval(attacked, before)
+            difference = (
+                f"{100 * (attacked.accuracy - before.accuracy):+.1f}",
+                interval_text((100 * low, 100 * high)),
+            )
+        rows.append(
+            (
+                question.title,
+                question.name_of(label),
+                len(accuracies.networks),
+                *_with_interval(clean),
+                _printed(question.clean),
+                f"{eps:.3g}",
+                *_with_interval(attacked),
+                _printed(question.attacked),
+                *difference,
+            )
+        )
+    return rows
+
+
+def _with_interval(point: AccuracyPoint) -> tuple[float, str]:
+    return round(100 * point.accuracy, 1), interval_text([100 * bound for bound in point.ci95])
+
+
+def _chart(question: Question, measured: Mapping[str, Accuracies]) -> LineChart:
+    eps = question.figure.judged_eps
+    clean, attacked = "clean", "PGD(8)"
+    points = {
+        clean: [accuracies.clean_accuracy for accuracies in measured.values()],
+        attacked: [accuracies.at(eps) for accuracies in measured.values()],
+    }
+    places = {
+        clean: tuple(place - 0.08 for place in range(len(measured))),
+        attacked: tuple(place + 0.08 for place in range(len(measured))),
+    }
+    printed = {clean: _printed(question.clean), attacked: _printed(question.attacked)}
+    return LineChart(
+        title=f"{question.title}; PGD(8) at eps {eps:.3g}",
+        x_label="what is changed",
+        y_label="accuracy (%)",
+        series=tuple(
+            Series(
+                label=name,
+                x=places[name],
+                y=tuple(100 * point.accuracy for point in group),
+                low=tuple(100 * point.ci95[0] for point in group),
+                high=tuple(100 * point.ci95[1] for point in group),
+                drawn="points",
+            )
+            for name, group in points.items()
+        ),
+        printed=tuple(
+            PrintedPoint("", place, value, series=name)
+            for name, value in printed.items()
+            if value is not None
+            for place in places[name]
+        ),
+        x_names=tuple(
+            question.name_of(label).replace(", as", ",\nas").replace(" and ", "\nand ")
+            for label in measured
+        ),
+    )
