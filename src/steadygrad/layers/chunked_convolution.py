@@ -8,8 +8,7 @@ all that is as large as z exist for a few examples at a time. The names are thos
     y = sum_G |z|       magnitudes: (N, O / G, H', W')
 """
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,12 +29,11 @@ from steadygrad.layers.packed_convolution import (
     phase_motion,
     split_weight_gradient,
 )
+from steadygrad.layers.pulled_back import Inputs, pulled_back
 from steadygrad.layers.wanted_gradients import is_wanted, leads_to_a_wanted_leaf
 from steadygrad.memory import keep_freed_memory
 
 __all__ = ["chunked_convolution"]
-
-Inputs: TypeAlias = tuple[Tensor | None, ...]
 
 
 def chunked_convolution(
@@ -187,15 +185,12 @@ def _gradients(
 def _composed_gradients(
     inputs: Inputs, settings: ConvolutionSettings, g: Tensor, wanted: list[bool]
 ) -> tuple[Tensor | None, ...]:
-    """Return the wanted gradients of (x, parameters), with a graph of their own.
-
-    torch.func takes partial derivatives: x may itself depend on the parameters.
-    """
+    """Return the wanted gradients of (x, parameters), with a graph of their own."""
 
     def magnitude(*inputs: Tensor | None) -> Tensor:
         return composed_convolution(*inputs, settings)  # type: ignore[arg-type, call-arg]
 
-    return _pulled_back(magnitude, inputs, g, wanted)
+    return pulled_back(magnitude, inputs, g, wanted)
 
 
 def _composed_second_gradients(
@@ -209,23 +204,7 @@ def _composed_second_gradients(
         return gradients[0]  # type: ignore[return-value]
 
     wanted = [tensor is not None and tensor.requires_grad for tensor in inputs]
-    return _pulled_back(input_gradient, inputs, a, wanted)
-
-
-def _pulled_back(
-    function: Callable[..., Tensor], inputs: Inputs, gradient: Tensor, wanted: list[bool]
-) -> tuple[Tensor | None, ...]:
-    chosen = [index for index, is_chosen in enumerate(wanted) if is_chosen]
-
-    def of_chosen(*values: Tensor) -> Tensor:
-        arguments = list(inputs)
-        for index, value in zip(chosen, values, strict=True):
-            arguments[index] = value
-        return function(*arguments)
-
-    pull_back = torch.func.vjp(of_chosen, *(inputs[index] for index in chosen))[1]
-    found = dict(zip(chosen, pull_back(gradient), strict=True))
-    return tuple(found.get(index) for index in range(len(inputs)))
+    return pulled_back(input_gradient, inputs, a, wanted)
 
 
 def _saved_in(ctx: Any) -> PackedConvolution:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from steadygrad.layers import AvgPool2x2, ComplexConv2d, PhaseEncoding
+from steadygrad.layers import AvgPool2x2, BatchNorm2d, ComplexConv2d, PhaseEncoding
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
 from steadygrad.models.real_blocks import Activation, he_conv2d, he_linear
 from steadygrad.models.real_twins import real_twins
@@ -29,7 +29,7 @@ def _complex(shape: ImageShape, classes: int, second_order: SecondOrder) -> nn.M
         layers[f"conv{index}"] = ComplexConv2d(
             channels, outputs, 5, padding=2, second_order=second_order
         )
-        layers[f"norm{index}"] = nn.BatchNorm2d(outputs)
+        layers[f"norm{index}"] = BatchNorm2d(outputs)
         layers[f"pool{index}"] = AvgPool2x2()
         channels = outputs
     # The dense part stays real, with ReLU, in the paper's complex network too.
@@ -41,7 +41,7 @@ def _real(shape: ImageShape, classes: int, activation: Activation, /) -> nn.Modu
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for index, outputs in enumerate(WIDTHS, start=1):
         layers[f"conv{index}"] = he_conv2d(channels, outputs, 5, padding=2)
-        layers[f"norm{index}"] = nn.BatchNorm2d(outputs)
+        layers[f"norm{index}"] = BatchNorm2d(outputs)
         layers[f"act{index}"] = activation()
         layers[f"pool{index}"] = AvgPool2x2()
         channels = outputs

@@ -8,6 +8,7 @@ from torch import nn
 
 from steadygrad.layers import (
     AvgPool2x2,
+    BatchNorm2d,
     ComplexConv2d,
     ComplexLinear,
     PhaseEncoding,
@@ -85,7 +86,7 @@ def _complex_cifar1(shape: ImageShape, classes: int, second_order: SecondOrder) 
         layers[f"conv{index}"] = ComplexConv2d(
             channels, outputs, 3, padding=1, second_order=second_order
         )
-        layers[f"norm{index}"] = nn.BatchNorm2d(outputs)
+        layers[f"norm{index}"] = BatchNorm2d(outputs)
         layers[f"pool{index}"] = AvgPool2x2()
         channels = outputs
     layers["flatten"] = nn.Flatten()
@@ -104,7 +105,7 @@ def _real_cifar(
         layers["normalize"] = PixelNormalization(CIFAR10_MEAN, CIFAR10_STD)
     for index, outputs in enumerate(widths, start=1):
         layers[f"conv{index}"] = he_conv2d(channels, outputs, 3, padding=1)
-        layers[f"norm{index}"] = nn.BatchNorm2d(outputs)
+        layers[f"norm{index}"] = BatchNorm2d(outputs)
         layers[f"act{index}"] = activation()
         layers[f"pool{index}"] = AvgPool2x2()
         channels = outputs

@@ -1,0 +1,64 @@
+"""Turning a model's layers into ours changes its class names and nothing else."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from steadygrad.layers import GELU, AvgPool2x2, BatchNorm2d, use_fast_layers
+from steadygrad.penalties import SquaredNormPenalty
+
+
+class Subclassed(nn.BatchNorm2d):
+    """Someone's own."""
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.GELU(),
+        nn.AvgPool2d(2, stride=(2, 2)),
+        nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.GELU()),
+        nn.Flatten(),
+        nn.Linear(64, 3),
+    )
+
+
+def test_a_penalised_step_leaves_the_same_gradients_and_buffers() -> None:
+    torch.manual_seed(0)
+    theirs = network().double()
+    ours = copy.deepcopy(theirs)
+    called = []
+    ours[1].register_forward_hook(lambda *_: called.append(1))
+    assert use_fast_layers(ours) == 5
+    assert [type(ours[k]) for k in (1, 2, 3)] == [BatchNorm2d, GELU, AvgPool2x2]
+    images, labels = torch.rand(6, 1, 8, 8).double(), torch.arange(6) % 3
+    for model in (theirs, ours):
+        SquaredNormPenalty(strength=0.5)(model, images, labels).loss.backward()
+    assert called
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict())
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, other.grad)
+    assert use_fast_layers(ours) == 0
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.GELU(approximate="tanh"),
+        nn.AvgPool2d(3),
+        nn.AvgPool2d(2, stride=1),
+        nn.AvgPool2d(2, padding=1),
+        nn.AvgPool2d(2, ceil_mode=True),
+        nn.AvgPool2d(2, divisor_override=1),
+        nn.BatchNorm1d(3),
+        Subclassed(3),
+    ],
+    ids=repr,
+)
+def test_what_is_not_the_same_is_left_alone(layer: nn.Module) -> None:
+    before = type(layer)
+    assert use_fast_layers(nn.Sequential(layer)) == 0
+    assert type(layer) is before
