@@ -1,7 +1,7 @@
 """Complex-valued building blocks, preprocessing inside a model, and what goes between.
 
-``AvgPool2x2``, ``BatchNorm2d`` and ``GELU`` compute what PyTorch's do, in less time under a penalty;
-``use_fast_layers`` puts them into any network.
+``AvgPool2x2``, ``BatchNorm2d`` and ``GELU`` compute what PyTorch's do, in less time under a
+penalty; ``use_fast_layers`` puts them into any network.
 """
 
 from steadygrad.layers.average_pooling import AvgPool2x2
