@@ -188,12 +188,12 @@ def test_printed_radii_are_where_the_last_network_is_lost() -> None:
     assert "nowhere" in (compared.obstacle or "")
 
 
-def test_seeds_are_pooled() -> None:
+def test_seeds_are_averaged_and_do_not_multiply_the_images() -> None:
     one = made("a", 90, 50)
     both = Accuracies("a", one.networks * 2, (*one.curves, *made("a", 90, 70).curves), one.clean)
     series = accuracy_series(both)
     assert series.y == pytest.approx((90, 60))
-    low, high = wilson_interval(120, 200)
+    low, high = wilson_interval(60, 100)
     assert series.low is not None
     assert series.high is not None
     assert (series.low[1], series.high[1]) == pytest.approx((100 * low, 100 * high))

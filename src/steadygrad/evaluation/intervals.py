@@ -8,7 +8,7 @@ from steadygrad.errors import HyperparameterError
 __all__ = ["wilson_interval"]
 
 
-def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(correct: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the score interval ``(lower, upper)`` for a proportion, within [0, 1].
 
     With p = correct / n and z the normal quantile of (1 + confidence) / 2, it is

@@ -13,12 +13,31 @@ from steadygrad.experiments.workbench import Workbench
 
 __all__ = [
     "Accuracies",
+    "MeanAccuracy",
     "accuracy_series",
     "accuracy_table",
     "difference_interval",
+    "mean_accuracy",
     "measured_accuracies",
-    "pooled",
 ]
+
+
+@dataclass(frozen=True)
+class MeanAccuracy:
+    """The mean accuracy of some networks, all of them asked about the same ``n`` images."""
+
+    accuracy: float
+    n: int
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Wilson's 95 % interval for the choice of the n images.
+
+        As if one network had been asked: several tell more, but an image that is hard for one is
+        hard for the others, so that counting each image once per network would say too much. Other
+        seeds are not in it.
+        """
+        return wilson_interval(self.accuracy * self.n, self.n)
 
 
 @dataclass(frozen=True)
@@ -30,26 +49,25 @@ class Accuracies:
     curves: tuple[AccuracyCurve, ...]
     clean: tuple[AccuracyPoint, ...]
 
-    def at(self, eps: float) -> AccuracyPoint:
-        """Return the accuracy at a radius of the curve, over the images of all seeds together."""
-        return pooled(
+    def at(self, eps: float) -> MeanAccuracy:
+        """Return the accuracy at a radius of the curve, the mean of all seeds."""
+        return mean_accuracy(
             [next(p for p in curve.points if abs(p.eps - eps) < 1e-9) for curve in self.curves]
         )
 
     @property
-    def clean_accuracy(self) -> AccuracyPoint:
-        """The accuracy without attack, over the images of all seeds together."""
-        return pooled(self.clean)
+    def clean_accuracy(self) -> MeanAccuracy:
+        """The accuracy without attack, the mean of all seeds."""
+        return mean_accuracy(self.clean)
 
 
-def pooled(points: Sequence[AccuracyPoint]) -> AccuracyPoint:
-    """Return points of one radius as one, images counted together."""
-    return AccuracyPoint(
-        eps=points[0].eps, correct=sum(p.correct for p in points), n=sum(p.n for p in points)
-    )
+def mean_accuracy(points: Sequence[AccuracyPoint]) -> MeanAccuracy:
+    """Return what several networks, or pairs of them, have on the same images together."""
+    correct = sum(point.correct for point in points) / len(points)
+    return MeanAccuracy(correct / points[0].n, points[0].n)
 
 
-def difference_interval(first: AccuracyPoint, second: AccuracyPoint) -> tuple[float, float]:
+def difference_interval(first: MeanAccuracy, second: MeanAccuracy) -> tuple[float, float]:
     """Return the 95 % interval of the first accuracy minus the second, as fractions.
 
     Newcombe's for independent samples (Statistics in Medicine 17 (1998), method 10): on shared
@@ -81,10 +99,10 @@ def measured_accuracies(
 
 
 def accuracy_series(accuracies: Accuracies) -> Series:
-    """Return the mean over the seeds, with the 95 % interval of all their images together."""
+    """Return the mean over the seeds, with its 95 % interval for the choice of images."""
     eps_values = accuracies.curves[0].eps_values
     points = [accuracies.at(eps) for eps in eps_values]
-    bounds = [wilson_interval(point.correct, point.n) for point in points]
+    bounds = [point.ci95 for point in points]
     return Series(
         label=accuracies.label,
         x=eps_values,

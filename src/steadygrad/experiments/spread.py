@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from steadygrad.evaluation import AccuracyPoint
-from steadygrad.experiments.accuracies import pooled
+from steadygrad.experiments.accuracies import mean_accuracy
 from steadygrad.experiments.comparison import Compared
 from steadygrad.experiments.workbench import NOT_TRAINED
 
@@ -35,14 +35,14 @@ def compared_accuracy(
     obstacle: str | None,
     note: str,
 ) -> Compared:
-    """Return a printed accuracy beside ours over all points together, in percent.
+    """Return a printed accuracy beside ours the mean of all points, in percent.
 
     points: one for each network, or pair of networks; none, if none is trained.
     The tolerance is ``allowed_spread``, and the note says which of the two it is.
     """
     if not points:
         return Compared(quantity=quantity, paper=paper, path=path, ours=None, obstacle=NOT_TRAINED)
-    spread, whole = allowed_spread(points), pooled(points)
+    spread, whole = allowed_spread(points), mean_accuracy(points)
     allowed = "other networks of the same training"
     if spread > NETWORK_SPREAD:
         allowed = "how far apart our own networks lie"

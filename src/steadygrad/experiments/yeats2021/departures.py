@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from steadygrad.evaluation import AccuracyPoint
 from steadygrad.experiments.accuracies import (
     Accuracies,
+    MeanAccuracy,
     difference_interval,
     measured_accuracies,
 )
@@ -210,7 +210,7 @@ def _rows(question: Question, measured: Mapping[str, Accuracies]) -> list[tuple[
     return rows
 
 
-def _with_interval(point: AccuracyPoint) -> tuple[float, str]:
+def _with_interval(point: MeanAccuracy) -> tuple[float, str]:
     return round(100 * point.accuracy, 1), interval_text([100 * bound for bound in point.ci95])
 
 

@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steadygrad.evaluation import AccuracyPoint
-from steadygrad.experiments.accuracies import Accuracies, accuracy_series, measured_accuracies
+from steadygrad.experiments.accuracies import (
+    Accuracies,
+    MeanAccuracy,
+    accuracy_series,
+    measured_accuracies,
+)
 from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
@@ -98,7 +102,7 @@ def _spread(
     ]
 
 
-def _range(points: Sequence[AccuracyPoint]) -> tuple[Cell, ...]:
+def _range(points: Sequence[MeanAccuracy]) -> tuple[Cell, ...]:
     values = [100 * point.accuracy for point in points]
     mean = sum(values) / len(values)
     numbers = (min(values), mean, max(values), max(values) - min(values))

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from steadygrad.evaluation import AccuracyPoint, wilson_interval
-from steadygrad.experiments.accuracies import Accuracies, difference_interval
+from steadygrad.experiments.accuracies import Accuracies, MeanAccuracy, difference_interval
 from steadygrad.experiments.comparison import Compared
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import NOT_TRAINED
@@ -73,7 +72,7 @@ class PrintedAccuracy:
             return None
         points = {label: _point(measured[label], self.eps) for label in trained}
         label = min(points, key=lambda name: points[name].accuracy)
-        low, high = wilson_interval(points[label].correct, points[label].n)
+        low, high = points[label].ci95
         remark = f"{len(measured[label].networks)} seed(s)"
         if len(self.labels) > 1:
             remark = f"the lowest of {len(points)} networks, {label}; {remark}"
@@ -128,7 +127,7 @@ class PrintedRadius:
         return Reading(where, None, remark if where is not None else f"nowhere {remark}")
 
 
-def _point(accuracies: Accuracies, eps: float) -> AccuracyPoint:
+def _point(accuracies: Accuracies, eps: float) -> MeanAccuracy:
     return accuracies.clean_accuracy if eps == 0 else accuracies.at(eps)
 
 

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from steadygrad.attacks import NES, PGD, Attack
 from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, worst_case
-from steadygrad.experiments.accuracies import pooled
+from steadygrad.experiments.accuracies import mean_accuracy
 from steadygrad.experiments.chart import LineChart, PrintedPoint, Series
 from steadygrad.experiments.comparison import interval_text
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
@@ -177,7 +177,9 @@ class QueryAttack:
         labels, printed = tuple(measured), self._printed()
         series = []
         for index, name in enumerate(ATTACKS):
-            points = [pooled([one.attacked(name) for one in measured[label]]) for label in labels]
+            points = [
+                mean_accuracy([one.attacked(name) for one in measured[label]]) for label in labels
+            ]
             series.append(
                 Series(
                     label=name,

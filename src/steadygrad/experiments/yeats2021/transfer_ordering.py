@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steadygrad.evaluation import AccuracyPoint
-from steadygrad.experiments.accuracies import difference_interval
+from steadygrad.experiments.accuracies import MeanAccuracy, difference_interval
 from steadygrad.experiments.comparison import interval_text
 from steadygrad.experiments.experiment import Table
 from steadygrad.experiments.yeats2021.transfer_grid import (
@@ -25,9 +24,9 @@ class _Column:
 
     dataset: str
     source: str
-    claimed: AccuracyPoint
+    claimed: MeanAccuracy
     rival: str
-    of_rival: AccuracyPoint
+    of_rival: MeanAccuracy
 
     @property
     def lead(self) -> float:
@@ -94,7 +93,7 @@ def _columns(grids: Sequence[TransferGrid], ways: Sequence[WayOfTraining]) -> li
     for grid in grids:
         for source in ways:
             points = {
-                victim: cell.pooled
+                victim: cell.mean
                 for victim in ways
                 if (cell := grid.cell(source, victim)) is not None
             }

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from steadygrad.attacks import Attack
 from steadygrad.evaluation import AccuracyPoint, TransferMatrix, transfer_matrix
-from steadygrad.experiments.accuracies import pooled
+from steadygrad.experiments.accuracies import MeanAccuracy, mean_accuracy
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
 
@@ -35,9 +35,9 @@ class TransferCell:
     is_crossed: bool = True
 
     @property
-    def pooled(self) -> AccuracyPoint:
-        """All pairs together."""
-        return pooled(self.points)
+    def mean(self) -> MeanAccuracy:
+        """The mean of all pairs."""
+        return mean_accuracy(self.points)
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def transfer_chart(grid: TransferGrid) -> LineChart:
     for index, source in enumerate(SOURCES):
         shift = SOURCE_STEP * (index - (len(SOURCES) - 1) / 2)
         points = {
-            place + shift: cell.pooled
+            place + shift: cell.mean
             for place, victim in enumerate((None, *VICTIMS))
             if (cell := grid.cell(source, victim)) is not None
         }
@@ -134,7 +134,7 @@ def _text(grid: TransferGrid, source: WayOfTraining, victim: WayOfTraining | Non
 def _percent(cell: TransferCell | None) -> str:
     if cell is None:
         return MISSING
-    return f"{100 * cell.pooled.accuracy:.1f}" + ("" if cell.is_crossed else "*")
+    return f"{100 * cell.mean.accuracy:.1f}" + ("" if cell.is_crossed else "*")
 
 
 def _clean(grid: TransferGrid, victim: WayOfTraining) -> str:
@@ -152,12 +152,12 @@ def _worst(grid: TransferGrid, victim: WayOfTraining) -> str:
 
 def _numbers(cell: TransferCell) -> tuple[Cell, ...]:
     accuracies = [100 * point.accuracy for point in cell.points]
-    low, high = cell.pooled.ci95
+    low, high = cell.mean.ci95
     return (
-        round(100 * cell.pooled.accuracy, 2),
+        round(100 * cell.mean.accuracy, 2),
         round(100 * low, 2),
         round(100 * high, 2),
-        cell.pooled.n,
+        cell.mean.n,
         len(cell.points),
         round(min(accuracies), 2),
         round(max(accuracies), 2),

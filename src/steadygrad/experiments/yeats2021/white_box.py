@@ -8,8 +8,8 @@ from steadygrad.experiments.accuracies import (
     Accuracies,
     accuracy_series,
     accuracy_table,
+    mean_accuracy,
     measured_accuracies,
-    pooled,
 )
 from steadygrad.experiments.chart import LineChart, PrintedPoint
 from steadygrad.experiments.comparison import Compared, interval_text
@@ -199,17 +199,18 @@ class WhiteBox:
         for label, accuracies in measured.items():
             worst = [worst_case_of(bench, n, self.judged_eps) for n in accuracies.networks]
             attacks = tuple(worst[0].broken_by)
-            left = pooled([one.point for one in worst])
+            left = mean_accuracy([one.point for one in worst])
+            images = left.n * len(worst)
             low, high = left.ci95
             rows.append(
                 (
                     label,
-                    round(100 * sum(one.correct for one in worst) / left.n, 1),
+                    round(100 * sum(one.correct for one in worst) / images, 1),
                     round(100 * accuracies.at(self.judged_eps).accuracy, 1),
                     round(100 * left.accuracy, 1),
                     interval_text((100 * low, 100 * high)),
                     *(
-                        round(100 * sum(one.broken_by[name] for one in worst) / left.n, 1)
+                        round(100 * sum(one.broken_by[name] for one in worst) / images, 1)
                         for name in attacks
                     ),
                 )
