@@ -19,6 +19,7 @@ from steadygrad.evaluation.eps_grid import ascending_eps, parse_eps_grid
 from steadygrad.evaluation.example_store import ExampleStore
 from steadygrad.evaluation.gallery import Gallery, select_gallery
 from steadygrad.evaluation.intervals import wilson_interval
+from steadygrad.evaluation.kept_outcomes import KeptOutcomes
 from steadygrad.evaluation.margins import Margins, deepfool_margins
 from steadygrad.evaluation.margins_file import write_margins
 from steadygrad.evaluation.mean_interval import bounded_mean_interval, mean_interval
@@ -56,6 +57,7 @@ __all__ = [
     "Evaluation",
     "ExampleStore",
     "Gallery",
+    "KeptOutcomes",
     "Margins",
     "PairedComparison",
     "PerturbationSource",

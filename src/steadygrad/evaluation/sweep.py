@@ -1,9 +1,10 @@
 """The curve, radius by radius: every example that still stands is attacked at the next one."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 
 import torch
+from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack, describe_attack, norm_of
@@ -28,6 +29,7 @@ def accuracy_curve(
     reuse_broken: bool = True,
     device: torch.device | str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    outcomes: MutableMapping[str, Tensor] | None = None,
 ) -> AccuracyCurve:
     """Return the accuracy under ``attack`` at each radius, the model in eval mode throughout.
 
@@ -42,6 +44,8 @@ def accuracy_curve(
         papers that print one run a radius do; such a curve may rise.
     device: where batches are sent; None takes the model's.
     progress: called as ``progress(done, total)``, counting every example once at every radius.
+    outcomes: bool (n,) of batches that the same call has attacked before, and to which further
+        ones are added: a ``KeptOutcomes`` lets a killed call go on.
 
     Raises: ImageError, LabelError, ModelError, HyperparameterError.
     """
@@ -52,7 +56,7 @@ def accuracy_curve(
     with evaluation_mode(model):
         is_correct = correct(model, images, labels, batch_size, device)
         place = model_device(model, images) if device is None else torch.device(device)
-        trial = Trial(model, images, labels, attack, batch_size, seed, place)
+        trial = Trial(model, images, labels, attack, batch_size, seed, place, outcomes)
         broken_at = torch.full((n,), torch.inf, dtype=torch.float64)
         broken_at[~is_correct] = 0.0
         for eps in radii:

@@ -1,6 +1,6 @@
 """One attack on some of the examples at one radius: the step every curve is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,10 @@ __all__ = ["ProgressCount", "Trial"]
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Everything but the radius and the rows. The model is in eval mode already."""
+    """Everything but the radius and the rows. The model is in eval mode already.
+
+    outcomes: of batches that were attacked before, by radius and number; further ones are added.
+    """
 
     model: Classifier
     images: Images
@@ -25,6 +28,7 @@ class Trial:
     batch_size: int
     seed: int
     device: torch.device
+    outcomes: MutableMapping[str, Tensor] | None = None
 
     def withstand(self, rows: Tensor, eps: float, report: Callable[[Tensor], None]) -> Tensor:
         """Attack the examples at ``rows`` (int64); return which are still right, bool, on the CPU.
@@ -38,8 +42,14 @@ class Trial:
         attack = with_eps(self.attack, eps)
         survives = []
         for number, batch in enumerate(torch.split(rows, self.batch_size)):
-            generator = derived_generator(self.seed, f"eps {eps!r}, batch {number}")
-            survives.append(self._withstand_batch(attack, batch, generator))
+            name = f"eps {eps!r}, batch {number}"
+            outcome = None if self.outcomes is None else self.outcomes.get(name)
+            if outcome is None or len(outcome) != len(batch):
+                generator = derived_generator(self.seed, name)
+                outcome = self._withstand_batch(attack, batch, generator)
+                if self.outcomes is not None:
+                    self.outcomes[name] = outcome
+            survives.append(outcome)
             report(survives[-1])
         return torch.cat(survives)
 

@@ -11,6 +11,7 @@ from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import (
     AccuracyCurve,
+    KeptOutcomes,
     accuracy_curve,
     ascending_eps,
     read_evaluation,
@@ -77,7 +78,7 @@ class Workbench:
         """Return the accuracy at each radius, every radius attacked anew, as the papers do.
 
         Kept in the network's run folder: the same question is answered from there, unless the
-        weights have changed since.
+        weights have changed since. A measurement that was killed goes on at its last batch.
         """
         data = self.test_set(network.config.dataset, limit)
         run = self.store.path(network)
@@ -85,6 +86,16 @@ class Workbench:
         if kept is not None:
             return kept
         self.progress(f"{network.label}: {describe_attack(attack)['name']} on {len(data)} images")
+        outcomes = KeptOutcomes(
+            run / "unfinished",
+            {
+                "attack": describe_attack(attack),
+                "dataset": data.name,
+                "n": len(data),
+                "seed": EVALUATION_SEED,
+                "model": run_digest(run),
+            },
+        )
         curve = accuracy_curve(
             self.model(network),
             data.images(),
@@ -93,10 +104,12 @@ class Workbench:
             eps_values,
             seed=EVALUATION_SEED,
             reuse_broken=False,
+            outcomes=outcomes,
         )
         write_evaluation(
             run, curve, labels=data.labels, dataset=data, model_name=network.config.model
         )
+        outcomes.discard()
         return curve
 
     def clean_accuracy(self, network: Network) -> AccuracyCurve:
