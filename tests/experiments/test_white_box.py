@@ -52,6 +52,10 @@ FIGURE = WhiteBox(
             quantity="clean", path="figure6_mnist_text/real_clean_beta_512",
             labels=("real, beta 64",), eps=0,
         ),
+        PrintedAccuracy(
+            quantity="complex, clean", path="figure6_mnist_text/complex_clean_all_betas",
+            labels=("complex, beta 64",), eps=0,
+        ),
     ),
 )  # fmt: skip
 
@@ -78,9 +82,12 @@ def test_a_figure_measures_every_network_and_the_worst_is_never_above_any(
     assert train_networks(networks, bench.store)
     outcome = FIGURE.measure(bench)
     assert len(outcome.tables["figure"].rows) == 15
-    assert [len(outcome.charts[name][0].series) for name in ("figure", "figure-beyond")] == [5, 11]
-    (entry,) = outcome.compared
-    assert entry.verdict in ("reproduced", "differs")
+    assert [len(outcome.charts[name][0].series) for name in ("figure", "figure-beyond")] == [6, 11]
+    real, exact, frozen = outcome.compared
+    assert {entry.verdict for entry in outcome.compared} <= {"reproduced", "differs"}
+    assert real.quantity == "clean"
+    assert frozen.quantity == f"{exact.quantity}, by frozen phase"
+    assert (frozen.path, frozen.printed) == (exact.path, exact.printed)
     for row in outcome.tables["figure-worst-case"].rows:
         _, clean, _, worst, _, *broken = row
         assert isinstance(clean, float)
