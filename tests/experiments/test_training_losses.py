@@ -57,7 +57,7 @@ def outcome(bench: Workbench) -> ExperimentOutcome:
 
 def test_every_kind_is_trained_with_and_without_the_penalty() -> None:
     networks = EXPERIMENT.networks(SCALE, SEEDS)
-    assert len({n.digest for n in networks}) == len(networks) == 3 * 2 * 2
+    assert len({n.digest for n in networks}) == len(networks) == (3 * 2 + 1) * 2
     assert {n.config.epochs for n in networks} == {2}
     assert EXPERIMENT.printed_paths() == ()
 
@@ -96,6 +96,14 @@ def test_the_complex_network_is_set_beside_the_others(outcome: ExperimentOutcome
     ]
     assert table.rows[0][2:] == ("0.2500", "0.6250", "0.1250", "yes", "no")
     assert table.rows[3][2:] == ("87.50", "68.75", "93.75", "yes", "no")
+
+
+def test_so_is_the_one_trained_by_the_rule_of_the_papers_code(bench: Workbench) -> None:
+    made_up(bench, "real, beta 8", 0, 1.0, 0.5)
+    made_up(bench, "complex, beta 8, frozen phase", 0, 0.5, 0.75)
+    table = EXPERIMENT.measure(bench).tables["figure4_complex_against_real"]
+    assert {row[0] for row in table.rows} == {"beta 8, frozen phase"}
+    assert table.rows[0][2:] == ("0.7500", "0.5000", "", "no", "")
 
 
 def test_the_caption_says_what_sets_networks_apart(outcome: ExperimentOutcome) -> None:

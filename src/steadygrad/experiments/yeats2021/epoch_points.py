@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from steadygrad.experiments.chart import LineChart, Series
 from steadygrad.experiments.workbench import Workbench
-from steadygrad.experiments.yeats2021.recipes import RECIPES, Kind
+from steadygrad.experiments.yeats2021.recipes import RECIPES
 from steadygrad.experiments.yeats2021.training_histories import (
+    FROZEN,
     Histories,
     History,
     Panel,
     Quantity,
+    Trained,
     training_caution,
 )
 
@@ -33,7 +36,8 @@ PANELS = (
 )
 """With the betas of the paper's Table 2; a quarter of each is ours."""
 
-_RIVALS: tuple[Kind, ...] = ("real", "gelu")
+_OURS: tuple[Trained, ...] = ("complex", FROZEN)
+_RIVALS: tuple[Trained, ...] = ("real", "gelu")
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,11 @@ class MeasuredPanel:
         return self.panel.recipe.title
 
     def pairs(self) -> Iterator[tuple[float, History, History]]:
-        """Yield beta, the complex network and a real one, ReLU or GELU, under that penalty."""
-        for beta in self.panel.betas:
-            for kind in _RIVALS:
-                ours = self.histories.find("complex", beta)
-                other = self.histories.find(kind, beta)
-                if beta and ours is not None and other is not None:
-                    yield beta, ours, other
+        """Yield beta, a complex network and a real one, ReLU or GELU, under that penalty."""
+        for beta, mine, rival in product(self.panel.betas, _OURS, _RIVALS):
+            ours, other = self.histories.find(mine, beta), self.histories.find(rival, beta)
+            if beta and ours is not None and other is not None:
+                yield beta, ours, other
 
 
 def measured_panels(

@@ -118,17 +118,17 @@ def _means_table(title: str, panels: Sequence[MeasuredPanel]) -> Table:
 def _both_terms_table(panels: Sequence[MeasuredPanel]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for panel in panels:
-        for beta, ours, other in panel.pairs():
+        for _, ours, other in panel.pairs():
             loss = epochs_below(ours, other, TRAINING_LOSS)
             penalty = epochs_below(ours, other, PENALTY)
             both = tuple(map(all, zip(loss, penalty, strict=True)))
             counts = (f"{sum(flags)} of {len(flags)}" for flags in (loss, penalty, both))
-            rows.append((panel.title, f"{beta:g}", other.label, *counts))
+            rows.append((panel.title, ours.label, other.label, *counts))
     return Table(
         title="Does the complex network do better at both terms?",
         columns=(
             "data set",
-            "beta",
+            "complex network",
             "other network",
             "loss lower",
             "penalty lower",

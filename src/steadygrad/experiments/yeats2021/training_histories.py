@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Final, Literal, TypeAlias
 
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
@@ -10,7 +11,20 @@ from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.yeats2021.recipes import Kind, Recipe
 from steadygrad.training import EpochMetrics
 
-__all__ = ["TRAINING_LOSS", "Histories", "History", "Panel", "Quantity", "training_caution"]
+__all__ = [
+    "FROZEN",
+    "TRAINING_LOSS",
+    "Histories",
+    "History",
+    "Panel",
+    "Quantity",
+    "Trained",
+    "training_caution",
+]
+
+FROZEN: Final = "complex, frozen phase"
+Trained: TypeAlias = Kind | Literal["complex, frozen phase"]
+"""A kind of network, and the complex one with the second-order rule of the paper's code."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +45,7 @@ class History:
     beta: 0 without the penalty; runs: the epochs of each network, in its place.
     """
 
-    kind: Kind
+    kind: Trained
     beta: float
     networks: tuple[Network, ...]
     runs: tuple[tuple[EpochMetrics, ...], ...]
@@ -67,7 +81,7 @@ class History:
 class Histories(tuple[History, ...]):
     """The histories of a data set; found by kind and beta."""
 
-    def find(self, kind: Kind, beta: float) -> History | None:
+    def find(self, kind: Trained, beta: float) -> History | None:
         """Return the history of one kind at one beta, None if no such network is trained."""
         return next((own for own in self if (own.kind, own.beta) == (kind, beta)), None)
 
@@ -78,11 +92,14 @@ class Histories(tuple[History, ...]):
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """Networks of one data set: every kind at every beta, 0 standing for no penalty."""
+    """Networks of one data set: every kind at every beta, 0 standing for no penalty.
+
+    With the frozen phase there is one, at the strongest.
+    """
 
     recipe: Recipe
     betas: tuple[float, ...]
-    kinds: tuple[Kind, ...] = ("real", "complex", "gelu")
+    kinds: tuple[Trained, ...] = ("real", "complex", FROZEN, "gelu")
 
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
         """Return the networks, of every seed."""
@@ -105,9 +122,17 @@ class Panel:
         return Histories(histories)
 
     def _of(
-        self, kind: Kind, beta: float, scale: Scale, seeds: Sequence[int]
+        self, kind: Trained, beta: float, scale: Scale, seeds: Sequence[int]
     ) -> tuple[Network, ...]:
-        return tuple(scale.of(self.recipe.at_beta(kind, beta, seed=seed)) for seed in seeds)
+        if kind != FROZEN:
+            return tuple(scale.of(self.recipe.at_beta(kind, beta, seed=seed)) for seed in seeds)
+        if beta == 0 or beta != max(self.betas):
+            return ()
+        networks = (
+            self.recipe.penalised_network("complex", beta, seed=seed, second_order="frozen_phase")
+            for seed in seeds
+        )
+        return tuple(map(scale.of, networks))
 
 
 def training_caution(networks: Iterable[Network]) -> str:

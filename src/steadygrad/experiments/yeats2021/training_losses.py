@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from steadygrad.experiments.chart import LineChart, Series
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
@@ -10,10 +11,12 @@ from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.yeats2021.recipes import RECIPES
 from steadygrad.experiments.yeats2021.training_histories import (
+    FROZEN,
     TRAINING_LOSS,
     Histories,
     History,
     Panel,
+    Trained,
     training_caution,
 )
 from steadygrad.training import EpochMetrics
@@ -78,25 +81,28 @@ class TrainingLosses:
     def _claims(self, histories: Histories) -> Table:
         """Return the paper's sentences on the figure as differences after the last epoch."""
         rows: list[tuple[Cell, ...]] = []
-        for beta in self.panel.betas:
+        complex_ones: tuple[Trained, ...] = ("complex", FROZEN)
+        for beta, mine in product(self.panel.betas, complex_ones):
             for what, value, is_loss in (
                 ("training loss (nats)", TRAINING_LOSS.value, True),
                 ("test loss (nats)", _test_loss, True),
                 ("training accuracy (%)", _training_accuracy, False),
                 ("test accuracy (%)", _test_accuracy, False),
             ):
-                found = {kind: histories.find(kind, beta) for kind in ("complex", "real", "gelu")}
+                kinds: tuple[Trained, ...] = (mine, "real", "gelu")
+                found = {kind: histories.find(kind, beta) for kind in kinds}
                 finals = {k: _final(own, value) for k, own in found.items() if own is not None}
-                if "complex" not in finals:
+                if mine not in finals:
                     continue
                 rows.append(
                     (
-                        f"beta {beta:g}" if beta else "no penalty",
+                        (f"beta {beta:g}" if beta else "no penalty")
+                        + (", frozen phase" if mine == FROZEN else ""),
                         what,
                         *(_text(finals.get(kind), is_loss) for kind in found),
                         *(
-                            _is_better(finals["complex"], finals.get(kind), is_loss)
-                            for kind in ("real", "gelu")
+                            _is_better(finals[mine], finals.get(kind), is_loss)
+                            for kind in kinds[1:]
                         ),
                     )
                 )

@@ -103,7 +103,7 @@ def _means_table(title: str, panels: Sequence[MeasuredPanel]) -> Table:
 def _claims_table(panels: Sequence[MeasuredPanel]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for panel in panels:
-        for beta, ours, other in panel.pairs():
+        for _, ours, other in panel.pairs():
             for claim, quantity in (
                 ("lower similarity", SIMILARITY),
                 ("strictly lower training loss", TRAINING_LOSS),
@@ -114,8 +114,8 @@ def _claims_table(panels: Sequence[MeasuredPanel]) -> Table:
                 rows.append(
                     (
                         panel.title,
-                        f"{beta:g}",
                         claim,
+                        ours.label,
                         f"{mean:.4f}",
                         other.label,
                         f"{rival:.4f}",
@@ -127,9 +127,9 @@ def _claims_table(panels: Sequence[MeasuredPanel]) -> Table:
         title="Does the complex network have the lower similarity, and the lower loss?",
         columns=(
             "data set",
-            "beta",
             "claim",
-            "complex",
+            "complex network",
+            "mean",
             "other network",
             "its value",
             "epochs that agree",
