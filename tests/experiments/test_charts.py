@@ -1,5 +1,8 @@
 """Points with names below them, their bars, and what the paper prints beside them."""
 
+from collections import Counter
+
+import pytest
 from matplotlib.colors import to_hex
 
 from steadygrad.experiments import LineChart, PrintedPoint, Series
@@ -54,3 +57,18 @@ def test_a_group_shares_a_colour_and_its_lines_differ() -> None:
     assert colors[0] == colors[1] != colors[2] == colors[3]
     markers = [line.get_marker() for line in axes.lines]
     assert markers[0] == markers[2] != markers[1] == markers[3]
+
+
+@pytest.mark.parametrize(
+    ("number", "rows"), [(1, [1]), (2, [2]), (3, [3]), (4, [2, 2]), (5, [3, 2]), (6, [3, 3])]
+)
+def test_many_charts_stand_in_rows(number: int, rows: list[int]) -> None:
+    figure = charts_figure([CHART] * number)
+    tops = Counter(axes.get_subplotspec().rowspan.start for axes in figure.axes)
+    assert [tops[row] for row in range(len(rows))] == rows
+    assert all(axes.get_title(loc="left") or axes.get_title() for axes in figure.axes)
+
+
+def test_the_outermost_names_have_room() -> None:
+    (axes,) = charts_figure([CHART]).axes
+    assert axes.get_xlim() == (-0.5, 1.5)

@@ -76,8 +76,9 @@ QUESTIONS = (
         clean="figure6_mnist_text/real_clean_beta_512",
         changes={
             "plain momentum": _PLAIN_MOMENTUM,
-            "initial weights half as long": _SMALL_INIT,
-            "both, as in the paper's code": _PLAIN_MOMENTUM | _SMALL_INIT,
+            "short initial weights": _SMALL_INIT,
+            "plain momentum and short initial weights, as in the paper's code": _PLAIN_MOMENTUM
+            | _SMALL_INIT,
         },
     ),
     Question(

@@ -22,6 +22,7 @@ IMAGE_ROW_HEIGHT = 0.58
 LEGEND_COLUMNS, LEGEND_LETTERS = 2, 32
 CAPTION_LETTERS_PER_INCH = 17
 MOST_MARKERS = 16
+MOST_COLUMNS = 3
 TICK_NAME_SIZE = 7
 TICK_NAME_LINE = 0.035
 """Height of a further line of a tick's name, as a share of the axes' height."""
@@ -30,18 +31,24 @@ TICK_NAME_LINE = 0.035
 def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     """Draw charts side by side, each over its legend, and the caption below all of them.
 
+    Four stand in two rows, more in rows of three.
+
     A label looks the same in every chart, and those of a group share a colour. Bands are 95 %
     intervals; stars are values that the paper prints.
     """
     looks = _looks(charts)
-    width = max(7.0, PANEL_WIDTH * len(charts))
+    columns = 2 if len(charts) == 4 else min(len(charts), MOST_COLUMNS)
+    bands = -(-len(charts) // columns)
+    width = max(7.0, PANEL_WIDTH * columns)
     lines = textwrap.wrap(caption, round(CAPTION_LETTERS_PER_INCH * width))
     rows = max((_legend_rows(chart) for chart in charts), default=0)
     with style():
         height = max((_panel_height(chart) for chart in charts), default=PANEL_HEIGHT)
-        figure = new_figure(width, height + 0.21 * rows + 0.17 * len(lines))
-        panels = figure.subplots(1, len(charts), squeeze=False)[0]
-        for axes, chart in zip(panels, charts, strict=True):
+        figure = new_figure(width, bands * (height + 0.21 * rows) + 0.17 * len(lines))
+        panels = list(figure.subplots(bands, columns, squeeze=False).flat)
+        for unused in panels[len(charts) :]:
+            unused.remove()
+        for axes, chart in zip(panels, charts, strict=False):
             match chart:
                 case LineChart():
                     _lines(axes, chart, looks)
