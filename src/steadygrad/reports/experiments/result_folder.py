@@ -161,7 +161,7 @@ def _comparison_row(entry: Compared) -> tuple[Cell, ...]:
     remark = "; ".join(text for text in (entry.obstacle, entry.note) if text)
     if entry.tolerance:
         remark = f"{remark}; tolerance {entry.tolerance:g}".removeprefix("; ")
-    difference = "" if entry.difference is None else f"{entry.difference:+,.4g}"
+    difference = "" if entry.difference is None else f"{round(entry.difference, 6):+,.4g}"
     return (
         entry.quantity,
         number_text(entry.printed),
