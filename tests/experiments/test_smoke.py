@@ -79,9 +79,9 @@ def test_every_experiment_runs_whole_at_smoke_scale(
             header, *rows = csv.reader(file)
         assert all(len(row) == len(header) for row in rows)
         assert (folder / f"{table}.md").read_text().startswith("# ")
-    assert sorted(entry["path"] for entry in record["compared"]) == sorted(
-        experiment.printed_paths()
-    )
+    assert {entry["path"] for entry in record["compared"]} == set(experiment.printed_paths())
+    quantities = [entry["quantity"] for entry in record["compared"]]
+    assert len(set(quantities)) == len(quantities)
     if experiment.networks(smoke, (0,)):
         assert {entry["verdict"] for entry in record["compared"]} <= {"not comparable"}
 

@@ -62,7 +62,8 @@ class Experiment(Protocol):
     def printed_paths(self) -> tuple[str, ...]:
         """Return where the numbers it compares itself with are printed, see ``Compared.path``.
 
-        Whatever is trained, ``measure`` returns a ``Compared`` for each, and for no other.
+        Whatever is trained, ``measure`` returns a ``Compared`` for each, or several of different
+        quantities, and for no other.
         """
 
     def measure(self, bench: "Workbench") -> ExperimentOutcome:
