@@ -7,9 +7,10 @@ Run: python benchmarks/real_blocks.py [--threads 1] [--repeats 20]
 """
 
 import argparse
-from collections.abc import Callable
+from functools import partial
 
 import torch
+from gradient_step import gradient_step
 from interleaved import measure_in_turn
 from rich.console import Console
 from rich.table import Table
@@ -45,8 +46,10 @@ def main() -> None:
         for step, penalty in (("penalised", SquaredNormPenalty(strength=0.1)), ("plain", None)):
             timings = measure_in_turn(
                 {
-                    "ours": _step(ours, images, labels, penalty),
-                    "PyTorch's": _step(theirs, images, labels, penalty),
+                    "ours": gradient_step(ours, partial(_loss, ours, images, labels, penalty)),
+                    "PyTorch's": gradient_step(
+                        theirs, partial(_loss, theirs, images, labels, penalty)
+                    ),
                 },
                 arguments.repeats,
             )
@@ -71,18 +74,12 @@ def with_pytorchs_blocks(model: nn.Module) -> nn.Module:
     return model
 
 
-def _step(
+def _loss(
     model: nn.Module, images: Tensor, labels: Tensor, penalty: SquaredNormPenalty | None
-) -> Callable[[], None]:
-    def run() -> None:
-        model.zero_grad(set_to_none=True)
-        if penalty is None:
-            loss = cross_entropy(model(images), labels)
-        else:
-            loss = penalty(model, images, labels).loss
-        loss.backward()  # type: ignore[no-untyped-call] # torch's
-
-    return run
+) -> Tensor:
+    if penalty is None:
+        return cross_entropy(model(images), labels)
+    return penalty(model, images, labels).loss
 
 
 def _arguments() -> argparse.Namespace:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gradient_step import GradientStep, gradient_step
 from interleaved import Timing, measure_in_turn
 from rich.console import Console
 from rich.table import Table
@@ -61,8 +62,6 @@ CONTESTANTS = {
 
 STATUS = Path("/proc/self/status")
 
-Step = Callable[[], object]
-
 
 def main() -> None:
     """Measure both image sizes and print one table each."""
@@ -101,7 +100,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
-def _step(size: str, name: str) -> Step:
+def _step(size: str, name: str) -> GradientStep:
     """Return one penalised step of that contestant, every contestant with the same weights."""
     batch_size, shape = SIZES[size]
     torch.manual_seed(0)
@@ -109,11 +108,7 @@ def _step(size: str, name: str) -> Step:
     model = build_model("roth2018-cifar10-relu") if size == "3x32x32" else _residual_network()
     penalty = _penalty(shape, name)
 
-    def run() -> None:
-        model.zero_grad(set_to_none=True)
-        penalty(model, images, labels).loss.backward()  # type: ignore[no-untyped-call] # torch's
-
-    return run
+    return gradient_step(model, lambda: penalty(model, images, labels).loss)
 
 
 def _penalty(shape: ImageShape, name: str) -> Callable[[nn.Module, Tensor, Tensor], PenalizedLoss]:

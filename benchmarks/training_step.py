@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gradient_step import GradientStep, gradient_step
 from interleaved import Timing, measure_in_turn
 from naive_layers import naive_copy
 from rich.console import Console
@@ -40,8 +41,6 @@ FLOOR = "complex, penalised, products alone"
 REAL = "real ReLU, penalised"
 REAL_PLAIN = "real ReLU, plain"
 REAL_ATTACK = "real ReLU, PGD(4) training"
-
-Step = Callable[[], object]
 
 # What the exact penalised step is to cost at most, in units of another contestant.
 GOALS = {
@@ -81,7 +80,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
-def _steps(dataset: str) -> dict[str, Step]:
+def _steps(dataset: str) -> dict[str, GradientStep]:
     """Return every contestant's training step, without the optimizer, which all share."""
     images = torch.rand(BATCH_SIZE, 1, 28, 28)
     labels = torch.randint(10, (BATCH_SIZE,))
@@ -93,14 +92,16 @@ def _steps(dataset: str) -> dict[str, Step]:
     exact = SquaredNormPenalty(strength=STRENGTHS[dataset])
     difference = SquaredNormPenalty(strength=STRENGTHS[dataset], backend="finite_difference")
 
-    def penalised(model: nn.Module, penalty: SquaredNormPenalty = exact) -> Step:
-        return _step(model, lambda: penalty(model, images, labels).loss)
+    def penalised(model: nn.Module, penalty: SquaredNormPenalty = exact) -> GradientStep:
+        return gradient_step(model, lambda: penalty(model, images, labels).loss)
 
-    def plain(model: nn.Module) -> Step:
-        return _step(model, lambda: cross_entropy(model(images), labels))
+    def plain(model: nn.Module) -> GradientStep:
+        return gradient_step(model, lambda: cross_entropy(model(images), labels))
 
-    def attacked(model: nn.Module) -> Step:
-        return _step(model, lambda: cross_entropy(model(_pgd(model, images, labels)), labels))
+    def attacked(model: nn.Module) -> GradientStep:
+        return gradient_step(
+            model, lambda: cross_entropy(model(_pgd(model, images, labels)), labels)
+        )
 
     return {
         EXACT: penalised(network),
@@ -113,14 +114,6 @@ def _steps(dataset: str) -> dict[str, Step]:
         REAL_PLAIN: plain(real),
         REAL_ATTACK: attacked(real),
     }
-
-
-def _step(model: nn.Module, loss: Callable[[], Tensor]) -> Step:
-    def run() -> None:
-        model.zero_grad(set_to_none=True)
-        loss().backward()  # type: ignore[no-untyped-call] # torch's
-
-    return run
 
 
 def _pgd(model: nn.Module, images: Tensor, labels: Tensor, steps: int = 4) -> Tensor:
@@ -137,14 +130,14 @@ def _pgd(model: nn.Module, images: Tensor, labels: Tensor, steps: int = 4) -> Te
     return adversarial
 
 
-def _products_alone(network: nn.Module, images: Tensor) -> Step:
+def _products_alone(network: nn.Module, images: Tensor) -> GradientStep:
     """Return the linear algebra of a penalised step: what is left if all else were free.
 
     Per layer: the map itself, applied to the phasors and to their motion; its transpose, applied
     to the first gradient and to the last (in the first layer only to the first); and two
     gradients of the weight.
     """
-    work: list[Step] = []
+    work: list[Callable[[], object]] = []
     x = images
     for layer in network.children():
         y = layer(x).detach()
@@ -169,7 +162,7 @@ def _products_alone(network: nn.Module, images: Tensor) -> Step:
 
 def _convolution_products(
     layer: ComplexConv2d, x: Tensor, y: Tensor, *, is_first: bool
-) -> list[Step]:
+) -> list[Callable[[], object]]:
     u = torch.rand(len(x), 2 * x.shape[1], *x.shape[2:])
     weight = torch.rand(2 * layer.out_channels, u.shape[1], *layer.kernel_size)
     gradient = torch.rand(len(x), len(weight), *y.shape[2:])

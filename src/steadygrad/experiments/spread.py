@@ -35,7 +35,7 @@ def compared_accuracy(
     obstacle: str | None,
     note: str,
 ) -> Compared:
-    """Return a printed accuracy beside ours the mean of all points, in percent.
+    """Return a printed accuracy beside ours, the mean of all points, in percent.
 
     points: one for each network, or pair of networks; none, if none is trained.
     The tolerance is ``allowed_spread``, and the note says which of the two it is.

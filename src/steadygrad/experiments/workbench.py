@@ -82,7 +82,8 @@ class Workbench:
         """
         data = self.test_set(network.config.dataset, limit)
         run = self.store.path(network)
-        kept = self._kept(run, attack, eps_values, data)
+        weights = run_digest(run)
+        kept = self._kept(run, weights, attack, eps_values, data)
         if kept is not None:
             return kept
         self.progress(f"{network.label}: {describe_attack(attack)['name']} on {len(data)} images")
@@ -93,7 +94,7 @@ class Workbench:
                 "dataset": data.name,
                 "n": len(data),
                 "seed": EVALUATION_SEED,
-                "model": run_digest(run),
+                "model": weights,
             },
         )
         curve = accuracy_curve(
@@ -117,10 +118,14 @@ class Workbench:
         return self.curve(network, FGSM(eps=0.0), (0.0,), self.scale.clean)
 
     def _kept(
-        self, run: Path, attack: Attack, eps_values: Sequence[float], data: ImageDataset
+        self,
+        run: Path,
+        weights: str | None,
+        attack: Attack,
+        eps_values: Sequence[float],
+        data: ImageDataset,
     ) -> AccuracyCurve | None:
         described, radii = describe_attack(attack), ascending_eps(eps_values, norm_of(attack))
-        weights = run_digest(run)
         for path in sorted(run.glob("evaluations/*.json")):
             try:
                 evaluation = read_evaluation(path)

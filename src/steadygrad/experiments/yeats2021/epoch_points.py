@@ -52,12 +52,12 @@ class MeasuredPanel:
         """The data set's."""
         return self.panel.recipe.title
 
-    def pairs(self) -> Iterator[tuple[float, History, History]]:
-        """Yield beta, a complex network and a real one, ReLU or GELU, under that penalty."""
+    def pairs(self) -> Iterator[tuple[History, History]]:
+        """Yield a complex network and a real one, ReLU or GELU, under the same penalty."""
         for beta, mine, rival in product(self.panel.betas, _OURS, _RIVALS):
             ours, other = self.histories.find(mine, beta), self.histories.find(rival, beta)
             if beta and ours is not None and other is not None:
-                yield beta, ours, other
+                yield ours, other
 
 
 def measured_panels(

@@ -118,7 +118,7 @@ def _means_table(title: str, panels: Sequence[MeasuredPanel]) -> Table:
 def _both_terms_table(panels: Sequence[MeasuredPanel]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for panel in panels:
-        for _, ours, other in panel.pairs():
+        for ours, other in panel.pairs():
             loss = epochs_below(ours, other, TRAINING_LOSS)
             penalty = epochs_below(ours, other, PENALTY)
             both = tuple(map(all, zip(loss, penalty, strict=True)))

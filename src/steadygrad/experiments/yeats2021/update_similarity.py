@@ -103,7 +103,7 @@ def _means_table(title: str, panels: Sequence[MeasuredPanel]) -> Table:
 def _claims_table(panels: Sequence[MeasuredPanel]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for panel in panels:
-        for _, ours, other in panel.pairs():
+        for ours, other in panel.pairs():
             for claim, quantity in (
                 ("lower similarity", SIMILARITY),
                 ("strictly lower training loss", TRAINING_LOSS),

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 
 import steadygrad
 from steadygrad.atomic_file import write_atomically
-from steadygrad.errors import OutputError
+from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.experiments import (
     Cell,
     Compared,
@@ -25,7 +26,7 @@ from steadygrad.experiments import (
     interval_text,
     verdict_counts,
 )
-from steadygrad.json_file import read_object
+from steadygrad.json_file import read_object, required
 from steadygrad.reports.figures import charts_figure, save_figure
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 RECORD = "experiment.json"
+FIGURE_SUFFIXES = (".png", ".svg")
+TABLE_SUFFIXES = (".csv", ".md")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,18 +88,20 @@ class ExperimentRecord:
 def write_experiment(folder: Path, outcome: ExperimentOutcome, record: ExperimentRecord) -> None:
     """Write figures (PNG and SVG), tables (CSV and Markdown), comparison.md and experiment.json.
 
-    The last of them comes last: where it is, the others are. Earlier results are replaced.
+    The last of them comes last: where it is, the others are. Earlier results are replaced: what an
+    earlier record names and the new one does not is removed.
     Raises: OutputError, if the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        earlier = _files_of_record(folder)
         (folder / RECORD).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
     caption = _caption(outcome, record)
     for name, charts in outcome.charts.items():
         figure = charts_figure(charts, caption)
-        for suffix in (".png", ".svg"):
+        for suffix in FIGURE_SUFFIXES:
             save_figure(figure, folder / f"{name}{suffix}")
     for name, table in outcome.tables.items():
         write_atomically(folder / f"{name}.csv", _csv(table).encode())
@@ -111,6 +116,8 @@ def write_experiment(folder: Path, outcome: ExperimentOutcome, record: Experimen
         "compared": [_compared_json(entry) for entry in outcome.compared],
     }
     write_atomically(folder / RECORD, (json.dumps(values, indent=2) + "\n").encode())
+    for stale in earlier - _files_of_record(folder):
+        stale.unlink(missing_ok=True)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -120,6 +127,21 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / RECORD
     return read_object(path) if path.is_file() else None
+
+
+def _files_of_record(folder: Path) -> set[Path]:
+    """Return the figures and tables that a folder's record names; none without a sound record."""
+    try:
+        record = read_record(folder)
+        if record is None:
+            return set()
+        figures, tables = (
+            required(record, kind, list, str(folder / RECORD)) for kind in ("figures", "tables")
+        )
+    except CheckpointError:
+        return set()
+    names = (*product(figures, FIGURE_SUFFIXES), *product(tables, TABLE_SUFFIXES))
+    return {folder / f"{name}{suffix}" for name, suffix in names}
 
 
 def _caption(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:

@@ -1,0 +1,60 @@
+"""The folder of one experiment at one scale: what a second run leaves of the first."""
+
+from pathlib import Path
+
+import pytest
+
+from steadygrad.experiments import ExperimentOutcome, LineChart, Series, Table
+from steadygrad.reports.experiments import ExperimentRecord, read_record, write_experiment
+
+CHART = LineChart(
+    title="a", x_label="x", y_label="y", series=(Series(label="s", x=(0.0, 1.0), y=(0.0, 1.0)),)
+)
+TABLE = Table(title="t", columns=("network",), rows=(("complex",),))
+FIGURE_FILES = {"curve.png", "curve.svg"}
+ALWAYS = {"comparison.md", "experiment.json"}
+
+
+def outcome(*, charts: tuple[str, ...] = (), tables: tuple[str, ...] = ()) -> ExperimentOutcome:
+    return ExperimentOutcome(
+        caption="c",
+        charts=dict.fromkeys(charts, (CHART,)),
+        tables=dict.fromkeys(tables, TABLE),
+    )
+
+
+def written(folder: Path, found: ExperimentOutcome) -> set[str]:
+    record = ExperimentRecord(
+        name="n",
+        title="t",
+        scale="smoke",
+        seeds=(0,),
+        networks=(),
+        seconds=1.0,
+        training_seconds=0.0,
+    )
+    write_experiment(folder, found, record)
+    return {path.name for path in folder.iterdir()}
+
+
+def test_what_the_new_run_does_not_make_is_removed(tmp_path: Path) -> None:
+    first = written(tmp_path, outcome(charts=("curve",), tables=("rows", "more")))
+    assert first == ALWAYS | FIGURE_FILES | {"rows.csv", "rows.md", "more.csv", "more.md"}
+    second = written(tmp_path, outcome(tables=("rows",)))
+    assert second == ALWAYS | {"rows.csv", "rows.md"}
+
+
+def test_files_that_no_run_made_are_left_alone(tmp_path: Path) -> None:
+    written(tmp_path, outcome(charts=("curve",)))
+    (tmp_path / "notes.md").write_text("mine")
+    assert written(tmp_path, outcome()) == ALWAYS | {"notes.md"}
+
+
+@pytest.mark.parametrize("record", ["{", "[]", '{"figures": 3, "tables": []}'])
+def test_a_damaged_record_is_replaced_and_nothing_removed(tmp_path: Path, record: str) -> None:
+    written(tmp_path, outcome(charts=("curve",)))
+    (tmp_path / "experiment.json").write_text(record)
+    assert written(tmp_path, outcome()) == ALWAYS | FIGURE_FILES
+    sound = read_record(tmp_path)
+    assert sound is not None
+    assert sound["figures"] == []
