@@ -58,6 +58,12 @@ def test_no_image_at_all_and_transforms_work_as_with_pytorchs() -> None:
     torch.testing.assert_close(moved, layer(x))
 
 
+def test_an_infinite_value_stays_in_its_window() -> None:
+    x = torch.zeros(1, 1, 4, 4)
+    x[0, 0, 1, 2] = torch.inf
+    assert AvgPool2x2()(x).flatten().tolist() == [0, torch.inf, 0, 0]
+
+
 def test_an_image_smaller_than_a_window_is_refused_as_by_pytorch() -> None:
     with pytest.raises(RuntimeError, match="too small"):
         AvgPool2x2()(torch.zeros(1, 1, 1, 4))

@@ -1,7 +1,7 @@
 """Complex-valued building blocks, preprocessing inside a model, and what goes between.
 
-``AvgPool2x2``, ``BatchNorm2d`` and ``GELU`` compute what PyTorch's do, in less time under a
-penalty; ``use_fast_layers`` puts them into any network.
+``AvgPool2x2``, ``BatchNorm2d``, ``Conv2d`` and ``GELU`` compute what PyTorch's do, in less time
+under a penalty; ``use_fast_layers`` puts them into any network.
 """
 
 from steadygrad.layers.average_pooling import AvgPool2x2
@@ -10,6 +10,7 @@ from steadygrad.layers.channel_group_sum import ChannelGroupSum
 from steadygrad.layers.complex_convolution import ComplexConv2d
 from steadygrad.layers.complex_linear import ComplexLinear
 from steadygrad.layers.complex_parameters import SecondOrder
+from steadygrad.layers.convolution import Conv2d
 from steadygrad.layers.elementwise_fusion import fuse_elementwise_work
 from steadygrad.layers.fast_layers import use_fast_layers
 from steadygrad.layers.gelu import GELU
@@ -26,6 +27,7 @@ __all__ = [
     "ChannelGroupSum",
     "ComplexConv2d",
     "ComplexLinear",
+    "Conv2d",
     "PerImageStandardization",
     "PhaseEncoding",
     "PixelNormalization",

@@ -4,22 +4,25 @@ from torch import nn
 
 from steadygrad.layers.average_pooling import AvgPool2x2
 from steadygrad.layers.batch_norm import BatchNorm2d
+from steadygrad.layers.convolution import Conv2d
 from steadygrad.layers.gelu import GELU
 
 __all__ = ["use_fast_layers"]
 
 
 def use_fast_layers(model: nn.Module) -> int:
-    """Turn a model's average pooling, GELU and batch norm into this library's; return how many.
+    """Turn a model's convolutions, batch norm, GELU and average pooling into ours; return how many.
 
     In place: parameters, buffers, hooks and the keys of ``state_dict`` stay. Taken are
-    ``nn.AvgPool2d(2)``, ``nn.GELU()`` and ``nn.BatchNorm2d``, neither subclasses nor other
-    settings, nor functions called in ``forward``. Results agree up to rounding; a training step
-    with a penalty on the input gradient takes less time on the CPU (``docs/benchmarks.md``).
+    ``nn.Conv2d``, ``nn.BatchNorm2d``, ``nn.GELU()`` and ``nn.AvgPool2d(2)``, neither subclasses nor
+    other settings, nor functions called in ``forward``. Results agree up to rounding; a training
+    step with a penalty on the input gradient takes less time on the CPU (``docs/benchmarks.md``).
     """
     turned = 0
     for module in model.modules():
-        if type(module) is nn.BatchNorm2d:
+        if type(module) is nn.Conv2d:
+            module.__class__ = Conv2d
+        elif type(module) is nn.BatchNorm2d:
             module.__class__ = BatchNorm2d
         elif type(module) is nn.GELU and module.approximate == "none":
             module.__class__ = GELU

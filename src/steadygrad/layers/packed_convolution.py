@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import fold
 
 from steadygrad.layers.convolution_settings import ConvolutionSettings
 
@@ -21,9 +20,6 @@ CHUNK_ELEMENTS = 400_000
 
 RECOMPUTE_BELOW = 64
 """Multiplications per element of z up to which computing z anew is cheaper than keeping it."""
-
-FEW_CHANNELS = 6
-"""Real and imaginary input channels up to which oneDNN's input gradient is slower than ours."""
 
 
 @dataclass(frozen=True)
@@ -91,28 +87,17 @@ class PackedConvolution:
 
     def input_gradient(self, gz: Tensor, u: Tensor) -> Tensor:
         """Return the gradient of u from that of z."""
-        if self.weight.shape[1] > FEW_CHANNELS:
-            return self._convolution_backward(gz, u, (True, False, False))[0]
-        patches = torch.matmul(self.weight.flatten(1).t(), gz.flatten(1, 3))
-        settings, kernel = self.settings, self.weight.shape[2:]
-        return fold(
-            patches, u.shape[2:], kernel, settings.dilation, settings.padding, settings.stride
-        )
+        return self.settings.input_gradient(self._as_images(gz), u, self.weight)
 
     def parameter_gradients(self, gz: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradients of the packed weight and bias from that of z."""
-        return self._convolution_backward(gz, u, (False, True, True))[1:]
+        wanted = (False, True, True)
+        _, gw, gb = self.settings.gradients(self._as_images(gz), u, self.weight, wanted)
+        assert gw is not None and gb is not None
+        return gw, gb
 
-    def _convolution_backward(
-        self, gz: Tensor, u: Tensor, wanted: tuple[bool, bool, bool]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        gz = gz.view(len(gz), len(self.weight), *self.y_shape[2:])
-        settings = self.settings
-        sliding = settings.stride, settings.padding, settings.dilation
-        gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-            gz, u, self.weight, [len(self.weight)], *sliding, False, (0, 0), 1, wanted
-        )
-        return gradients
+    def _as_images(self, gz: Tensor) -> Tensor:
+        return gz.view(len(gz), len(self.weight), *self.y_shape[2:])
 
 
 def split_weight_gradient(packed: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from torch import nn
 
-from steadygrad.layers import GELU
+from steadygrad.layers import GELU, Conv2d
 
 __all__ = ["Activation", "he_conv2d", "he_linear"]
 
@@ -12,11 +12,9 @@ Activation: TypeAlias = type[nn.ReLU] | type[GELU]
 """The non-linearity of a real network: the papers' ReLU or its smooth counterpart."""
 
 
-def he_conv2d(
-    in_channels: int, out_channels: int, kernel_size: int, *, padding: int = 0
-) -> nn.Conv2d:
+def he_conv2d(in_channels: int, out_channels: int, kernel_size: int, *, padding: int = 0) -> Conv2d:
     """Return a convolution with weights from N(0, 2 / fan_in) (He et al. 2015) and zero biases."""
-    layer = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding)
+    layer = Conv2d(in_channels, out_channels, kernel_size, padding=padding)
     _initialise(layer)
     return layer
 
@@ -28,7 +26,7 @@ def he_linear(in_features: int, out_features: int) -> nn.Linear:
     return layer
 
 
-def _initialise(layer: nn.Conv2d | nn.Linear) -> None:
+def _initialise(layer: Conv2d | nn.Linear) -> None:
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -1,0 +1,119 @@
+"""Convolution with a second derivative that costs about as much as the first.
+
+With the convolution * and its adjoint *', which takes a gradient of y to one of x:
+
+    y  = x * W + b
+    gx = g *' W      gradient of x, from g, that of y
+    ga = a * W       gradient of g, from a, that of gx
+    gW               that of a plain convolution of the input a under the output gradient g
+
+PyTorch computes the last one as a convolution of a whose kernel is g, as large as the image.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from steadygrad.layers.hand_written import may_be_hand_written
+from steadygrad.layers.sliding_window import SlidingWindow
+from steadygrad.layers.wanted_gradients import is_wanted, leads_to_a_wanted_leaf
+
+__all__ = ["Conv2d"]
+
+
+class Conv2d(nn.Conv2d):
+    """``nn.Conv2d``, arguments, parameters and results alike.
+
+    Shapes: x ``(N, in_channels, H, W)``; returns ``(N, out_channels, H', W')``.
+
+    What differs is the derivative of the derivative, which a penalty on the input gradient needs,
+    and the gradient of images, of few channels, which attacks need too. For padding with zeros,
+    alike on both sides, of float32 and float64 batches on the CPU; whatever else goes to PyTorch.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = self._padding_of_a_side()
+        if padding is None or not self._is_for_us(x):
+            return super().forward(x)
+        window = SlidingWindow(
+            stride=_pair(self.stride),
+            padding=padding,
+            dilation=_pair(self.dilation),
+            groups=self.groups,
+        )
+        y: Tensor = _Convolve.apply(x, self.weight, self.bias, window)  # type: ignore[no-untyped-call]
+        return y
+
+    def _padding_of_a_side(self) -> tuple[int, int] | None:
+        """Return rows and columns of zeros at each side; None, if it is anything else."""
+        if self.padding_mode != "zeros":
+            return None
+        if not isinstance(self.padding, str):
+            return _pair(self.padding)
+        if self.padding == "valid":
+            return (0, 0)
+        both = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        return None if any(extent % 2 for extent in both) else (both[0] // 2, both[1] // 2)
+
+    def _is_for_us(self, x: Tensor) -> bool:
+        return (
+            torch.is_grad_enabled()
+            and x.ndim == 4
+            and x.dtype in (torch.float32, torch.float64)
+            and x.dtype == self.weight.dtype
+            and may_be_hand_written(x)
+        )
+
+
+def _pair(values: tuple[int, ...]) -> tuple[int, int]:
+    rows, columns = values
+    return rows, columns
+
+
+class _Convolve(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, window: SlidingWindow
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.window = window
+        return window.convolve(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        window: SlidingWindow = ctx.window
+        wanted = [is_wanted(ctx, index) for index in range(3)]
+        if torch.is_grad_enabled():
+            if any(wanted[1:]):
+                return *window.gradients(g, x, weight, wanted), None
+            return _InputGradient.apply(g, weight, x, window), None, None, None  # type: ignore[no-untyped-call]
+        gx = gw = gb = None
+        if wanted[0] and leads_to_a_wanted_leaf(ctx, 0):
+            gx = window.input_gradient(g, x, weight)
+        if any(wanted[1:]):
+            _, gw, gb = window.gradients(g, x, weight, (False, *wanted[1:]))
+        return gx, gw, gb, None
+
+
+class _InputGradient(Function):
+    """From g and W to gx; of x it takes the shape alone."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, weight: Tensor, x: Tensor, window: SlidingWindow) -> Tensor:
+        ctx.save_for_backward(g, weight)
+        ctx.window = window
+        return window.input_gradient(g, x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, a: Tensor) -> Any:
+        g, weight = ctx.saved_tensors
+        window: SlidingWindow = ctx.window
+        ga = gw = None
+        if is_wanted(ctx, 0):
+            ga = window.convolve(a, weight)
+        if is_wanted(ctx, 1):
+            _, gw, _ = window.gradients(g, a, weight, (False, True, False))
+        return ga, gw, None, None

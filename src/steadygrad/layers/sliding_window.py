@@ -1,0 +1,97 @@
+"""How a convolution slides over its input, and its two adjoints.
+
+y = x * W      x (N, C, H, W), W (O, C / groups, kH, kW), y (N, O, H', W')
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, fold
+
+__all__ = ["SlidingWindow"]
+
+FEW_CHANNELS = 6
+"""Input channels up to which patches may make the input gradient faster than oneDNN does..."""
+
+MANY_OUTPUTS = 10
+"""...if there are so many outputs for every input channel (measured)."""
+
+PATCH_VALUES = 1 << 18
+"""Values of patches at a time: few enough for a core's own cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlidingWindow:
+    """Rows and columns of every step, padding with zeros and dilation; blocks of channels."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+    def output_size(self, size: Sequence[int], kernel: Sequence[int]) -> tuple[int, int]:
+        """Return the height and width of the output; below 1 where the kernel does not fit."""
+        height, width = (
+            (size[axis] + 2 * self.padding[axis] - self.dilation[axis] * (kernel[axis] - 1) - 1)
+            // self.stride[axis]
+            + 1
+            for axis in range(2)
+        )
+        return height, width
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return ``x * W + b``."""
+        return conv2d(x, weight, bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def gradients(
+        self, g: Tensor, x: Tensor, weight: Tensor, wanted: Sequence[bool]
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Return those of x, W and a bias that are wanted, from g, that of y; else None.
+
+        They have a graph of their own, where autograd records one.
+        """
+        found: tuple[Tensor | None, Tensor | None, Tensor | None] = (
+            torch.ops.aten.convolution_backward(
+                g,
+                x,
+                weight,
+                (len(weight),),
+                self.stride,
+                self.padding,
+                self.dilation,
+                False,
+                (0, 0),
+                self.groups,
+                wanted,
+            )
+        )
+        return found
+
+    @torch.no_grad()
+    def input_gradient(self, g: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the gradient of x, of which the shape alone counts; without a graph.
+
+        For few channels, as images have, W and g are multiplied at every position, and the
+        patches that this gives are added up where they overlap.
+        """
+        channels = x.shape[1]
+        if channels > FEW_CHANNELS or MANY_OUTPUTS * channels > len(weight) or self.groups > 1:
+            gx = self.gradients(g, x, weight, (True, False, False))[0]
+            assert gx is not None
+            return gx
+        by_position, to_patch = g.flatten(2), weight.flatten(1).t()
+        at_once = max(1, PATCH_VALUES // (len(to_patch) * by_position.shape[2]))
+        images = x.new_empty(x.shape)
+        for start in range(0, len(g), at_once):
+            some = by_position[start : start + at_once]
+            images[start : start + at_once] = fold(
+                torch.bmm(to_patch.expand(len(some), -1, -1), some),
+                x.shape[2:],
+                weight.shape[2:],
+                self.dilation,
+                self.padding,
+                self.stride,
+            )
+        return images
