@@ -1,4 +1,4 @@
-"""What our pooling, batch norm and GELU save in a training step, against PyTorch's.
+"""What our convolution, pooling, batch norm and GELU save in a training step, against PyTorch's.
 
 The same networks, once as they are and once with PyTorch's layers in their place, on a batch of 64
 random images. The ratio is that of median processor seconds, in turns.
@@ -17,7 +17,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from steadygrad.layers import GELU, AvgPool2x2, BatchNorm2d
+from steadygrad.layers import GELU, AvgPool2x2, BatchNorm2d, Conv2d
 from steadygrad.memory import keep_freed_memory
 from steadygrad.models import build_model, model_entry
 from steadygrad.penalties import SquaredNormPenalty
@@ -29,6 +29,7 @@ MODELS = (
     "yeats2021-cifar1-real",
     "yeats2021-cifar1-gelu",
     "yeats2021-cifar1-complex",
+    "roth2018-cifar10-relu",
 )
 
 
@@ -67,7 +68,12 @@ def main() -> None:
 
 def with_pytorchs_blocks(model: nn.Module) -> nn.Module:
     """Undo ``use_fast_layers``; return the model."""
-    theirs = {AvgPool2x2: nn.AvgPool2d, BatchNorm2d: nn.BatchNorm2d, GELU: nn.GELU}
+    theirs: dict[type[nn.Module], type[nn.Module]] = {
+        AvgPool2x2: nn.AvgPool2d,
+        BatchNorm2d: nn.BatchNorm2d,
+        Conv2d: nn.Conv2d,
+        GELU: nn.GELU,
+    }
     for module in model.modules():
         if type(module) in theirs:
             module.__class__ = theirs[type(module)]
