@@ -96,6 +96,8 @@ def _legend_rows(chart: Chart) -> int:
 
 
 def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> None:
+    from matplotlib.patheffects import withStroke
+
     handles: dict[str, Artist] = {}
     for series in chart.series:
         look = looks[series.label]
@@ -126,8 +128,9 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
             linestyle="none", zorder=5,
         )  # fmt: skip
         axes.annotate(
-            point.label, (point.x, point.y), xytext=(7, -3), textcoords="offset points", fontsize=8
-        )
+            point.label, (point.x, point.y), xytext=(7, -3), textcoords="offset points", fontsize=8,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")], zorder=6,
+        )  # fmt: skip
     if chart.printed:
         (star,) = axes.plot([], [], marker="*", color=INK, markersize=10, linestyle="none")
         handles["printed in the paper"] = star
