@@ -1,22 +1,16 @@
 """Covariance of pairs of rows: a diagonal and a few off-diagonal blocks."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Images
 from steadygrad.covariance.circulant import fast_length
-from steadygrad.covariance.operator import (
-    FixedCovariance,
-    ImageShape,
-    check_image_shape,
-    check_scale,
-)
+from steadygrad.covariance.kernel import KernelCovariance
+from steadygrad.covariance.operator import ImageShape, check_image_shape
 from steadygrad.covariance.semidefinite import (
-    Repair,
-    check_semidefinite,
     check_symmetry,
     hermitian_root,
     matrices_by_frequency,
@@ -27,7 +21,7 @@ from steadygrad.errors import ShapeError
 __all__ = ["BlockCovariance"]
 
 
-class BlockCovariance(FixedCovariance):
+class BlockCovariance(KernelCovariance):
     """Any covariance within a pair of rows, but the same one for all rows equally far apart.
 
     ``Sigma[(a, y + k, x), (b, y, u)] = B_k[(a, x), (b, u)]``: between the dense and the stationary
@@ -44,15 +38,7 @@ class BlockCovariance(FixedCovariance):
 
     kind: ClassVar[str] = "block"
 
-    def __init__(
-        self,
-        kernel: Tensor,
-        image_shape: ImageShape,
-        *,
-        repair: Repair | None = None,
-        verify: bool = True,
-    ) -> None:
-        super().__init__(image_shape)
+    def _check_shape(self, kernel: Tensor) -> None:
         channels, height, width = self.image_shape
         size, fewest = channels * width, 2 * height - 1
         fits = kernel.ndim == 3 and kernel.shape[:2] == (size, size)
@@ -61,11 +47,10 @@ class BlockCovariance(FixedCovariance):
                 f"expected a kernel of shape ({size}, {size}, >= {fewest}) for images "
                 f"{self.image_shape}, got {tuple(kernel.shape)}"
             )
-        if verify:
-            check_symmetry(kernel)
-            check_semidefinite(kernel)
-        self.kernel, self.repair = kernel.detach(), repair
-        self._circle = kernel.shape[2]
+
+    @property
+    def _circle(self) -> int:
+        return self.kernel.shape[2]
 
     @classmethod
     def from_blocks(
@@ -101,32 +86,6 @@ class BlockCovariance(FixedCovariance):
         pairs = (height - torch.minimum(row, circle - row)).clamp(min=0)
         kernel, repair = repaired(kernel, pairs, repair_steps)
         return cls(kernel, image_shape, repair=repair, verify=False)
-
-    @property
-    def mean_diagonal(self) -> float:
-        """Mean variance of a pixel."""
-        return self.kernel[:, :, 0].diagonal().mean().item()
-
-    def scaled(self, factor: float) -> "BlockCovariance":
-        """Return ``factor * Sigma``."""
-        check_scale(factor)
-        kernel = self.kernel * factor
-        return BlockCovariance(kernel, self.image_shape, repair=self.repair, verify=False)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the kernel."""
-        return {"kernel": self.kernel}
-
-    def settings(self) -> dict[str, Any]:
-        """Return nothing: the kernel says it all."""
-        return {}
-
-    @classmethod
-    def from_parts(
-        cls, image_shape: ImageShape, tensors: dict[str, Tensor], settings: dict[str, Any]
-    ) -> "BlockCovariance":
-        """Build from a kernel, checking it."""
-        return cls(tensors["kernel"], image_shape, **settings)
 
     def _apply(self, images: Images) -> Images:
         spectrum = self._working_copy("spectrum", images, self._spectrum)

@@ -1,7 +1,7 @@
 """Stationary covariance: a function of the displacement between two pixels and their channels."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,15 +14,9 @@ from steadygrad.covariance.displacements import (
     table_of,
     torus_kernel,
 )
-from steadygrad.covariance.operator import (
-    FixedCovariance,
-    ImageShape,
-    check_image_shape,
-    check_scale,
-)
+from steadygrad.covariance.kernel import KernelCovariance
+from steadygrad.covariance.operator import ImageShape, check_image_shape
 from steadygrad.covariance.semidefinite import (
-    Repair,
-    check_semidefinite,
     check_symmetry,
     hermitian_root,
     matrices_by_frequency,
@@ -33,7 +27,7 @@ from steadygrad.errors import ShapeError
 __all__ = ["StationaryCovariance"]
 
 
-class StationaryCovariance(FixedCovariance):
+class StationaryCovariance(KernelCovariance):
     """Covariances that depend on the signed displacement (dy, dx) and the pair of channels alone.
 
     ``Sigma[(a, p), (b, q)] = K[a, b](p - q)``: exact on the finite image (nothing wraps around)
@@ -52,15 +46,7 @@ class StationaryCovariance(FixedCovariance):
 
     kind: ClassVar[str] = "stationary"
 
-    def __init__(
-        self,
-        kernel: Tensor,
-        image_shape: ImageShape,
-        *,
-        repair: Repair | None = None,
-        verify: bool = True,
-    ) -> None:
-        super().__init__(image_shape)
+    def _check_shape(self, kernel: Tensor) -> None:
         channels, height, width = self.image_shape
         fits = kernel.ndim == 4 and kernel.shape[:2] == (channels, channels)
         if not (fits and kernel.shape[2] >= 2 * height - 1 and kernel.shape[3] >= 2 * width - 1):
@@ -68,11 +54,10 @@ class StationaryCovariance(FixedCovariance):
                 f"expected a kernel of shape ({channels}, {channels}, >= {2 * height - 1}, "
                 f">= {2 * width - 1}) for images {self.image_shape}, got {tuple(kernel.shape)}"
             )
-        if verify:
-            check_symmetry(kernel)
-            check_semidefinite(kernel)
-        self.kernel, self.repair = kernel.detach(), repair
-        self._torus = kernel.shape[2], kernel.shape[3]
+
+    @property
+    def _torus(self) -> tuple[int, int]:
+        return self.kernel.shape[2], self.kernel.shape[3]
 
     @classmethod
     def from_displacements(
@@ -95,37 +80,10 @@ class StationaryCovariance(FixedCovariance):
         return cls(kernel, image_shape, repair=repair, verify=False)
 
     @property
-    def mean_diagonal(self) -> float:
-        """Mean variance of a pixel."""
-        return self.kernel[:, :, 0, 0].diagonal().mean().item()
-
-    @property
     def displacements(self) -> Tensor:
         """The table that ``from_displacements`` takes, after repair."""
         _, height, width = self.image_shape
         return table_of(self.kernel, height, width)
-
-    def scaled(self, factor: float) -> "StationaryCovariance":
-        """Return ``factor * Sigma``."""
-        check_scale(factor)
-        return StationaryCovariance(
-            self.kernel * factor, self.image_shape, repair=self.repair, verify=False
-        )
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the kernel."""
-        return {"kernel": self.kernel}
-
-    def settings(self) -> dict[str, Any]:
-        """Return nothing: the kernel says it all."""
-        return {}
-
-    @classmethod
-    def from_parts(
-        cls, image_shape: ImageShape, tensors: dict[str, Tensor], settings: dict[str, Any]
-    ) -> "StationaryCovariance":
-        """Build from a kernel, checking it."""
-        return cls(tensors["kernel"], image_shape, **settings)
 
     def _apply(self, images: Images) -> Images:
         spectrum = self._working_copy("spectrum", images, self._spectrum)
