@@ -19,7 +19,7 @@ def keep_freed_memory() -> None:
     allocator raises its limits to twice the size of a large block when such a block is freed; this
     frees one, of which no page was ever touched. Other allocators do not care.
 
-    Double backpropagation, the complex layers and the command line call it; a training loop of
-    one's own without them may. Only the first call does anything.
+    Double backpropagation, attacks, this library's convolutions and the command line call it; a
+    training loop of one's own without them may. Only the first call does anything.
     """
     torch.empty(LARGEST_LESSON, dtype=torch.uint8)

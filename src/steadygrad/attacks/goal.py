@@ -7,6 +7,7 @@ from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks.losses import LOSSES, Loss, check_classes, check_loss
 from steadygrad.checks import check_logits
 from steadygrad.errors import LabelError, ModelError
+from steadygrad.memory import keep_freed_memory
 
 __all__ = ["Goal"]
 
@@ -47,6 +48,7 @@ class Goal:
             LabelError, if a label is not one of the model's classes. Whether ``J`` is finite is
             left to the caller, who can ask once for many steps.
         """
+        keep_freed_memory()
         with torch.inference_mode(False), torch.enable_grad():
             images = _recordable(images).requires_grad_()
             values = self._values(model(images))

@@ -19,6 +19,7 @@ from torch.autograd import Function
 from steadygrad.layers.hand_written import may_be_hand_written
 from steadygrad.layers.sliding_window import SlidingWindow
 from steadygrad.layers.wanted_gradients import is_wanted, leads_to_a_wanted_leaf
+from steadygrad.memory import keep_freed_memory
 
 __all__ = ["Conv2d"]
 
@@ -37,6 +38,7 @@ class Conv2d(nn.Conv2d):
         padding = self._padding_of_a_side()
         if padding is None or not self._is_for_us(x):
             return super().forward(x)
+        keep_freed_memory()
         window = SlidingWindow(
             stride=_pair(self.stride),
             padding=padding,
