@@ -31,6 +31,7 @@ test-browser: $(VENV)/.installed-test
 benchmarks: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/real_blocks.py
+	$(BIN)/python benchmarks/image_gradient.py
 	$(BIN)/python benchmarks/attack_throughput.py
 	$(BIN)/python benchmarks/attacks_of_other_libraries.py
 	$(BIN)/python benchmarks/structured_penalty.py
