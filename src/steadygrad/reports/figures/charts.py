@@ -40,7 +40,8 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     columns = 2 if len(charts) == 4 else min(len(charts), MOST_COLUMNS)
     bands = -(-len(charts) // columns)
     width = max(7.0, PANEL_WIDTH * columns)
-    lines = textwrap.wrap(caption, round(CAPTION_LETTERS_PER_INCH * width))
+    unbroken = caption.replace(" %", "\N{NO-BREAK SPACE}%")
+    lines = textwrap.wrap(unbroken, round(CAPTION_LETTERS_PER_INCH * width))
     rows = max((_legend_rows(chart) for chart in charts), default=0)
     with style():
         height = max((_panel_height(chart) for chart in charts), default=PANEL_HEIGHT)
