@@ -63,3 +63,15 @@ def test_what_is_not_the_same_is_left_alone(layer: nn.Module) -> None:
     before = type(layer)
     assert use_fast_layers(nn.Sequential(layer)) == 0
     assert type(layer) is before
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit itself
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_networks_can_be_traced() -> None:
+    model = network().eval()
+    use_fast_layers(model)
+    # Nodes written in Python cannot be traced. Unchecked: the check compares names of variables.
+    traced = torch.jit.trace(model, torch.rand(2, 1, 8, 8), check_trace=False)
+    images = torch.rand(3, 1, 8, 8)
+    torch.testing.assert_close(traced(images), model(images))
+    assert "^_Convolve" not in str(traced.inlined_graph)

@@ -10,7 +10,7 @@ __all__ = ["may_be_hand_written"]
 def may_be_hand_written(x: Tensor) -> bool:
     """Tell whether a call is reverse-mode autograd on the CPU and nothing besides.
 
-    Autograd nodes written in Python know no mixed precision, compilation, transforms of
+    Autograd nodes written in Python know no mixed precision, compilation, tracing, transforms of
     ``torch.func`` or forward-mode derivatives; there, layers compose PyTorch's operations.
     """
     return (
@@ -18,6 +18,7 @@ def may_be_hand_written(x: Tensor) -> bool:
         and x.numel() > 0
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
+        and torch._C._get_tracing_state() is None
         and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0
     )
