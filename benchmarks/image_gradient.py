@@ -10,7 +10,7 @@ import argparse
 from functools import partial
 
 import torch
-from interleaved import measure_in_turn
+from interleaved import measure_in_turn, ratio_cells
 from rich.console import Console
 from rich.table import Table
 
@@ -52,14 +52,7 @@ def main() -> None:
             },
             arguments.repeats,
         )
-        mine, other = timings["ours"], timings["PyTorch's"]
-        table.add_row(
-            name,
-            f"{1e3 * mine.processor_seconds:.1f}",
-            f"{1e3 * other.processor_seconds:.1f}",
-            f"{mine.processor_seconds / other.processor_seconds:.2f}",
-            f"{max(mine.spread, other.spread):.0%}",
-        )
+        table.add_row(name, *ratio_cells(timings["ours"], timings["PyTorch's"]))
     Console().print(table)
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Timing", "measure_in_turn"]
+__all__ = ["Timing", "measure_in_turn", "ratio_cells"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,16 @@ def measure_in_turn(
             if index >= 0:
                 seconds[name].append((processor, wall))
     return {name: _timing(measured) for name, measured in seconds.items()}
+
+
+def ratio_cells(ours: Timing, theirs: Timing) -> tuple[str, str, str, str]:
+    """Return processor milliseconds of both, ours over theirs, and the larger spread."""
+    return (
+        f"{1e3 * ours.processor_seconds:.1f}",
+        f"{1e3 * theirs.processor_seconds:.1f}",
+        f"{ours.processor_seconds / theirs.processor_seconds:.2f}",
+        f"{max(ours.spread, theirs.spread):.0%}",
+    )
 
 
 def _timing(measured: list[tuple[float, float]]) -> Timing:

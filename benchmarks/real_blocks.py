@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 from gradient_step import gradient_step
-from interleaved import measure_in_turn
+from interleaved import measure_in_turn, ratio_cells
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -54,15 +54,7 @@ def main() -> None:
                 },
                 arguments.repeats,
             )
-            mine, other = timings["ours"], timings["PyTorch's"]
-            table.add_row(
-                name,
-                step,
-                f"{1e3 * mine.processor_seconds:.1f}",
-                f"{1e3 * other.processor_seconds:.1f}",
-                f"{mine.processor_seconds / other.processor_seconds:.2f}",
-                f"{max(mine.spread, other.spread):.0%}",
-            )
+            table.add_row(name, step, *ratio_cells(timings["ours"], timings["PyTorch's"]))
     Console().print(table)
 
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from conv_network import conv_network
 from steadygrad.covariance import (
     Covariance,
     ExponentialCovariance,
@@ -28,16 +29,7 @@ def smooth() -> nn.Sequential:
 
 
 def training_network() -> nn.Sequential:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1),
-            nn.BatchNorm2d(4),
-            nn.GELU(),
-            nn.Dropout(0.3),
-            nn.Flatten(),
-            nn.Linear(48, 4),
-        ).double()
+    return conv_network(SHAPE, classes=4, dropout=0.3).double()
 
 
 def perturbations() -> Tensor:

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from conv_network import conv_network
 from steadygrad.attacks import (
     FGSM,
+    NES,
     PGD,
     Attack,
     IterativeFGSM,
@@ -48,6 +50,10 @@ BOUNDED = [
     RandomNoise(eps=0.1),
     RandomNoise(eps=0.1, distribution="sign"),
     RandomNoise(eps=0.1, samples=5),
+    NES(eps=0.1, queries=96, steps=4),
+    NES(eps=0.1, queries=100, steps=4, stop_early=True),
+    NES(eps=0.1, queries=96, steps=4, random_start=False, loss="margin"),
+    NES(eps=0.03, queries=16, steps=2, step_size=0.5, loss="logit"),
 ]
 # Their eps is a standard deviation: no ball holds them.
 GAUSSIAN = [
@@ -69,22 +75,12 @@ DETERMINISTIC = [
     MomentumIterative(eps=0.1),
     MomentumIterative(eps=0.6, norm="l2"),
 ]
-# Those of other files, nes and the adapters, are held to the same laws there.
 NAMES = ["fgsm", "i-fgsm", "pgd", "mim", "random-noise", "lrc", "white-noise"]
 each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=repr)
 
 
-def small_network(classes: int = 10, channels: int = 1, size: int = 8) -> nn.Sequential:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return nn.Sequential(
-            nn.Conv2d(channels, 4, 3, padding=1),
-            nn.BatchNorm2d(4),
-            nn.GELU(),
-            nn.Dropout(0.5),
-            nn.Flatten(),
-            nn.Linear(4 * size * size, classes),
-        ).eval()
+def small_network() -> nn.Sequential:
+    return conv_network((1, 8, 8), classes=10).eval()
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -154,7 +150,7 @@ def test_same_generator_same_result_and_the_global_one_is_left_alone(attack: Att
 
 @pytest.mark.parametrize(
     "attack",
-    [*(a for a in BOUNDED if isinstance(a, RandomNoise) or a == PGD(eps=0.1)), *GAUSSIAN],
+    [*(a for a in BOUNDED if isinstance(a, RandomNoise | NES) or a == PGD(eps=0.1)), *GAUSSIAN],
     ids=repr,
 )
 def test_another_generator_gives_another_result(attack: Attack) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from conv_network import conv_network
 from steadygrad.attacks.base import with_eps
 from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
 from steadygrad.covariance import (
@@ -38,16 +39,7 @@ def batch(n: int = 6) -> tuple[Tensor, Tensor]:
 
 
 def network() -> nn.Sequential:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1),
-            nn.BatchNorm2d(4),
-            nn.GELU(),
-            nn.Dropout(0.5),
-            nn.Flatten(),
-            nn.Linear(120, 3),
-        ).eval()
+    return conv_network(SHAPE, classes=3).eval()
 
 
 class Brightness(nn.Module):

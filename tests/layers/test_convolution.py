@@ -145,7 +145,7 @@ def test_other_paddings_are_pytorchs(padding_mode: str) -> None:
     torch.testing.assert_close(found[0], found[1])
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # one row more
 def test_an_even_kernel_of_the_same_size_is_pytorchs() -> None:
     shape = {"in_channels": 1, "out_channels": 2, "kernel_size": 2, "padding": "same"}
     x = torch.randn(3, 1, 7, 6, dtype=torch.float64)

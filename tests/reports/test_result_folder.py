@@ -1,5 +1,6 @@
 """The folder of one experiment at one scale: what a second run leaves of the first."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,13 @@ def test_a_damaged_record_is_replaced_and_nothing_removed(tmp_path: Path, record
     sound = read_record(tmp_path)
     assert sound is not None
     assert sound["figures"] == []
+
+
+def test_a_record_that_names_files_elsewhere_removes_none(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("mine")
+    folder = tmp_path / "results"
+    written(folder, outcome())
+    values = json.loads((folder / "experiment.json").read_text()) | {"tables": ["../mine"]}
+    (folder / "experiment.json").write_text(json.dumps(values))
+    written(folder, outcome())
+    assert (tmp_path / "mine.csv").read_text() == "mine"

@@ -51,7 +51,7 @@ def chunked_convolution(
     """
     keep_freed_memory()
     parameters = (weight_real, weight_imag, bias_real, bias_imag)
-    y, _ = _Magnitude.apply(x, *parameters, settings)  # type: ignore[no-untyped-call]
+    y, _ = _Magnitude.apply(x, *parameters, settings)  # type: ignore[no-untyped-call] # torch's
     return y  # type: ignore[no-any-return]
 
 
@@ -92,7 +92,7 @@ class _Magnitude(Function):
         if any(wanted[1:]) or ctx.is_channel_taken:
             return *_composed_gradients((x, *parameters), ctx.settings, g, wanted), None
         ctx.is_channel_taken = True
-        gx = _InputGradient.apply(g, x, *parameters, channel, ctx)  # type: ignore[no-untyped-call]
+        gx = _InputGradient.apply(g, x, *parameters, channel, ctx)  # type: ignore[no-untyped-call] # torch's
         return gx, None, None, None, None, None
 
 

@@ -15,6 +15,7 @@ from steadygrad.layers.composed_convolution import composed_convolution
 from steadygrad.layers.convolution_settings import ConvolutionSettings
 from steadygrad.layers.hand_written import may_be_hand_written
 from steadygrad.layers.modulus import DEFAULT_SMOOTHING, check_smoothing
+from steadygrad.layers.sliding_window import same_padding
 
 __all__ = ["ComplexConv2d"]
 
@@ -143,13 +144,13 @@ class ComplexConv2d(nn.Module):
             raise HyperparameterError(
                 f"expected padding as one or two integers, 'same' or 'valid', got {padding!r}"
             )
-        extent = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-        if self.stride != (1, 1) or extent[0] % 2 or extent[1] % 2:
+        same = same_padding(self.kernel_size, self.dilation)
+        if same is None or self.stride != (1, 1):
             raise HyperparameterError(
                 "expected stride 1 and an odd kernel for padding='same', "
                 f"got stride={self.stride} and kernel_size={self.kernel_size}"
             )
-        return (extent[0] // 2, extent[1] // 2)
+        return same
 
     def extra_repr(self) -> str:
         return (

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from steadygrad.layers.hand_written import may_be_hand_written
-from steadygrad.layers.sliding_window import SlidingWindow
+from steadygrad.layers.sliding_window import SlidingWindow, same_padding
 from steadygrad.layers.wanted_gradients import is_wanted, leads_to_a_wanted_leaf
 from steadygrad.memory import keep_freed_memory
 
@@ -45,7 +45,7 @@ class Conv2d(nn.Conv2d):
             dilation=_pair(self.dilation),
             groups=self.groups,
         )
-        y: Tensor = _Convolve.apply(x, self.weight, self.bias, window)  # type: ignore[no-untyped-call]
+        y: Tensor = _Convolve.apply(x, self.weight, self.bias, window)  # type: ignore[no-untyped-call] # torch's
         return y
 
     def _padding_of_a_side(self) -> tuple[int, int] | None:
@@ -56,8 +56,7 @@ class Conv2d(nn.Conv2d):
             return _pair(self.padding)
         if self.padding == "valid":
             return (0, 0)
-        both = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-        return None if any(extent % 2 for extent in both) else (both[0] // 2, both[1] // 2)
+        return same_padding(self.kernel_size, self.dilation)
 
     def _is_for_us(self, x: Tensor) -> bool:
         return (
@@ -91,7 +90,7 @@ class _Convolve(Function):
         if torch.is_grad_enabled():
             if any(wanted[1:]):
                 return *window.gradients(g, x, weight, wanted), None
-            return _InputGradient.apply(g, weight, x, window), None, None, None  # type: ignore[no-untyped-call]
+            return _InputGradient.apply(g, weight, x, window), None, None, None  # type: ignore[no-untyped-call] # torch's
         gx = gw = gb = None
         if wanted[0] and leads_to_a_wanted_leaf(ctx, 0):
             gx = window.input_gradient(g, x, weight)

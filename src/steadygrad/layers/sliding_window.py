@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, fold
 
-__all__ = ["SlidingWindow"]
+__all__ = ["SlidingWindow", "same_padding"]
 
 FEW_CHANNELS = 6
 """Input channels up to which patches may make the input gradient faster than oneDNN does..."""
@@ -20,6 +20,12 @@ MANY_OUTPUTS = 10
 
 PATCH_VALUES = 1 << 18
 """Values of patches at a time: few enough for a core's own cache."""
+
+
+def same_padding(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, int] | None:
+    """Return the zeros at each side that keep the image's size at stride 1; None, if unequal."""
+    height, width = (d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
+    return None if height % 2 or width % 2 else (height // 2, width // 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +89,8 @@ class SlidingWindow:
             return gx
         by_position, to_patch = g.flatten(2), weight.flatten(1).t()
         at_once = max(1, PATCH_VALUES // (len(to_patch) * by_position.shape[2]))
-        images = x.new_empty(x.shape)
-        for start in range(0, len(g), at_once):
-            some = by_position[start : start + at_once]
-            images[start : start + at_once] = fold(
+        parts = [
+            fold(
                 torch.bmm(to_patch.expand(len(some), -1, -1), some),
                 x.shape[2:],
                 weight.shape[2:],
@@ -94,4 +98,6 @@ class SlidingWindow:
                 self.padding,
                 self.stride,
             )
-        return images
+            for some in torch.split(by_position, at_once)
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -156,7 +156,7 @@ class TrainingSession:
             self.model.load_state_dict(state.model)
             self.optimizer.load_state_dict(state.optimizer)
             if state.objective:
-                self.objective.load_state_dict(state.objective)  # type: ignore[attr-defined]
+                self.objective.load_state_dict(state.objective)  # type: ignore[attr-defined] # mirrors state_dict
             self._set_generator_states(state.generators)
             self.totals = EpochTotals(**state.totals)
             self.history = [EpochMetrics(**metrics) for metrics in state.history]

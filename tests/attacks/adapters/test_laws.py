@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from conv_network import conv_network
 from steadygrad.attacks import Attack, describe_attack, with_eps
 from steadygrad.attacks.adapters import (
     AutoAttack,
@@ -66,16 +67,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def network() -> nn.Sequential:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return nn.Sequential(
-            nn.Conv2d(1, 4, 3, padding=1),
-            nn.BatchNorm2d(4),
-            nn.GELU(),
-            nn.Dropout(0.5),
-            nn.Flatten(),
-            nn.Linear(256, 10),
-        ).eval()
+    return conv_network((1, 8, 8), classes=10).eval()
 
 
 def batch(n: int = 4, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:

@@ -1,96 +1,26 @@
 """Each diagnostic on a model for which its number is known."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from evaluation.masking.conftest import MakeSample, Noisy, Quantised, Scaled
-from steadygrad.errors import HyperparameterError
-from steadygrad.evaluation.audit.outcome import AttackOutcome, Family
-from steadygrad.evaluation.intervals import wilson_interval
-from steadygrad.evaluation.masking import Subject
-from steadygrad.evaluation.masking.black_box import black_box_beats_white_box
-from steadygrad.evaluation.masking.ensemble_gap import ensemble_gap
+from evaluation.masking.known_models import CLASS_0, Linear, linear, one_pixel
 from steadygrad.evaluation.masking.finite_differences import finite_differences
 from steadygrad.evaluation.masking.float64_gradients import float64_gradients
 from steadygrad.evaluation.masking.gradient_alignment import gradient_alignment
 from steadygrad.evaluation.masking.local_linearity import local_linearity
 from steadygrad.evaluation.masking.logit_scale import logit_scale, margin_loss
-from steadygrad.evaluation.masking.longer_attacks import convergence, more_restarts, more_steps
-from steadygrad.evaluation.masking.loss_surface import (
-    LossSurface,
-    gradient_direction,
-    loss_surface,
-)
-from steadygrad.evaluation.masking.one_step import one_step_beats_iterative
+from steadygrad.evaluation.masking.longer_attacks import more_restarts
+from steadygrad.evaluation.masking.loss_surface import gradient_direction
 from steadygrad.evaluation.masking.radius import rising_accuracy, unbounded_eps
 from steadygrad.evaluation.masking.randomness import expectation_over_randomness, randomness
-from steadygrad.evaluation.masking.sample import Sample
 from steadygrad.evaluation.masking.staircase import staircase
 from steadygrad.evaluation.masking.zero_gradients import (
     softmax_saturation,
     zero_gradient_pixels,
     zero_gradients,
 )
-
-GREY = torch.full((32, 1, 4, 4), 0.5)
-CLASS_0 = torch.zeros(32, dtype=torch.int64)
-
-
-class Linear(nn.Module):
-    """Margin ``m(x) = weight . (x - 0.5) + offset``, with two logits, m/2 and -m/2."""
-
-    def __init__(self, weight: Tensor | None = None, offset: float = 0.5) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.weight = nn.Parameter(torch.randn(16) if weight is None else weight)
-        self.offset = offset
-
-    def forward(self, x: Tensor) -> Tensor:
-        margin = (x - 0.5).flatten(start_dim=1) @ self.weight + self.offset
-        return torch.stack((margin / 2, -margin / 2), dim=1)
-
-
-class OnePixel(nn.Module):
-    """A margin that is any function of how far the only pixel is from grey."""
-
-    def __init__(self, margin: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.margin = margin
-
-    def forward(self, x: Tensor) -> Tensor:
-        margin = self.margin(x.flatten() - 0.5)
-        return torch.stack((margin / 2, -margin / 2), dim=1)
-
-
-def one_pixel(sample_of: MakeSample, margin: Callable[[Tensor], Tensor], **settings: Any) -> Sample:
-    return sample_of(OnePixel(margin), torch.full((32, 1, 1, 1), 0.5), CLASS_0, **settings)
-
-
-def linear(sample_of: MakeSample, model: nn.Module | None = None, **settings: Any) -> Sample:
-    return sample_of(model or Linear(), GREY, CLASS_0, **settings)
-
-
-def outcome(name: str, family: Family, broken: list[int], **attack: Any) -> AttackOutcome:
-    is_broken = torch.zeros(32, dtype=torch.bool)
-    is_broken[broken] = True
-    return AttackOutcome(
-        name=name,
-        family=family,
-        attack={"name": "pgd", "target": None, "restarts": 1, "loss": "cross-entropy"} | attack,
-        eps=0.1,
-        norm="linf",
-        attacked=torch.ones(32, dtype=torch.bool),
-        broken=is_broken,
-        seconds=0.0,
-        queries=0,
-        gradients=0,
-        seed=0,
-    )
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -298,149 +228,7 @@ def test_accuracy_rises_where_a_larger_radius_leads_astray(sample_of: MakeSample
     assert restarts.measured == pytest.approx(100 * (one - several))
 
 
-def moat(t: Tensor) -> Tensor:
-    """Wrong at the corners of the ball alone; before them the way leads back to the middle."""
-    return torch.where(
-        t.abs() > 0.0999, -1.0 - t, torch.where(t.abs() < 0.02, 1 - t, 0.9 + t.abs())
-    )
-
-
-def test_one_step_and_noise_beat_many_steps_across_a_moat(sample_of: MakeSample) -> None:
-    sample = one_pixel(sample_of, moat)
-    for diagnostic in (one_step_beats_iterative, black_box_beats_white_box):
-        finding = diagnostic(sample)
-        assert finding.status == "suspicious"
-        evidence = finding.evidence
-        assert evidence["of_those_met_by_weaker"] == 16
-        assert evidence["broken_by_weaker"] == 16
-        least = wilson_interval(16, 16)[0] * evidence["left_by_stronger"]
-        expected = 100 * max(16, least) * evidence["still_standing"] / 16 / 32
-        assert finding.measured == pytest.approx(expected)
-
-
-def test_batteries_are_compared_example_by_example_and_tried_again(sample_of: MakeSample) -> None:
-    battery = (
-        outcome("noise", "noise", [0, 1, 2, 3]),
-        outcome("fgsm", "one-step", [4, 5]),
-        outcome("pgd", "white-box", [0, 4]),
-    )
-    impregnable = linear(sample_of, Linear(offset=50.0), outcomes=battery)
-    noise = black_box_beats_white_box(impregnable)
-    # Of the four, PGD broke the first, and nobody can break the others in truth.
-    assert noise.evidence["broken_by_weaker"] == noise.evidence["still_standing"] == 3
-    assert noise.measured == pytest.approx(100 * 3 / 32)
-    assert one_step_beats_iterative(impregnable).measured == pytest.approx(100 / 32)
-    # Long attacks break all that the noise broke: the battery was weak, the gradients are fine.
-    weak = black_box_beats_white_box(linear(sample_of, outcomes=battery))
-    assert weak.evidence["broken_by_weaker"] == 3
-    assert weak.measured == 0
-
-
-def test_what_only_an_ensemble_breaks_is_counted_once(sample_of: MakeSample) -> None:
-    battery = (
-        outcome("pgd", "white-box", [0, 4]),
-        outcome("square", "query", [9]),
-        outcome("autoattack", "ensemble", [0, 1, 2, 3, 9]),
-    )
-    finding = ensemble_gap(linear(sample_of, outcomes=battery))
-    assert finding.measured == pytest.approx(100 * 4 / 32)
-    assert finding.status == "suspicious"
-    assert "breaks 4 of 32 examples" in finding.meaning
-    small = ensemble_gap(linear(sample_of, outcomes=(*battery[:2], outcome("aa", "ensemble", [1]))))
-    assert small.measured == pytest.approx(100 / 32) and small.status == "passed"
-    assert ensemble_gap(linear(sample_of, outcomes=battery[:2])).status == "not tested"
-
-
-def test_a_query_attack_on_a_few_examples_speaks_for_the_others(sample_of: MakeSample) -> None:
-    square = outcome("square", "query", [0, 1, 2, 3, 4, 5])
-    met = torch.zeros(32, dtype=torch.bool)
-    met[:8] = True
-    battery = (
-        outcome("pgd", "white-box", []),
-        outcome("noise", "noise", []),
-        replace(square, attacked=met),
-    )
-    finding = black_box_beats_white_box(linear(sample_of, Linear(offset=50.0), outcomes=battery))
-    assert finding.measured == pytest.approx(100 * wilson_interval(6, 8)[0])
-
-
-def test_an_ensemble_is_no_attack_with_gradients(sample_of: MakeSample) -> None:
-    battery = (
-        outcome("pgd", "white-box", [0]),
-        outcome("square", "query", [1, 2, 3]),
-        outcome("autoattack", "ensemble", [0, 1, 2, 3]),
-    )
-    finding = black_box_beats_white_box(linear(sample_of, Linear(offset=50.0), outcomes=battery))
-    assert finding.measured == pytest.approx(100 * 3 / 32)
-
-
-def test_outcomes_of_another_radius_play_no_part(sample_of: MakeSample) -> None:
-    battery = (outcome("noise", "noise", [0, 1, 2, 3]), outcome("pgd", "white-box", [0]))
-    sample = linear(sample_of, Linear(offset=50.0), outcomes=battery, eps=0.2)
-    assert black_box_beats_white_box(sample).evidence["weaker"] != ["noise"]
-
-
-def test_longer_attacks_of_the_battery_are_compared(sample_of: MakeSample) -> None:
-    battery = (
-        outcome("pgd-8", "white-box", [0], steps=8),
-        outcome("pgd-8 dlr", "white-box", [5, 6, 7], steps=64, loss="dlr"),
-        outcome("pgd-50", "white-box", [0, 1, 2, 3], steps=50),
-        outcome("pgd-50 twice", "white-box", [0, 1, 4], steps=50, restarts=2),
-    )
-    sample = linear(sample_of, outcomes=battery)
-    assert more_steps(sample).measured == pytest.approx(100 * 3 / 32)
-    assert "PGD(50) takes 9 points" in more_steps(sample).meaning
-    assert more_restarts(sample).measured == pytest.approx(100 * 1 / 32)
-
-
-class Scripted(Sample):
-    """A sample whose attacks break as many examples as is written down for their steps."""
-
-    def __init__(self, subject: Subject, broken: dict[int, int]) -> None:
-        super().__init__(subject)
-        self.script = broken
-
-    def broken_by(self, attack: Any, *_: Any) -> Tensor:
-        return torch.arange(len(self)) < self.script[attack.steps]
-
-
-def test_convergence_is_the_gain_of_doubling(sample_of: MakeSample) -> None:
-    subject = linear(sample_of).subject
-    stuck = convergence(Scripted(subject, {50: 8, 100: 8}))
-    moving = convergence(Scripted(subject, {50: 8, 100: 10}))
-    assert (stuck.measured, stuck.status) == (0, "passed")
-    assert (moving.measured, moving.status) == (pytest.approx(6.25), "suspicious")
-    own = more_steps(Scripted(subject, {8: 2, 50: 10}))
-    assert own.measured == 25
-
-
 def test_random_directions_beat_a_detached_gradient(sample_of: MakeSample) -> None:
     finding = gradient_direction(one_pixel(sample_of, lambda t: 1 + t - 1.5 * t.detach()))
     # Autograd sees the slope 1 of a margin that falls by 0.5: four of five guesses go down.
     assert finding.measured > 0.7
-
-
-@pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_the_surface_of_a_linear_model_is_a_plane(sample_of: MakeSample, norm: str) -> None:
-    model = Linear()
-    surface = loss_surface(linear(sample_of, model, norm=norm), 0, points=5)
-    weight = model.weight.detach()
-    steepness = float(weight.abs().sum() if norm == "linf" else weight.norm())
-    assert surface.offsets == pytest.approx((-0.2, -0.1, 0.0, 0.1, 0.2))
-    middle = surface.margin[2]
-    assert middle == pytest.approx([0.5 - offset * steepness for offset in surface.offsets])
-    rises = torch.tensor(surface.margin) - torch.tensor(middle)
-    torch.testing.assert_close(rises, rises[:, :1].expand(5, 5), atol=1e-5, rtol=0)
-    assert rises[3, 0] == pytest.approx(-float(rises[1, 0]), abs=1e-5)
-    losses = torch.nn.functional.softplus(-torch.tensor(surface.margin))
-    torch.testing.assert_close(torch.tensor(surface.cross_entropy), losses, atol=1e-5, rtol=0)
-
-
-def test_surfaces_go_to_json_and_back(sample_of: MakeSample) -> None:
-    surface = loss_surface(linear(sample_of), 3, points=3)
-    assert surface.example == 3
-    again = LossSurface.from_json(surface.to_json())
-    assert LossSurface.from_json(again.to_json()) == again
-    assert again.margin[1] == pytest.approx(surface.margin[1], rel=1e-5)
-    with pytest.raises(HyperparameterError, match="expected an odd number of points >= 3, got 4"):
-        loss_surface(linear(sample_of), 0, points=4)

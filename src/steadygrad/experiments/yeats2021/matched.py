@@ -104,10 +104,7 @@ def at_equal_time(bench: Workbench, measured: Mapping[str, Accuracies], eps: flo
             title=title,
             x_label=x_label,
             y_label=y_label,
-            series=tuple(
-                Series(label=label, x=(x[label],), y=(robust[label],), drawn="points")
-                for label in measured
-            ),
+            series=tuple(_point(one, x[label], eps) for label, one in measured.items()),
         )
         for title, x_label, x in (
             ("Against clean accuracy", "clean accuracy (%)", clean),
@@ -115,6 +112,19 @@ def at_equal_time(bench: Workbench, measured: Mapping[str, Accuracies], eps: flo
         )
     )
     return EqualTime(charts, table)
+
+
+def _point(accuracies: Accuracies, x: float, eps: float) -> Series:
+    found = accuracies.at(eps)
+    low, high = (100 * bound for bound in found.ci95)
+    return Series(
+        label=accuracies.label,
+        x=(x,),
+        y=(100 * found.accuracy,),
+        low=(low,),
+        high=(high,),
+        drawn="points",
+    )
 
 
 def _minutes(bench: Workbench, accuracies: Accuracies) -> float:

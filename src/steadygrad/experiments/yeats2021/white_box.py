@@ -144,9 +144,9 @@ class WhiteBox:
         caption = (
             f"{self.recipe.title}, scale {bench.scale.name}: PGD(8) with a random start, step "
             f"1.85 eps / 8, on the first {bench.scale.attacked:,} test images; seeds "
-            f"{', '.join(map(str, bench.seeds))}; bands are 95 % intervals for the choice of "
-            f"images. Clean accuracies in the tables: {_clean_images(bench.scale)}. Worst case: "
-            f"the first {bench.scale.worst_case} test images."
+            f"{', '.join(map(str, bench.seeds))}; bands and bars are 95 % intervals for the "
+            f"choice of images. Clean accuracies in the tables: {_clean_images(bench.scale)}. "
+            f"Worst case: the first {bench.scale.worst_case} test images."
         )
         if self.recipe.caution:
             caption += f" Not comparable with the paper: {self.recipe.caution}."
@@ -174,10 +174,10 @@ class WhiteBox:
 
     def _by_frozen_phase(self) -> tuple[Printed, ...]:
         """Return the strongest complex network's accuracies, for the rule of the paper's code."""
+        labels = (self._frozen(0).label,)
         return tuple(
-            replace(entry, quantity=f"{entry.quantity}, by frozen phase", labels=(frozen,))
+            replace(entry, quantity=f"{entry.quantity}, by frozen phase", labels=labels)
             for entry in self.printed
-            for frozen in [self._frozen(0).label]
             if isinstance(entry, PrintedAccuracy) and self.strongest in entry.labels
         )
 

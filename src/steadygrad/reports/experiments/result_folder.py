@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
@@ -116,8 +116,8 @@ def write_experiment(folder: Path, outcome: ExperimentOutcome, record: Experimen
         "compared": [_compared_json(entry) for entry in outcome.compared],
     }
     write_atomically(folder / RECORD, (json.dumps(values, indent=2) + "\n").encode())
-    for stale in earlier - _files_of_record(folder):
-        stale.unlink(missing_ok=True)
+    for stale in earlier - set(_file_names(outcome.charts, outcome.tables)):
+        (folder / stale).unlink(missing_ok=True)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
@@ -129,8 +129,11 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return read_object(path) if path.is_file() else None
 
 
-def _files_of_record(folder: Path) -> set[Path]:
-    """Return the figures and tables that a folder's record names; none without a sound record."""
+def _files_of_record(folder: Path) -> set[str]:
+    """Return the figures and tables that a folder's record names, as far as they lie in the folder.
+
+    None without a sound record.
+    """
     try:
         record = read_record(folder)
         if record is None:
@@ -140,8 +143,12 @@ def _files_of_record(folder: Path) -> set[Path]:
         )
     except CheckpointError:
         return set()
-    names = (*product(figures, FIGURE_SUFFIXES), *product(tables, TABLE_SUFFIXES))
-    return {folder / f"{name}{suffix}" for name, suffix in names}
+    return {name for name in _file_names(figures, tables) if Path(name).name == name}
+
+
+def _file_names(figures: Iterable[str], tables: Iterable[str]) -> list[str]:
+    stems = (*product(figures, FIGURE_SUFFIXES), *product(tables, TABLE_SUFFIXES))
+    return [f"{stem}{suffix}" for stem, suffix in stems]
 
 
 def _caption(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
