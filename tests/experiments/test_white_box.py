@@ -10,6 +10,7 @@ from steadygrad.attacks import PGD
 from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, wilson_interval
 from steadygrad.experiments import NetworkStore, Scale, Workbench, train_networks
 from steadygrad.experiments.accuracies import Accuracies, accuracy_series, difference_interval
+from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.worst_case import attack_in_turn, worst_case_battery, worst_case_of
 from steadygrad.experiments.yeats2021.independent_networks import IndependentNetworks
 from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy
@@ -94,6 +95,12 @@ def test_a_figure_measures_every_network_and_the_worst_is_never_above_any(
         assert isinstance(worst, float)
         assert worst <= clean
         assert clean - worst == pytest.approx(sum(map(float, broken)), abs=0.2)  # type: ignore[arg-type] # cells, charts of one kind
+    for chart in outcome.charts["figure-matched"]:
+        assert isinstance(chart, LineChart)
+        for point in chart.series:
+            assert point.low is not None and point.high is not None
+            assert point.low <= point.y <= point.high
+            assert point.low < point.high
     times = [row[1] for row in outcome.tables["figure-equal-time"].rows]
     assert times == sorted(times)  # type: ignore[type-var] # cells, charts of one kind
 
