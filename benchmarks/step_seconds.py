@@ -1,21 +1,22 @@
-"""Measure one optimizer step of every network that an experiment trains, for the plans' minutes.
+"""Measure one optimizer step of every network that an experiment trains, for minutes of training.
 
-Processor seconds on one thread, the median of a few steps on random images, one network after the
-other: what a step costs does not depend on what the images show.
+Processor seconds on one thread, the median of a few rounds in which every network takes a step in
+turn, so that a machine of changing speed slows all of them alike. On random images: what a step
+costs does not depend on what they show.
 
-Run: python benchmarks/step_seconds.py [--steps 5] [--anew]
-It writes src/steadygrad/experiments/step_seconds.json, and keeps what the file has from the same
-processor and version of torch.
+Run: python benchmarks/step_seconds.py [--rounds 9]
+It writes src/steadygrad/experiments/step_seconds.json.
 """
 
 import argparse
 import json
 import platform
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 from rich.console import Console
@@ -26,7 +27,6 @@ from steadygrad.experiments import experiment_by_name, experiment_names, scale_b
 from steadygrad.experiments.training_cost import objective_name
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Kind, Recipe
 from steadygrad.experiments.yeats2021.step_times import step_seconds_in_turn
-from steadygrad.json_file import read_object
 from steadygrad.memory import keep_freed_memory
 from steadygrad.training import TrainingConfig
 from steadygrad.training.session import TrainingSession
@@ -37,38 +37,41 @@ BETA = 64
 
 
 def main() -> None:
-    """Measure every kind of step once and write the file."""
+    """Measure every kind of step and write the file."""
     arguments = _arguments()
     keep_freed_memory()
-    console = Console()
-    origin = {"processor": _processor(), "torch": torch.__version__, "threads": 1}
-    seconds = {} if arguments.anew else _kept(origin)
-    for config in _configurations():
-        network = f"{config.model}, batch {config.batch_size}"
-        of_network, objective = seconds.setdefault(network, {}), objective_name(config)
-        if objective not in of_network:
-            of_network[objective] = round(_seconds_of_step(config, arguments.steps), 5)
-            console.print(f"{network}, {objective}: {of_network[objective]} s")
+    by_name = {(_place(config), objective_name(config)): config for config in _configurations()}
+    sessions = [_session(config) for config in by_name.values()]
+    Console().print(f"{arguments.rounds} rounds of {len(sessions)} networks, some minutes")
+    measured = step_seconds_in_turn(sessions, arguments.rounds)
+    seconds: dict[str, dict[str, float]] = {}
+    for (place, objective), taken in sorted(zip(by_name, measured, strict=True)):
+        seconds.setdefault(place, {})[objective] = round(statistics.median(taken), 5)
     record = {
         "measured": datetime.now(UTC).date().isoformat(),
-        **origin,
-        "seconds": {name: dict(sorted(found.items())) for name, found in sorted(seconds.items())},
+        "processor": _processor(),
+        "torch": torch.__version__,
+        "threads": 1,
+        "seconds": seconds,
     }
     write_atomically(TARGET, (json.dumps(record, indent=2) + "\n").encode())
 
 
-def _kept(origin: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the seconds of the file, if it is of this origin."""
-    if not TARGET.is_file():
-        return {}
-    record = read_object(TARGET)
-    is_same = all(record.get(name) == value for name, value in origin.items())
-    seconds: dict[str, dict[str, float]] = record["seconds"] if is_same else {}
-    return seconds
+def _place(config: TrainingConfig) -> str:
+    return f"{config.model}, batch {config.batch_size}"
 
 
 def _configurations() -> Iterable[TrainingConfig]:
-    """Yield what the experiments train, and what their recipes might."""
+    """Yield what the experiments train and what their recipes might, as it is and without measures.
+
+    Update similarity is one that costs time in every step.
+    """
+    for config in _as_planned():
+        yield config
+        yield replace(config, update_similarity=False)
+
+
+def _as_planned() -> Iterable[TrainingConfig]:
     for name in experiment_names():
         for network in experiment_by_name(name).networks(scale_by_name("paper"), (0,)):
             yield network.config
@@ -89,14 +92,12 @@ def _of_recipe(recipe: Recipe) -> Iterable[TrainingConfig]:
                 yield recipe.pgd_trained(kind, seed=0).config
 
 
-def _seconds_of_step(config: TrainingConfig, steps: int) -> float:
+def _session(config: TrainingConfig) -> TrainingSession:
     entry = dataset_entry(config.dataset)
     images = torch.rand(config.batch_size, *entry.input_shape)
     labels = torch.randint(entry.num_classes, (config.batch_size,))
     data = ImageDataset(config.dataset, "train", images, labels, entry.class_names)
-    session = TrainingSession(config, data, torch.device("cpu"))
-    (seconds,) = step_seconds_in_turn([session], steps)
-    return statistics.median(seconds)
+    return TrainingSession(config, data, torch.device("cpu"))
 
 
 def _processor() -> str:
@@ -111,8 +112,7 @@ def _processor() -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=5, help="steps of each network (default 5)")
-    parser.add_argument("--anew", action="store_true", help="measure all, keep nothing")
+    parser.add_argument("--rounds", type=int, default=9, help="steps of each (default 9)")
     return parser.parse_args()
 
 

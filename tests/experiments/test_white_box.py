@@ -8,12 +8,17 @@ import torch
 
 from steadygrad.attacks import PGD
 from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, wilson_interval
-from steadygrad.experiments import NetworkStore, Scale, Workbench, train_networks
-from steadygrad.experiments.accuracies import Accuracies, accuracy_series, difference_interval
+from steadygrad.experiments import NetworkStore, Scale, Workbench, train_networks, training_cost
+from steadygrad.experiments.accuracies import (
+    Accuracies,
+    accuracy_series,
+    difference_interval,
+    measured_accuracies,
+)
 from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.worst_case import attack_in_turn, worst_case_battery, worst_case_of
 from steadygrad.experiments.yeats2021.independent_networks import IndependentNetworks
-from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy
+from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy, at_equal_time
 from steadygrad.experiments.yeats2021.printed import (
     PrintedAccuracy,
     PrintedDifference,
@@ -101,8 +106,31 @@ def test_a_figure_measures_every_network_and_the_worst_is_never_above_any(
             assert point.low is not None and point.high is not None
             assert point.low <= point.y <= point.high
             assert point.low < point.high
-    times = [row[1] for row in outcome.tables["figure-equal-time"].rows]
-    assert times == sorted(times)  # type: ignore[type-var] # cells, charts of one kind
+    # The digits' steps were never measured: the clock decides.
+    reckoned, times = zip(
+        *(row[1:3] for row in outcome.tables["figure-equal-time"].rows), strict=True
+    )
+    assert set(reckoned) == {None}
+    assert list(times) == sorted(times)  # type: ignore[type-var] # cells, charts of one kind
+
+
+def test_equal_time_is_that_of_the_steps_without_what_is_measured_in_them(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, penalised = DIGITS.plain("real", seed=0), DIGITS.penalised_network("real", 8, seed=0)
+    networks = [
+        replace(n, config=replace(n.config, limit_train=64, epochs=2, update_similarity=watched))
+        for n, watched in ((plain, False), (penalised, True))
+    ]
+    train_networks(networks, bench.store)
+    known = {"plain": 600.0, "l1": 300.0, "l1, update similarity": 10_000.0}
+    record = {"processor": "p", "seconds": {f"{plain.config.model}, batch 64": known}}
+    monkeypatch.setattr(training_cost, "step_seconds_record", lambda: record)
+    measured = measured_accuracies(bench, networks, PGD(eps=0.1, steps=1), (0.0, 0.1))
+    found = at_equal_time(bench, measured, 0.1)
+    assert [row[:2] for row in found.table.rows] == [(penalised.label, 10.0), (plain.label, 20.0)]
+    assert found.charts[1].x_label == "minutes of training on one core"
+    assert [point.x for point in found.charts[1].series] == [(20.0,), (10.0,)]
 
 
 def test_only_trained_networks_are_drawn_and_the_others_numbers_say_why(bench: Workbench) -> None:
