@@ -17,6 +17,7 @@ from steadygrad.experiments.accuracies import (
 )
 from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.worst_case import attack_in_turn, worst_case_battery, worst_case_of
+from steadygrad.experiments.yeats2021.identical_architecture import FIGURE10
 from steadygrad.experiments.yeats2021.independent_networks import IndependentNetworks
 from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy, at_equal_time
 from steadygrad.experiments.yeats2021.printed import (
@@ -131,6 +132,21 @@ def test_equal_time_is_that_of_the_steps_without_what_is_measured_in_them(
     assert [row[:2] for row in found.table.rows] == [(penalised.label, 10.0), (plain.label, 20.0)]
     assert found.charts[1].x_label == "minutes of training on one core"
     assert [point.x for point in found.charts[1].series] == [(20.0,), (10.0,)]
+
+
+@pytest.mark.parametrize(
+    "figure", [FIGURE6, FIGURE7, FIGURE8, FIGURE9, *FIGURE10.panels], ids=lambda figure: figure.name
+)
+def test_equal_time_is_what_the_steps_were_measured_to_take(figure: WhiteBox) -> None:
+    recipe = figure.recipe
+    penalised = recipe.penalised_network("complex", 1, seed=0).config
+    trained = recipe.pgd_trained(figure.adversary, seed=0, epochs=figure.equal_time_epochs).config
+    first, second = (
+        training_cost.estimated_seconds(replace(config, update_similarity=False))
+        for config in (penalised, trained)
+    )
+    assert first is not None and second is not None
+    assert second == pytest.approx(first, rel=0.15), "measured anew? set equal_time_epochs"
 
 
 def test_only_trained_networks_are_drawn_and_the_others_numbers_say_why(bench: Workbench) -> None:

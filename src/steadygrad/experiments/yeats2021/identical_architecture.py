@@ -76,7 +76,7 @@ FIGURE10 = IdenticalArchitecture(
             betas={"complex": (2048,), "real": (2048,), "gelu": (2048,)},
             eps_values=tuple(k / 50 for k in range(16)),
             judged_eps=0.2,
-            equal_time_epochs=15,
+            equal_time_epochs=45,
             printed=tuple(
                 PrintedAccuracy(
                     quantity=f"MNIST, {kind}, beta 2048: clean accuracy (%)",
@@ -93,7 +93,7 @@ FIGURE10 = IdenticalArchitecture(
             betas={"complex": (64,), "real": (64,), "gelu": (64,)},
             eps_values=tuple(k / 50 for k in range(16)),
             judged_eps=0.16,
-            equal_time_epochs=15,
+            equal_time_epochs=45,
             printed=tuple(
                 PrintedAccuracy(
                     quantity=f"Fashion-MNIST, {kind}, beta 64: PGD(8) at eps 0.16 (%)",
@@ -110,7 +110,7 @@ FIGURE10 = IdenticalArchitecture(
             betas={"complex": (32,), "real": (32,), "gelu": (32,)},
             eps_values=tuple(k / 100 for k in range(13)),
             judged_eps=0.05,
-            equal_time_epochs=15,
+            equal_time_epochs=45,
             printed=(
                 PrintedDifference(
                     quantity="SVHN: clean accuracy, complex minus real (points)",

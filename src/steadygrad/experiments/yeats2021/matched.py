@@ -88,8 +88,8 @@ def at_equal_time(bench: Workbench, measured: Mapping[str, Accuracies], eps: flo
         rows.append(
             (
                 label,
-                reckoned[label],
-                round(clock[label], 1),
+                _rounded(reckoned[label]),
+                _rounded(clock[label]),
                 round(clean[label], 2),
                 round(robust[label], 1),
                 best if best != label else "itself",
@@ -147,4 +147,8 @@ def _reckoned_minutes(accuracies: Accuracies) -> float | None:
     """Return what the training takes by itself, nothing measured in it."""
     config = accuracies.networks[0].config
     seconds = estimated_seconds(replace(config, update_similarity=False))
-    return None if seconds is None else round(seconds / 60, 1)
+    return None if seconds is None else seconds / 60
+
+
+def _rounded(minutes: float | None) -> float | None:
+    return None if minutes is None else round(minutes, 1 if minutes >= 10 else 2)

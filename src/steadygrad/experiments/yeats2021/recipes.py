@@ -112,8 +112,8 @@ class Recipe:
     ) -> Network:
         """Return a network trained on PGD examples alone.
 
-        epochs: fewer than the recipe's, for a comparison at equal time; the rate drops earlier in
-            proportion.
+        epochs: instead of the recipe's, for a comparison at equal time; the rate drops earlier or
+            later in proportion.
         """
         settings: dict[str, Any] = {
             "adversarial": "pgd",

@@ -14,7 +14,7 @@ FIGURE6 = WhiteBox(
     betas={"complex": (64, 512), "real": (64, 384, 512), "gelu": (64, 512)},
     eps_values=_GRID,
     judged_eps=0.2,
-    equal_time_epochs=13,
+    equal_time_epochs=17,
     printed=(
         PrintedAccuracy(
             quantity="complex, every beta: clean accuracy (%)",
@@ -49,7 +49,7 @@ FIGURE7 = WhiteBox(
     betas={"complex": (16, 64), "real": (16, 64), "gelu": (16, 64)},
     eps_values=_GRID,
     judged_eps=0.16,
-    equal_time_epochs=21,
+    equal_time_epochs=27,
     printed=tuple(
         PrintedAccuracy(
             quantity=f"{kind}, beta 64: {what} (%)",
@@ -71,7 +71,7 @@ FIGURE8 = WhiteBox(
     betas={"complex": (8, 32), "real": (8, 32), "gelu": (8, 32)},
     eps_values=tuple(k / 100 for k in range(13)),
     judged_eps=0.05,
-    equal_time_epochs=13,
+    equal_time_epochs=17,
     printed=(
         PrintedAccuracy(
             quantity="complex, gradient-regularized: clean accuracy (%)",
@@ -100,7 +100,7 @@ FIGURE9 = WhiteBox(
     },
     eps_values=tuple(k / 255 for k in range(0, 17, 2)),
     judged_eps=4 / 255,
-    equal_time_epochs=40,
+    equal_time_epochs=61,
     neighbour=8 / 255,
     adversary="wide real",
     printed=(

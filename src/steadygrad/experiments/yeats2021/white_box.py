@@ -44,7 +44,7 @@ class WhiteBox:
     judged_eps: radius, one of ``eps_values``, of the worst case and of comparisons at equal clean
         accuracy and equal time.
     equal_time_epochs: after which a PGD-trained real network has taken as long as the complex
-        one with the penalty: the ratio of their steps in ``docs/benchmarks.md``.
+        one with the penalty, both on one core, by their steps in ``step_seconds.json``.
     neighbour: half-width of the uniform noise of "the penalty at a random neighbour".
     adversary: kind of the network that the paper trains on PGD.
     """
