@@ -13,6 +13,15 @@ from torch import nn
 from steadygrad.attacks import attack_names
 from steadygrad.cli.attack_text import parse_attack
 from steadygrad.cli.audit_progress import audit_progress
+from steadygrad.cli.data_options import (
+    DataDir,
+    Dataset,
+    Device,
+    EveryImage,
+    FirstImages,
+    JsonOnly,
+    WhichSplit,
+)
 from steadygrad.cli.foreign_model import build_foreign_model, load_weights
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.run_data import load_run_data
@@ -88,22 +97,11 @@ def _audit(
             help="Of a callable's model: safetensors, or a PyTorch state dict.", show_default=False
         ),
     ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help=r"Name (see `steadygrad datasets`) or folder. \[default: the run's]",
-            show_default=False,
-        ),
-    ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help=r"Folder with local copies. \[default: the run's]", show_default=False),
-    ] = None,
-    split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
-    limit: Annotated[int, typer.Option(help="The first N images; more take longer.")] = 1000,
-    every_image: Annotated[
-        bool, typer.Option("--all", help="The whole split, whatever --limit says.")
-    ] = False,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    split: WhichSplit = "test",
+    limit: FirstImages = 1000,
+    every_image: EveryImage = False,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -127,10 +125,8 @@ def _audit(
         str, typer.Option(help="Images attacked together: auto (fit to memory) or a number.")
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print audit.json and nothing else.")
-    ] = False,
+    device: Device = "auto",
+    as_json: JsonOnly = False,
 ) -> None:
     """Attack any classifier with a battery and say how far its accuracy can be believed.
 

@@ -8,10 +8,19 @@ import typer
 from rich.table import Table
 
 from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.data_options import (
+    BatchSize,
+    DataDir,
+    Dataset,
+    Device,
+    EveryImage,
+    FirstImages,
+    JsonOnly,
+    WhichSplit,
+)
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.run_data import load_run_data
 from steadygrad.cli.terminal import messages, results
-from steadygrad.datasets.loading import Split
 from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
 from steadygrad.penalties.perturbation_source import SourceName
 from steadygrad.reports.covariance import length_text, shift_caution, write_covariance_analysis
@@ -61,23 +70,15 @@ def _covariance(
         str,
         typer.Option(help="Radius of the PGD perturbations along which softmax lines are drawn."),
     ] = "4/255",
-    limit: Annotated[int | None, typer.Option(help="The first N images; more take longer.")] = 1000,
-    every_image: Annotated[
-        bool, typer.Option("--all", help="The whole split, whatever --limit says.")
-    ] = False,
-    dataset: Annotated[
-        str | None, typer.Option(help="Another data set than the run's.", show_default=False)
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help=r"Folder with local copies. \[default: the run's]")
-    ] = None,
-    split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
-    batch_size: Annotated[int, typer.Option(help="Images attacked together.")] = 250,
+    limit: FirstImages = 1000,
+    every_image: EveryImage = False,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    split: WhichSplit = "test",
+    batch_size: BatchSize = 250,
     seed: Annotated[int, typer.Option(help="Of the noise and the attack's random draws.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print covariance.json and nothing else.")
-    ] = False,
+    device: Device = "auto",
+    as_json: JsonOnly = False,
 ) -> None:
     """Estimate the covariance of a network's adversarial perturbations, and draw it.
 

@@ -14,6 +14,16 @@ from steadygrad.attacks import attack_names, build_attack, norm_of
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.losses import LOSSES
 from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.data_options import (
+    BatchSize,
+    DataDir,
+    Dataset,
+    Device,
+    EveryImage,
+    FirstImages,
+    JsonOnly,
+    WhichSplit,
+)
 from steadygrad.cli.noise_covariance import noise_covariance
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.run_data import load_run_data
@@ -151,17 +161,11 @@ def _evaluate(
     distribution: Annotated[
         str | None, typer.Option(help="Of random-noise: uniform or sign.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="The first N images; more take longer.")] = 1000,
-    every_image: Annotated[
-        bool, typer.Option("--all", help="The whole split, whatever --limit says.")
-    ] = False,
-    dataset: Annotated[
-        str | None, typer.Option(help="Another data set than the run's.", show_default=False)
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help=r"Folder with local copies. \[default: the run's]")
-    ] = None,
-    split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
+    limit: FirstImages = 1000,
+    every_image: EveryImage = False,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    split: WhichSplit = "test",
     search: Annotated[
         Search,
         typer.Option(
@@ -169,12 +173,10 @@ def _evaluate(
             "that a failed attack also fails at smaller radii; separate: every radius anew."
         ),
     ] = "sweep",
-    batch_size: Annotated[int, typer.Option(help="Images attacked together.")] = 250,
+    batch_size: BatchSize = 250,
     seed: Annotated[int, typer.Option(help="Of the attack's random draws.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON and nothing else.")
-    ] = False,
+    device: Device = "auto",
+    as_json: JsonOnly = False,
 ) -> None:
     """Attack a trained network and print and store its accuracy at each radius.
 

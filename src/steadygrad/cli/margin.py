@@ -8,9 +8,18 @@ import typer
 
 from steadygrad.attacks import DeepFool
 from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.data_options import (
+    BatchSize,
+    DataDir,
+    Dataset,
+    Device,
+    EveryImage,
+    FirstImages,
+    JsonOnly,
+    WhichSplit,
+)
 from steadygrad.cli.run_data import load_run_data
 from steadygrad.cli.terminal import messages, results
-from steadygrad.datasets.loading import Split
 from steadygrad.evaluation.margins import Margins, deepfool_margins
 from steadygrad.evaluation.margins_file import write_margins
 
@@ -33,22 +42,14 @@ def _margin(
     candidates: Annotated[
         int, typer.Option(help="Other classes to try, the likeliest first.")
     ] = DeepFool.candidates,
-    limit: Annotated[int | None, typer.Option(help="The first N images; more take longer.")] = 1000,
-    every_image: Annotated[
-        bool, typer.Option("--all", help="The whole split, whatever --limit says.")
-    ] = False,
-    dataset: Annotated[
-        str | None, typer.Option(help="Another data set than the run's.", show_default=False)
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help=r"Folder with local copies. \[default: the run's]")
-    ] = None,
-    split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
-    batch_size: Annotated[int, typer.Option(help="Images attacked together.")] = 250,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON and nothing else.")
-    ] = False,
+    limit: FirstImages = 1000,
+    every_image: EveryImage = False,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    split: WhichSplit = "test",
+    batch_size: BatchSize = 250,
+    device: Device = "auto",
+    as_json: JsonOnly = False,
 ) -> None:
     """Measure how small a change of each image changes what the network predicts.
 

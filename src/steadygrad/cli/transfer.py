@@ -15,6 +15,16 @@ from steadygrad.attacks import attack_names
 from steadygrad.attacks.ball import Norm
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.attack_text import parse_attack
+from steadygrad.cli.data_options import (
+    BatchSize,
+    DataDir,
+    Dataset,
+    Device,
+    EveryImage,
+    FirstImages,
+    JsonOnly,
+    WhichSplit,
+)
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.run_data import RunData, load_run_data
 from steadygrad.cli.terminal import messages, results
@@ -83,24 +93,15 @@ def _transfer(
         bool,
         typer.Option("--only-common", help="Count only images that all have right without attack."),
     ] = False,
-    limit: Annotated[int, typer.Option(help="The first N images; more take longer.")] = 1000,
-    every_image: Annotated[
-        bool, typer.Option("--all", help="The whole split, whatever --limit says.")
-    ] = False,
-    dataset: Annotated[
-        str | None, typer.Option(help="Another data set than the runs'.", show_default=False)
-    ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(help=r"Folder with local copies. \[default: the runs']", show_default=False),
-    ] = None,
-    split: Annotated[Split, typer.Option(help="Which part of the data set.")] = "test",
-    batch_size: Annotated[int, typer.Option(help="Images attacked together.")] = 250,
+    limit: FirstImages = 1000,
+    every_image: EveryImage = False,
+    dataset: Dataset = None,
+    data_dir: DataDir = None,
+    split: WhichSplit = "test",
+    batch_size: BatchSize = 250,
     seed: Annotated[int, typer.Option(help="Of the attack's random draws.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON and nothing else.")
-    ] = False,
+    device: Device = "auto",
+    as_json: JsonOnly = False,
 ) -> None:
     """Attack some networks and show the examples to others: what transfers, and to whom.
 
