@@ -58,7 +58,7 @@ class CheckpointError(SteadygradError, RuntimeError):
 
 
 class OutputError(SteadygradError, RuntimeError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written where it was asked for, or shown."""
 
 
 class NonFiniteLossError(SteadygradError, RuntimeError):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from digits_recipe import DIGITS
 from program import Program
@@ -159,3 +160,37 @@ def test_results_that_are_not_there_say_how_to_make_them(program: Program, tmp_p
     outcome = program("experiment", "show", NAME, "--out", tmp_path)
     assert outcome.code == 2
     assert f"steadygrad experiment run {NAME} --scale quick" in " ".join(outcome.err.split())
+
+
+@pytest.mark.parametrize(("exit_code", "code"), [(0, 0), (1, 2)])
+def test_figures_are_opened_in_the_desktops_viewer(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exit_code: int, code: int
+) -> None:
+    opened: list[str] = []
+
+    def launch(path: str) -> int:
+        opened.append(path)
+        return exit_code
+
+    monkeypatch.setattr(typer, "launch", launch)
+    places = ("yeats2021/figure1", "--scale", "smoke", "--out", tmp_path)
+    assert program("experiment", "run", *places).code == 0
+    assert program("experiment", "show", *places).code == 0
+    assert not opened
+    outcome = program("experiment", "show", *places, "--open")
+    assert outcome.code == code
+    assert [Path(path).name for path in opened] == ["figure1.png"]
+    assert ("no viewer on this machine opens" in " ".join(outcome.err.split())) == (code == 2)
+    Path(opened[0]).unlink()
+    outcome = program("experiment", "show", *places, "--open")
+    assert outcome.code == 2
+    assert "figure1.png is missing" in outcome.err.replace("\n", "")
+    assert len(opened) == 1
+
+
+def test_an_experiment_without_figures_opens_none(program: Program, tmp_path: Path) -> None:
+    run(program, tmp_path)
+    places = (NAME, "--scale", "smoke", "--out", tmp_path / "results")
+    outcome = program("experiment", "show", *places, "--open")
+    assert outcome.code == 0
+    assert "nothing to open" in " ".join(outcome.err.split())

@@ -1,14 +1,15 @@
 """``steadygrad experiment``: the papers' figures and tables, listed, run and shown."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.table import Table
 
 from steadygrad.cli.experiment_plans import part_of_plan, print_experiments, print_plan
 from steadygrad.cli.terminal import INTERRUPTED, messages, results
-from steadygrad.errors import CheckpointError, HyperparameterError
+from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.experiments import (
     SCALES,
     NetworkStore,
@@ -136,7 +137,9 @@ def _run(
     )
     if folder is None:
         _stop()
-    _print_results(folder)
+    record = read_record(folder)
+    assert record is not None
+    _print_results(folder, record)
 
 
 def _stop() -> NoReturn:
@@ -148,21 +151,36 @@ def _show(
     name: Annotated[str, typer.Argument(help="Such as yeats2021/figure6, see the list.")],
     scale: ScaleOption = "quick",
     out: OutOption = _RESULTS,
+    in_viewer: Annotated[
+        bool, typer.Option("--open", help="Open the figures in the desktop's viewer, too.")
+    ] = False,
 ) -> None:
     """Print the comparison with the paper, and where figures and tables lie."""
     experiment, chosen = experiment_by_name(name), scale_by_name(scale)
     folder = result_folder(out, experiment, chosen)
-    if read_record(folder) is None:
+    record = read_record(folder)
+    if record is None:
         raise CheckpointError(
             f"no results of {name} at scale {scale} in {folder}; make them with "
             f"`steadygrad experiment run {name} --scale {scale}`"
         )
-    _print_results(folder)
+    _print_results(folder, record)
+    if in_viewer:
+        _open_figures(folder, record)
 
 
-def _print_results(folder: Path) -> None:
-    record = read_record(folder)
-    assert record is not None
+def _open_figures(folder: Path, record: Mapping[str, Any]) -> None:
+    if not record["figures"]:
+        messages.print(f"{record['experiment']} has tables only: nothing to open")
+    for name in record["figures"]:
+        picture = folder / f"{name}.png"
+        if not picture.is_file():
+            raise CheckpointError(f"{picture} is missing; run the experiment again")
+        if typer.launch(str(picture)) != 0:
+            raise OutputError(f"no viewer on this machine opens {picture}")
+
+
+def _print_results(folder: Path, record: Mapping[str, Any]) -> None:
     results.print(f"{record['experiment']}: {record['title']}\n{record['caption']}", markup=False)
     remarks: dict[str, int] = {}
     if record["compared"]:
