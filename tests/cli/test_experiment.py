@@ -168,7 +168,8 @@ def test_figures_are_opened_in_the_desktops_viewer(
 ) -> None:
     opened: list[str] = []
 
-    def launch(path: str) -> int:
+    def launch(path: str, *, wait: bool) -> int:
+        assert wait  # only then is its answer the viewer's
         opened.append(path)
         return exit_code
 

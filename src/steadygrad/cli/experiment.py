@@ -176,7 +176,7 @@ def _open_figures(folder: Path, record: Mapping[str, Any]) -> None:
         picture = folder / f"{name}.png"
         if not picture.is_file():
             raise CheckpointError(f"{picture} is missing; run the experiment again")
-        if typer.launch(str(picture)) != 0:
+        if typer.launch(str(picture), wait=True) != 0:
             raise OutputError(f"no viewer on this machine opens {picture}")
 
 
