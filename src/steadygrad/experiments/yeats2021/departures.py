@@ -67,6 +67,10 @@ class Question:
 _PLAIN_MOMENTUM = {"nesterov": False}
 _FROZEN = {"second_order": "frozen_phase"} | _PLAIN_MOMENTUM
 _SMALL_INIT = {"model": "yeats2021-mnist-real-small-init"}
+_CODE_OF_REAL_MNIST = {
+    "plain momentum and short initial weights, as in the paper's code": _PLAIN_MOMENTUM
+    | _SMALL_INIT
+}
 
 QUESTIONS = (
     Question(
@@ -77,9 +81,15 @@ QUESTIONS = (
         changes={
             "plain momentum": _PLAIN_MOMENTUM,
             "short initial weights": _SMALL_INIT,
-            "plain momentum and short initial weights, as in the paper's code": _PLAIN_MOMENTUM
-            | _SMALL_INIT,
+            **_CODE_OF_REAL_MNIST,
         },
+    ),
+    Question(
+        figure=FIGURE6,
+        kind="real",
+        beta=384,
+        clean="figure6_mnist_text/real_clean_beta_384",
+        changes=_CODE_OF_REAL_MNIST,
     ),
     Question(
         figure=FIGURE6,
