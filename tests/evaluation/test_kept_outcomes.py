@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from steadygrad.attacks import PGD
 from steadygrad.evaluation import AccuracyCurve, KeptOutcomes, accuracy_curve
 
-IMAGES, LABELS = torch.rand(10, 1, 4, 4), torch.arange(10) % 3
+IMAGES = torch.rand(10, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(10) % 3
 EPS_VALUES = (0.0, 0.1, 0.2)
 
 
