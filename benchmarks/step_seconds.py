@@ -5,28 +5,29 @@ turn, so that a machine of changing speed slows all of them alike. On random ima
 costs does not depend on what they show.
 
 Run: python benchmarks/step_seconds.py [--rounds 9]
-It writes src/steadygrad/experiments/step_seconds.json.
+It writes src/steadygrad/experiments/step_seconds.json; where ratios change, tests ask for new
+epochs of the attack training of equal time.
 """
 
 import argparse
 import json
 import platform
-import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import torch
+from interleaved import measure_in_turn
 from rich.console import Console
 
 from steadygrad.atomic_file import write_atomically
 from steadygrad.datasets import ImageDataset, dataset_entry
 from steadygrad.experiments import experiment_by_name, experiment_names, scale_by_name
-from steadygrad.experiments.training_cost import objective_name
+from steadygrad.experiments.training_cost import measured_model, objective_name
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Kind, Recipe
-from steadygrad.experiments.yeats2021.step_times import step_seconds_in_turn
 from steadygrad.memory import keep_freed_memory
 from steadygrad.training import TrainingConfig
 from steadygrad.training.session import TrainingSession
@@ -40,13 +41,15 @@ def main() -> None:
     """Measure every kind of step and write the file."""
     arguments = _arguments()
     keep_freed_memory()
-    by_name = {(_place(config), objective_name(config)): config for config in _configurations()}
-    sessions = [_session(config) for config in by_name.values()]
-    Console().print(f"{arguments.rounds} rounds of {len(sessions)} networks, some minutes")
-    measured = step_seconds_in_turn(sessions, arguments.rounds)
+    torch.set_num_threads(1)
+    by_name = {f"{measured_model(c)}: {objective_name(c)}": c for c in _configurations()}
+    Console().print(f"{arguments.rounds} rounds of {len(by_name)} networks, some minutes")
+    steps = {name: _step(config) for name, config in by_name.items()}
+    timings = measure_in_turn(steps, arguments.rounds)
     seconds: dict[str, dict[str, float]] = {}
-    for (place, objective), taken in sorted(zip(by_name, measured, strict=True)):
-        seconds.setdefault(place, {})[objective] = round(statistics.median(taken), 5)
+    for name, config in sorted(by_name.items()):
+        of_model = seconds.setdefault(measured_model(config), {})
+        of_model[objective_name(config)] = round(timings[name].processor_seconds, 5)
     record = {
         "measured": datetime.now(UTC).date().isoformat(),
         "processor": _processor(),
@@ -55,10 +58,6 @@ def main() -> None:
         "seconds": seconds,
     }
     write_atomically(TARGET, (json.dumps(record, indent=2) + "\n").encode())
-
-
-def _place(config: TrainingConfig) -> str:
-    return f"{config.model}, batch {config.batch_size}"
 
 
 def _configurations() -> Iterable[TrainingConfig]:
@@ -92,12 +91,12 @@ def _of_recipe(recipe: Recipe) -> Iterable[TrainingConfig]:
                 yield recipe.pgd_trained(kind, seed=0).config
 
 
-def _session(config: TrainingConfig) -> TrainingSession:
+def _step(config: TrainingConfig) -> Callable[[], object]:
     entry = dataset_entry(config.dataset)
     images = torch.rand(config.batch_size, *entry.input_shape)
     labels = torch.randint(entry.num_classes, (config.batch_size,))
     data = ImageDataset(config.dataset, "train", images, labels, entry.class_names)
-    return TrainingSession(config, data, torch.device("cpu"))
+    return partial(TrainingSession(config, data, torch.device("cpu")).step, images, labels)
 
 
 def _processor() -> str:

@@ -11,17 +11,9 @@ from rich.table import Table
 from torch import nn
 
 from steadygrad.attacks import attack_names
+from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_text import parse_attack
 from steadygrad.cli.audit_progress import audit_progress
-from steadygrad.cli.data_options import (
-    DataDir,
-    Dataset,
-    Device,
-    EveryImage,
-    FirstImages,
-    JsonOnly,
-    WhichSplit,
-)
 from steadygrad.cli.foreign_model import build_foreign_model, load_weights
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.run_data import load_run_data
@@ -97,11 +89,11 @@ def _audit(
             help="Of a callable's model: safetensors, or a PyTorch state dict.", show_default=False
         ),
     ] = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    split: WhichSplit = "test",
-    limit: FirstImages = 1000,
-    every_image: EveryImage = False,
+    dataset: options.Dataset = None,
+    data_dir: options.DataDir = None,
+    split: options.WhichSplit = "test",
+    limit: options.FirstImages = 1000,
+    every_image: options.EveryImage = False,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -125,8 +117,8 @@ def _audit(
         str, typer.Option(help="Images attacked together: auto (fit to memory) or a number.")
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
-    device: Device = "auto",
-    as_json: JsonOnly = False,
+    device: options.Device = "auto",
+    as_json: options.JsonOnly = False,
 ) -> None:
     """Attack any classifier with a battery and say how far its accuracy can be believed.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from steadygrad.cli import shared_options as options
 from steadygrad.cli.terminal import results
 from steadygrad.reports.audit import comparison_table, load_audits
 
@@ -26,9 +27,7 @@ def _compare_audits(
             help="Folders of `steadygrad audit`; the others are held against the first."
         ),
     ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the comparison as JSON and nothing else.")
-    ] = False,
+    as_json: options.JsonOnly = False,
 ) -> None:
     """Say whether the worst cases of two or more audited models differ by more than chance.
 

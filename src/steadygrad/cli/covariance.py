@@ -7,17 +7,8 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.table import Table
 
+from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.data_options import (
-    BatchSize,
-    DataDir,
-    Dataset,
-    Device,
-    EveryImage,
-    FirstImages,
-    JsonOnly,
-    WhichSplit,
-)
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.run_data import load_run_data
 from steadygrad.cli.terminal import messages, results
@@ -70,15 +61,15 @@ def _covariance(
         str,
         typer.Option(help="Radius of the PGD perturbations along which softmax lines are drawn."),
     ] = "4/255",
-    limit: FirstImages = 1000,
-    every_image: EveryImage = False,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    split: WhichSplit = "test",
-    batch_size: BatchSize = 250,
+    limit: options.FirstImages = 1000,
+    every_image: options.EveryImage = False,
+    dataset: options.Dataset = None,
+    data_dir: options.DataDir = None,
+    split: options.WhichSplit = "test",
+    batch_size: options.BatchSize = 250,
     seed: Annotated[int, typer.Option(help="Of the noise and the attack's random draws.")] = 0,
-    device: Device = "auto",
-    as_json: JsonOnly = False,
+    device: options.Device = "auto",
+    as_json: options.JsonOnly = False,
 ) -> None:
     """Estimate the covariance of a network's adversarial perturbations, and draw it.
 

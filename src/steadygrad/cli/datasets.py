@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from steadygrad.cli import shared_options as options
 from steadygrad.cli.listing import print_listing
 from steadygrad.cli.terminal import results
 from steadygrad.datasets import dataset_entry, dataset_names
@@ -23,7 +24,7 @@ def datasets(
         Path | None,
         typer.Option(help="Folder with local copies; says which sets lie there."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: options.JsonOnly = False,
 ) -> None:
     """List the data sets that can be loaded by name."""
     rows = [_row(name, data_dir) for name in dataset_names()]

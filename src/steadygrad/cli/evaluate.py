@@ -13,17 +13,8 @@ from rich.table import Table
 from steadygrad.attacks import attack_names, build_attack, norm_of
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.losses import LOSSES
+from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.data_options import (
-    BatchSize,
-    DataDir,
-    Dataset,
-    Device,
-    EveryImage,
-    FirstImages,
-    JsonOnly,
-    WhichSplit,
-)
 from steadygrad.cli.noise_covariance import noise_covariance
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.run_data import load_run_data
@@ -161,11 +152,11 @@ def _evaluate(
     distribution: Annotated[
         str | None, typer.Option(help="Of random-noise: uniform or sign.")
     ] = None,
-    limit: FirstImages = 1000,
-    every_image: EveryImage = False,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    split: WhichSplit = "test",
+    limit: options.FirstImages = 1000,
+    every_image: options.EveryImage = False,
+    dataset: options.Dataset = None,
+    data_dir: options.DataDir = None,
+    split: options.WhichSplit = "test",
     search: Annotated[
         Search,
         typer.Option(
@@ -173,10 +164,10 @@ def _evaluate(
             "that a failed attack also fails at smaller radii; separate: every radius anew."
         ),
     ] = "sweep",
-    batch_size: BatchSize = 250,
+    batch_size: options.BatchSize = 250,
     seed: Annotated[int, typer.Option(help="Of the attack's random draws.")] = 0,
-    device: Device = "auto",
-    as_json: JsonOnly = False,
+    device: options.Device = "auto",
+    as_json: options.JsonOnly = False,
 ) -> None:
     """Attack a trained network and print and store its accuracy at each radius.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.table import Table
 
+from steadygrad.cli import shared_options as options
 from steadygrad.cli.experiment_plans import part_of_plan, print_experiments, print_plan
 from steadygrad.cli.terminal import INTERRUPTED, messages, results
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
@@ -61,7 +62,7 @@ def register(app: typer.Typer) -> None:
 def _list(
     networks: NetworksOption = _NETWORKS,
     out: OutOption = _RESULTS,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: options.JsonOnly = False,
 ) -> None:
     """List every figure and table, with what it needs and which results are there."""
     print_experiments(NetworkStore(networks), out, as_json=as_json)

@@ -7,17 +7,8 @@ from typing import Annotated
 import typer
 
 from steadygrad.attacks import DeepFool
+from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.data_options import (
-    BatchSize,
-    DataDir,
-    Dataset,
-    Device,
-    EveryImage,
-    FirstImages,
-    JsonOnly,
-    WhichSplit,
-)
 from steadygrad.cli.run_data import load_run_data
 from steadygrad.cli.terminal import messages, results
 from steadygrad.evaluation.margins import Margins, deepfool_margins
@@ -42,14 +33,14 @@ def _margin(
     candidates: Annotated[
         int, typer.Option(help="Other classes to try, the likeliest first.")
     ] = DeepFool.candidates,
-    limit: FirstImages = 1000,
-    every_image: EveryImage = False,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    split: WhichSplit = "test",
-    batch_size: BatchSize = 250,
-    device: Device = "auto",
-    as_json: JsonOnly = False,
+    limit: options.FirstImages = 1000,
+    every_image: options.EveryImage = False,
+    dataset: options.Dataset = None,
+    data_dir: options.DataDir = None,
+    split: options.WhichSplit = "test",
+    batch_size: options.BatchSize = 250,
+    device: options.Device = "auto",
+    as_json: options.JsonOnly = False,
 ) -> None:
     """Measure how small a change of each image changes what the network predicts.
 

@@ -1,10 +1,11 @@
 """``steadygrad models``: what can be trained by name, and how large it is."""
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from steadygrad.cli import shared_options as options
 from steadygrad.cli.listing import print_listing
 from steadygrad.cli.terminal import results
 from steadygrad.errors import UnknownNameError
@@ -26,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: options.JsonOnly = False,
 ) -> None:
     """List the networks, with their parameters and multiply-accumulates (MACs)."""
     rows = [_row(name) for name in model_names()]

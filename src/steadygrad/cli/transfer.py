@@ -13,18 +13,9 @@ from typer.core import TyperCommand
 from steadygrad.atomic_file import write_atomically
 from steadygrad.attacks import attack_names
 from steadygrad.attacks.ball import Norm
+from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.attack_text import parse_attack
-from steadygrad.cli.data_options import (
-    BatchSize,
-    DataDir,
-    Dataset,
-    Device,
-    EveryImage,
-    FirstImages,
-    JsonOnly,
-    WhichSplit,
-)
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.run_data import RunData, load_run_data
 from steadygrad.cli.terminal import messages, results
@@ -93,15 +84,15 @@ def _transfer(
         bool,
         typer.Option("--only-common", help="Count only images that all have right without attack."),
     ] = False,
-    limit: FirstImages = 1000,
-    every_image: EveryImage = False,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    split: WhichSplit = "test",
-    batch_size: BatchSize = 250,
+    limit: options.FirstImages = 1000,
+    every_image: options.EveryImage = False,
+    dataset: options.Dataset = None,
+    data_dir: options.DataDir = None,
+    split: options.WhichSplit = "test",
+    batch_size: options.BatchSize = 250,
     seed: Annotated[int, typer.Option(help="Of the attack's random draws.")] = 0,
-    device: Device = "auto",
-    as_json: JsonOnly = False,
+    device: options.Device = "auto",
+    as_json: options.JsonOnly = False,
 ) -> None:
     """Attack some networks and show the examples to others: what transfers, and to whom.
 

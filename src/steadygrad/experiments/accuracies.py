@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from steadygrad.attacks import Attack
 from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, wilson_interval
@@ -19,6 +20,7 @@ __all__ = [
     "difference_interval",
     "mean_accuracy",
     "measured_accuracies",
+    "percent_series",
 ]
 
 
@@ -101,14 +103,24 @@ def measured_accuracies(
 def accuracy_series(accuracies: Accuracies) -> Series:
     """Return the mean over the seeds, with its 95 % interval for the choice of images."""
     eps_values = accuracies.curves[0].eps_values
-    points = [accuracies.at(eps) for eps in eps_values]
+    return percent_series(accuracies.label, eps_values, [accuracies.at(eps) for eps in eps_values])
+
+
+def percent_series(
+    label: str,
+    x: Sequence[float],
+    points: Sequence[MeanAccuracy],
+    drawn: Literal["line", "points"] = "line",
+) -> Series:
+    """Return accuracies in percent over x, each with its 95 % interval."""
     bounds = [point.ci95 for point in points]
     return Series(
-        label=accuracies.label,
-        x=eps_values,
+        label=label,
+        x=tuple(x),
         y=tuple(100 * point.accuracy for point in points),
         low=tuple(100 * low for low, _ in bounds),
         high=tuple(100 * high for _, high in bounds),
+        drawn=drawn,
     )
 
 

@@ -15,6 +15,7 @@ from steadygrad.training import TrainingConfig
 __all__ = [
     "PlannedNetwork",
     "estimated_seconds",
+    "measured_model",
     "objective_name",
     "plan",
     "step_count",
@@ -53,6 +54,11 @@ def objective_name(config: TrainingConfig) -> str:
     return ", ".join(parts) or "plain"
 
 
+def measured_model(config: TrainingConfig) -> str:
+    """Return under what ``step_seconds.json`` has the steps of a model."""
+    return f"{config.model}, batch {config.batch_size}"
+
+
 def step_count(config: TrainingConfig) -> int | None:
     """Return the optimizer steps of a training; None for a folder of one's own."""
     if not is_dataset_name(config.dataset):
@@ -68,9 +74,7 @@ def step_seconds(config: TrainingConfig) -> float | None:
     Training on PGD(k) that was not measured counts as k + 1 plain steps: each takes one forward
     and one backward pass.
     """
-    known: Mapping[str, float] = step_seconds_record()["seconds"].get(
-        f"{config.model}, batch {config.batch_size}", {}
-    )
+    known: Mapping[str, float] = step_seconds_record()["seconds"].get(measured_model(config), {})
     name = objective_name(config)
     if name not in known and name == f"pgd({config.adversarial_steps})" and "plain" in known:
         return (config.adversarial_steps + 1) * known["plain"]

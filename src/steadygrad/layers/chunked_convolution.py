@@ -52,7 +52,7 @@ def chunked_convolution(
     keep_freed_memory()
     parameters = (weight_real, weight_imag, bias_real, bias_imag)
     y, _ = _Magnitude.apply(x, *parameters, settings)  # type: ignore[no-untyped-call] # torch's
-    return y  # type: ignore[no-any-return]
+    return y  # type: ignore[no-any-return] # apply is untyped
 
 
 class _Magnitude(Function):
@@ -188,7 +188,7 @@ def _composed_gradients(
     """Return the wanted gradients of (x, parameters), with a graph of their own."""
 
     def magnitude(*inputs: Tensor | None) -> Tensor:
-        return composed_convolution(*inputs, settings)  # type: ignore[arg-type, call-arg]
+        return composed_convolution(*inputs, settings)  # type: ignore[arg-type, call-arg] # five of them
 
     return pulled_back(magnitude, inputs, g, wanted)
 
@@ -200,8 +200,8 @@ def _composed_second_gradients(
 
     def input_gradient(*inputs: Tensor | None) -> Tensor:
         g, *rest = inputs
-        gradients = _composed_gradients(tuple(rest), settings, g, [True] + [False] * 4)  # type: ignore[arg-type]
-        return gradients[0]  # type: ignore[return-value]
+        gradients = _composed_gradients(tuple(rest), settings, g, [True] + [False] * 4)  # type: ignore[arg-type] # x is never None
+        return gradients[0]  # type: ignore[return-value] # it is wanted
 
     wanted = [tensor is not None and tensor.requires_grad for tensor in inputs]
     return pulled_back(input_gradient, inputs, a, wanted)

@@ -9,8 +9,9 @@ from steadygrad.experiments.accuracies import (
     MeanAccuracy,
     difference_interval,
     measured_accuracies,
+    percent_series,
 )
-from steadygrad.experiments.chart import LineChart, PrintedPoint, Series
+from steadygrad.experiments.chart import LineChart, PrintedPoint
 from steadygrad.experiments.comparison import interval_text
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
@@ -242,14 +243,7 @@ def _chart(question: Question, measured: Mapping[str, Accuracies]) -> LineChart:
         x_label="what is changed",
         y_label="accuracy (%)",
         series=tuple(
-            Series(
-                label=name,
-                x=places[name],
-                y=tuple(100 * point.accuracy for point in group),
-                low=tuple(100 * point.ci95[0] for point in group),
-                high=tuple(100 * point.ci95[1] for point in group),
-                drawn="points",
-            )
+            percent_series(name, places[name], group, drawn="points")
             for name, group in points.items()
         ),
         printed=tuple(

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from steadygrad.experiments.accuracies import Accuracies, difference_interval
-from steadygrad.experiments.chart import LineChart, Series
+from steadygrad.experiments.accuracies import Accuracies, difference_interval, percent_series
+from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.comparison import interval_text
 from steadygrad.experiments.experiment import Cell, Table
 from steadygrad.experiments.training_cost import estimated_seconds, step_seconds_record
@@ -111,7 +111,10 @@ def at_equal_time(bench: Workbench, measured: Mapping[str, Accuracies], eps: flo
             title=title,
             x_label=x_label,
             y_label=y_label,
-            series=tuple(_point(one, x[label], eps) for label, one in measured.items()),
+            series=tuple(
+                percent_series(label, [x[label]], [one.at(eps)], drawn="points")
+                for label, one in measured.items()
+            ),
         )
         for title, x_label, x in (
             ("Against clean accuracy", "clean accuracy (%)", clean),
@@ -123,19 +126,6 @@ def at_equal_time(bench: Workbench, measured: Mapping[str, Accuracies], eps: flo
         )
     )
     return EqualTime(charts, table)
-
-
-def _point(accuracies: Accuracies, x: float, eps: float) -> Series:
-    found = accuracies.at(eps)
-    low, high = (100 * bound for bound in found.ci95)
-    return Series(
-        label=accuracies.label,
-        x=(x,),
-        y=(100 * found.accuracy,),
-        low=(low,),
-        high=(high,),
-        drawn="points",
-    )
 
 
 def _clock_minutes(bench: Workbench, accuracies: Accuracies) -> float:

@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 from steadygrad.attacks import NES, PGD, Attack
 from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, worst_case
-from steadygrad.experiments.accuracies import mean_accuracy
-from steadygrad.experiments.chart import LineChart, PrintedPoint, Series
+from steadygrad.experiments.accuracies import mean_accuracy, percent_series
+from steadygrad.experiments.chart import LineChart, PrintedPoint
 from steadygrad.experiments.comparison import interval_text
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
@@ -180,16 +180,8 @@ class QueryAttack:
             points = [
                 mean_accuracy([one.attacked(name) for one in measured[label]]) for label in labels
             ]
-            series.append(
-                Series(
-                    label=name,
-                    x=tuple(place + 0.15 * (index - 1) for place in range(len(labels))),
-                    y=tuple(100 * point.accuracy for point in points),
-                    low=tuple(100 * point.ci95[0] for point in points),
-                    high=tuple(100 * point.ci95[1] for point in points),
-                    drawn="points",
-                )
-            )
+            places = [place + 0.15 * (index - 1) for place in range(len(labels))]
+            series.append(percent_series(name, places, points, drawn="points"))
         return LineChart(
             title=f"{self.recipe.title}: NES and PGD(8) at eps {_eps():g}",
             x_label="network",

@@ -42,20 +42,20 @@ def step_seconds_in_turn(
 ) -> list[tuple[float, ...]]:
     """Return the seconds of ``rounds`` steps of every session, all of one device.
 
-    In each round every session takes a step on the next batch of its data, in changing order. On
-    the CPU processor seconds on one thread, elsewhere wall time until the device is done.
+    In each round every session takes a step on the same batch of the first one's data, in changing
+    order. On the CPU processor seconds on one thread, elsewhere wall time until the device is done.
     """
     device = sessions[0].device
-    own = [list(batches(s.train, s.config.batch_size, shuffle_seed=None)) for s in sessions]
+    own = list(batches(sessions[0].train, sessions[0].config.batch_size, shuffle_seed=None))
     seconds: list[list[float]] = [[] for _ in sessions]
     threads = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(1)
     try:
         for index in range(-WARM_UP, rounds):
+            images, labels = own[index % len(own)]
             places = range(len(sessions))
             for place in places if index % 2 else reversed(places):
-                images, labels = own[place][index % len(own[place])]
                 taken = _seconds(sessions[place], images, labels)
                 if index >= 0:
                     seconds[place].append(taken)

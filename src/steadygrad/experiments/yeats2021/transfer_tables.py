@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from steadygrad.experiments.chart import LineChart, PrintedPoint, Series
+from steadygrad.experiments.accuracies import percent_series
+from steadygrad.experiments.chart import LineChart, PrintedPoint
 from steadygrad.experiments.experiment import Cell, Table
 from steadygrad.experiments.yeats2021.transfer_grid import (
     SOURCES,
@@ -87,17 +88,8 @@ def transfer_chart(grid: TransferGrid) -> LineChart:
         }
         if not points:
             continue
-        bounds = [point.ci95 for point in points.values()]
-        series.append(
-            Series(
-                label=_source_name(source),
-                x=tuple(points),
-                y=tuple(100 * point.accuracy for point in points.values()),
-                low=tuple(100 * low for low, _ in bounds),
-                high=tuple(100 * high for _, high in bounds),
-                drawn="points",
-            )
-        )
+        found = list(points.values())
+        series.append(percent_series(_source_name(source), tuple(points), found, drawn="points"))
         printed += [
             PrintedPoint("", place + shift, number, series=_source_name(source))
             for place, victim in enumerate((None, *VICTIMS))

@@ -116,7 +116,7 @@ def write_experiment(folder: Path, outcome: ExperimentOutcome, record: Experimen
         "compared": [_compared_json(entry) for entry in outcome.compared],
     }
     write_atomically(folder / RECORD, (json.dumps(values, indent=2) + "\n").encode())
-    for stale in earlier - set(_file_names(outcome.charts, outcome.tables)):
+    for stale in earlier - _file_names(outcome.charts, outcome.tables):
         (folder / stale).unlink(missing_ok=True)
 
 
@@ -146,9 +146,9 @@ def _files_of_record(folder: Path) -> set[str]:
     return {name for name in _file_names(figures, tables) if Path(name).name == name}
 
 
-def _file_names(figures: Iterable[str], tables: Iterable[str]) -> list[str]:
+def _file_names(figures: Iterable[str], tables: Iterable[str]) -> set[str]:
     stems = (*product(figures, FIGURE_SUFFIXES), *product(tables, TABLE_SUFFIXES))
-    return [f"{stem}{suffix}" for stem, suffix in stems]
+    return {f"{stem}{suffix}" for stem, suffix in stems}
 
 
 def _caption(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:

@@ -1,4 +1,4 @@
-"""Options of every command that attacks a trained network on images."""
+"""Options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +34,4 @@ DataDir = Annotated[
 WhichSplit = Annotated[Split, typer.Option(help="Which part of the data set.")]
 BatchSize = Annotated[int, typer.Option(help="Images attacked together.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
-JsonOnly = Annotated[
-    bool, typer.Option("--json", help="Print the results as JSON and nothing else.")
-]
+JsonOnly = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
