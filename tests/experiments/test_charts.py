@@ -1,6 +1,7 @@
 """Points with names below them, their bars, and what the paper prints beside them."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from matplotlib.colors import to_hex
@@ -72,3 +73,23 @@ def test_many_charts_stand_in_rows(number: int, rows: list[int]) -> None:
 def test_the_outermost_names_have_room() -> None:
     (axes,) = charts_figure([CHART]).axes
     assert axes.get_xlim() == (-0.5, 1.5)
+
+
+def test_charts_of_the_same_labels_share_one_legend() -> None:
+    other = replace(CHART, title="who else does")
+    figure = charts_figure([CHART, other])
+    assert [axes.get_legend() for axes in figure.axes] == [None, None]
+    (legend,) = (legend for part in figure.subfigs for legend in part.legends)
+    assert [text.get_text() for text in legend.get_texts()] == ["from a", "printed in the paper"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CHART, printed=()),
+        replace(CHART, series=(replace(SERIES, label="from b"),), printed=()),
+    ],
+)
+def test_charts_of_other_labels_have_legends_of_their_own(other: LineChart) -> None:
+    figure = charts_figure([CHART, other])
+    assert all(axes.get_legend() for axes in figure.axes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
     from matplotlib.legend import Legend
 
 __all__ = ["GRID", "INK", "MUTED", "add_legend", "literal_text", "new_figure", "style", "wrapped"]
@@ -80,7 +80,7 @@ def literal_text(axes: "Axes") -> None:
 
 
 def add_legend(
-    owner: "Figure | Axes", handles: Sequence["Artist"], names: Sequence[str], **options: Any
+    owner: "FigureBase | Axes", handles: Sequence["Artist"], names: Sequence[str], **options: Any
 ) -> "Legend":
     """Add a legend whose entries read exactly as ``names``.
 

@@ -3,7 +3,8 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from steadygrad.experiments.chart import Chart, ImageGrid, LineChart, Series, Surface
 from steadygrad.reports.figures.canvas import INK, MUTED, add_legend, new_figure, style, wrapped
@@ -12,7 +13,7 @@ from steadygrad.reports.series_style import SeriesStyle, series_styles
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
 __all__ = ["charts_figure"]
 
@@ -20,7 +21,10 @@ PANEL_WIDTH, PANEL_HEIGHT = 5.6, 4.1
 IMAGE_ROW_HEIGHT = 0.58
 """Least height of a row of small images and their titles; inches, as all sizes here."""
 LEGEND_COLUMNS, LEGEND_LETTERS = 2, 32
+LEGEND_LINE, LEGEND_GAP = 0.145, 0.065
+"""Heights in a legend: of a line, and between two entries."""
 CAPTION_LETTERS_PER_INCH = 17
+PRINTED = "printed in the paper"
 MOST_MARKERS = 16
 MOST_COLUMNS = 3
 TICK_NAME_SIZE = 7
@@ -31,7 +35,8 @@ TICK_NAME_LINE = 0.035
 def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     """Draw charts side by side, each over its legend, and the caption below all of them.
 
-    Four stand in two rows, more in rows of three.
+    Four stand in two rows, more in rows of three. Charts in one row that show the same labels
+    share one legend.
 
     A label looks the same in every chart, and those of a group share a colour. Bands are 95 %
     intervals; stars are values that the paper prints.
@@ -39,27 +44,48 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     looks = _looks(charts)
     columns = 2 if len(charts) == 4 else min(len(charts), MOST_COLUMNS)
     bands = -(-len(charts) // columns)
+    is_shared = bands == 1 and len(charts) > 1 and _show_the_same(charts)
+    legend_columns = LEGEND_COLUMNS * (columns if is_shared else 1)
     width = max(7.0, PANEL_WIDTH * columns)
     unbroken = caption.replace(" %", "\N{NO-BREAK SPACE}%")
     lines = textwrap.wrap(unbroken, round(CAPTION_LETTERS_PER_INCH * width))
-    rows = max((_legend_rows(chart) for chart in charts), default=0)
     with style():
         height = max((_panel_height(chart) for chart in charts), default=PANEL_HEIGHT)
-        figure = new_figure(width, bands * (height + 0.21 * rows) + 0.17 * len(lines))
-        panels = list(figure.subplots(bands, columns, squeeze=False).flat)
+        legends = max((_legend_height(chart, legend_columns) for chart in charts), default=0)
+        figure = new_figure(width, bands * (height + legends) + 0.17 * len(lines))
+        panels_part: FigureBase = figure
+        if is_shared:
+            parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, legends))
+            panels_part, legend_part = parts.flat
+        panels = list(panels_part.subplots(bands, columns, squeeze=False).flat)
         for unused in panels[len(charts) :]:
             unused.remove()
         for axes, chart in zip(panels, charts, strict=False):
             match chart:
                 case LineChart():
-                    _lines(axes, chart, looks)
+                    handles = _lines(axes, chart, looks)
+                    if not is_shared:
+                        below = -0.15 - TICK_NAME_LINE * _further_lines(chart)
+                        _legend(axes, handles, legend_columns, bbox_to_anchor=(0.5, below))
                 case Surface():
                     _surface(axes, chart)
                 case ImageGrid():
                     _images(axes, chart)
+        if is_shared:
+            _legend(legend_part, handles, legend_columns)
         if caption:
             figure.supxlabel("\n".join(lines), fontsize=8, color=MUTED, x=0.01, ha="left")
     return figure
+
+
+def _show_the_same(charts: Sequence[Chart]) -> bool:
+    shown = {
+        (tuple(line.label for line in chart.series), bool(chart.printed))
+        if isinstance(chart, LineChart)
+        else None
+        for chart in charts
+    }
+    return len(shown) == 1 and None not in shown
 
 
 def _looks(charts: Sequence[Chart]) -> dict[str, SeriesStyle]:
@@ -90,13 +116,39 @@ def _image_rows(chart: ImageGrid) -> int:
     return -(-len(chart.images) // chart.columns)
 
 
-def _legend_rows(chart: Chart) -> int:
+def _legend_height(chart: Chart, columns: int) -> float:
     if not isinstance(chart, LineChart):
         return 0
-    return -(-(len(chart.series) + bool(chart.printed)) // LEGEND_COLUMNS)
+    names = [*(line.label for line in chart.series), *([PRINTED] if chart.printed else [])]
+    heights = [LEGEND_LINE * (1 + _legend_text(name).count("\n")) + LEGEND_GAP for name in names]
+    # As matplotlib fills columns: evenly, the first ones with what is left over.
+    rows, longer = divmod(len(heights), columns)
+    starts = [column * rows + min(column, longer) for column in range(columns + 1)]
+    return max(sum(heights[start:end]) for start, end in pairwise(starts))
 
 
-def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> None:
+def _legend_text(label: str) -> str:
+    return wrapped(label, LEGEND_LETTERS)
+
+
+def _legend(
+    owner: "Axes | FigureBase", handles: Mapping[str, "Artist"], columns: int, **place: Any
+) -> None:
+    add_legend(
+        owner,
+        list(handles.values()),
+        [_legend_text(label) for label in handles],
+        loc="upper center",
+        ncols=columns,
+        fontsize=8.5,
+        handlelength=2.6,
+        columnspacing=1.2,
+        **place,
+    )
+
+
+def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> dict[str, "Artist"]:
+    """Draw them and return what a legend shows of each label."""
     from matplotlib.patheffects import withStroke
 
     handles: dict[str, Artist] = {}
@@ -134,7 +186,7 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
         )  # fmt: skip
     if chart.printed:
         (star,) = axes.plot([], [], marker="*", color=INK, markersize=10, linestyle="none")
-        handles["printed in the paper"] = star
+        handles[PRINTED] = star
     if chart.is_log_y:
         axes.set_yscale("log")
     axes.set_title(chart.title)
@@ -143,17 +195,7 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
     if chart.x_names:
         axes.set_xticks(range(len(chart.x_names)), chart.x_names, fontsize=TICK_NAME_SIZE)
         axes.set_xlim(-0.5, len(chart.x_names) - 0.5)
-    add_legend(
-        axes,
-        list(handles.values()),
-        [wrapped(label, LEGEND_LETTERS) for label in handles],
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.15 - TICK_NAME_LINE * _further_lines(chart)),
-        ncols=LEGEND_COLUMNS,
-        fontsize=8.5,
-        handlelength=2.6,
-        columnspacing=1.2,
-    )
+    return handles
 
 
 def _further_lines(chart: LineChart) -> int:
