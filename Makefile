@@ -32,6 +32,7 @@ benchmarks: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/real_blocks.py
 	$(BIN)/python benchmarks/image_gradient.py
+	$(BIN)/python benchmarks/dense_products.py
 	$(BIN)/python benchmarks/attack_throughput.py
 	$(BIN)/python benchmarks/attacks_of_other_libraries.py
 	$(BIN)/python benchmarks/structured_penalty.py

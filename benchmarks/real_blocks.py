@@ -1,4 +1,4 @@
-"""What our convolution, pooling, batch norm and GELU save in a training step, against PyTorch's.
+"""What our layers for real networks save in a training step, against PyTorch's.
 
 The same networks, once as they are and once with PyTorch's layers in their place, on a batch of 64
 random images. The ratio is that of median processor seconds, in turns.
@@ -17,7 +17,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from steadygrad.layers import GELU, AvgPool2x2, BatchNorm2d, Conv2d
+from steadygrad.layers import GELU, AvgPool2x2, BatchNorm2d, Conv2d, Linear
 from steadygrad.memory import keep_freed_memory
 from steadygrad.models import build_model, model_entry
 from steadygrad.penalties import SquaredNormPenalty
@@ -30,6 +30,7 @@ MODELS = (
     "yeats2021-cifar1-gelu",
     "yeats2021-cifar1-complex",
     "roth2018-cifar10-relu",
+    "ross2018-real",
 )
 
 
@@ -65,6 +66,7 @@ def with_pytorchs_blocks(model: nn.Module) -> nn.Module:
         BatchNorm2d: nn.BatchNorm2d,
         Conv2d: nn.Conv2d,
         GELU: nn.GELU,
+        Linear: nn.Linear,
     }
     for module in model.modules():
         if type(module) in theirs:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from steadygrad.layers import GELU, AvgPool2x2, BatchNorm2d, Conv2d, use_fast_layers
+from steadygrad.layers import GELU, AvgPool2x2, BatchNorm2d, Conv2d, Linear, use_fast_layers
 from steadygrad.penalties import SquaredNormPenalty
 
 
@@ -32,8 +32,9 @@ def test_a_penalised_step_leaves_the_same_gradients_and_buffers() -> None:
     ours = copy.deepcopy(theirs)
     called = []
     ours[1].register_forward_hook(lambda *_: called.append(1))
-    assert use_fast_layers(ours) == 7
+    assert use_fast_layers(ours) == 8
     assert [type(ours[k]) for k in range(4)] == [Conv2d, BatchNorm2d, GELU, AvgPool2x2]
+    assert type(ours[-1]) is Linear
     images, labels = torch.rand(6, 1, 8, 8).double(), torch.arange(6) % 3
     for model in (theirs, ours):
         SquaredNormPenalty(strength=0.5)(model, images, labels).loss.backward()

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from steadygrad.attacks import FGSM
-from steadygrad.layers import GELU, Conv2d
+from steadygrad.layers import GELU, Conv2d, Linear
 from steadygrad.models import build_model, model_entry
 
 WIDTHS = {
@@ -20,7 +20,7 @@ each_network = pytest.mark.parametrize(("data", "kind"), NAMES)
 def test_the_layers_are_those_of_table_3(data: str, kind: str) -> None:
     activation = nn.ReLU if kind == "relu" else GELU
     pair = [Conv2d, activation, Conv2d, activation, nn.MaxPool2d]
-    dense = [nn.Linear, activation, nn.Linear, activation, nn.Linear]
+    dense = [Linear, activation, Linear, activation, Linear]
     modules = list(build_model(f"roth2018-{data}-{kind}").children())
     assert [type(module) for module in modules[1:]] == [*pair, *pair, nn.Flatten, *dense]
     widths = [

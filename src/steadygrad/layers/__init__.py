@@ -1,7 +1,7 @@
 """Complex-valued building blocks, preprocessing inside a model, and what goes between.
 
-``AvgPool2x2``, ``BatchNorm2d``, ``Conv2d`` and ``GELU`` compute what PyTorch's do, in less time
-under a penalty; ``use_fast_layers`` puts them into any network.
+``AvgPool2x2``, ``BatchNorm2d``, ``Conv2d``, ``GELU`` and ``Linear`` compute what PyTorch's do, in
+less time under a penalty; ``use_fast_layers`` puts them into any network.
 """
 
 from steadygrad.layers.average_pooling import AvgPool2x2
@@ -14,6 +14,7 @@ from steadygrad.layers.convolution import Conv2d
 from steadygrad.layers.elementwise_fusion import fuse_elementwise_work
 from steadygrad.layers.fast_layers import use_fast_layers
 from steadygrad.layers.gelu import GELU
+from steadygrad.layers.linear import Linear
 from steadygrad.layers.modulus import modulus
 from steadygrad.layers.per_image_standardization import PerImageStandardization
 from steadygrad.layers.phase_encoding import PhaseEncoding
@@ -28,6 +29,7 @@ __all__ = [
     "ComplexConv2d",
     "ComplexLinear",
     "Conv2d",
+    "Linear",
     "PerImageStandardization",
     "PhaseEncoding",
     "PixelNormalization",

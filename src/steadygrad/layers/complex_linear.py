@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from steadygrad.errors import HyperparameterError, ShapeError
 from steadygrad.layers.complex_parameters import (
@@ -12,6 +11,7 @@ from steadygrad.layers.complex_parameters import (
     empty_pair,
 )
 from steadygrad.layers.frozen_phase import frozen_cos_sin, frozen_modulus
+from steadygrad.layers.linear import linear
 from steadygrad.layers.modulus import DEFAULT_SMOOTHING, check_smoothing, modulus
 
 __all__ = ["ComplexLinear"]

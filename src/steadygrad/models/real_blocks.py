@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from torch import nn
 
-from steadygrad.layers import GELU, Conv2d
+from steadygrad.layers import GELU, Conv2d, Linear
 
 __all__ = ["Activation", "he_conv2d", "he_linear"]
 
@@ -19,14 +19,14 @@ def he_conv2d(in_channels: int, out_channels: int, kernel_size: int, *, padding:
     return layer
 
 
-def he_linear(in_features: int, out_features: int) -> nn.Linear:
+def he_linear(in_features: int, out_features: int) -> Linear:
     """Return a dense layer with weights from N(0, 2 / fan_in) and zero biases."""
-    layer = nn.Linear(in_features, out_features)
+    layer = Linear(in_features, out_features)
     _initialise(layer)
     return layer
 
 
-def _initialise(layer: Conv2d | nn.Linear) -> None:
+def _initialise(layer: Conv2d | Linear) -> None:
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -21,8 +21,8 @@ PANEL_WIDTH, PANEL_HEIGHT = 5.6, 4.1
 IMAGE_ROW_HEIGHT = 0.58
 """Least height of a row of small images and their titles; inches, as all sizes here."""
 LEGEND_COLUMNS, LEGEND_LETTERS = 2, 32
-LEGEND_LINE, LEGEND_GAP = 0.145, 0.065
-"""Heights in a legend: of a line, and between two entries."""
+LEGEND_LINE, LEGEND_GAP, LEGEND_BORDER = 0.145, 0.065, 0.15
+"""Heights in a legend: of a line, between two entries, and around them all."""
 CAPTION_LETTERS_PER_INCH = 17
 PRINTED = "printed in the paper"
 MOST_MARKERS = 16
@@ -124,7 +124,7 @@ def _legend_height(chart: Chart, columns: int) -> float:
     # As matplotlib fills columns: evenly, the first ones with what is left over.
     rows, longer = divmod(len(heights), columns)
     starts = [column * rows + min(column, longer) for column in range(columns + 1)]
-    return max(sum(heights[start:end]) for start, end in pairwise(starts))
+    return max(sum(heights[start:end]) for start, end in pairwise(starts)) + LEGEND_BORDER
 
 
 def _legend_text(label: str) -> str:
