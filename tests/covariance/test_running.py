@@ -1,6 +1,7 @@
 """The running estimate: its arithmetic, its state, and what it refuses."""
 
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -182,8 +183,9 @@ def test_short_ranges_are_estimated_better_with_the_taper() -> None:
     rows = torch.arange(256) // 16
     neighbours = (rows[:, None] == rows) & ((columns[:, None] - columns).abs() == 1)
     exact[neighbours] = 0.5 / 1.25
-    for estimator in ("biased", "unbiased"):
-        structure = StationaryStructure(estimator=estimator)  # type: ignore[arg-type]
+    estimators: tuple[Literal["biased", "unbiased"], ...] = ("biased", "unbiased")
+    for estimator in estimators:
+        structure = StationaryStructure(estimator=estimator)
         matrix = estimate_covariance(images, structure).dense()
         errors[estimator] = ((matrix - exact).norm() / exact.norm()).item()
     assert errors["biased"] < 0.15

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from collections.abc import Callable, Hashable
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +38,10 @@ def noise(count: int = 6) -> Tensor:
     return white + 0.7 * white.roll(1, -2) - 0.3 * white.roll(1, 1)
 
 
-def pixel_list() -> list[tuple[int, int, int]]:
+Pixel = tuple[int, int, int]
+
+
+def pixel_list() -> list[Pixel]:
     return list(itertools.product(*map(range, SHAPE)))
 
 
@@ -48,11 +53,11 @@ def second_moments(images: Tensor) -> Tensor:
     return total / len(images)
 
 
-def averaged_by(key: object, matrix: Tensor) -> Tensor:
+def averaged_by(key: Callable[[Pixel, Pixel], Hashable], matrix: Tensor) -> Tensor:
     """Replace each entry by the mean of all entries with the same key(pixel, pixel)."""
-    groups: dict[object, list[tuple[int, int]]] = {}
+    groups: dict[Hashable, list[tuple[int, int]]] = {}
     for (i, p), (j, q) in itertools.product(enumerate(pixel_list()), repeat=2):
-        groups.setdefault(key(p, q), []).append((i, j))  # type: ignore[operator]
+        groups.setdefault(key(p, q), []).append((i, j))
     averaged = torch.empty_like(matrix)
     for entries in groups.values():
         rows, columns = map(list, zip(*entries, strict=True))
@@ -95,10 +100,10 @@ def test_biased_estimate_is_the_tapered_average_over_pairs_at_a_displacement() -
 @pytest.mark.parametrize("shape", [(2, 4, 3), (1, 5, 7), (3, 1, 6), (1, 8, 1), (3, 6, 6)], ids=str)
 @pytest.mark.parametrize("estimator", ["biased", "unbiased"])
 def test_equals_the_dense_matrix_of_its_displacements_to_float64_rounding(
-    shape: tuple[int, int, int], estimator: str
+    shape: tuple[int, int, int], estimator: Any
 ) -> None:
     perturbations = torch.randn(9, *shape, dtype=torch.float64, generator=seeded(0)) + 0.1
-    structure = StationaryStructure(estimator=estimator)  # type: ignore[arg-type]
+    structure = StationaryStructure(estimator=estimator)
     covariance = estimate_covariance(perturbations, structure)
     assert isinstance(covariance, StationaryCovariance)
     # Entry by entry from the table, and nothing that knows of transforms.
@@ -312,7 +317,7 @@ def test_settings_outside_their_range_are_refused() -> None:
     with pytest.raises(HyperparameterError, match=r"inter_channel in \[-0\.5, 1\]"):
         ExponentialCovariance((3, 4, 4), 2.0, inter_channel=-0.6)
     with pytest.raises(UnknownNameError, match="biased, unbiased, got 'fair'"):
-        StationaryStructure(estimator="fair")  # type: ignore[arg-type]
+        StationaryStructure(estimator="fair")  # type: ignore[arg-type] # the point
     with pytest.raises(HyperparameterError, match="repair_steps >= 0"):
         RadialStructure(repair_steps=-1)
     with pytest.raises(HyperparameterError, match="at least 0 rows"):

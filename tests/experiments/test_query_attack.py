@@ -12,6 +12,7 @@ from steadygrad.experiments import (
     NOT_TRAINED,
     SCALES,
     ExperimentOutcome,
+    LineChart,
     NetworkStore,
     Workbench,
     train_networks,
@@ -73,8 +74,9 @@ def test_caption_and_figure_say_how_much_was_asked(outcome: ExperimentOutcome) -
     assert "the first 8 test images" in outcome.caption
     assert "64 queries an image" in outcome.caption
     (chart,) = outcome.charts["nes"]
-    assert [series.label for series in chart.series] == list(ATTACKS)  # type: ignore[union-attr]
-    assert len(chart.printed) == 5  # type: ignore[union-attr] # a line chart
+    assert isinstance(chart, LineChart)
+    assert [series.label for series in chart.series] == list(ATTACKS)
+    assert len(chart.printed) == 5
 
 
 def test_what_was_measured_is_kept_with_the_network(

@@ -14,6 +14,7 @@ from steadygrad.evaluation import AccuracyPoint, accuracy
 from steadygrad.experiments import (
     NOT_TRAINED,
     ExperimentOutcome,
+    LineChart,
     NetworkStore,
     Table,
     Workbench,
@@ -128,9 +129,10 @@ def test_the_figure_names_its_victims_and_has_the_printed_points(
     outcome: ExperimentOutcome,
 ) -> None:
     (chart,) = outcome.charts["table2"]
-    assert len(chart.series) == 6  # type: ignore[union-attr] # a line chart
-    assert len(chart.printed) == 20  # type: ignore[union-attr]
-    assert chart.x_names[1] == "real,\nno defence"  # type: ignore[union-attr]
+    assert isinstance(chart, LineChart)
+    assert len(chart.series) == 6
+    assert len(chart.printed) == 20
+    assert chart.x_names[1] == "real,\nno defence"
 
 
 def test_a_second_call_attacks_nothing_anew(

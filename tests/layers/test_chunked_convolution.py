@@ -1,6 +1,8 @@
 """The hand-written nodes agree with plain autograd in everything that can be asked of them."""
 
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -14,14 +16,15 @@ from steadygrad.layers.composed_convolution import composed_convolution
 from steadygrad.layers.convolution_settings import ConvolutionSettings
 
 Inputs = tuple[Tensor, ...]
+Convolution = Callable[..., Tensor]
 
 
-def settings_of(**changes: object) -> ConvolutionSettings:
-    chosen = {
+def settings_of(**changes: Any) -> ConvolutionSettings:
+    chosen: dict[str, Any] = {
         "stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1, "sum_groups": 2,
         "smoothing": 1e-6, "second_order": "exact",
     } | changes  # fmt: skip
-    return ConvolutionSettings(**chosen)  # type: ignore[arg-type]
+    return ConvolutionSettings(**chosen)
 
 
 def drawn(
@@ -34,12 +37,14 @@ def drawn(
     return tuple(leaves if bias else leaves[:3])
 
 
-def applied(convolution, inputs: Inputs, settings: ConvolutionSettings) -> Tensor:  # type: ignore[no-untyped-def]
+def applied(convolution: Convolution, inputs: Inputs, settings: ConvolutionSettings) -> Tensor:
     padded = (*inputs, None, None)[:5]
     return convolution(*padded, settings)
 
 
-def penalised(convolution, inputs: Inputs, settings: ConvolutionSettings) -> list[Tensor | None]:  # type: ignore[no-untyped-def]
+def penalised(
+    convolution: Convolution, inputs: Inputs, settings: ConvolutionSettings
+) -> list[Tensor | None]:
     """Return y, the input gradient of a curved loss, and a penalised step's gradients."""
     y = applied(convolution, inputs, settings)
     loss = (y.sin() * torch.arange(y.numel(), dtype=y.dtype).view_as(y).cos()).sum()

@@ -1,5 +1,7 @@
 """Laws of the squared-norm penalty, whatever its norm and backend."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -42,9 +44,9 @@ def parameter_gradient(model: nn.Module, scalar: Tensor) -> Tensor:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("backend", ["double_backprop", "finite_difference"])
 def test_closed_form_on_softmax_regression(
-    linear: nn.Sequential, norm: NormName, backend: str
+    linear: nn.Sequential, norm: NormName, backend: Any
 ) -> None:
-    result = SquaredNormPenalty(strength=0.7, norm=norm, backend=backend)(linear, IMAGES, LABELS)  # type: ignore[arg-type]
+    result = SquaredNormPenalty(strength=0.7, norm=norm, backend=backend)(linear, IMAGES, LABELS)
     # For softmax regression the loss gradient is W'(p - onehot(y)).
     weight = linear[1].weight
     probabilities = linear(IMAGES).softmax(dim=1)
@@ -63,9 +65,9 @@ def test_closed_form_on_softmax_regression(
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("backend", ["double_backprop", FiniteDifference(order=2)])
 def test_repeating_the_batch_changes_nothing(
-    smooth: nn.Sequential, norm: NormName, backend: object
+    smooth: nn.Sequential, norm: NormName, backend: Any
 ) -> None:
-    penalty = SquaredNormPenalty(strength=1.0, norm=norm, backend=backend)  # type: ignore[arg-type]
+    penalty = SquaredNormPenalty(strength=1.0, norm=norm, backend=backend)
     once = penalty(smooth, IMAGES, LABELS)
     thrice = penalty(smooth, IMAGES.repeat(3, 1, 1, 1), LABELS.repeat(3))
     torch.testing.assert_close(thrice.penalty, once.penalty)
@@ -99,13 +101,13 @@ def test_strength_zero_is_the_plain_loss_to_the_bit(smooth: nn.Sequential) -> No
     backend=st.sampled_from(["double_backprop", "finite_difference"]),
 )
 def test_the_penalty_is_never_negative_and_scales_with_its_strength(
-    seed: int, norm: NormName, strength: float, backend: str
+    seed: int, norm: NormName, strength: float, backend: Any
 ) -> None:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 4)).double()
     images, labels = torch.rand(3, 1, 3, 4, dtype=torch.float64), torch.randint(4, (3,))
     unit, scaled = (
-        SquaredNormPenalty(strength=s, norm=norm, backend=backend)(model, images, labels)  # type: ignore[arg-type]
+        SquaredNormPenalty(strength=s, norm=norm, backend=backend)(model, images, labels)
         for s in (1.0, strength)
     )
     assert unit.penalty >= 0
@@ -113,10 +115,10 @@ def test_the_penalty_is_never_negative_and_scales_with_its_strength(
 
 
 @pytest.mark.parametrize("backend", ["double_backprop", "finite_difference"])
-def test_the_model_and_the_batch_are_left_alone(smooth: nn.Sequential, backend: str) -> None:
+def test_the_model_and_the_batch_are_left_alone(smooth: nn.Sequential, backend: Any) -> None:
     smooth.train()
     images = IMAGES.clone()
-    SquaredNormPenalty(strength=1.0, backend=backend)(smooth, images, LABELS)  # type: ignore[arg-type]
+    SquaredNormPenalty(strength=1.0, backend=backend)(smooth, images, LABELS)
     assert torch.equal(images, IMAGES)
     assert not images.requires_grad
     assert all(parameter.grad is None for parameter in smooth.parameters())
@@ -149,10 +151,10 @@ def test_a_bfloat16_forward_still_gives_a_float32_penalty() -> None:
     ],
 )
 def test_settings_that_mean_nothing_are_refused(
-    arguments: dict[str, object], error: type[Exception], message: str
+    arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        SquaredNormPenalty(**arguments)  # type: ignore[arg-type]
+        SquaredNormPenalty(**arguments)
 
 
 NAN = IMAGES.clone().index_fill_(3, torch.tensor([1]), float("nan"))

@@ -4,6 +4,7 @@ import csv
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -119,10 +120,9 @@ def test_numbers_can_be_read_on_their_colour(matrix: TransferMatrix) -> None:
     """White on dark, ink on light: a contrast of at least 4.5, WCAG's for text, in every cell."""
     from matplotlib.colors import to_rgb
 
-    def luminance(color: object) -> float:
+    def luminance(color: Any) -> float:
         linear = [
-            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-            for c in to_rgb(color)  # type: ignore[arg-type]
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)
         ]
         return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 

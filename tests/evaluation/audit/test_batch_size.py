@@ -1,5 +1,7 @@
 """Batch sizes: what a batch keeps for its backward pass fits the budget."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -33,9 +35,9 @@ def test_the_largest_power_of_two_within_the_budget(
 
 
 @pytest.mark.parametrize("asked", [0, -1, "many", True, 2.5])
-def test_other_sizes_are_refused(trained: nn.Module, asked: object) -> None:
+def test_other_sizes_are_refused(trained: nn.Module, asked: Any) -> None:
     with pytest.raises(HyperparameterError, match="batch_size 'auto' or at least 1"):
-        choose_batch_size(asked, trained, torch.rand(1, 1, 8, 8), CPU)  # type: ignore[arg-type]
+        choose_batch_size(asked, trained, torch.rand(1, 1, 8, 8), CPU)
 
 
 def test_running_out_of_memory_is_told_from_other_errors() -> None:

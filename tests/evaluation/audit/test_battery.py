@@ -1,6 +1,7 @@
 """The batteries: what each budget holds, and that it says what it lacks."""
 
 import importlib.util
+from typing import Any
 
 import pytest
 from torch import Tensor, nn
@@ -17,9 +18,9 @@ needs_autoattack = pytest.mark.skipif(
 )
 
 
-def battery(budget: str, **options: object) -> Battery:
-    settings = {"eps": 0.1, "norm": "linf", "classes": 10, "sources": {}} | options
-    return build_battery(budget, **settings)  # type: ignore[arg-type]
+def battery(budget: str, **options: Any) -> Battery:
+    settings: dict[str, Any] = {"eps": 0.1, "norm": "linf", "classes": 10, "sources": {}} | options
+    return build_battery(budget, **settings)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

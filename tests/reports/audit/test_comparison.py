@@ -33,9 +33,10 @@ def strong(make_result: MakeResult) -> AuditResult:
 
 
 def shown(comparison: AuditComparison, width: int = 80) -> str:
-    console = Console(file=io.StringIO(), width=width, color_system=None)
+    file = io.StringIO()
+    console = Console(file=file, width=width, color_system=None)
     console.print(comparison_table(comparison))
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    text = file.getvalue()
     assert max(map(len, text.splitlines())) <= width
     return text
 

@@ -1,6 +1,7 @@
 """Laws of steadygrad.training.objectives.adversarial."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 import torch
@@ -102,10 +103,11 @@ def test_the_attack_may_start_from_the_models_own_label(model: nn.Module) -> Non
     with torch.no_grad():
         predicted = model.eval()(IMAGES).argmax(dim=1)
     assert not torch.equal(predicted, LABELS)
-    for attack_from, expected in (("true", LABELS), ("predicted", predicted)):
+    expected: dict[Literal["true", "predicted"], Tensor] = {"true": LABELS, "predicted": predicted}
+    for attack_from, labels in expected.items():
         recorder = Recorder()
-        Adversarial(attack=recorder, attack_from=attack_from)(model, IMAGES, LABELS)  # type: ignore[arg-type]
-        assert torch.equal(recorder.labels[0], expected)
+        Adversarial(attack=recorder, attack_from=attack_from)(model, IMAGES, LABELS)
+        assert torch.equal(recorder.labels[0], labels)
 
 
 def test_draws_come_from_the_generator_alone(model: nn.Module) -> None:
@@ -126,4 +128,4 @@ def test_settings_without_meaning_are_refused() -> None:
     with pytest.raises(HyperparameterError, match=r"a fraction in \(0, 1\], got 0"):
         Adversarial(attack=Recorder(), fraction=0)
     with pytest.raises(HyperparameterError, match="'true' or 'predicted', got 'guess'"):
-        Adversarial(attack=Recorder(), attack_from="guess")  # type: ignore[arg-type]
+        Adversarial(attack=Recorder(), attack_from="guess")  # type: ignore[arg-type] # the point

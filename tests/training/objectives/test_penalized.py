@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from steadygrad.attacks import PGD
 from steadygrad.penalties import (
     DoubleBackprop,
     FiniteDifference,
@@ -130,4 +131,5 @@ def test_penalty_and_attack_combine() -> None:
     assert isinstance(objective, Adversarial)
     assert isinstance(objective.objective, Penalized)
     assert (objective.fraction, objective.attack_from) == (0.5, "predicted")
-    assert (objective.attack.eps, objective.attack.steps) == (0.2, 3)  # type: ignore[attr-defined]
+    assert isinstance(objective.attack, PGD)
+    assert (objective.attack.eps, objective.attack.steps) == (0.2, 3)
