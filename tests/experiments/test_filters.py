@@ -51,12 +51,13 @@ def test_hue_and_value_are_those_of_colorsys() -> None:
 
 
 def test_a_weight_is_coloured_by_its_angle_against_the_bias(filters: ComplexFilters) -> None:
-    largest = max(abs(w) for w in filters.weight.flatten().tolist())
+    peaks = sorted(max(map(abs, weight.flatten().tolist())) for weight in filters.weight)
+    assert filters.typical_peak == peaks[2]  # of six, the lower one in the middle
     colors = filters.colors()
     for n, row, column in ((0, 0, 0), (3, 2, 1), (5, 1, 2)):
         weight, bias = filters.weight[n, 0, row, column].item(), filters.bias[n].item()
         turns = (cmath.phase(weight / bias) / (2 * math.pi)) % 1
-        expected = colorsys.hsv_to_rgb(turns, 1, abs(weight) / largest)
+        expected = colorsys.hsv_to_rgb(turns, 1, min(1, abs(weight) / peaks[2]))
         np.testing.assert_allclose(colors[n, row, column].numpy(), expected, atol=1e-9)
 
 

@@ -29,14 +29,20 @@ class ComplexFilters:
         """The greatest magnitude of a weight."""
         return self.weight.abs().max().item()
 
+    @property
+    def typical_peak(self) -> float:
+        """The median over the filters of a filter's greatest magnitude."""
+        return self.weight.abs().flatten(1).amax(dim=1).median().item()
+
     def colors(self) -> Tensor:
         """Return ``(n, height, width, 3)``: the first channel's weights as RGB in [0, 1].
 
-        Hue: angle against the filter's bias, red for 0; value: magnitude over the largest.
+        Hue: angle against the filter's bias, red for 0; value: magnitude over ``typical_peak``, at
+        most 1. Over ``largest``, a single weight would darken all filters but its own.
         """
         turned = self.weight[:, 0] * self.bias.conj()[:, None, None]
         turns = turned.angle() / (2 * math.pi)
-        return rgb_of_hue(turns % 1, self.weight[:, 0].abs() / self.largest)
+        return rgb_of_hue(turns % 1, (self.weight[:, 0].abs() / self.typical_peak).clamp(max=1))
 
     def neighbour_agreement(self) -> Tensor:
         """Return ``sum Re(conj(u) v) / sum |u| |v|`` over neighbouring weights u, v: (n,).

@@ -84,8 +84,9 @@ class Filters:
             f"{trained[0].config.epochs} epoch(s), seed {', '.join(map(str, seeds))}, in the "
             f"tables seeds {', '.join(map(str, bench.seeds))}. Filters of the first convolution; "
             "the responses of a column are added up. Hue: angle of a weight against its filter's "
-            "bias, for turning both together changes nothing. Value: magnitude over the network's "
-            "largest. Last row: the key, magnitude falling from above. "
+            "bias, for turning both together changes nothing. Value: magnitude, full "
+            "from the median of the filters' largest on. Last row: the key, magnitude falling from "
+            "above. "
             f"{training_caution(own.network for own in measured)}"
         )
         return ExperimentOutcome(
@@ -236,5 +237,6 @@ def _grid(own: _Measured) -> ImageGrid:
         images=images,
         titles=(*[""] * (len(images) - columns), *(f"{angle:g}°" for angle in degrees)),
         columns=columns,
-        legend=f"Magnitude at full brightness: {own.filters.largest:.3f}.",
+        legend=f"Magnitude at full brightness: {own.filters.typical_peak:.3f}; largest: "
+        f"{own.filters.largest:.3f}.",
     )
