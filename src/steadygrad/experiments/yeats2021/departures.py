@@ -67,6 +67,7 @@ class Question:
 
 _PLAIN_MOMENTUM = {"nesterov": False}
 _FROZEN = {"second_order": "frozen_phase"} | _PLAIN_MOMENTUM
+_NO_NOISE = {"noise": "none"}
 _SMALL_INIT = {"model": "yeats2021-mnist-real-small-init"}
 _CODE_OF_REAL_MNIST = {
     "plain momentum and short initial weights, as in the paper's code": _PLAIN_MOMENTUM
@@ -105,7 +106,10 @@ QUESTIONS = (
         beta=64,
         clean="figure7_fashion_mnist_text/clean_real",
         attacked="figure7_fashion_mnist_text/pgd8_eps_0.16_real",
-        changes={"plain momentum, as in the paper's code": _PLAIN_MOMENTUM},
+        changes={
+            "plain momentum, as in the paper's code": _PLAIN_MOMENTUM,
+            "with the complex network's noise": FIGURE7.recipe.penalised_complex,
+        },
     ),
     Question(
         figure=FIGURE7,
@@ -115,7 +119,8 @@ QUESTIONS = (
         attacked="figure7_fashion_mnist_text/pgd8_eps_0.16_complex",
         changes={
             "frozen phase and plain momentum, as in the paper's code": _FROZEN,
-            "without noise": {"noise": "none"},
+            "without noise": _NO_NOISE,
+            "frozen phase and plain momentum, without noise": _FROZEN | _NO_NOISE,
             "plain momentum": _PLAIN_MOMENTUM,
         },
     ),
