@@ -1,11 +1,16 @@
 """The variants are those of the figures' networks, and differ in what their name says."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
-from steadygrad.experiments import SCALES
-from steadygrad.experiments.yeats2021.departures import AS_HERE, QUESTIONS, Question
+from digits_recipe import DIGITS, TINY_SCALE
+from steadygrad.experiments import SCALES, NetworkStore, Workbench, train_networks
+from steadygrad.experiments.chart import LineChart
+from steadygrad.experiments.worst_case import worst_case_of
+from steadygrad.experiments.yeats2021.departures import AS_HERE, QUESTIONS, Departures, Question
+from steadygrad.experiments.yeats2021.robustness import FIGURE6
 
 each_question = pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.title)
 PAPER = SCALES["paper"]
@@ -36,3 +41,33 @@ def test_every_seed_has_every_variant() -> None:
         assert len(networks) == 2 * (1 + len(question.changes))
         assert labels[: len(labels) // 2] == labels[len(labels) // 2 :]
         assert len({n.digest for n in networks}) == len(networks)
+
+
+def test_variants_are_attacked_at_every_radius_and_by_four_kinds_of_attack(tmp_path: Path) -> None:
+    figure = replace(FIGURE6, recipe=DIGITS, eps_values=(0.0, 0.1, 0.2), judged_eps=0.1)
+    noisy = Question(
+        figure=figure,
+        kind="real",
+        beta=64,
+        clean="figure6_mnist_text/real_clean_beta_512",
+        changes={"with noise": {"noise": "gaussian:0.05"}},
+    )
+    experiment = Departures(questions=(noisy,))
+    scale = replace(TINY_SCALE, attacked=10, worst_case=6, steps=2, queries=5)
+    bench = Workbench(store=NetworkStore(tmp_path), scale=scale, seeds=(0,))
+    assert train_networks(experiment.networks(scale, (0,)), bench.store)
+
+    outcome = experiment.measure(bench)
+    (curves,) = outcome.charts["departures-curves"]
+    assert isinstance(curves, LineChart)
+    assert [series.label for series in curves.series] == [AS_HERE, "with noise"]
+    table = outcome.tables["departures"]
+    for row, series, network in zip(
+        table.rows, curves.series, noisy.networks(scale, (0,)), strict=True
+    ):
+        values = dict(zip(table.columns, row, strict=True))
+        assert series.x == (0.0, 0.1, 0.2)
+        assert values["PGD(8)"] == pytest.approx(series.y[1])
+        worst = worst_case_of(bench, network, 0.1)
+        assert worst.n == 6
+        assert values["worst case"] == pytest.approx(100 * worst.point.accuracy, abs=0.05)

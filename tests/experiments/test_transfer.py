@@ -132,7 +132,21 @@ def test_the_figure_names_its_victims_and_has_the_printed_points(
     assert isinstance(chart, LineChart)
     assert len(chart.series) == 6
     assert len(chart.printed) == 20
+    assert len(chart.x_names) == 8
     assert chart.x_names[1] == "real,\nno defence"
+
+
+def test_the_figure_has_no_place_for_a_victim_without_numbers(
+    store: NetworkStore, tmp_path: Path
+) -> None:
+    real, frozen = ("real, no defence", 0), ("complex, beta 64, frozen phase", 100)
+    outcome = EXPERIMENT.measure(part_of(store, tmp_path, [real, frozen]))
+    (chart,) = outcome.charts["table2"]
+    assert isinstance(chart, LineChart)
+    assert len(chart.x_names) == 6
+    assert chart.x_names[-1] == "complex,\nbeta 64,\nfrozen phase"
+    (series,) = chart.series
+    assert max(series.x) == pytest.approx(5, abs=0.5)
 
 
 def test_a_second_call_attacks_nothing_anew(

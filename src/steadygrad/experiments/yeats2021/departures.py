@@ -7,7 +7,9 @@ from typing import Any
 from steadygrad.experiments.accuracies import (
     Accuracies,
     MeanAccuracy,
+    accuracy_series,
     difference_interval,
+    mean_accuracy,
     measured_accuracies,
     percent_series,
 )
@@ -18,10 +20,11 @@ from steadygrad.experiments.network import Network
 from steadygrad.experiments.published import published_number
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
+from steadygrad.experiments.worst_case import worst_case_of
 from steadygrad.experiments.yeats2021.printed import PAPER
 from steadygrad.experiments.yeats2021.recipes import Kind
 from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7
-from steadygrad.experiments.yeats2021.white_box import ATTACK, WhiteBox
+from steadygrad.experiments.yeats2021.white_box import ATTACK, RADIUS_LABEL, WhiteBox
 
 __all__ = ["QUESTIONS", "Departures", "Question"]
 
@@ -130,7 +133,7 @@ QUESTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Departures:
-    """Clean and PGD(8) accuracy of the networks whose numbers the text prints, and of variants."""
+    """Accuracies of the networks whose numbers the text prints, and of variants of them."""
 
     name: str = "yeats2021/departures"
     questions: tuple[Question, ...] = QUESTIONS
@@ -151,6 +154,7 @@ class Departures:
     def measure(self, bench: Workbench) -> ExperimentOutcome:
         """Attack every variant that is trained."""
         charts: list[LineChart] = []
+        curves: list[LineChart] = []
         rows: list[tuple[Cell, ...]] = []
         for question in self.questions:
             figure = question.figure
@@ -159,14 +163,16 @@ class Departures:
             measured = measured_accuracies(bench, networks, ATTACK, radii)
             if measured:
                 charts.append(_chart(question, measured))
-                rows += _rows(question, measured)
+                curves.append(_curves(question, measured))
+                rows += _rows(bench, question, measured)
         return ExperimentOutcome(
             caption=f"Scale {bench.scale.name}: clean accuracy, and PGD(8) with a random start on "
             f"the first {bench.scale.attacked:,} test images; seeds "
             f"{', '.join(map(str, bench.seeds))}. Bars are 95 % intervals for the choice of "
             "images; stars are the paper's values. Each network differs from the first in what "
-            "stands below it.",
-            charts={"departures": charts} if charts else {},
+            "its name says. Worst case, in the table: of four kinds of attack on the first "
+            f"{bench.scale.worst_case}.",
+            charts={"departures": charts, "departures-curves": curves} if charts else {},
             tables={
                 "departures": Table(
                     title=self.title,
@@ -183,6 +189,8 @@ class Departures:
                         "paper's PGD(8)",
                         "PGD(8) minus that as here",
                         "95 % interval of the difference",
+                        "worst case",
+                        "95 % interval of the worst case",
                     ),
                     rows=tuple(rows),
                     note="Accuracies in percent, differences in points. Intervals are for the "
@@ -197,7 +205,9 @@ def _printed(path: str | None) -> float | None:
     return None if path is None else published_number(PAPER, path)
 
 
-def _rows(question: Question, measured: Mapping[str, Accuracies]) -> list[tuple[Cell, ...]]:
+def _rows(
+    bench: Workbench, question: Question, measured: Mapping[str, Accuracies]
+) -> list[tuple[Cell, ...]]:
     eps = question.figure.judged_eps
     here = measured.get(f"{question.title}, {AS_HERE}")
     rows: list[tuple[Cell, ...]] = []
@@ -211,6 +221,7 @@ def _rows(question: Question, measured: Mapping[str, Accuracies]) -> list[tuple[
                 f"{100 * (attacked.accuracy - before.accuracy):+.1f}",
                 interval_text((100 * low, 100 * high)),
             )
+        worst = [worst_case_of(bench, network, eps).point for network in accuracies.networks]
         rows.append(
             (
                 question.title,
@@ -222,6 +233,7 @@ def _rows(question: Question, measured: Mapping[str, Accuracies]) -> list[tuple[
                 *_with_interval(attacked),
                 _printed(question.attacked),
                 *difference,
+                *_with_interval(mean_accuracy(worst)),
             )
         )
     return rows
@@ -260,5 +272,17 @@ def _chart(question: Question, measured: Mapping[str, Accuracies]) -> LineChart:
         x_names=tuple(
             question.name_of(label).replace(", as", ",\nas").replace(" and ", "\nand ")
             for label in measured
+        ),
+    )
+
+
+def _curves(question: Question, measured: Mapping[str, Accuracies]) -> LineChart:
+    return LineChart(
+        title=question.title,
+        x_label=RADIUS_LABEL,
+        y_label="accuracy (%)",
+        series=tuple(
+            replace(accuracy_series(accuracies), label=question.name_of(label))
+            for label, accuracies in measured.items()
         ),
     )

@@ -77,13 +77,24 @@ def cell_table(grids: Sequence[TransferGrid]) -> Table:
 
 
 def transfer_chart(grid: TransferGrid) -> LineChart:
-    """Return victims below the axis, a mark for each source, and the printed values."""
+    """Return victims below the axis, a mark for each source, and the printed values.
+
+    Of victims that were shown nothing and that the paper has no number for there is no place.
+    """
+    victims = [
+        victim
+        for victim in (None, *VICTIMS)
+        if any(
+            grid.cell(source, victim) is not None or grid.printed(source, victim) is not None
+            for source in SOURCES
+        )
+    ]
     series, printed = [], []
     for index, source in enumerate(SOURCES):
         shift = SOURCE_STEP * (index - (len(SOURCES) - 1) / 2)
         points = {
             place + shift: cell.mean
-            for place, victim in enumerate((None, *VICTIMS))
+            for place, victim in enumerate(victims)
             if (cell := grid.cell(source, victim)) is not None
         }
         if not points:
@@ -92,10 +103,10 @@ def transfer_chart(grid: TransferGrid) -> LineChart:
         series.append(percent_series(_source_name(source), tuple(points), found, drawn="points"))
         printed += [
             PrintedPoint("", place + shift, number, series=_source_name(source))
-            for place, victim in enumerate((None, *VICTIMS))
+            for place, victim in enumerate(victims)
             if (number := grid.printed(source, victim)) is not None
         ]
-    names = ("itself", *(grid.label(victim) for victim in VICTIMS))
+    names = ["itself" if victim is None else grid.label(victim) for victim in victims]
     return LineChart(
         title=f"{grid.recipe.title}: FGSM at eps {grid.eps:g}",
         x_label="network that is shown the examples",

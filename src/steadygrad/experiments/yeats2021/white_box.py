@@ -30,9 +30,10 @@ from steadygrad.experiments.yeats2021.printed import (
 )
 from steadygrad.experiments.yeats2021.recipes import Kind, Recipe
 
-__all__ = ["ATTACK", "WhiteBox"]
+__all__ = ["ATTACK", "RADIUS_LABEL", "WhiteBox"]
 
 ATTACK = PGD(eps=0.0, steps=8)
+RADIUS_LABEL = "radius eps of PGD(8) (share of the pixel range)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +192,7 @@ class WhiteBox:
                 stars.setdefault(place, []).append(entry.labels[0])
         chart = LineChart(
             title=f"{self.recipe.title}: the paper's networks",
-            x_label="radius eps of PGD(8) (share of the pixel range)",
+            x_label=RADIUS_LABEL,
             y_label="accuracy (%)",
             series=tuple(accuracy_series(measured[k]) for k in measured if k in of_paper),
             printed=tuple(PrintedPoint("; ".join(names), *at) for at, names in stars.items()),
