@@ -149,6 +149,23 @@ def test_equal_time_is_what_the_steps_were_measured_to_take(figure: WhiteBox) ->
     assert second == pytest.approx(first, rel=0.15), "measured anew? set equal_time_epochs"
 
 
+def test_a_second_radius_to_learn_from_adds_one_network_of_the_papers_kind() -> None:
+    once = {network.digest for network in FIGURE.networks(SCALE, (0,))}
+    twice = replace(FIGURE, wider_attack_eps=0.25).networks(SCALE, (0,))
+    (added,) = [network for network in twice if network.digest not in once]
+    assert len(twice) == len(once) + 1
+    assert added.label == "real, PGD(4)-trained at 0.25"
+    assert added.config.adversarial_eps == 0.25
+
+
+@pytest.mark.parametrize(
+    "figure", [FIGURE6, FIGURE7, FIGURE8, FIGURE9, *FIGURE10.panels], ids=lambda figure: figure.name
+)
+def test_attack_training_reaches_the_radius_that_figures_judge_at(figure: WhiteBox) -> None:
+    learnt = max(network.config.adversarial_eps for network in figure.networks(SCALE, (0,)))
+    assert learnt >= figure.judged_eps
+
+
 def test_only_trained_networks_are_drawn_and_the_others_numbers_say_why(bench: Workbench) -> None:
     network = next(n for n in FIGURE.networks(SCALE, (0,)) if n.label == "complex, no defence")
     train_networks([network], bench.store)

@@ -108,19 +108,27 @@ class Recipe:
         return self.penalised_network(kind, beta, seed=seed)
 
     def pgd_trained(
-        self, kind: Kind, *, seed: int, steps: int = 4, epochs: int | None = None
+        self,
+        kind: Kind,
+        *,
+        seed: int,
+        eps: float | None = None,
+        steps: int = 4,
+        epochs: int | None = None,
     ) -> Network:
         """Return a network trained on PGD examples alone.
 
+        eps: their radius; None: the recipe's.
         epochs: instead of the recipe's, for a comparison at equal time; the rate drops earlier or
             later in proportion.
         """
+        radius = self.attack_eps if eps is None else eps
         settings: dict[str, Any] = {
             "adversarial": "pgd",
-            "adversarial_eps": self.attack_eps,
+            "adversarial_eps": radius,
             "adversarial_steps": steps,
         }
-        label = f"{_LABELS[kind]}, PGD({steps})-trained at {self.attack_eps:.3g}"
+        label = f"{_LABELS[kind]}, PGD({steps})-trained at {radius:.3g}"
         if epochs is not None:
             label += f" for {epochs} epochs"
             share = epochs / self.settings["epochs"]

@@ -50,6 +50,7 @@ FIGURE7 = WhiteBox(
     eps_values=_GRID,
     judged_eps=0.16,
     equal_time_epochs=27,
+    wider_attack_eps=0.2,
     printed=tuple(
         PrintedAccuracy(
             quantity=f"{kind}, beta 64: {what} (%)",

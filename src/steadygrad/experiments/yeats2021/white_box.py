@@ -47,7 +47,8 @@ class WhiteBox:
     equal_time_epochs: after which a PGD-trained real network has taken as long as the complex
         one with the penalty, both on one core, by their steps in ``step_seconds.json``.
     neighbour: half-width of the uniform noise of "the penalty at a random neighbour".
-    adversary: kind of the network that the paper trains on PGD.
+    adversary: kind of the network that the paper trains on PGD; wider_attack_eps: a second radius
+        for it to learn from, where the recipe's is smaller than ``judged_eps``.
     """
 
     name: str
@@ -59,6 +60,7 @@ class WhiteBox:
     printed: tuple[Printed, ...] = ()
     neighbour: float = 0.1
     adversary: Kind = "real"
+    wider_attack_eps: float | None = None
 
     @property
     def title(self) -> str:
@@ -90,6 +92,7 @@ class WhiteBox:
     def _of_paper(self, seed: int) -> tuple[Network, ...]:
         recipe = self.recipe
         kinds = [kind for kind in self.betas if "gelu" not in kind]
+        radii = [None] if self.wider_attack_eps is None else [None, self.wider_attack_eps]
         return (
             *(recipe.plain(kind, seed=seed) for kind in kinds),
             *(
@@ -98,7 +101,7 @@ class WhiteBox:
                 for beta in self.betas[kind]
             ),
             self._frozen(seed),
-            recipe.pgd_trained(self.adversary, seed=seed),
+            *(recipe.pgd_trained(self.adversary, seed=seed, eps=eps) for eps in radii),
         )
 
     def _frozen(self, seed: int) -> Network:
