@@ -46,6 +46,19 @@ def test_a_printed_point_has_the_colour_of_its_series() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["from a", "printed in the paper"]
 
 
+def test_colours_are_spent_on_what_is_seen_together() -> None:
+    def panel(*labels: str) -> LineChart:
+        lines = tuple(Series(label=label, x=(0, 1), y=(0, 1)) for label in labels)
+        return LineChart(title="", x_label="x", y_label="y", series=lines)
+
+    beta_64 = panel("none", *(f"64 {k}" for k in range(6)))
+    beta_8 = panel(*(f"8 {k}" for k in range(6)), "none")
+    left, right = charts_figure([beta_64, beta_8]).axes
+    colors = [[to_hex(line.get_color()) for line in axes.lines] for axes in (left, right)]
+    assert [len(set(found)) for found in colors] == [7, 7]
+    assert colors[0][0] == colors[1][-1]
+
+
 def test_a_group_shares_a_colour_and_its_lines_differ() -> None:
     lines = tuple(
         Series(label=f"{kind} {beta}", x=(0, 1), y=(0, 1), group=kind)

@@ -1,12 +1,14 @@
 """The folder of one experiment at one scale: what a second run leaves of the first."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from steadygrad.experiments import ExperimentOutcome, LineChart, Series, Table
+from steadygrad.experiments import ExperimentOutcome, LineChart, Network, Series, Table
 from steadygrad.reports.experiments import ExperimentRecord, read_record, write_experiment
+from steadygrad.training import TrainingConfig
 
 CHART = LineChart(
     title="a", x_label="x", y_label="y", series=(Series(label="s", x=(0.0, 1.0), y=(0.0, 1.0)),)
@@ -24,13 +26,13 @@ def outcome(*, charts: tuple[str, ...] = (), tables: tuple[str, ...] = ()) -> Ex
     )
 
 
-def written(folder: Path, found: ExperimentOutcome) -> set[str]:
+def written(folder: Path, found: ExperimentOutcome, networks: tuple[Network, ...] = ()) -> set[str]:
     record = ExperimentRecord(
         name="n",
         title="t",
         scale="smoke",
         seeds=(0,),
-        networks=(),
+        networks=networks,
         seconds=1.0,
         training_seconds=0.0,
     )
@@ -69,3 +71,12 @@ def test_a_record_that_names_files_elsewhere_removes_none(tmp_path: Path) -> Non
     (folder / "experiment.json").write_text(json.dumps(values))
     written(folder, outcome())
     assert (tmp_path / "mine.csv").read_text() == "mine"
+
+
+def test_the_comparison_names_the_seeds_of_the_networks_that_were_measured(tmp_path: Path) -> None:
+    written(tmp_path, outcome())
+    assert "Seeds: 0." in (tmp_path / "comparison.md").read_text()
+    config = TrainingConfig(dataset="digits", model="digits-real")
+    networks = tuple(Network(f"{s}", replace(config, seed=s)) for s in (2, 0, 1))
+    written(tmp_path, outcome(), networks)
+    assert "Seeds: 0, 1, 2." in (tmp_path / "comparison.md").read_text()

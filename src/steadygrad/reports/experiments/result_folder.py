@@ -45,6 +45,7 @@ TABLE_SUFFIXES = (".csv", ".md")
 class ExperimentRecord:
     """What was run: beside the results, everything needed to run it again.
 
+    seeds: asked for; an experiment may need further ones.
     networks: that were measured; untrained: that were not, for want of training.
     seconds: wall time of this call.
     training_seconds: of every network together, whenever it was trained.
@@ -58,6 +59,11 @@ class ExperimentRecord:
     untrained: tuple[Network, ...] = ()
     seconds: float
     training_seconds: float
+
+    @property
+    def seeds_measured(self) -> tuple[int, ...]:
+        """Seeds of the networks that were measured; without networks, those asked for."""
+        return tuple(sorted({n.config.seed for n in self.networks})) or self.seeds
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, with versions and date."""
@@ -162,7 +168,7 @@ def _caption(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
 
 
 def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
-    seeds = ", ".join(map(str, record.seeds))
+    seeds = ", ".join(map(str, record.seeds_measured))
     lines = [
         f"# {record.name}: {record.title}",
         "",

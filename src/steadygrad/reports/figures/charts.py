@@ -89,21 +89,38 @@ def _show_the_same(charts: Sequence[Chart]) -> bool:
 
 
 def _looks(charts: Sequence[Chart]) -> dict[str, SeriesStyle]:
-    """Return how each label looks: a colour for each group, a marker and a line within it."""
+    """Return how each label looks: a colour for each group, a marker and a line within it.
+
+    Groups that no chart shows together may look the same, so that those of one chart do not.
+    """
     groups: dict[str, list[str]] = {}
+    together: dict[str, set[str]] = {}
     for chart in charts:
-        for line in chart.series if isinstance(chart, LineChart) else ():
-            members = groups.setdefault(line.group or line.label, [])
+        lines = chart.series if isinstance(chart, LineChart) else ()
+        here = {_group(line) for line in lines}
+        for line in lines:
+            members = groups.setdefault(_group(line), [])
             if line.label not in members:
                 members.append(line.label)
+            together.setdefault(_group(line), set()).update(here)
+    styles = list(series_styles(groups).values())
+    numbers: dict[str, int] = {}
+    for group in groups:
+        taken = {numbers[other] for other in together[group] if other in numbers}
+        numbers[group] = next(n for n in range(len(groups)) if n not in taken)
+    chosen = {group: styles[number] for group, number in numbers.items()}
     looks: dict[str, SeriesStyle] = {}
-    for members, look in zip(groups.values(), series_styles(groups).values(), strict=True):
+    for group, members in groups.items():
         if len(members) == 1:
-            looks[members[0]] = look
+            looks[members[0]] = chosen[group]
             continue
         for label, own in series_styles(members).items():
-            looks[label] = replace(own, color=look.color)
+            looks[label] = replace(own, color=chosen[group].color)
     return looks
+
+
+def _group(line: Series) -> str:
+    return line.group or line.label
 
 
 def _panel_height(chart: Chart) -> float:
