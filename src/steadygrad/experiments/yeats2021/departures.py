@@ -139,7 +139,7 @@ QUESTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Departures:
-    """Accuracies of the networks whose numbers the text prints, of a smooth twin, and of variants."""
+    """Accuracies of networks whose numbers the text prints, of a smooth twin, and of variants."""
 
     name: str = "yeats2021/departures"
     questions: tuple[Question, ...] = QUESTIONS
