@@ -83,15 +83,22 @@ def test_many_charts_stand_in_rows(number: int, rows: list[int]) -> None:
     assert all(axes.get_title(loc="left") or axes.get_title() for axes in figure.axes)
 
 
+def test_a_chart_covers_the_range_it_names() -> None:
+    free, bound = charts_figure([CHART, replace(CHART, y_range=(-3.0, 103.0))]).axes
+    assert bound.get_ylim() == (-3, 103)
+    assert free.get_ylim()[1] < 100
+
+
 def test_the_outermost_names_have_room() -> None:
     (axes,) = charts_figure([CHART]).axes
     assert axes.get_xlim() == (-0.5, 1.5)
 
 
-def test_charts_of_the_same_labels_share_one_legend() -> None:
-    other = replace(CHART, title="who else does")
-    figure = charts_figure([CHART, other])
-    assert [axes.get_legend() for axes in figure.axes] == [None, None]
+@pytest.mark.parametrize("number", [2, 6])
+def test_charts_of_the_same_labels_share_one_legend(number: int) -> None:
+    others = [replace(CHART, title=f"who else does, {k}") for k in range(1, number)]
+    figure = charts_figure([CHART, *others])
+    assert [axes.get_legend() for axes in figure.axes] == [None] * number
     (legend,) = (legend for part in figure.subfigs for legend in part.legends)
     assert [text.get_text() for text in legend.get_texts()] == ["from a", "printed in the paper"]
 

@@ -287,19 +287,27 @@ def test_equal_clean_accuracy_pairs_defended_networks_within_a_point() -> None:
 
 
 def test_independent_networks_are_three_at_least_and_one_line_each(bench: Workbench) -> None:
-    figure = IndependentNetworks(
-        name="made/independent", recipe=DIGITS, beta=64, eps_values=(0.0, 0.1), kinds=("complex",)
-    )
-    networks = figure.networks(SCALE, (0,))
-    assert [n.config.seed for n in networks] == [0, 1, 2]
-    assert len(figure.networks(SCALE, (0, 1, 2, 5))) == 4
-    train_networks(networks[:2], bench.store)
-    outcome = figure.measure(bench)
-    ((chart,),) = outcome.charts.values()
-    assert [series.label[-6:] for series in chart.series] == ["seed 0", "seed 1"]  # type: ignore[union-attr] # cells, charts of one kind
-    rows = outcome.tables["independent"].rows
-    assert [row[2] for row in rows] == [2, 2]
-    assert all(row[6] == pytest.approx(row[5] - row[3], abs=0.11) for row in rows)  # type: ignore[operator] # cells, charts of one kind
+    independent = IndependentNetworks(name="made/independent", figure=FIGURE)
+    networks = independent.networks(SCALE, (0,))
+    assert [n.config.seed for n in networks] == [0, 1, 2] * 9
+    assert len({n.digest for n in networks}) == len(networks)
+    assert [n.config.seed for n in independent.networks(SCALE, (0, 1, 2, 5))[:4]] == [0, 1, 2, 5]
+    train_networks((*networks[:2], networks[9]), bench.store)
+    outcome = independent.measure(bench)
+    (of_paper,), (beyond,) = outcome.charts.values()
+    assert isinstance(of_paper, LineChart)
+    assert isinstance(beyond, LineChart)
+    assert of_paper.title == "digits: complex, beta 64"
+    assert [series.label for series in of_paper.series] == ["seed 0", "seed 1"]
+    assert beyond.title == "digits: real GELU, beta 64"
+    assert of_paper.y_range == beyond.y_range
+    lowest, mean, highest, *of_gelu = outcome.tables["independent"].rows
+    assert lowest[:3] == ("complex, beta 64", 2, "lowest")
+    for low, middle, high in zip(lowest[3:], mean[3:], highest[3:], strict=True):
+        assert middle == pytest.approx((low + high) / 2, abs=0.11)  # type: ignore[operator] # cells
+    assert [row[3:] for row in of_gelu] == [of_gelu[0][3:]] * 3
+    worst = outcome.tables["independent-worst-case"].rows
+    assert [row[0] for row in worst] == [n.label for n in (*networks[:2], networks[9])]
 
 
 @pytest.mark.parametrize("figure", [FIGURE6, FIGURE7, FIGURE8, FIGURE9], ids=lambda f: f.name)

@@ -43,6 +43,7 @@ class LineChart:
     """Lines over common axes; labels carry their units.
 
     x_names: what stands below x = 0, 1, ... instead of numbers, if any; they may have lines.
+    y_range: what the y axis covers, so that charts can be compared; None: what the lines need.
     """
 
     title: str
@@ -52,6 +53,7 @@ class LineChart:
     printed: tuple[PrintedPoint, ...] = ()
     x_names: tuple[str, ...] = ()
     is_log_y: bool = False
+    y_range: tuple[float, float] | None = None
     note: str = ""
 
 

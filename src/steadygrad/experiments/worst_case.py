@@ -12,12 +12,21 @@ from steadygrad.attacks import PGD, Attack, AutoAttack, describe_attack
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import AccuracyPoint, predictions
 from steadygrad.evaluation.provenance import run_digest
+from steadygrad.experiments.accuracies import Accuracies, mean_accuracy
+from steadygrad.experiments.comparison import interval_text
+from steadygrad.experiments.experiment import Cell, Table
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
 from steadygrad.json_file import read_object
 from steadygrad.training.seeds import derived_generator
 
-__all__ = ["WorstCase", "attack_in_turn", "worst_case_battery", "worst_case_of"]
+__all__ = [
+    "WorstCase",
+    "attack_in_turn",
+    "worst_case_battery",
+    "worst_case_of",
+    "worst_case_table",
+]
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,48 @@ def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
     return worst
+
+
+def worst_case_table(
+    bench: Workbench, measured: Mapping[str, Accuracies], eps: float, title: str
+) -> Table:
+    """Return a row for each label: its worst case at a radius of its curves, over all its seeds."""
+    rows: list[tuple[Cell, ...]] = []
+    attacks: tuple[str, ...] = ()
+    for label, accuracies in measured.items():
+        worst = [worst_case_of(bench, network, eps) for network in accuracies.networks]
+        attacks = tuple(worst[0].broken_by)
+        left = mean_accuracy([one.point for one in worst])
+        images = left.n * len(worst)
+        low, high = left.ci95
+        rows.append(
+            (
+                label,
+                round(100 * sum(one.correct for one in worst) / images, 1),
+                round(100 * accuracies.at(eps).accuracy, 1),
+                round(100 * left.accuracy, 1),
+                interval_text((100 * low, 100 * high)),
+                *(
+                    round(100 * sum(one.broken_by[name] for one in worst) / images, 1)
+                    for name in attacks
+                ),
+            )
+        )
+    return Table(
+        title=f"{title}: worst case over four attacks at eps {eps:.3g}",
+        columns=(
+            "network",
+            "clean",
+            "PGD(8), all attacked images",
+            "worst case",
+            "95 % interval",
+            *(f"broken by {name}" for name in attacks),
+        ),
+        rows=tuple(rows),
+        note=f"Percent of the first {bench.scale.worst_case} test images, over the seeds, but "
+        f"for PGD(8): the first {bench.scale.attacked:,}. Each attack meets what those before "
+        "it left standing.",
+    )
 
 
 def _kept(path: Path, question: Mapping[str, Any]) -> WorstCase | None:

@@ -1,11 +1,11 @@
 """The supplement's Figures 2 and 3: networks of one configuration, trained independently."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from steadygrad.experiments.accuracies import (
     Accuracies,
-    MeanAccuracy,
     accuracy_series,
     measured_accuracies,
 )
@@ -14,45 +14,72 @@ from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
-from steadygrad.experiments.yeats2021.recipes import RECIPES, Kind, Recipe
-from steadygrad.experiments.yeats2021.white_box import ATTACK
+from steadygrad.experiments.worst_case import worst_case_table
+from steadygrad.experiments.yeats2021.recipes import Kind
+from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7
+from steadygrad.experiments.yeats2021.white_box import ATTACK, RADIUS_LABEL, WhiteBox
 
 __all__ = ["SUPPLEMENT_FIGURE2", "SUPPLEMENT_FIGURE3", "IndependentNetworks"]
 
 FEWEST = 3
 """Networks of each kind, as in the supplement (A, B, C)."""
+PERCENT = (-3.0, 103.0)
+"""What every panel's axis covers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndependentNetworks:
-    """What the seed alone decides: complex, real and smooth real networks at one strength."""
+    """What the seed alone decides: the networks of a figure that have its strongest penalty.
+
+    figure: whose data set, strongest beta, radii and controls beyond the paper these are.
+    """
 
     name: str
-    recipe: Recipe
-    beta: float
-    eps_values: tuple[float, ...]
-    kinds: tuple[Kind, ...] = ("complex", "real", "gelu")
+    figure: WhiteBox
 
     @property
     def title(self) -> str:
         """What it shows."""
-        return f"independently trained networks under PGD(8) on {self.recipe.title}"
+        return f"independently trained networks under PGD(8) on {self.figure.recipe.title}"
+
+    @property
+    def stem(self) -> str:
+        """What its files are called."""
+        return self.name.split("/")[1]
 
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
         """Return networks of the seeds asked for, and of those that follow until there are three.
 
-        A network of one seed has the seed in its label: each is a line of its own.
+        Kind by kind, the paper's first; a network has its seed in its label, as each is a line.
         """
-        return tuple(n for kind in self.kinds for n in self._of(kind, scale, seeds))
+        return tuple(n for kind in self._kinds(scale, seeds).values() for n in kind)
 
-    def _of(self, kind: Kind, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
+    def _kinds(self, scale: Scale, seeds: Sequence[int]) -> dict[str, tuple[Network, ...]]:
+        """Return the networks of every seed by what they have in common."""
         chosen = list(seeds)
         while len(chosen) < FEWEST:
             chosen.append(max(chosen) + 1)
-        networks = (
-            scale.of(self.recipe.penalised_network(kind, self.beta, seed=seed)) for seed in chosen
+        kinds: dict[str, list[Network]] = {}
+        for seed in chosen:
+            for network in (*self._of_paper(seed), *self._beyond(seed)):
+                own = Network(f"{network.label}, seed {seed}", network.config)
+                kinds.setdefault(network.label, []).append(scale.of(own))
+        return {name: tuple(networks) for name, networks in kinds.items()}
+
+    def _of_paper(self, seed: int) -> tuple[Network, ...]:
+        """Return the complex network by both rules, and the real one."""
+        return (
+            self._penalised("complex", seed),
+            self._penalised("real", seed),
+            self.figure.frozen(seed),
         )
-        return tuple(Network(f"{n.label}, seed {n.config.seed}", n.config) for n in networks)
+
+    def _beyond(self, seed: int) -> tuple[Network, ...]:
+        return self._penalised("gelu", seed), *self.figure.at_a_neighbour(seed)
+
+    def _penalised(self, kind: Kind, seed: int) -> Network:
+        beta = self.figure.betas["complex"][-1]
+        return self.figure.recipe.penalised_network(kind, beta, seed=seed)
 
     def printed_paths(self) -> tuple[str, ...]:
         """Return none: the supplement prints no numbers for these figures."""
@@ -60,60 +87,65 @@ class IndependentNetworks:
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:
         """Attack each network; say how far apart those of a kind are."""
-        radii = bench.scale.radii(self.eps_values, ())
-        charts, rows = [], []
-        for kind in self.kinds:
-            networks = self._of(kind, bench.scale, bench.seeds)
-            measured = measured_accuracies(bench, networks, ATTACK, radii).values()
-            if measured:
-                name = self.recipe.penalised_network(kind, self.beta, seed=0).label
-                rows += _spread(name, tuple(measured), radii)
-                charts.append(
-                    LineChart(
-                        title=f"{self.recipe.title}: {name}",
-                        x_label="radius eps of PGD(8) (share of the pixel range)",
-                        y_label="accuracy (%)",
-                        series=tuple(accuracy_series(one) for one in measured),
-                    )
-                )
-        stem = self.name.split("/")[1]
+        figure = self.figure
+        radii = bench.scale.radii(figure.eps_values, [figure.judged_eps])
+        kinds = self._kinds(bench.scale, bench.seeds)
+        measured = {
+            name: measured_accuracies(bench, networks, ATTACK, radii)
+            for name, networks in kinds.items()
+            if bench.trained(networks)
+        }
+        of_paper = [network.label for network in self._of_paper(0)]
+        panels: dict[str, list[LineChart]] = {}
+        for name, of_kind in measured.items():
+            stem = self.stem if name in of_paper else f"{self.stem}-beyond"
+            panels.setdefault(stem, []).append(self._panel(name, of_kind))
+        every = {label: one for of_kind in measured.values() for label, one in of_kind.items()}
         return ExperimentOutcome(
-            caption=f"{self.recipe.title}, scale {bench.scale.name}, beta {self.beta:g}: PGD(8) "
-            f"with a random start on the first {bench.scale.attacked:,} test images; one line for "
-            "each seed; bands are 95 % intervals for the choice of images.",
-            charts={stem: charts},
+            caption=f"{figure.recipe.title}, scale {bench.scale.name}: PGD(8) with a random start "
+            f"on the first {bench.scale.attacked:,} test images; one line for each seed; bands are "
+            "95 % intervals for the choice of images. Worst case: the first "
+            f"{bench.scale.worst_case} test images.",
+            charts=panels,
             tables={
-                stem: Table(
-                    title=f"Between independently trained networks: {self.recipe.title}",
-                    columns=("network", "eps", "networks", "lowest", "mean", "highest", "range"),
-                    rows=tuple(rows),
-                    note="Accuracies in percent, clean and under PGD(8); the range in points.",
-                )
+                self.stem: _spread_table(self.title, measured, radii),
+                f"{self.stem}-worst-case": worst_case_table(
+                    bench, every, figure.judged_eps, figure.recipe.title
+                ),
             },
         )
 
-
-def _spread(
-    name: str, measured: Sequence[Accuracies], radii: Sequence[float]
-) -> list[tuple[Cell, ...]]:
-    return [
-        (name, "clean", *_range([one.clean_accuracy for one in measured])),
-        *((name, f"{eps:.3g}", *_range([one.at(eps) for one in measured])) for eps in radii[1:]),
-    ]
-
-
-def _range(points: Sequence[MeanAccuracy]) -> tuple[Cell, ...]:
-    values = [100 * point.accuracy for point in points]
-    mean = sum(values) / len(values)
-    numbers = (min(values), mean, max(values), max(values) - min(values))
-    return len(values), *(round(number, 1) for number in numbers)
+    def _panel(self, name: str, of_kind: Mapping[str, Accuracies]) -> LineChart:
+        return LineChart(
+            title=f"{self.figure.recipe.title}: {name}",
+            x_label=RADIUS_LABEL,
+            y_label="accuracy (%)",
+            series=tuple(
+                replace(accuracy_series(one), label=f"seed {one.networks[0].config.seed}")
+                for one in of_kind.values()
+            ),
+            y_range=PERCENT,
+        )
 
 
-_GRID = tuple(k / 50 for k in range(16))
+def _spread_table(
+    title: str, measured: Mapping[str, Mapping[str, Accuracies]], radii: Sequence[float]
+) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, of_kind in measured.items():
+        points = [[one.clean_accuracy, *(one.at(eps) for eps in radii)] for one in of_kind.values()]
+        accuracies = [
+            [100 * point.accuracy for point in column] for column in zip(*points, strict=True)
+        ]
+        for what, of in (("lowest", min), ("mean", fmean), ("highest", max)):
+            rows.append((name, len(points), what, *(round(of(all_), 1) for all_ in accuracies)))
+    return Table(
+        title=f"What the seed decides: {title}",
+        columns=("network", "of how many", "which", "clean", *(f"eps {eps:.3g}" for eps in radii)),
+        rows=tuple(rows),
+        note="Accuracies in percent, clean and under PGD(8).",
+    )
 
-SUPPLEMENT_FIGURE2 = IndependentNetworks(
-    name="yeats2021/supplement-figure2", recipe=RECIPES["mnist"], beta=512, eps_values=_GRID
-)
-SUPPLEMENT_FIGURE3 = IndependentNetworks(
-    name="yeats2021/supplement-figure3", recipe=RECIPES["fashion_mnist"], beta=64, eps_values=_GRID
-)
+
+SUPPLEMENT_FIGURE2 = IndependentNetworks(name="yeats2021/supplement-figure2", figure=FIGURE6)
+SUPPLEMENT_FIGURE3 = IndependentNetworks(name="yeats2021/supplement-figure3", figure=FIGURE7)

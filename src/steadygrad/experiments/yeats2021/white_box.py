@@ -8,17 +8,16 @@ from steadygrad.experiments.accuracies import (
     Accuracies,
     accuracy_series,
     accuracy_table,
-    mean_accuracy,
     measured_accuracies,
 )
 from steadygrad.experiments.chart import LineChart, PrintedPoint
-from steadygrad.experiments.comparison import Compared, interval_text
-from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
+from steadygrad.experiments.comparison import Compared
+from steadygrad.experiments.experiment import ExperimentOutcome
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.published import published_number
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
-from steadygrad.experiments.worst_case import worst_case_of
+from steadygrad.experiments.worst_case import worst_case_table
 from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy, at_equal_time
 from steadygrad.experiments.yeats2021.printed import (
     PAPER,
@@ -100,11 +99,11 @@ class WhiteBox:
                 for kind in kinds
                 for beta in self.betas[kind]
             ),
-            self._frozen(seed),
+            self.frozen(seed),
             *(recipe.pgd_trained(self.adversary, seed=seed, eps=eps) for eps in radii),
         )
 
-    def _frozen(self, seed: int) -> Network:
+    def frozen(self, seed: int) -> Network:
         """Return the complex network at the strongest penalty by the rule of the paper's code."""
         beta = self.betas["complex"][-1]
         return self.recipe.penalised_network(
@@ -112,8 +111,7 @@ class WhiteBox:
         )
 
     def _beyond(self, seed: int) -> tuple[Network, ...]:
-        recipe, beta = self.recipe, self.betas["complex"][-1]
-        noise = f"uniform:{self.neighbour:g}"
+        recipe = self.recipe
         twins = [kind for kind in self.betas if "gelu" in kind]
         twin_of_adversary: Kind = "wide gelu" if self.adversary == "wide real" else "gelu"
         return (
@@ -123,6 +121,16 @@ class WhiteBox:
                 for kind in twins
                 for strength in self.betas[kind]
             ),
+            *self.at_a_neighbour(seed),
+            recipe.pgd_trained(twin_of_adversary, seed=seed),
+            recipe.pgd_trained(self.adversary, seed=seed, epochs=self.equal_time_epochs),
+        )
+
+    def at_a_neighbour(self, seed: int) -> tuple[Network, ...]:
+        """Return those with the strongest penalty at a random neighbour, and its noise alone."""
+        recipe, beta = self.recipe, self.betas["complex"][-1]
+        noise = f"uniform:{self.neighbour:g}"
+        return (
             recipe.penalised_network("complex", beta, seed=seed, noise=noise),
             recipe.penalised_network(
                 "complex", beta, seed=seed, second_order="frozen_phase", noise=noise
@@ -130,8 +138,6 @@ class WhiteBox:
             recipe.penalised_network("gelu", beta, seed=seed, noise=noise),
             recipe.plain("complex", seed=seed, noise=noise),
             recipe.plain("gelu", seed=seed, noise=noise),
-            recipe.pgd_trained(twin_of_adversary, seed=seed),
-            recipe.pgd_trained(self.adversary, seed=seed, epochs=self.equal_time_epochs),
         )
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:
@@ -160,7 +166,9 @@ class WhiteBox:
             charts={**self._charts(measured), f"{self.stem}-matched": equal_time.charts},
             tables={
                 self.stem: accuracy_table(self.title, measured),
-                f"{self.stem}-worst-case": self._worst_cases(bench, measured),
+                f"{self.stem}-worst-case": worst_case_table(
+                    bench, measured, self.judged_eps, self.recipe.title
+                ),
                 f"{self.stem}-equal-clean-accuracy": at_equal_clean_accuracy(
                     measured, self.judged_eps
                 ),
@@ -178,7 +186,7 @@ class WhiteBox:
 
     def _by_frozen_phase(self) -> tuple[Printed, ...]:
         """Return the strongest complex network's accuracies, for the rule of the paper's code."""
-        labels = (self._frozen(0).label,)
+        labels = (self.frozen(0).label,)
         return tuple(
             replace(entry, quantity=f"{entry.quantity}, by frozen phase", labels=labels)
             for entry in self.printed
@@ -201,7 +209,7 @@ class WhiteBox:
             printed=tuple(PrintedPoint("; ".join(names), *at) for at, names in stars.items()),
         )
         more = [label for label in measured if label not in of_paper]
-        both_rules = self.strongest, self._frozen(0).label
+        both_rules = self.strongest, self.frozen(0).label
         shown = [label for label in (*both_rules, *more) if label in measured]
         beyond = replace(
             chart,
@@ -213,44 +221,6 @@ class WhiteBox:
         if more:
             charts[f"{self.stem}-beyond"] = beyond
         return {name: (panel,) for name, panel in charts.items()}
-
-    def _worst_cases(self, bench: Workbench, measured: Mapping[str, Accuracies]) -> Table:
-        rows: list[tuple[Cell, ...]] = []
-        attacks: tuple[str, ...] = ()
-        for label, accuracies in measured.items():
-            worst = [worst_case_of(bench, n, self.judged_eps) for n in accuracies.networks]
-            attacks = tuple(worst[0].broken_by)
-            left = mean_accuracy([one.point for one in worst])
-            images = left.n * len(worst)
-            low, high = left.ci95
-            rows.append(
-                (
-                    label,
-                    round(100 * sum(one.correct for one in worst) / images, 1),
-                    round(100 * accuracies.at(self.judged_eps).accuracy, 1),
-                    round(100 * left.accuracy, 1),
-                    interval_text((100 * low, 100 * high)),
-                    *(
-                        round(100 * sum(one.broken_by[name] for one in worst) / images, 1)
-                        for name in attacks
-                    ),
-                )
-            )
-        return Table(
-            title=f"{self.recipe.title}: worst case over four attacks at eps {self.judged_eps:.3g}",
-            columns=(
-                "network",
-                "clean",
-                "PGD(8), all attacked images",
-                "worst case",
-                "95 % interval",
-                *(f"broken by {name}" for name in attacks),
-            ),
-            rows=tuple(rows),
-            note=f"Percent of the first {bench.scale.worst_case} test images, over the seeds, but "
-            f"for PGD(8): the first {bench.scale.attacked:,}. Each attack meets what those before "
-            "it left standing.",
-        )
 
 
 def _clean_images(scale: Scale) -> str:

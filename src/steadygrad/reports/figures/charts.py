@@ -35,8 +35,8 @@ TICK_NAME_LINE = 0.035
 def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     """Draw charts side by side, each over its legend, and the caption below all of them.
 
-    Four stand in two rows, more in rows of three. Charts in one row that show the same labels
-    share one legend.
+    Four stand in two rows, more in rows of three. Charts that all show the same labels share one
+    legend.
 
     A label looks the same in every chart, and those of a group share a colour. Bands are 95 %
     intervals; stars are values that the paper prints.
@@ -44,7 +44,7 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     looks = _looks(charts)
     columns = 2 if len(charts) == 4 else min(len(charts), MOST_COLUMNS)
     bands = -(-len(charts) // columns)
-    is_shared = bands == 1 and len(charts) > 1 and _show_the_same(charts)
+    is_shared = len(charts) > 1 and _show_the_same(charts)
     legend_columns = LEGEND_COLUMNS * (columns if is_shared else 1)
     width = max(7.0, PANEL_WIDTH * columns)
     unbroken = caption.replace(" %", "\N{NO-BREAK SPACE}%")
@@ -52,10 +52,12 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     with style():
         height = max((_panel_height(chart) for chart in charts), default=PANEL_HEIGHT)
         legends = max((_legend_height(chart, legend_columns) for chart in charts), default=0)
-        figure = new_figure(width, bands * (height + legends) + 0.17 * len(lines))
+        rows_of_panels = bands * height
+        figure_height = rows_of_panels + (1 if is_shared else bands) * legends
+        figure = new_figure(width, figure_height + 0.17 * len(lines))
         panels_part: FigureBase = figure
         if is_shared:
-            parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, legends))
+            parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(rows_of_panels, legends))
             panels_part, legend_part = parts.flat
         panels = list(panels_part.subplots(bands, columns, squeeze=False).flat)
         for unused in panels[len(charts) :]:
@@ -206,6 +208,8 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
         handles[PRINTED] = star
     if chart.is_log_y:
         axes.set_yscale("log")
+    if chart.y_range:
+        axes.set_ylim(*chart.y_range)
     axes.set_title(chart.title)
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
