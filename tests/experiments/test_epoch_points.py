@@ -77,7 +77,7 @@ def test_a_point_is_an_epoch_of_a_seed_and_early_ones_are_left_out(bench: Workbe
     means = rows(outcome.tables["figure5"], "network", "seeds", "epochs", "similarity")
     assert means == [("real, no defence", 1, 2, "1.0000"), ("complex, beta 8", 2, 2, "0.6500")]
     assert rows(outcome.tables["figure5"], "training loss") == [("0.3750",), ("2.5000",)]
-    assert outcome.tables["figure5_claims"].rows == ()
+    assert outcome.tables["figure5-claims"].rows == ()
     assert "stand at 1 by definition" in outcome.caption
     assert "second" not in outcome.caption
 
@@ -86,7 +86,7 @@ def test_lower_on_the_mean_is_enough_for_similarity_but_not_for_loss(bench: Work
     made_up(bench, "complex, beta 8", 0, (9.0, 1.0, 3.0), (0.0, 0.9, 0.2))
     made_up(bench, "real, beta 8", 0, (9.0, 2.0, 3.0), (0.0, 0.8, 0.6))
     made_up(bench, "real GELU, beta 8", 1, (9.0, 1.5, 3.5), (0.0, 0.1, 0.3))
-    table = SIMILARITY.measure(bench).tables["figure5_claims"]
+    table = SIMILARITY.measure(bench).tables["figure5-claims"]
     assert rows(table, "claim", "other network", "epochs that agree", "holds") == [
         ("lower similarity", "real, beta 8", "1 of 2", "yes"),
         ("strictly lower training loss", "real, beta 8", "1 of 2", "no"),
@@ -99,7 +99,7 @@ def test_lower_on_the_mean_is_enough_for_similarity_but_not_for_loss(bench: Work
 def test_the_rule_of_the_papers_code_is_asked_too(bench: Workbench) -> None:
     made_up(bench, "complex, beta 8, frozen phase", 0, (9.0, 1.0, 3.0), (0.0, 0.9, 0.2))
     made_up(bench, "real, beta 8", 0, (9.0, 2.0, 3.0), (0.0, 0.8, 0.6))
-    table = SIMILARITY.measure(bench).tables["figure5_claims"]
+    table = SIMILARITY.measure(bench).tables["figure5-claims"]
     assert rows(table, "complex network", "claim", "holds") == [
         ("complex, beta 8, frozen phase", "lower similarity", "yes"),
         ("complex, beta 8, frozen phase", "strictly lower training loss", "no"),
@@ -109,11 +109,11 @@ def test_the_rule_of_the_papers_code_is_asked_too(bench: Workbench) -> None:
 def test_the_penalty_is_converted_to_norms(bench: Workbench) -> None:
     made_up(bench, "complex, beta 8", 0, (9.0, 2.0, 1.0), (0.5,) * 3, (7.0, 0.5, 0.5))
     outcome = PENALTY.measure(bench)
-    (chart,) = outcome.charts["supplement_figure1"]
+    (chart,) = outcome.charts["supplement-figure1"]
     assert series(chart) == {"complex, beta 8": ((0.5, 0.5), (2.0, 1.0))}
     # In batches of 32, beta 8 is the strength 8 / 1024.
     assert rows(
-        outcome.tables["supplement_figure1"],
+        outcome.tables["supplement-figure1"],
         "penalty (nats)",
         "squared norm of an image's gradient",
         "the paper's, before beta",
@@ -123,7 +123,7 @@ def test_the_penalty_is_converted_to_norms(bench: Workbench) -> None:
 def test_both_terms_are_compared_epoch_by_epoch(bench: Workbench) -> None:
     made_up(bench, "complex, beta 8", 0, (9.0, 1.0, 1.0), (0.5,) * 3, (1.0, 0.2, 0.4))
     made_up(bench, "real, beta 8", 0, (9.0, 2.0, 2.0), (0.5,) * 3, (1.0, 0.3, 0.3))
-    table = PENALTY.measure(bench).tables["supplement_figure1_both_terms"]
+    table = PENALTY.measure(bench).tables["supplement-figure1-both-terms"]
     assert rows(table, "other network", "loss lower", "penalty lower", "both lower") == [
         ("real, beta 8", "2 of 2", "1 of 2", "1 of 2")
     ]
@@ -150,7 +150,7 @@ def test_the_networks_of_both_figures_are_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("kind_of_experiment", "figure"),
-    [(UpdateSimilarity, "figure5"), (LossAndPenalty, "supplement_figure1")],
+    [(UpdateSimilarity, "figure5"), (LossAndPenalty, "supplement-figure1")],
 )
 def test_digits_from_training_to_the_folder(
     kind_of_experiment: type[UpdateSimilarity] | type[LossAndPenalty], figure: str, tmp_path: Path

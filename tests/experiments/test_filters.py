@@ -170,7 +170,7 @@ def test_digits_from_training_to_the_folder(tmp_path: Path) -> None:
     )
     mean = first_filters(begun.model).neighbour_agreement().mean().item()
     assert rows["as initialised", 0][2] == f"{mean:.3f}"
-    verdicts = outcome.tables["figure2_noise"].rows
+    verdicts = outcome.tables["figure2-noise"].rows
     assert [row[1] for row in verdicts] == [
         "agreement",
         "variation",
@@ -186,5 +186,5 @@ def test_one_network_is_enough(tmp_path: Path) -> None:
     assert store.train(still)
     outcome = EXPERIMENT.measure(bench)
     assert [chart.title for chart in outcome.charts["figure2"]] == [still.label]
-    assert outcome.tables["figure2_noise"].rows == ()
+    assert outcome.tables["figure2-noise"].rows == ()
     assert "epoch(s), seed 1, in the tables seeds 0, 1." in outcome.caption

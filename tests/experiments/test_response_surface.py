@@ -86,7 +86,7 @@ def test_the_tables_and_the_figure_are_written(tmp_path: Path) -> None:
     maxima, minima = counts["sum of 2", "full turn, -pi to pi"]
     assert maxima > 1
     assert minima > 2
-    with (folder / "figure1_random_features.csv").open() as file:
+    with (folder / "figure1-random-features.csv").open() as file:
         one, *_, eight = csv.DictReader(file)
     assert (one["maxima (mean)"], one["minima (mean)"]) == ("1.00", "2.00")
     assert float(eight["maxima (mean)"]) > 1

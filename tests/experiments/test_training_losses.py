@@ -87,7 +87,7 @@ def test_the_table_has_the_last_epoch_of_every_network(outcome: ExperimentOutcom
 
 
 def test_the_complex_network_is_set_beside_the_others(outcome: ExperimentOutcome) -> None:
-    table = outcome.tables["figure4_complex_against_real"]
+    table = outcome.tables["figure4-complex-against-real"]
     assert [row[:2] for row in table.rows] == [
         ("beta 8", "training loss (nats)"),
         ("beta 8", "test loss (nats)"),
@@ -101,7 +101,7 @@ def test_the_complex_network_is_set_beside_the_others(outcome: ExperimentOutcome
 def test_so_is_the_one_trained_by_the_rule_of_the_papers_code(bench: Workbench) -> None:
     made_up(bench, "real, beta 8", 0, 1.0, 0.5)
     made_up(bench, "complex, beta 8, frozen phase", 0, 0.5, 0.75)
-    table = EXPERIMENT.measure(bench).tables["figure4_complex_against_real"]
+    table = EXPERIMENT.measure(bench).tables["figure4-complex-against-real"]
     assert {row[0] for row in table.rows} == {"beta 8, frozen phase"}
     assert table.rows[0][2:] == ("0.7500", "0.5000", "", "no", "")
 

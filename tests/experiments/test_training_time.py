@@ -93,7 +93,7 @@ def test_every_printed_training_time_is_used() -> None:
 
 def test_all_kinds_of_training_are_timed(bench: Workbench) -> None:
     outcome = EXPERIMENT.measure(bench)
-    table = outcome.tables["supplement_training_time"]
+    table = outcome.tables["supplement-training-time"]
     assert [row[0] for row in table.rows] == [
         "real, no defence",
         "real, beta 8",
@@ -111,7 +111,7 @@ def test_all_kinds_of_training_are_timed(bench: Workbench) -> None:
                       ("undefended", "pgd8_trained"))  # fmt: skip
     assert table.rows[3][4:] == (f"{attacked:g}", f"{attacked / real:.2f}")
     assert table.rows[6][4:] == ("", "")
-    (chart,) = outcome.charts["supplement_training_time"]
+    (chart,) = outcome.charts["supplement-training-time"]
     assert isinstance(chart, LineChart)
     assert len(chart.x_names) == len(chart.series[0].x) == 9
     assert [point.x for point in chart.printed] == [0, 1, 2, 3, 4, 5]
@@ -137,7 +137,7 @@ def test_digits_to_the_folder(tmp_path: Path) -> None:
     store = NetworkStore(tmp_path / "networks")
     folder = run_experiment(EXPERIMENT, scale=TINY_SCALE, seeds=(0,), store=store, out=tmp_path)
     assert folder is not None
-    figure = (folder / "supplement_training_time.svg").read_text()
+    figure = (folder / "supplement-training-time.svg").read_text()
     assert "time over that of the real network" in figure
     assert "printed in the paper" in figure
     assert "other hardware" in (folder / "comparison.md").read_text()

@@ -96,7 +96,7 @@ class Filters:
             else {},
             tables={
                 "figure2": self._table(bench, measured),
-                "figure2_noise": self._noise_table(bench, measured),
+                "figure2-noise": self._noise_table(bench, measured),
             },
         )
 

@@ -61,13 +61,13 @@ class LossAndPenalty:
         return ExperimentOutcome(
             caption=panels_caption(bench, panels, explanation),
             charts={
-                "supplement_figure1": tuple(
+                "supplement-figure1": tuple(
                     points_chart(own, PENALTY, TRAINING_LOSS) for own in panels
                 )
             },
             tables={
-                "supplement_figure1": _means_table(self.title, panels),
-                "supplement_figure1_both_terms": _both_terms_table(panels),
+                "supplement-figure1": _means_table(self.title, panels),
+                "supplement-figure1-both-terms": _both_terms_table(panels),
             },
         )
 

@@ -89,7 +89,7 @@ class ResponseSurface:
                     f"{NEIGHBOURHOOD:g} radians of them, per radian. Where a feature is 0 its "
                     "surface is a cone: the slope turns round there and does not fade.",
                 ),
-                "figure1_random_features": self._random_features(),
+                "figure1-random-features": self._random_features(),
             },
         )
 

@@ -74,7 +74,7 @@ class TrainingLosses:
             },
             tables={
                 "figure4": _final_table(self.title, histories),
-                "figure4_complex_against_real": self._claims(histories),
+                "figure4-complex-against-real": self._claims(histories),
             },
         )
 

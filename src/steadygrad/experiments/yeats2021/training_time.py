@@ -90,8 +90,8 @@ class TrainingTime:
         )
         return ExperimentOutcome(
             caption=caption,
-            charts={"supplement_training_time": (_chart(times, paths),)},
-            tables={"supplement_training_time": _table(self.title, times, paths)},
+            charts={"supplement-training-time": (_chart(times, paths),)},
+            tables={"supplement-training-time": _table(self.title, times, paths)},
             compared=self._compared(bench, printed),
         )
 

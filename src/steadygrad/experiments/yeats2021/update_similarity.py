@@ -73,7 +73,7 @@ class UpdateSimilarity:
             },
             tables={
                 "figure5": _means_table(self.title, panels),
-                "figure5_claims": _claims_table(panels),
+                "figure5-claims": _claims_table(panels),
             },
         )
 
