@@ -329,3 +329,5 @@ def test_recipes_convert_the_papers_strength() -> None:
     assert complex_.strength == pytest.approx(32 / 128**2)
     # The released code takes a real network's gradient at pixels divided by their deviation.
     assert real.strength == pytest.approx(0.04 * complex_.strength)
+    as_strong = cifar.penalised_network("real", FIGURE9.betas["real"][-1], seed=0).config
+    assert as_strong.strength == pytest.approx(complex_.strength)
