@@ -89,6 +89,18 @@ def test_a_chart_covers_the_range_it_names() -> None:
     assert free.get_ylim()[1] < 100
 
 
+def test_a_long_title_has_lines_and_room_for_them() -> None:
+    long = replace(
+        CHART, title="MNIST: complex, beta 512, frozen phase, at a neighbour (uniform:0.1)"
+    )
+    (short_axes,), (long_axes,) = charts_figure([CHART]).axes, charts_figure([long]).axes
+    title = long_axes.get_title(loc="left")
+    assert "\n" in title
+    assert title.split() == long.title.split()
+    heights = [axes.figure.get_figheight() for axes in (short_axes, long_axes)]  # type: ignore[union-attr] # axes have a figure
+    assert heights[0] < heights[1]
+
+
 def test_the_outermost_names_have_room() -> None:
     (axes,) = charts_figure([CHART]).axes
     assert axes.get_xlim() == (-0.5, 1.5)

@@ -63,12 +63,17 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of that size in inches, on a canvas that needs no display."""
+def new_figure(width: float, height: float, row_gap: float = 0.04) -> "Figure":
+    """Return an empty figure of that size, on a canvas that needs no display.
+
+    row_gap: above and below everything in it; inches, like the size.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=row_gap)
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

@@ -20,6 +20,10 @@ __all__ = ["charts_figure"]
 PANEL_WIDTH, PANEL_HEIGHT = 5.6, 4.1
 IMAGE_ROW_HEIGHT = 0.58
 """Least height of a row of small images and their titles; inches, as all sizes here."""
+TITLE_LETTERS, TITLE_LINE = 52, 0.17
+"""Letters in a line of a panel's title, and its height."""
+ROW_GAP = 0.11
+"""Above and below each row of panels."""
 LEGEND_COLUMNS, LEGEND_LETTERS = 2, 32
 LEGEND_LINE, LEGEND_GAP, LEGEND_BORDER = 0.145, 0.065, 0.15
 """Heights in a legend: of a line, between two entries, and around them all."""
@@ -54,7 +58,7 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
         legends = max((_legend_height(chart, legend_columns) for chart in charts), default=0)
         rows_of_panels = bands * height
         figure_height = rows_of_panels + (1 if is_shared else bands) * legends
-        figure = new_figure(width, figure_height + 0.17 * len(lines))
+        figure = new_figure(width, figure_height + 0.17 * len(lines), row_gap=ROW_GAP)
         panels_part: FigureBase = figure
         if is_shared:
             parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(rows_of_panels, legends))
@@ -127,8 +131,12 @@ def _group(line: Series) -> str:
 
 def _panel_height(chart: Chart) -> float:
     if not isinstance(chart, ImageGrid):
-        return PANEL_HEIGHT
+        return PANEL_HEIGHT + TITLE_LINE * _panel_title(chart).count("\n")
     return max(PANEL_HEIGHT, IMAGE_ROW_HEIGHT * _image_rows(chart))
+
+
+def _panel_title(chart: Chart) -> str:
+    return wrapped(chart.title, TITLE_LETTERS)
 
 
 def _image_rows(chart: ImageGrid) -> int:
@@ -210,7 +218,7 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
         axes.set_yscale("log")
     if chart.y_range:
         axes.set_ylim(*chart.y_range)
-    axes.set_title(chart.title)
+    axes.set_title(_panel_title(chart))
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
     if chart.x_names:
@@ -234,14 +242,14 @@ def _surface(axes: "Axes", chart: Surface) -> None:
     axes.figure.colorbar(image, ax=axes, label=chart.value_label)
     axes.set_aspect("equal")
     axes.grid(visible=False)
-    axes.set_title(chart.title)
+    axes.set_title(_panel_title(chart))
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
 
 
 def _images(axes: "Axes", chart: ImageGrid) -> None:
     axes.set_axis_off()
-    axes.set_title(chart.title)
+    axes.set_title(_panel_title(chart))
     width, height = 1 / chart.columns, 1 / _image_rows(chart)
     for index, (image, title) in enumerate(zip(chart.images, chart.titles, strict=True)):
         row, column = divmod(index, chart.columns)
