@@ -40,7 +40,7 @@ def test_help_has_an_example(program: Program, command: str) -> None:
 
 def test_the_installed_program_knows_its_version() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "steadygrad.cli", "--version"], capture_output=True, text=True
+        [sys.executable, "-m", "steadygrad", "--version"], capture_output=True, text=True
     )
     assert (done.returncode, done.stdout.strip()) == (0, steadygrad.__version__)
 
