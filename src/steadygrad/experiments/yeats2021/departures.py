@@ -24,7 +24,7 @@ from steadygrad.experiments.worst_case import worst_case_of
 from steadygrad.experiments.yeats2021.printed import PAPER
 from steadygrad.experiments.yeats2021.recipes import Kind
 from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7
-from steadygrad.experiments.yeats2021.white_box import ATTACK, RADIUS_LABEL, WhiteBox
+from steadygrad.experiments.yeats2021.white_box import ATTACK, PERCENT_RANGE, RADIUS_LABEL, WhiteBox
 
 __all__ = ["QUESTIONS", "Departures", "Question"]
 
@@ -291,4 +291,5 @@ def _curves(question: Question, measured: Mapping[str, Accuracies]) -> LineChart
             replace(accuracy_series(accuracies), label=question.name_of(label))
             for label, accuracies in measured.items()
         ),
+        y_range=PERCENT_RANGE,
     )

@@ -17,14 +17,12 @@ from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.worst_case import worst_case_table
 from steadygrad.experiments.yeats2021.recipes import Kind
 from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7
-from steadygrad.experiments.yeats2021.white_box import ATTACK, RADIUS_LABEL, WhiteBox
+from steadygrad.experiments.yeats2021.white_box import ATTACK, PERCENT_RANGE, RADIUS_LABEL, WhiteBox
 
 __all__ = ["SUPPLEMENT_FIGURE2", "SUPPLEMENT_FIGURE3", "IndependentNetworks"]
 
 FEWEST = 3
 """Networks of each kind, as in the supplement (A, B, C)."""
-PERCENT = (-3.0, 103.0)
-"""What every panel's axis covers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +122,7 @@ class IndependentNetworks:
                 replace(accuracy_series(one), label=f"seed {one.networks[0].config.seed}")
                 for one in of_kind.values()
             ),
-            y_range=PERCENT,
+            y_range=PERCENT_RANGE,
         )
 
 

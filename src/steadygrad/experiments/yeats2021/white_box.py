@@ -29,10 +29,12 @@ from steadygrad.experiments.yeats2021.printed import (
 )
 from steadygrad.experiments.yeats2021.recipes import Kind, Recipe
 
-__all__ = ["ATTACK", "RADIUS_LABEL", "WhiteBox"]
+__all__ = ["ATTACK", "PERCENT_RANGE", "RADIUS_LABEL", "WhiteBox"]
 
 ATTACK = PGD(eps=0.0, steps=8)
 RADIUS_LABEL = "radius eps of PGD(8) (share of the pixel range)"
+PERCENT_RANGE = (-3.0, 103.0)
+"""What the axis of accuracies covers, so that panels can be compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +209,7 @@ class WhiteBox:
             y_label="accuracy (%)",
             series=tuple(accuracy_series(measured[k]) for k in measured if k in of_paper),
             printed=tuple(PrintedPoint("; ".join(names), *at) for at, names in stars.items()),
+            y_range=PERCENT_RANGE,
         )
         more = [label for label in measured if label not in of_paper]
         both_rules = self.strongest, self.frozen(0).label

@@ -20,7 +20,7 @@ __all__ = ["charts_figure"]
 PANEL_WIDTH, PANEL_HEIGHT = 5.6, 4.1
 IMAGE_ROW_HEIGHT = 0.58
 """Least height of a row of small images and their titles; inches, as all sizes here."""
-TITLE_LETTERS, TITLE_LINE = 52, 0.17
+TITLE_LETTERS, TITLE_LINE = 56, 0.17
 """Letters in a line of a panel's title, and its height."""
 ROW_GAP = 0.11
 """Above and below each row of panels."""
