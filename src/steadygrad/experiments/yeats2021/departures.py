@@ -72,9 +72,11 @@ _PLAIN_MOMENTUM = {"nesterov": False}
 _FROZEN = {"second_order": "frozen_phase"} | _PLAIN_MOMENTUM
 _NO_NOISE = {"noise": "none"}
 _SMALL_INIT = {"model": "yeats2021-mnist-real-small-init"}
-_CODE_OF_REAL_MNIST = {
+_OF_REAL_MNIST = {
+    "plain momentum": _PLAIN_MOMENTUM,
+    "short initial weights": _SMALL_INIT,
     "plain momentum and short initial weights, as in the paper's code": _PLAIN_MOMENTUM
-    | _SMALL_INIT
+    | _SMALL_INIT,
 }
 
 QUESTIONS = (
@@ -83,18 +85,14 @@ QUESTIONS = (
         kind="real",
         beta=512,
         clean="figure6_mnist_text/real_clean_beta_512",
-        changes={
-            "plain momentum": _PLAIN_MOMENTUM,
-            "short initial weights": _SMALL_INIT,
-            **_CODE_OF_REAL_MNIST,
-        },
+        changes=_OF_REAL_MNIST,
     ),
     Question(
         figure=FIGURE6,
         kind="real",
         beta=384,
         clean="figure6_mnist_text/real_clean_beta_384",
-        changes=_CODE_OF_REAL_MNIST,
+        changes=_OF_REAL_MNIST,
     ),
     Question(
         figure=FIGURE6,
