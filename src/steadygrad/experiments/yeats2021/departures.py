@@ -72,7 +72,7 @@ _PLAIN_MOMENTUM = {"nesterov": False}
 _FROZEN = {"second_order": "frozen_phase"} | _PLAIN_MOMENTUM
 _NO_NOISE = {"noise": "none"}
 _SMALL_INIT = {"model": "yeats2021-mnist-real-small-init"}
-_OF_REAL_MNIST = {
+_OF_REAL_MNIST: Mapping[str, Mapping[str, Any]] = {
     "plain momentum": _PLAIN_MOMENTUM,
     "short initial weights": _SMALL_INIT,
     "plain momentum and short initial weights, as in the paper's code": _PLAIN_MOMENTUM
