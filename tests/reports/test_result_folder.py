@@ -26,13 +26,19 @@ def outcome(*, charts: tuple[str, ...] = (), tables: tuple[str, ...] = ()) -> Ex
     )
 
 
-def written(folder: Path, found: ExperimentOutcome, networks: tuple[Network, ...] = ()) -> set[str]:
+def written(
+    folder: Path,
+    found: ExperimentOutcome,
+    networks: tuple[Network, ...] = (),
+    untrained: tuple[Network, ...] = (),
+) -> set[str]:
     record = ExperimentRecord(
         name="n",
         title="t",
         scale="smoke",
         seeds=(0,),
         networks=networks,
+        untrained=untrained,
         seconds=1.0,
         training_seconds=0.0,
     )
@@ -80,3 +86,10 @@ def test_the_comparison_names_the_seeds_of_the_networks_that_were_measured(tmp_p
     networks = tuple(Network(f"{s}", replace(config, seed=s)) for s in (2, 0, 1))
     written(tmp_path, outcome(), networks)
     assert "Seeds: 0, 1, 2." in (tmp_path / "comparison.md").read_text()
+
+
+def test_the_comparison_names_what_is_not_trained_and_each_seed_once(tmp_path: Path) -> None:
+    config = TrainingConfig(dataset="digits", model="digits-real", seed=3)
+    written(tmp_path, outcome(), untrained=(Network("real", config), Network("b, seed 3", config)))
+    comparison = (tmp_path / "comparison.md").read_text()
+    assert "Not trained yet, and so left out: real (seed 3); b, seed 3." in comparison
