@@ -126,7 +126,7 @@ def _contest(
     def attack(name: str) -> None:
         parts = [
             crafts[name](*batch)
-            for batch in zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)  # type: ignore[no-untyped-call] # torch's
+            for batch in zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)  # type: ignore[no-untyped-call] # torch leaves it untyped
         ]
         found[name] = torch.cat(parts).to(images)
         if images.is_cuda:

@@ -14,6 +14,6 @@ def gradient_step(model: nn.Module, loss: Callable[[], Tensor]) -> GradientStep:
 
     def run() -> None:
         model.zero_grad(set_to_none=True)
-        loss().backward()  # type: ignore[no-untyped-call] # torch's
+        loss().backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
 
     return run

@@ -36,8 +36,8 @@ def trained_network(name: str, strength: float, images: Tensor, labels: Tensor) 
     torch.manual_seed(0)
     model, penalty = build_model(name), SquaredNormPenalty(strength=strength)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for batch in torch.randperm(len(images)).split(64):  # type: ignore[no-untyped-call] # torch's
+    for batch in torch.randperm(len(images)).split(64):  # type: ignore[no-untyped-call] # torch leaves it untyped
         optimizer.zero_grad()
-        penalty(model, images[batch], labels[batch]).loss.backward()  # type: ignore[no-untyped-call] # torch's
+        penalty(model, images[batch], labels[batch]).loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         optimizer.step()
     return model.eval()

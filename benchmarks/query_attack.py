@@ -117,10 +117,10 @@ def _network(run: Path | None, train: tuple[Tensor, Tensor]) -> nn.Module:
     torch.manual_seed(0)
     model, (images, labels) = build_model(NETWORK), train
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for batch in torch.randperm(len(images)).split(64):  # type: ignore[no-untyped-call] # torch's
+    for batch in torch.randperm(len(images)).split(64):  # type: ignore[no-untyped-call] # torch leaves it untyped
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
-        loss.backward()  # type: ignore[no-untyped-call] # torch's
+        loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         optimizer.step()
     return model.eval()
 

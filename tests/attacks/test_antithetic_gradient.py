@@ -52,7 +52,7 @@ def test_pairs_are_antithetic_and_of_width_sigma() -> None:
     )
     ((points, owners),) = shown
     assert owners.tolist() == [0] * 1000 + [1] * 1000
-    for example, own in enumerate(points.split(1000)):  # type: ignore[no-untyped-call] # torch's
+    for example, own in enumerate(points.split(1000)):  # type: ignore[no-untyped-call] # torch leaves it untyped
         above, below = own.split(500)
         torch.testing.assert_close(above + below, (2 * images[example]).expand(500, -1, -1, -1))
         assert (above - images[example]).std().item() == pytest.approx(0.02, rel=0.05)

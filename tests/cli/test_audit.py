@@ -118,7 +118,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
             if name == "pgd-20-margin":
                 raise KeyboardInterrupt
 
-        return real(*positional, **options | {"progress": stop})  # type: ignore[arg-type]
+        return real(*positional, **options | {"progress": stop})  # type: ignore[arg-type] # options of any kind
 
     with monkeypatch.context() as patch:
         patch.setattr(command, "audit", interrupted)

@@ -46,7 +46,7 @@ def filters() -> ComplexFilters:
 def test_hue_and_value_are_those_of_colorsys() -> None:
     generator = torch.Generator().manual_seed(0)
     turns, value = torch.rand(2, 50, dtype=torch.float64, generator=generator)
-    expected = [colorsys.hsv_to_rgb(h.item(), 1, v.item()) for h, v in zip(turns, value)]  # noqa: B905
+    expected = [colorsys.hsv_to_rgb(h.item(), 1, v.item()) for h, v in zip(turns, value)]  # noqa: B905 - of equal length
     np.testing.assert_allclose(rgb_of_hue(turns, value).numpy(), np.array(expected), atol=1e-12)
 
 

@@ -88,8 +88,8 @@ def test_the_comparison_names_the_seeds_of_the_networks_that_were_measured(tmp_p
     assert "Seeds: 0, 1, 2." in (tmp_path / "comparison.md").read_text()
 
 
-def test_the_comparison_names_what_is_not_trained_and_each_seed_once(tmp_path: Path) -> None:
+def test_the_comparison_names_what_is_not_trained(tmp_path: Path) -> None:
     config = TrainingConfig(dataset="digits", model="digits-real", seed=3)
-    written(tmp_path, outcome(), untrained=(Network("real", config), Network("b, seed 3", config)))
+    written(tmp_path, outcome(), untrained=(Network("real", config), Network("b", config)))
     comparison = (tmp_path / "comparison.md").read_text()
-    assert "Not trained yet, and so left out: real (seed 3); b, seed 3." in comparison
+    assert "Not trained yet, and so left out: real (seed 3); b (seed 3)." in comparison

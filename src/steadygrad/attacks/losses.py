@@ -59,7 +59,7 @@ def _cross_entropy(logits: Logits, labels: Labels) -> Tensor:
     return cross_entropy(logits, labels, reduction="none")
 
 
-def _cross_entropy_towards(logits: Logits, labels: Labels, targets: Labels) -> Tensor:  # noqa: ARG001
+def _cross_entropy_towards(logits: Logits, labels: Labels, targets: Labels) -> Tensor:  # noqa: ARG001 - the target alone counts
     return -cross_entropy(logits, targets, reduction="none")
 
 
@@ -72,7 +72,7 @@ def _margin(logits: Logits, labels: Labels) -> Tensor:
     return _largest_other(logits, labels) - _of_class(logits, labels)
 
 
-def _margin_towards(logits: Logits, labels: Labels, targets: Labels) -> Tensor:  # noqa: ARG001
+def _margin_towards(logits: Logits, labels: Labels, targets: Labels) -> Tensor:  # noqa: ARG001 - the target alone counts
     """``z_t - max_{k != t} z_k``: positive where the prediction is t."""
     return -_margin(logits, targets)
 

@@ -156,7 +156,7 @@ class NES:
     def _holds(self, model: Classifier, images: Images, labels: Labels) -> Tensor:
         """Return which images are still classified as labelled, bool (batch,)."""
         holds = []
-        for rows in torch.arange(len(images)).split(self.samples_per_batch):  # type: ignore[no-untyped-call] # torch's
+        for rows in torch.arange(len(images)).split(self.samples_per_batch):  # type: ignore[no-untyped-call] # torch leaves it untyped
             values, is_broken = Goal(labels[rows]).judge(model, images[rows])
             check_finite_losses(values)
             holds.append(~is_broken)

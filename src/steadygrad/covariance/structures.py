@@ -59,7 +59,7 @@ class DenseStructure:
         rows = perturbations.flatten(start_dim=1)
         return rows.T @ rows / len(rows)
 
-    def mean_diagonal(self, moments: Tensor, image_shape: ImageShape) -> Tensor:  # noqa: ARG002
+    def mean_diagonal(self, moments: Tensor, image_shape: ImageShape) -> Tensor:  # noqa: ARG002 - only some structures need the shape
         """Return the mean of the diagonal."""
         return moments.diagonal().mean()
 
@@ -136,7 +136,7 @@ class RadialStructure:
         sums = autocorrelation(perturbations)
         return radial_function(sums / pair_counts(image_shape, sums.device), image_shape)
 
-    def mean_diagonal(self, moments: Tensor, image_shape: ImageShape) -> Tensor:  # noqa: ARG002
+    def mean_diagonal(self, moments: Tensor, image_shape: ImageShape) -> Tensor:  # noqa: ARG002 - only some structures need the shape
         """Return the mean over the channels at distance 0."""
         return moments[:, :, 0].diagonal().mean()
 
@@ -171,7 +171,7 @@ class BlockStructure:
             blocks.append(lower.T @ upper / (count * (height - k)))
         return torch.stack(blocks)
 
-    def mean_diagonal(self, moments: Tensor, image_shape: ImageShape) -> Tensor:  # noqa: ARG002
+    def mean_diagonal(self, moments: Tensor, image_shape: ImageShape) -> Tensor:  # noqa: ARG002 - only some structures need the shape
         """Return the mean of the diagonal of the first block."""
         return moments[0].diagonal().mean()
 

@@ -62,6 +62,15 @@ class Accuracies:
         """The accuracy without attack, the mean of all seeds."""
         return mean_accuracy(self.clean)
 
+    def by_seed(self) -> "dict[int, Accuracies]":
+        """Return each network alone, with its seed in the label."""
+        return {
+            network.config.seed: Accuracies(
+                f"{self.label}, seed {network.config.seed}", (network,), (curve,), (clean,)
+            )
+            for network, curve, clean in zip(self.networks, self.curves, self.clean, strict=True)
+        }
+
 
 def mean_accuracy(points: Sequence[AccuracyPoint]) -> MeanAccuracy:
     """Return what several networks, or pairs of them, have on the same images together."""

@@ -27,7 +27,7 @@ class AvgPool2x2(nn.AvgPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if _is_for_us(x):
-            pooled: Tensor = _Pool.apply(x)  # type: ignore[no-untyped-call] # torch's
+            pooled: Tensor = _Pool.apply(x)  # type: ignore[no-untyped-call] # torch leaves it untyped
             return pooled
         return super().forward(x)
 
@@ -59,7 +59,7 @@ class _Pool(Function):
 
     @staticmethod
     def backward(_: Any, g: Tensor) -> Any:
-        return _Spread.apply(g)  # type: ignore[no-untyped-call] # torch's
+        return _Spread.apply(g)  # type: ignore[no-untyped-call] # torch leaves it untyped
 
 
 class _Spread(Function):
@@ -72,4 +72,4 @@ class _Spread(Function):
 
     @staticmethod
     def backward(_: Any, gg: Tensor) -> Any:
-        return _Pool.apply(gg)  # type: ignore[no-untyped-call] # torch's
+        return _Pool.apply(gg)  # type: ignore[no-untyped-call] # torch leaves it untyped

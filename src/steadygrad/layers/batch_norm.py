@@ -43,7 +43,7 @@ class BatchNorm2d(nn.BatchNorm2d):
             if factor is None:
                 factor = 1 / self.num_batches_tracked.item()
         buffers = self.running_mean, self.running_var
-        y: Tensor = _Normalise.apply(x, self.weight, self.bias, *buffers, factor or 0.0, self.eps)  # type: ignore[no-untyped-call] # torch's
+        y: Tensor = _Normalise.apply(x, self.weight, self.bias, *buffers, factor or 0.0, self.eps)  # type: ignore[no-untyped-call] # torch leaves it untyped
         return y
 
     def _is_for_us(self, x: Tensor) -> bool:
@@ -81,7 +81,7 @@ class _Normalise(Function):
             return *_backward(g, x, weight, mean, scale, ctx.eps, wanted), *nothing
         if any(wanted[1:]):
             return *pulled_back(_composed(ctx.eps), (x, weight, bias), g, wanted), *nothing
-        gx = _InputGradient.apply(g, x, weight, mean, scale, ctx.eps)  # type: ignore[no-untyped-call] # torch's
+        gx = _InputGradient.apply(g, x, weight, mean, scale, ctx.eps)  # type: ignore[no-untyped-call] # torch leaves it untyped
         return gx, None, None, *nothing
 
 

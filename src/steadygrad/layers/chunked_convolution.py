@@ -51,7 +51,7 @@ def chunked_convolution(
     """
     keep_freed_memory()
     parameters = (weight_real, weight_imag, bias_real, bias_imag)
-    y, _ = _Magnitude.apply(x, *parameters, settings)  # type: ignore[no-untyped-call] # torch's
+    y, _ = _Magnitude.apply(x, *parameters, settings)  # type: ignore[no-untyped-call] # torch leaves it untyped
     return y  # type: ignore[no-any-return] # apply is untyped
 
 
@@ -92,7 +92,7 @@ class _Magnitude(Function):
         if any(wanted[1:]) or ctx.is_channel_taken:
             return *_composed_gradients((x, *parameters), ctx.settings, g, wanted), None
         ctx.is_channel_taken = True
-        gx = _InputGradient.apply(g, x, *parameters, channel, ctx)  # type: ignore[no-untyped-call] # torch's
+        gx = _InputGradient.apply(g, x, *parameters, channel, ctx)  # type: ignore[no-untyped-call] # torch leaves it untyped
         return gx, None, None, None, None, None
 
 

@@ -45,7 +45,7 @@ class Conv2d(nn.Conv2d):
             dilation=_pair(self.dilation),
             groups=self.groups,
         )
-        y: Tensor = _Convolve.apply(x, self.weight, self.bias, window)  # type: ignore[no-untyped-call] # torch's
+        y: Tensor = _Convolve.apply(x, self.weight, self.bias, window)  # type: ignore[no-untyped-call] # torch leaves it untyped
         return y
 
     def _padding_of_a_side(self) -> tuple[int, int] | None:
@@ -90,7 +90,7 @@ class _Convolve(Function):
         if torch.is_grad_enabled():
             if any(wanted[1:]):
                 return *window.gradients(g, x, weight, wanted), None
-            return _InputGradient.apply(g, weight, x, window), None, None, None  # type: ignore[no-untyped-call] # torch's
+            return _InputGradient.apply(g, weight, x, window), None, None, None  # type: ignore[no-untyped-call] # torch leaves it untyped
         gx = gw = gb = None
         if wanted[0] and leads_to_a_wanted_leaf(ctx, 0):
             gx = window.input_gradient(g, x, weight)

@@ -32,7 +32,7 @@ class GELU(nn.GELU):
 
     def forward(self, x: Tensor) -> Tensor:
         if may_be_hand_written(x) and x.requires_grad and x.dtype in (torch.float32, torch.float64):
-            y: Tensor = _Gelu.apply(x)  # type: ignore[no-untyped-call] # torch's
+            y: Tensor = _Gelu.apply(x)  # type: ignore[no-untyped-call] # torch leaves it untyped
             return y
         return super().forward(x)
 
@@ -46,7 +46,7 @@ class _Gelu(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         (x,) = ctx.saved_tensors
-        return _GeluBackward.apply(g, x)  # type: ignore[no-untyped-call] # torch's
+        return _GeluBackward.apply(g, x)  # type: ignore[no-untyped-call] # torch leaves it untyped
 
 
 class _GeluBackward(Function):

@@ -38,7 +38,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return nn.functional.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
-        product: Tensor = _Product.apply(rows, weight)  # type: ignore[no-untyped-call] # torch's
+        product: Tensor = _Product.apply(rows, weight)  # type: ignore[no-untyped-call] # torch leaves it untyped
     else:
         product = _in_onednn(rows, weight)
     if bias is not None:

@@ -79,7 +79,7 @@ class TrainingSession:
         if self.config.update_similarity:
             plain_gradient = parameter_gradient(result.data_loss, self.model.parameters())
         self.optimizer.zero_grad()
-        result.loss.backward()  # type: ignore[no-untyped-call] # torch's
+        result.loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         similarity = result.loss.new_full((), torch.nan)
         if plain_gradient is not None:
             similarity = cosine_similarity(plain_gradient, self._gradient(), dim=0, eps=0)

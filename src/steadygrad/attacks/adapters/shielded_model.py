@@ -40,7 +40,7 @@ class ShieldedModel(nn.Module):
         Raises: ModelError, for outputs that are no finite logits or do not depend on the images.
         """
         if torch.is_grad_enabled() and images.requires_grad:
-            logits: Logits = _ImageGradient.apply(images, self)  # type: ignore[no-untyped-call] # torch's
+            logits: Logits = _ImageGradient.apply(images, self)  # type: ignore[no-untyped-call] # torch leaves it untyped
             return logits
         with torch.no_grad():
             return self.logits(images)

@@ -57,7 +57,7 @@ def to_art(attack: Attack | DeepFool, estimator: Any, *, batch_size: int = 256) 
             if not isinstance(attack, DeepFool):
                 self.eps = attack.eps
 
-        def generate(self, x: Array, y: Array | None = None, **kwargs: Any) -> Array:  # noqa: ARG002
+        def generate(self, x: Array, y: Array | None = None, **kwargs: Any) -> Array:  # noqa: ARG002 - ART passes them
             """Return adversarial images, shaped like ``x``."""
             ours = self.ours if isinstance(self.ours, DeepFool) else with_eps(self.ours, self.eps)
             model = _logits_of(self.estimator)

@@ -20,7 +20,7 @@ class ContrastMap:
     name = "yeats2021/figure3"
     title = "contrast map of the complex CIFAR-10 networks"
 
-    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:  # noqa: ARG002
+    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:  # noqa: ARG002 - trains nothing
         """Return none: nothing is trained."""
         return ()
 
@@ -28,7 +28,7 @@ class ContrastMap:
         """Return none: the paper prints the curve alone."""
         return ()
 
-    def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002
+    def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002 - measures no network
         """Evaluate the layer on a grid."""
         x = torch.linspace(0, 1, 201, dtype=torch.float64)
         mapped = SinusoidalContrast()(x.view(1, 1, 1, -1)).flatten()

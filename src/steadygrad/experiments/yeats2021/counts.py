@@ -34,7 +34,7 @@ class Counts:
     name = "yeats2021/table1"
     title = "parameters and multiply-accumulates"
 
-    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:  # noqa: ARG002
+    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:  # noqa: ARG002 - trains nothing
         """Return none: nothing is trained."""
         return ()
 
@@ -47,7 +47,7 @@ class Counts:
             for index in (0, 1)
         )
 
-    def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002
+    def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002 - measures no network
         """Count."""
         rows: list[tuple[Cell, ...]] = []
         compared: list[Compared] = []

@@ -1,6 +1,6 @@
 """The supplement's Figures 2 and 3: networks of one configuration, trained independently."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -15,7 +15,6 @@ from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.worst_case import worst_case_table
-from steadygrad.experiments.yeats2021.recipes import Kind
 from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7
 from steadygrad.experiments.yeats2021.white_box import ATTACK, PERCENT_RANGE, RADIUS_LABEL, WhiteBox
 
@@ -48,36 +47,25 @@ class IndependentNetworks:
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
         """Return networks of the seeds asked for, and of those that follow until there are three.
 
-        Kind by kind, the paper's first; a network has its seed in its label, as each is a line.
+        Kind by kind, the paper's first.
         """
-        return tuple(n for kind in self._kinds(scale, seeds).values() for n in kind)
-
-    def _kinds(self, scale: Scale, seeds: Sequence[int]) -> dict[str, tuple[Network, ...]]:
-        """Return the networks of every seed by what they have in common."""
         chosen = list(seeds)
         while len(chosen) < FEWEST:
             chosen.append(max(chosen) + 1)
-        kinds: dict[str, list[Network]] = {}
-        for seed in chosen:
-            for network in (*self._of_paper(seed), *self._beyond(seed)):
-                own = Network(f"{network.label}, seed {seed}", network.config)
-                kinds.setdefault(network.label, []).append(scale.of(own))
-        return {name: tuple(networks) for name, networks in kinds.items()}
+        of_seeds = ((*self._of_paper(seed), *self._beyond(seed)) for seed in chosen)
+        return tuple(scale.of(network) for kind in zip(*of_seeds, strict=True) for network in kind)
 
     def _of_paper(self, seed: int) -> tuple[Network, ...]:
         """Return the complex network by both rules, and the real one."""
+        figure = self.figure
         return (
-            self._penalised("complex", seed),
-            self._penalised("real", seed),
-            self.figure.frozen(seed),
+            figure.with_strongest("complex", seed),
+            figure.with_strongest("real", seed),
+            figure.frozen(seed),
         )
 
     def _beyond(self, seed: int) -> tuple[Network, ...]:
-        return self._penalised("gelu", seed), *self.figure.at_a_neighbour(seed)
-
-    def _penalised(self, kind: Kind, seed: int) -> Network:
-        beta = self.figure.betas["complex"][-1]
-        return self.figure.recipe.penalised_network(kind, beta, seed=seed)
+        return self.figure.with_strongest("gelu", seed), *self.figure.at_a_neighbour(seed)
 
     def printed_paths(self) -> tuple[str, ...]:
         """Return none: the supplement prints no numbers for these figures."""
@@ -87,18 +75,18 @@ class IndependentNetworks:
         """Attack each network; say how far apart those of a kind are."""
         figure = self.figure
         radii = bench.scale.radii(figure.eps_values, [figure.judged_eps])
-        kinds = self._kinds(bench.scale, bench.seeds)
-        measured = {
-            name: measured_accuracies(bench, networks, ATTACK, radii)
-            for name, networks in kinds.items()
-            if bench.trained(networks)
-        }
+        networks = self.networks(bench.scale, bench.seeds)
+        measured = measured_accuracies(bench, networks, ATTACK, radii)
         of_paper = [network.label for network in self._of_paper(0)]
         panels: dict[str, list[LineChart]] = {}
-        for name, of_kind in measured.items():
-            stem = self.stem if name in of_paper else f"{self.stem}-beyond"
-            panels.setdefault(stem, []).append(self._panel(name, of_kind))
-        every = {label: one for of_kind in measured.values() for label, one in of_kind.items()}
+        for label, accuracies in measured.items():
+            stem = self.stem if label in of_paper else f"{self.stem}-beyond"
+            panels.setdefault(stem, []).append(self._panel(accuracies))
+        alone = {
+            one.label: one
+            for accuracies in measured.values()
+            for one in accuracies.by_seed().values()
+        }
         return ExperimentOutcome(
             caption=f"{figure.recipe.title}, scale {bench.scale.name}: PGD(8) with a random start "
             f"on the first {bench.scale.attacked:,} test images; one line for each seed; bands are "
@@ -106,37 +94,36 @@ class IndependentNetworks:
             f"{bench.scale.worst_case} test images.",
             charts=panels,
             tables={
-                self.stem: _spread_table(self.title, measured, radii),
+                self.stem: _spread_table(self.title, measured.values(), radii),
                 f"{self.stem}-worst-case": worst_case_table(
-                    bench, every, figure.judged_eps, figure.recipe.title
+                    bench, alone, figure.judged_eps, figure.recipe.title
                 ),
             },
         )
 
-    def _panel(self, name: str, of_kind: Mapping[str, Accuracies]) -> LineChart:
+    def _panel(self, accuracies: Accuracies) -> LineChart:
         return LineChart(
-            title=f"{self.figure.recipe.title}: {name}",
+            title=f"{self.figure.recipe.title}: {accuracies.label}",
             x_label=RADIUS_LABEL,
             y_label="accuracy (%)",
             series=tuple(
-                replace(accuracy_series(one), label=f"seed {one.networks[0].config.seed}")
-                for one in of_kind.values()
+                replace(accuracy_series(one), label=f"seed {seed}")
+                for seed, one in accuracies.by_seed().items()
             ),
             y_range=PERCENT_RANGE,
         )
 
 
-def _spread_table(
-    title: str, measured: Mapping[str, Mapping[str, Accuracies]], radii: Sequence[float]
-) -> Table:
+def _spread_table(title: str, measured: Iterable[Accuracies], radii: Sequence[float]) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for name, of_kind in measured.items():
-        points = [[one.clean_accuracy, *(one.at(eps) for eps in radii)] for one in of_kind.values()]
-        accuracies = [
-            [100 * point.accuracy for point in column] for column in zip(*points, strict=True)
+    for accuracies in measured:
+        each = [
+            [100 * point.accuracy for point in (clean, *curve.points)]
+            for clean, curve in zip(accuracies.clean, accuracies.curves, strict=True)
         ]
-        for what, of in (("lowest", min), ("mean", fmean), ("highest", max)):
-            rows.append((name, len(points), what, *(round(of(all_), 1) for all_ in accuracies)))
+        for which, summary in (("lowest", min), ("mean", fmean), ("highest", max)):
+            values = (round(summary(column), 1) for column in zip(*each, strict=True))
+            rows.append((accuracies.label, len(each), which, *values))
     return Table(
         title=f"What the seed decides: {title}",
         columns=("network", "of how many", "which", "clean", *(f"eps {eps:.3g}" for eps in radii)),

@@ -46,7 +46,7 @@ class ResponseSurface:
         """What it shows."""
         return "response of one complex feature and of a sum of two"
 
-    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:  # noqa: ARG002
+    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:  # noqa: ARG002 - trains nothing
         """Return none: nothing is trained."""
         return ()
 
@@ -54,7 +54,7 @@ class ResponseSurface:
         """Return none: the paper prints no numbers for it."""
         return ()
 
-    def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002
+    def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002 - measures no network
         """Evaluate the layers on a grid, and count where the surfaces turn."""
         first, several = self.angles[:1], self.angles
         surfaces = {

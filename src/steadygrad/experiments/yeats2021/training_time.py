@@ -51,7 +51,7 @@ class TrainingTime:
         """What it shows."""
         return f"training time on {self.recipe.title}"
 
-    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:  # noqa: ARG002
+    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:  # noqa: ARG002 - trains nothing
         """Return none: a few steps from the start tell what a step costs."""
         return ()
 

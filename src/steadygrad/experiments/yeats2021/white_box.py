@@ -76,7 +76,7 @@ class WhiteBox:
     @property
     def strongest(self) -> str:
         """Label of the complex network with the strongest penalty."""
-        return self.recipe.penalised_network("complex", self.betas["complex"][-1], seed=0).label
+        return self.with_strongest("complex", 0).label
 
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
         """Return the paper's networks first, then what goes beyond them."""
@@ -105,12 +105,18 @@ class WhiteBox:
             *(recipe.pgd_trained(self.adversary, seed=seed, eps=eps) for eps in radii),
         )
 
-    def frozen(self, seed: int) -> Network:
-        """Return the complex network at the strongest penalty by the rule of the paper's code."""
+    def with_strongest(
+        self, kind: Kind, seed: int, second_order: str = "exact", noise: str | None = None
+    ) -> Network:
+        """Return a network with the complex network's strongest penalty."""
         beta = self.betas["complex"][-1]
         return self.recipe.penalised_network(
-            "complex", beta, seed=seed, second_order="frozen_phase"
+            kind, beta, seed=seed, second_order=second_order, noise=noise
         )
+
+    def frozen(self, seed: int) -> Network:
+        """Return the complex network at the strongest penalty by the rule of the paper's code."""
+        return self.with_strongest("complex", seed, "frozen_phase")
 
     def _beyond(self, seed: int) -> tuple[Network, ...]:
         recipe = self.recipe
@@ -130,16 +136,13 @@ class WhiteBox:
 
     def at_a_neighbour(self, seed: int) -> tuple[Network, ...]:
         """Return those with the strongest penalty at a random neighbour, and its noise alone."""
-        recipe, beta = self.recipe, self.betas["complex"][-1]
         noise = f"uniform:{self.neighbour:g}"
         return (
-            recipe.penalised_network("complex", beta, seed=seed, noise=noise),
-            recipe.penalised_network(
-                "complex", beta, seed=seed, second_order="frozen_phase", noise=noise
-            ),
-            recipe.penalised_network("gelu", beta, seed=seed, noise=noise),
-            recipe.plain("complex", seed=seed, noise=noise),
-            recipe.plain("gelu", seed=seed, noise=noise),
+            self.with_strongest("complex", seed, noise=noise),
+            self.with_strongest("complex", seed, "frozen_phase", noise),
+            self.with_strongest("gelu", seed, noise=noise),
+            self.recipe.plain("complex", seed=seed, noise=noise),
+            self.recipe.plain("gelu", seed=seed, noise=noise),
         )
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:

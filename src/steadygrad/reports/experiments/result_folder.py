@@ -179,7 +179,7 @@ def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
         "",
     ]
     if record.untrained:
-        names = "; ".join(map(_with_seed, record.untrained))
+        names = "; ".join(f"{n.label} (seed {n.config.seed})" for n in record.untrained)
         lines += [f"Not trained yet, and so left out: {names}.", ""]
     if not outcome.compared:
         lines.append("The paper prints no numbers for this.")
@@ -190,11 +190,6 @@ def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
         rows=tuple(_comparison_row(entry) for entry in outcome.compared),
     )
     return "\n".join(lines) + _markdown(table)
-
-
-def _with_seed(network: Network) -> str:
-    seed = f"seed {network.config.seed}"
-    return network.label if network.label.endswith(seed) else f"{network.label} ({seed})"
 
 
 def _comparison_row(entry: Compared) -> tuple[Cell, ...]:
