@@ -1,6 +1,7 @@
 """``steadygrad experiment``: plans with their minutes, shared out, run and shown."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ NAME = "yeats2021/made-up"
 
 
 class MadeUp:
-    """Three networks of digits; measures how many of them are there."""
+    """Three networks of digits; measures their clean accuracy, and says how many they are."""
 
     name = NAME
     title = "three small networks"
@@ -42,7 +43,9 @@ class MadeUp:
         return ()
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:
-        there = bench.trained(self.networks(bench.scale, bench.seeds))
+        there = bench.measurable(self.networks(bench.scale, bench.seeds))
+        for network in there:
+            bench.clean_accuracy(network)
         charts: dict[str, list[Chart]] = {}
         return ExperimentOutcome(caption=f"{len(there)} networks", charts=charts)
 
@@ -139,6 +142,54 @@ def test_only_trained_measures_what_is_there(program: Program, tmp_path: Path) -
     said = comparison.read_text()
     assert "With the 1 of 3 networks that are trained so far" in said
     assert said.count("(seed ") == 2
+
+
+def test_what_was_measured_counts_when_the_networks_are_gone(
+    program: Program, tmp_path: Path
+) -> None:
+    run(program, tmp_path, "--shard", "1/3")
+    alone = run(program, tmp_path, "--only-trained")
+    assert "1 networks" in alone.out
+    (kept,) = (tmp_path / "results").rglob("measurements.json")
+    before = json.loads(kept.read_text())["networks"]
+    shutil.rmtree(tmp_path / "networks")
+
+    plan = run(program, tmp_path, "--keep-measured", "--dry-run").out
+    assert plan.count("measured  digits-") == 1
+    assert "2 of 3 networks to train" in plan
+    whole = run(program, tmp_path, "--keep-measured")
+    assert whole.code == 0, whole.err
+    assert "3 networks" in whole.out
+    assert len(list((tmp_path / "networks").glob("digits-*"))) == 2
+    assert (
+        "taken over from it: real, no defence (seed 0)"
+        in (kept.parent / "comparison.md").read_text()
+    )
+    after = json.loads(kept.read_text())["networks"]
+    assert len(after) == 3
+    assert before.items() <= after.items()
+
+    shutil.rmtree(tmp_path / "networks")
+    again = run(program, tmp_path, "--keep-measured", "--only-trained")
+    assert "3 networks" in again.out
+    assert json.loads(kept.read_text())["networks"] == after
+
+    run(program, tmp_path, "--shard", "3/3")
+    fewer = run(program, tmp_path, "--only-trained")
+    assert "2 networks that are not at hand" in " ".join(fewer.err.split())
+    assert len(json.loads(kept.read_text())["networks"]) == 1
+
+
+def test_damaged_measurements_are_named(program: Program, tmp_path: Path) -> None:
+    run(program, tmp_path, "--shard", "1/3")
+    run(program, tmp_path, "--only-trained")
+    (kept,) = (tmp_path / "results").rglob("measurements.json")
+    kept.write_text("{")
+    outcome = run(program, tmp_path, "--keep-measured", "--only-trained")
+    assert outcome.code == 2
+    assert "measurements.json is damaged" in " ".join(outcome.err.split())
+    assert run(program, tmp_path, "--only-trained").code == 0
+    assert json.loads(kept.read_text())["networks"]
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "1/0", "a/b", "-1/2", "1/2/3", ""])

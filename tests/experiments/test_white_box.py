@@ -1,5 +1,6 @@
 """White-box figures, run whole on small digits, and their parts against plain countings."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,16 @@ import pytest
 import torch
 
 from steadygrad.attacks import PGD
-from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, wilson_interval
-from steadygrad.experiments import NetworkStore, Scale, Workbench, train_networks, training_cost
+from steadygrad.errors import CheckpointError
+from steadygrad.evaluation import AccuracyPoint, wilson_interval
+from steadygrad.experiments import (
+    Measurements,
+    NetworkStore,
+    Scale,
+    Workbench,
+    train_networks,
+    training_cost,
+)
 from steadygrad.experiments.accuracies import (
     Accuracies,
     accuracy_series,
@@ -75,9 +84,8 @@ def bench(tmp_path: Path) -> Workbench:
 def made(label: str, *correct: int, clean: int = 90) -> Accuracies:
     """Return accuracies of 100 images at eps 0, 0.1, ..."""
     points = tuple(AccuracyPoint(k / 10, count, 100) for k, count in enumerate(correct))
-    curve = AccuracyCurve({}, points, torch.zeros(100), 0, 0.0, "separate")
     network = DIGITS.plain("real", seed=0)
-    return Accuracies(label, (network,), (curve,), (AccuracyPoint(0.0, clean, 100),))
+    return Accuracies(label, (network,), (points,), (AccuracyPoint(0.0, clean, 100),))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -174,6 +182,30 @@ def test_only_trained_networks_are_drawn_and_the_others_numbers_say_why(bench: W
     assert "figure-beyond" not in outcome.charts
     assert outcome.compared[0].verdict == "not comparable"
     assert outcome.compared[0].obstacle == "the network is not trained yet"
+
+
+@pytest.fixture
+def without_networks(bench: Workbench, tmp_path: Path) -> Workbench:
+    """Return a bench of no networks, which knows what was measured of one."""
+    network = FIGURE.networks(SCALE, (0,))[0]
+    train_networks([network], bench.store)
+    FIGURE.measure(bench)
+    path = tmp_path / "measurements.json"
+    path.write_text(json.dumps(bench.measurements.to_json()))
+    return replace(bench, store=NetworkStore(tmp_path / "none"), earlier=Measurements.read(path))
+
+
+def test_measurements_draw_the_same_without_the_networks(
+    bench: Workbench, without_networks: Workbench
+) -> None:
+    assert FIGURE.measure(without_networks) == FIGURE.measure(bench)
+    assert without_networks.measurements.to_json() == bench.measurements.to_json()
+
+
+def test_measurements_answer_no_other_question(without_networks: Workbench) -> None:
+    more_images = replace(without_networks, scale=replace(SCALE, attacked=11))
+    with pytest.raises(CheckpointError, match="complex, no defence is not trained here"):
+        FIGURE.measure(more_images)
 
 
 def test_a_worst_case_is_kept_until_the_weights_change(bench: Workbench) -> None:

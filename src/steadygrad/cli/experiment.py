@@ -13,6 +13,7 @@ from steadygrad.cli.terminal import INTERRUPTED, messages, results
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.experiments import (
     SCALES,
+    Measurements,
     NetworkStore,
     experiment_by_name,
     interval_text,
@@ -22,6 +23,7 @@ from steadygrad.experiments import (
 from steadygrad.reports.experiments import (
     number_text,
     planned_networks,
+    read_measurements,
     read_record,
     result_folder,
     run_experiment,
@@ -83,6 +85,13 @@ def _run(
         bool,
         typer.Option("--only-trained", help="Train nothing; use the networks that are there."),
     ] = False,
+    keep_measured: Annotated[
+        bool,
+        typer.Option(
+            "--keep-measured",
+            help="Networks that are not there count with what earlier results in OUT measured.",
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="Of the attacks: cpu, cuda, ...")] = "cpu",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be trained, and its minutes.")
@@ -99,12 +108,16 @@ def _run(
     A killed run goes on where it was with the same command. Networks are shared between
     experiments: each configuration is trained once. To spread the training over machines, give
     each a --shard and a shared folder of networks (or copy theirs together), then run without it.
+    Where networks were deleted or left on another machine, --keep-measured goes on from the results
+    that they left, and trains the others.
     """
     experiment, chosen = experiment_by_name(name), scale_by_name(scale)
     if seeds < 1:
         raise HyperparameterError(f"expected seeds >= 1, got {seeds}")
     numbers, store = tuple(range(seeds)), NetworkStore(networks)
     planned = planned_networks(experiment, chosen, numbers, data_dir)
+    folder = result_folder(out, experiment, chosen)
+    earlier = read_measurements(folder) if keep_measured else Measurements()
     if shard is not None:
         planned = part_of_plan(planned, shard)
         if only_trained:
@@ -112,18 +125,19 @@ def _run(
                 f"--shard {shard} trains and --only-trained does not: choose one of them"
             )
     if dry_run:
-        print_plan(planned, store)
+        print_plan(planned, store, earlier)
         return
     if shard is not None:
-        if not train_networks(planned, store, jobs=jobs, progress=console_progress()):
+        wanted = [network for network in planned if not earlier.has(network)]
+        if not train_networks(wanted, store, jobs=jobs, progress=console_progress()):
             _stop()
         messages.print(
-            f"the {len(planned)} networks of shard {shard} are in {networks}; nothing was "
+            f"the {len(wanted)} networks of shard {shard} are in {networks}; nothing was "
             "measured: run the command without --shard when all shards are there",
             soft_wrap=True,
         )
         return
-    folder = run_experiment(
+    written = run_experiment(
         experiment,
         scale=chosen,
         seeds=numbers,
@@ -132,15 +146,16 @@ def _run(
         data_dir=data_dir,
         jobs=jobs,
         only_trained=only_trained,
+        keep_measured=keep_measured,
         device=device,
         progress=console_progress(),
         message=lambda text: messages.print(text, soft_wrap=True, markup=False),
     )
-    if folder is None:
+    if written is None:
         _stop()
-    record = read_record(folder)
+    record = read_record(written)
     assert record is not None
-    _print_results(folder, record)
+    _print_results(written, record)
 
 
 def _stop() -> NoReturn:

@@ -14,6 +14,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.experiments import (
     SCALES,
     Experiment,
+    Measurements,
     Network,
     NetworkStore,
     experiment_by_name,
@@ -49,18 +50,23 @@ def print_experiments(store: NetworkStore, out: Path, *, as_json: bool) -> None:
     )
 
 
-def print_plan(planned: Sequence[Network], store: NetworkStore) -> None:
-    """Print every network of a plan, whether it is there, and its minutes; then the sums."""
+def print_plan(planned: Sequence[Network], store: NetworkStore, earlier: Measurements) -> None:
+    """Print every network of a plan, whether it is there, and its minutes; then the sums.
+
+    earlier: measurements that make it needless to train a network.
+    """
     entries = plan(planned, store)
     for entry in entries:
         state, config = "there" if entry.is_trained else "to train", entry.network.config
+        if not entry.is_trained and earlier.has(entry.network):
+            state = "measured"
         results.print(
             f"{state:8}  {entry.network.folder_name}  seed {config.seed}  {config.epochs} epochs  "
             f"{_minutes(entry.seconds)} min  {entry.network.label}",
             soft_wrap=True,
             markup=False,
         )
-    lacking = [entry for entry in entries if not entry.is_trained]
+    lacking = [entry for entry in entries if not (entry.is_trained or earlier.has(entry.network))]
     results.print(
         f"{len(lacking)} of {len(entries)} networks to train: {_minutes(total_seconds(lacking))} "
         f"of {_minutes(total_seconds(entries))} minutes on one core ({_basis()})",

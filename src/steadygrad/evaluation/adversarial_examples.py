@@ -1,7 +1,6 @@
 """Adversarial examples worth keeping: made once, tried on any model, read by any program."""
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,16 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import steadygrad
 from steadygrad._typing import Images, Labels
 from steadygrad.attacks.ball import Norm
 from steadygrad.checks import PIXEL_TOLERANCE, check_images, check_labels
 from steadygrad.errors import CheckpointError, OutputError, ShapeError
 from steadygrad.tensor_file import read_tensors, write_tensors
+from steadygrad.versions import library_versions
 
 __all__ = [
     "AdversarialExamples",
-    "library_versions",
     "load_adversarial_examples",
     "save_adversarial_examples",
 ]
@@ -28,15 +26,6 @@ _METADATA_KEY = "steadygrad"
 """One key only: safetensors writes several in no fixed order, and equal runs give equal bytes."""
 
 _FORMAT = "adversarial examples"
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of steadygrad, torch and Python."""
-    return {
-        "steadygrad": steadygrad.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

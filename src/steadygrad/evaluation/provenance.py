@@ -1,16 +1,13 @@
 """What a stored result has to say about where it came from."""
 
 import hashlib
-import platform
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import steadygrad
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError
+from steadygrad.versions import library_versions
 
 __all__ = ["provenance", "run_digest"]
 
@@ -30,11 +27,7 @@ def provenance(run: Path | str, dataset: ImageDataset, model_name: str) -> dict[
         "model": model_name,
         "model_digest": run_digest(run),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "steadygrad": steadygrad.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": library_versions(),
     }
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError, OutputError
-from steadygrad.evaluation.adversarial_examples import library_versions
 from steadygrad.evaluation.transfer_matrix import TransferMatrix
 from steadygrad.tensor_file import read_tensors, write_tensors
+from steadygrad.versions import library_versions
 
 __all__ = ["read_transfer", "write_transfer"]
 

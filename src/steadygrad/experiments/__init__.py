@@ -16,6 +16,7 @@ from steadygrad.experiments.comparison import (
     verdict_counts,
 )
 from steadygrad.experiments.experiment import Cell, Experiment, ExperimentOutcome, Table
+from steadygrad.experiments.measurements import Measurements
 from steadygrad.experiments.network import Network, configuration_digest, decisive_settings
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.published import published_number, published_numbers
@@ -34,6 +35,7 @@ __all__ = [
     "ExperimentOutcome",
     "ImageGrid",
     "LineChart",
+    "Measurements",
     "Network",
     "NetworkStore",
     "PrintedPoint",

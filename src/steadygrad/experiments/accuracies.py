@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from steadygrad.attacks import Attack
-from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, wilson_interval
+from steadygrad.evaluation import AccuracyPoint, wilson_interval
 from steadygrad.experiments.chart import Series
 from steadygrad.experiments.experiment import Cell, Table
 from steadygrad.experiments.network import Network
@@ -44,17 +44,25 @@ class MeanAccuracy:
 
 @dataclass(frozen=True)
 class Accuracies:
-    """What was measured of one label: a curve and a clean accuracy for each network (seed)."""
+    """What was measured of one label: a curve and a clean accuracy for each network (seed).
+
+    curves: points by ascending radius, the same radii in each.
+    """
 
     label: str
     networks: tuple[Network, ...]
-    curves: tuple[AccuracyCurve, ...]
+    curves: tuple[tuple[AccuracyPoint, ...], ...]
     clean: tuple[AccuracyPoint, ...]
+
+    @property
+    def eps_values(self) -> tuple[float, ...]:
+        """The radii of the curves, ascending."""
+        return tuple(point.eps for point in self.curves[0])
 
     def at(self, eps: float) -> MeanAccuracy:
         """Return the accuracy at a radius of the curve, the mean of all seeds."""
         return mean_accuracy(
-            [next(p for p in curve.points if abs(p.eps - eps) < 1e-9) for curve in self.curves]
+            [next(p for p in curve if abs(p.eps - eps) < 1e-9) for curve in self.curves]
         )
 
     @property
@@ -94,16 +102,19 @@ def difference_interval(first: MeanAccuracy, second: MeanAccuracy) -> tuple[floa
 def measured_accuracies(
     bench: Workbench, networks: Sequence[Network], attack: Attack, eps_values: Sequence[float]
 ) -> dict[str, Accuracies]:
-    """Attack every trained network at every radius, and count its clean accuracy; by label."""
+    """Attack every network at every radius, and count its clean accuracy; by label.
+
+    Networks that are neither trained nor measured earlier are left out.
+    """
     by_label: dict[str, list[Network]] = {}
-    for network in bench.trained(networks):
+    for network in bench.measurable(networks):
         by_label.setdefault(network.label, []).append(network)
     return {
         label: Accuracies(
             label,
             tuple(group),
-            tuple(bench.curve(n, attack, eps_values, bench.scale.attacked) for n in group),
-            tuple(bench.clean_accuracy(n).points[0] for n in group),
+            tuple(bench.points(n, attack, eps_values, bench.scale.attacked) for n in group),
+            tuple(bench.clean_accuracy(n) for n in group),
         )
         for label, group in by_label.items()
     }
@@ -111,7 +122,7 @@ def measured_accuracies(
 
 def accuracy_series(accuracies: Accuracies) -> Series:
     """Return the mean over the seeds, with its 95 % interval for the choice of images."""
-    eps_values = accuracies.curves[0].eps_values
+    eps_values = accuracies.eps_values
     return percent_series(accuracies.label, eps_values, [accuracies.at(eps) for eps in eps_values])
 
 
@@ -141,8 +152,8 @@ def accuracy_table(title: str, measured: Mapping[str, Accuracies]) -> Table:
         for network, curve, clean in zip(
             accuracies.networks, accuracies.curves, accuracies.clean, strict=True
         ):
-            eps_values = curve.eps_values
-            attacked = (round(100 * point.accuracy, 1) for point in curve.points)
+            eps_values = accuracies.eps_values
+            attacked = (round(100 * point.accuracy, 1) for point in curve)
             rows.append((label, network.config.seed, round(100 * clean.accuracy, 2), *attacked))
     return Table(
         title=title,

@@ -1,4 +1,4 @@
-"""What an experiment measures with: trained networks, data, and accuracies that are kept."""
+"""What an experiment measures with: trained networks, data, and measurements that are kept."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import (
     AccuracyCurve,
+    AccuracyPoint,
     KeptOutcomes,
     accuracy_curve,
     ascending_eps,
@@ -18,6 +19,7 @@ from steadygrad.evaluation import (
     write_evaluation,
 )
 from steadygrad.evaluation.provenance import run_digest
+from steadygrad.experiments.measurements import Answer, Measurements, Question
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.scale import Scale
@@ -37,6 +39,8 @@ class Workbench:
     """Networks from a store, test images from ``data_dir`` (None: the hub), curves kept beside.
 
     progress: called as ``progress(what)`` when a measurement begins.
+    earlier: what is known of networks that the store lacks.
+    measurements: what was found with this bench, and what of ``earlier`` was used.
     """
 
     store: NetworkStore
@@ -45,6 +49,8 @@ class Workbench:
     data_dir: Path | None = None
     device: str = "cpu"
     progress: Callable[[str], None] = lambda _: None
+    earlier: Measurements = field(default_factory=Measurements)
+    measurements: Measurements = field(default_factory=Measurements, init=False)
     _loaded: dict[tuple[str, int | None], ImageDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -57,6 +63,22 @@ class Workbench:
         """
         return tuple(network for network in networks if self.store.has(network))
 
+    def measurable(self, networks: Sequence[Network]) -> tuple[Network, ...]:
+        """Return those that are trained, or were measured earlier: ``answer`` knows of no other."""
+        return tuple(n for n in networks if self.store.has(n) or self.earlier.has(n))
+
+    def answer(self, network: Network, question: Question, measure: Callable[[], Answer]) -> Answer:
+        """Return what ``measure`` finds of a trained network, or what was found of it earlier.
+
+        question: all that decides the answer, but the network.
+        Raises: CheckpointError, if the network is not trained and was not asked this earlier.
+        """
+        if not self.store.has(network):
+            return self.measurements.take_over(network, question, self.earlier)
+        answer = measure()
+        self.measurements.note(network, question, answer)
+        return answer
+
     def model(self, network: Network) -> nn.Module:
         """Return a trained network in eval mode."""
         return self.store.load(network, self.device).model
@@ -64,6 +86,15 @@ class Workbench:
     def metrics(self, network: Network) -> tuple[EpochMetrics, ...]:
         """Return what its training measured."""
         return self.store.metrics(network)
+
+    def training_seconds(self, network: Network) -> float:
+        """Return what its training took by the clock, with what was measured in it."""
+        answer = self.answer(
+            network,
+            {"asked": "seconds of training"},
+            lambda: {"seconds": sum(epoch.seconds for epoch in self.metrics(network))},
+        )
+        return float(answer["seconds"])
 
     def test_set(self, dataset: str, limit: int | None) -> ImageDataset:
         """Return the first ``limit`` test images of a data set; None for all of them."""
@@ -113,9 +144,36 @@ class Workbench:
         outcomes.discard()
         return curve
 
-    def clean_accuracy(self, network: Network) -> AccuracyCurve:
-        """Return the accuracy without attack, as a curve of the single radius 0."""
-        return self.curve(network, FGSM(eps=0.0), (0.0,), self.scale.clean)
+    def points(
+        self, network: Network, attack: Attack, eps_values: Sequence[float], limit: int | None
+    ) -> tuple[AccuracyPoint, ...]:
+        """Return the points of ``curve``, ascending; of a network at hand or measured earlier."""
+        data = self.test_set(network.config.dataset, limit)
+        radii = ascending_eps(eps_values, norm_of(attack))
+        answer = self.answer(
+            network,
+            {
+                "asked": "correct at each eps",
+                "attack": describe_attack(attack),
+                "eps": list(radii),
+                "dataset": data.name,
+                "n": len(data),
+                "seed": EVALUATION_SEED,
+            },
+            lambda: {
+                "correct": [
+                    point.correct for point in self.curve(network, attack, radii, limit).points
+                ]
+            },
+        )
+        return tuple(
+            AccuracyPoint(eps, correct, len(data))
+            for eps, correct in zip(radii, answer["correct"], strict=True)
+        )
+
+    def clean_accuracy(self, network: Network) -> AccuracyPoint:
+        """Return the accuracy without attack, on the scale's clean images."""
+        return self.points(network, FGSM(eps=0.0), (0.0,), self.scale.clean)[0]
 
     def _kept(
         self,

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.atomic_file import write_atomically
@@ -15,6 +14,7 @@ from steadygrad.evaluation.provenance import run_digest
 from steadygrad.experiments.accuracies import Accuracies, mean_accuracy
 from steadygrad.experiments.comparison import interval_text
 from steadygrad.experiments.experiment import Cell, Table
+from steadygrad.experiments.measurements import Answer, Question
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
 from steadygrad.json_file import read_object
@@ -92,30 +92,36 @@ def attack_in_turn(
 def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
     """Return the worst case on the first ``bench.scale.worst_case`` test images.
 
-    Kept in the network's run folder, and found there unless weights, attacks or images changed.
+    Kept in the network's run folder, and found there unless weights, attacks or images changed;
+    of a network that is not at hand, what was measured earlier.
     """
     data = bench.test_set(network.config.dataset, bench.scale.worst_case)
     battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
-    run = bench.store.path(network)
     question = {
         "eps": eps,
         "n": len(data),
         "dataset": data.name,
         "seed": EVALUATION_SEED,
-        "model": run_digest(run),
         "attacks": {name: describe_attack(attack) for name, attack in battery.items()},
     }
-    path = run / "worst-case" / f"eps-{eps:.4g}-images-{len(data)}.json"
-    kept = _kept(path, question)
-    if kept is not None:
-        return kept
-    bench.progress(f"{network.label}: worst case at eps {eps:.3g} on {len(data)} images")
-    images, labels = data.images().to(bench.device), data.labels.to(bench.device)
-    worst = attack_in_turn(bench.model(network), images, labels, battery, eps)
-    values = {**question, "correct": worst.correct, "broken_by": dict(worst.broken_by)}
-    path.parent.mkdir(exist_ok=True)
-    write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
-    return worst
+
+    def measure() -> Answer:
+        run = bench.store.path(network)
+        asked = {**question, "model": run_digest(run)}
+        path = run / "worst-case" / f"eps-{eps:.4g}-images-{len(data)}.json"
+        kept = _kept(path, asked)
+        if kept is not None:
+            return kept
+        bench.progress(f"{network.label}: worst case at eps {eps:.3g} on {len(data)} images")
+        images, labels = data.images().to(bench.device), data.labels.to(bench.device)
+        worst = attack_in_turn(bench.model(network), images, labels, battery, eps)
+        found = {"correct": worst.correct, "broken_by": dict(worst.broken_by)}
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, (json.dumps({**asked, **found}, indent=2) + "\n").encode())
+        return found
+
+    answer = bench.answer(network, {"asked": "worst case", **question}, measure)
+    return WorstCase(eps, len(data), answer["correct"], answer["broken_by"])
 
 
 def worst_case_table(
@@ -160,13 +166,13 @@ def worst_case_table(
     )
 
 
-def _kept(path: Path, question: Mapping[str, Any]) -> WorstCase | None:
+def _kept(path: Path, asked: Question) -> Answer | None:
     if not path.is_file():
         return None
     try:
         values = read_object(path)
-        if any(values[name] != value for name, value in question.items()):
+        if any(values[name] != value for name, value in asked.items()):
             return None
-        return WorstCase(values["eps"], values["n"], values["correct"], values["broken_by"])
+        return {name: values[name] for name in ("correct", "broken_by")}
     except (CheckpointError, KeyError):
         return None  # damaged: measured again

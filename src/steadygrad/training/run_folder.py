@@ -1,7 +1,6 @@
 """The folder of a run: what lies where, and who may write into it."""
 
 import json
-import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
-import steadygrad
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.model_file import ModelSpec, load_model
 from steadygrad.training.training_state import TrainingState, read_state
+from steadygrad.versions import library_versions
 
 __all__ = ["RunFolder", "TrainedRun", "load_run_model", "run_config"]
 
@@ -95,9 +94,7 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
         provenance = {
-            "steadygrad": steadygrad.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
+            **library_versions(),
             "threads": torch.get_num_threads(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }

@@ -1,6 +1,5 @@
 """The audit: a model looked over, attacked by a battery, and searched for gradient masking."""
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -36,6 +35,7 @@ from steadygrad.evaluation.masking import Subject, Verdict, diagnose, diagnostic
 from steadygrad.evaluation.model_digest import tensors_digest, weights_digest
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.training.seeds import derive_seed
+from steadygrad.versions import library_versions
 
 __all__ = ["audit"]
 
@@ -169,11 +169,7 @@ def audit(
         gallery=gallery,
         seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
         created=max((*campaign.created, diagnosis.created)),
-        versions={
-            "steadygrad": steadygrad.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        versions=library_versions(),
     )
     if out is not None:
         write_audit(result, out)

@@ -37,11 +37,11 @@ class IdenticalArchitecture:
         return tuple(path for panel in self.panels for path in panel.printed_paths())
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:
-        """Measure the panels of which a network is trained."""
+        """Measure the panels of which a network is trained or was measured earlier."""
         outcomes: list[ExperimentOutcome] = []
         compared: list[Compared] = []
         for panel in self.panels:
-            if bench.trained(panel.networks(bench.scale, bench.seeds)):
+            if bench.measurable(panel.networks(bench.scale, bench.seeds)):
                 outcomes.append(panel.measure(bench))
                 compared += outcomes[-1].compared
             else:

@@ -118,7 +118,7 @@ def _spread_table(title: str, measured: Iterable[Accuracies], radii: Sequence[fl
     rows: list[tuple[Cell, ...]] = []
     for accuracies in measured:
         each = [
-            [100 * point.accuracy for point in (clean, *curve.points)]
+            [100 * point.accuracy for point in (clean, *curve)]
             for clean, curve in zip(accuracies.clean, accuracies.curves, strict=True)
         ]
         for which, summary in (("lowest", min), ("mean", fmean), ("highest", max)):

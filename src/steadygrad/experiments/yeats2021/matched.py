@@ -129,7 +129,7 @@ def at_equal_time(bench: Workbench, measured: Mapping[str, Accuracies], eps: flo
 
 
 def _clock_minutes(bench: Workbench, accuracies: Accuracies) -> float:
-    seconds = [sum(epoch.seconds for epoch in bench.metrics(n)) for n in accuracies.networks]
+    seconds = [bench.training_seconds(network) for network in accuracies.networks]
     return sum(seconds) / len(seconds) / 60
 
 

@@ -116,7 +116,7 @@ class PrintedRadius:
         """Return where all of them are below 5 %."""
         if any(label not in measured for label in self.labels):
             return None
-        radii = measured[self.labels[0]].curves[0].eps_values
+        radii = measured[self.labels[0]].eps_values
         lost = (
             255 * eps
             for eps in radii

@@ -1,16 +1,12 @@
 """An analysis of perturbation structure on disk."""
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import steadygrad
 from steadygrad.atomic_file import write_atomically
 from steadygrad.covariance import (
     DenseCovariance,
@@ -25,6 +21,7 @@ from steadygrad.reports.covariance.figures import covariance_figures
 from steadygrad.reports.covariance.page import render_covariance_page
 from steadygrad.reports.figures import save_figure
 from steadygrad.reports.page_file import write_page
+from steadygrad.versions import library_versions
 
 __all__ = ["prepare_folder", "write_covariance_analysis"]
 
@@ -59,11 +56,7 @@ def write_covariance_analysis(
     record["no_dense"] = None if "dense" in files else too_large(analysis.data.image_shape)
     created = datetime.now(UTC)
     record["created"] = created.isoformat(timespec="seconds")
-    record["versions"] = {
-        "steadygrad": steadygrad.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+    record["versions"] = library_versions()
     write_page(out / "index.html", render_covariance_page(analysis, record, figures, created))
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     write_atomically(out / "covariance.json", text.encode())

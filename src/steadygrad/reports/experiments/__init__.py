@@ -3,6 +3,7 @@
 from steadygrad.reports.experiments.result_folder import (
     ExperimentRecord,
     number_text,
+    read_measurements,
     read_record,
     write_experiment,
 )
@@ -12,6 +13,7 @@ __all__ = [
     "ExperimentRecord",
     "number_text",
     "planned_networks",
+    "read_measurements",
     "read_record",
     "result_folder",
     "run_experiment",

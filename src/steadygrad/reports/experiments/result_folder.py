@@ -3,23 +3,20 @@
 import csv
 import io
 import json
-import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import steadygrad
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.experiments import (
     Cell,
     Compared,
     ExperimentOutcome,
+    Measurements,
     Network,
     Table,
     decisive_settings,
@@ -28,15 +25,18 @@ from steadygrad.experiments import (
 )
 from steadygrad.json_file import read_object, required
 from steadygrad.reports.figures import charts_figure, save_figure
+from steadygrad.versions import library_versions
 
 __all__ = [
     "ExperimentRecord",
     "number_text",
+    "read_measurements",
     "read_record",
     "write_experiment",
 ]
 
 RECORD = "experiment.json"
+MEASUREMENTS = "measurements.json"
 FIGURE_SUFFIXES = (".png", ".svg")
 TABLE_SUFFIXES = (".csv", ".md")
 
@@ -46,7 +46,9 @@ class ExperimentRecord:
     """What was run: beside the results, everything needed to run it again.
 
     seeds: asked for; an experiment may need further ones.
-    networks: that were measured; untrained: that were not, for want of training.
+    networks: that were measured; untrained: that were not, for want of training; taken_over: of
+        ``networks``, those whose measurements are of an earlier run.
+    measurements: what was found of each network, for a later run without it.
     seconds: wall time of this call.
     training_seconds: of every network together, whenever it was trained.
     """
@@ -57,6 +59,8 @@ class ExperimentRecord:
     seeds: tuple[int, ...]
     networks: tuple[Network, ...]
     untrained: tuple[Network, ...] = ()
+    taken_over: tuple[Network, ...] = ()
+    measurements: Measurements = field(default_factory=Measurements)
     seconds: float
     training_seconds: float
 
@@ -82,17 +86,14 @@ class ExperimentRecord:
                 {"label": n.label, "digest": n.digest, "seed": n.config.seed}
                 for n in self.untrained
             ],
+            "taken_over": [n.digest for n in self.taken_over],
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {
-                "steadygrad": steadygrad.__version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
+            "versions": library_versions(),
         }
 
 
 def write_experiment(folder: Path, outcome: ExperimentOutcome, record: ExperimentRecord) -> None:
-    """Write figures (PNG and SVG), tables (CSV and Markdown), comparison.md and experiment.json.
+    """Write figures, tables, comparison.md, measurements.json if there are any, experiment.json.
 
     The last of them comes last: where it is, the others are. Earlier results are replaced: what an
     earlier record names and the new one does not is removed.
@@ -102,6 +103,8 @@ def write_experiment(folder: Path, outcome: ExperimentOutcome, record: Experimen
         folder.mkdir(parents=True, exist_ok=True)
         earlier = _files_of_record(folder)
         (folder / RECORD).unlink(missing_ok=True)
+        if not record.measurements:
+            (folder / MEASUREMENTS).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
     caption = _caption(outcome, record)
@@ -112,6 +115,9 @@ def write_experiment(folder: Path, outcome: ExperimentOutcome, record: Experimen
     for name, table in outcome.tables.items():
         write_atomically(folder / f"{name}.csv", _csv(table).encode())
         write_atomically(folder / f"{name}.md", _markdown(table).encode())
+    if record.measurements:
+        text = json.dumps(record.measurements.to_json(), indent=1) + "\n"
+        write_atomically(folder / MEASUREMENTS, text.encode())
     comparison = _comparison(outcome, record)
     write_atomically(folder / "comparison.md", comparison.encode())
     values = record.to_json() | {
@@ -133,6 +139,14 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / RECORD
     return read_object(path) if path.is_file() else None
+
+
+def read_measurements(folder: Path) -> Measurements:
+    """Return what was measured of each network, as far as it was kept.
+
+    Raises: CheckpointError, if the file is damaged.
+    """
+    return Measurements.read(folder / MEASUREMENTS)
 
 
 def _files_of_record(folder: Path) -> set[str]:
@@ -181,6 +195,9 @@ def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
     if record.untrained:
         names = "; ".join(f"{n.label} (seed {n.config.seed})" for n in record.untrained)
         lines += [f"Not trained yet, and so left out: {names}.", ""]
+    if record.taken_over:
+        names = "; ".join(f"{n.label} (seed {n.config.seed})" for n in record.taken_over)
+        lines += [f"Measured in an earlier run, and taken over from it: {names}.", ""]
     if not outcome.compared:
         lines.append("The paper prints no numbers for this.")
         return "\n".join(lines) + "\n"

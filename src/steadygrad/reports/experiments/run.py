@@ -8,15 +8,19 @@ from pathlib import Path
 from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.experiments import (
     Experiment,
+    Measurements,
     Network,
     NetworkStore,
     Scale,
     Workbench,
     distinct,
-    missing,
     train_networks,
 )
-from steadygrad.reports.experiments.result_folder import ExperimentRecord, write_experiment
+from steadygrad.reports.experiments.result_folder import (
+    ExperimentRecord,
+    read_measurements,
+    write_experiment,
+)
 from steadygrad.training import Progress
 
 __all__ = ["planned_networks", "result_folder", "run_experiment"]
@@ -55,6 +59,7 @@ def run_experiment(
     data_dir: Path | None = None,
     jobs: int = 1,
     only_trained: bool = False,
+    keep_measured: bool = False,
     device: str = "cpu",
     progress: Progress | None = None,
     message: Callable[[str], None] = lambda _: None,
@@ -64,17 +69,25 @@ def run_experiment(
     store: where trained networks are kept and looked for; jobs: trained at a time.
     only_trained: train nothing, and measure what can be measured with the networks that are there;
         the results name those that are missing.
+    keep_measured: what earlier results in ``out`` measured of networks that are not in the store
+        counts: these are not trained.
     Returns None, if training was interrupted: the next call goes on where it stopped.
-    Raises: CheckpointError, with ``only_trained`` and no network; OutputError; what training,
-        loading data or measuring raises.
+    Raises: CheckpointError, with ``only_trained`` and no network, or if earlier measurements are
+        damaged or answer other questions than are asked now; OutputError; what training, loading
+        data or measuring raises.
     """
     began = time.perf_counter()
     networks = planned_networks(experiment, scale, seeds, data_dir)
-    if not only_trained and not train_networks(networks, store, jobs=jobs, progress=progress):
+    folder = result_folder(out, experiment, scale)
+    earlier = read_measurements(folder) if keep_measured else Measurements()
+    wanted = [network for network in networks if not earlier.has(network)]
+    if not only_trained and not train_networks(wanted, store, jobs=jobs, progress=progress):
         return None
-    untrained = missing(networks, store)
-    trained = tuple(network for network in networks if network not in untrained)
-    if networks and not trained:
+    trained = tuple(network for network in networks if store.has(network))
+    if not keep_measured and len(trained) < len(networks):
+        _say_what_is_lost(folder, [n for n in networks if n not in trained], message)
+    taken_over = tuple(n for n in networks if earlier.has(n) and n not in trained)
+    if networks and not (trained or taken_over):
         raise CheckpointError(f"{store.folder} has none of the networks of {experiment.name}")
     bench = Workbench(
         store=store,
@@ -83,20 +96,42 @@ def run_experiment(
         data_dir=data_dir,
         device=device,
         progress=message,
+        earlier=earlier,
     )
     outcome = experiment.measure(bench)
-    folder = result_folder(out, experiment, scale)
     record = ExperimentRecord(
         name=experiment.name,
         title=experiment.title,
         scale=scale.name,
         seeds=tuple(seeds),
-        networks=trained,
-        untrained=untrained,
+        networks=tuple(n for n in networks if n in trained or n in taken_over),
+        untrained=tuple(n for n in networks if n not in trained and n not in taken_over),
+        taken_over=taken_over,
+        measurements=bench.measurements,
         seconds=time.perf_counter() - began,
-        training_seconds=sum(
-            epoch.seconds for network in trained for epoch in store.metrics(network)
-        ),
+        training_seconds=sum(_training_seconds(bench, n) for n in (*trained, *taken_over)),
     )
     write_experiment(folder, outcome, record)
     return folder
+
+
+def _say_what_is_lost(
+    folder: Path, untrained: Sequence[Network], message: Callable[[str], None]
+) -> None:
+    try:
+        earlier = read_measurements(folder)
+    except CheckpointError:
+        return  # nothing to be read there
+    lost = [network for network in untrained if earlier.has(network)]
+    if lost:
+        message(
+            f"{folder} has measurements of {len(lost)} networks that are not at hand: these "
+            "results will be without them; --keep-measured takes them over"
+        )
+
+
+def _training_seconds(bench: Workbench, network: Network) -> float:
+    """Return what a training took, and note it where anything else is noted of the network."""
+    if bench.measurements.has(network):
+        return bench.training_seconds(network)
+    return sum(epoch.seconds for epoch in bench.metrics(network))

@@ -1,0 +1,86 @@
+"""What was measured of networks is kept by configuration and question, and read back whole."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from digits_recipe import DIGITS
+from steadygrad.errors import CheckpointError
+from steadygrad.experiments import Measurements, Network
+
+REAL, COMPLEX = DIGITS.plain("real", seed=0), DIGITS.plain("complex", seed=0)
+CLEAN = {"asked": "correct", "eps": [0.0, 0.1], "n": 100}
+
+
+def written(folder: Path, measurements: Measurements) -> Path:
+    path = folder / "measurements.json"
+    path.write_text(json.dumps(measurements.to_json()))
+    return path
+
+
+def noted() -> Measurements:
+    measurements = Measurements()
+    measurements.note(REAL, CLEAN, {"correct": [99, 50]})
+    return measurements
+
+
+def test_an_answer_is_that_of_the_network_and_of_the_whole_question() -> None:
+    measurements = noted()
+    assert measurements.find(REAL, dict(CLEAN)) == {"correct": [99, 50]}
+    assert measurements.find(REAL, {**CLEAN, "n": 200}) is None
+    assert measurements.find(COMPLEX, CLEAN) is None
+    assert measurements.find(DIGITS.plain("real", seed=1), CLEAN) is None
+    assert measurements.has(REAL)
+    assert not measurements.has(COMPLEX)
+
+
+def test_an_empty_one_is_false_and_a_missing_file_is_empty(tmp_path: Path) -> None:
+    assert not Measurements()
+    assert noted()
+    assert not Measurements.read(tmp_path / "measurements.json")
+
+
+def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
+    measurements = noted()
+    measurements.note(COMPLEX, {"asked": "seconds"}, {"seconds": 0.1 + 0.2})
+    read = Measurements.read(written(tmp_path, measurements))
+    assert read.to_json() == measurements.to_json()
+    assert read.find(COMPLEX, {"asked": "seconds"}) == {"seconds": 0.1 + 0.2}
+
+
+def test_what_is_taken_over_keeps_its_date_and_versions(tmp_path: Path) -> None:
+    values = noted().to_json()
+    values["networks"][REAL.digest] |= {"date": "2020-01-01T00:00:00+00:00", "versions": {"a": "1"}}
+    path = tmp_path / "measurements.json"
+    path.write_text(json.dumps(values))
+    fresh = Measurements()
+    assert fresh.take_over(REAL, CLEAN, Measurements.read(path)) == {"correct": [99, 50]}
+    assert fresh.take_over(REAL, CLEAN, Measurements.read(path)) == {"correct": [99, 50]}
+    assert fresh.to_json() == values
+
+
+@pytest.mark.parametrize("network", [REAL, COMPLEX])
+def test_what_was_not_asked_earlier_cannot_be_taken_over(network: Network) -> None:
+    with pytest.raises(CheckpointError, match="does not answer what is asked now: train it"):
+        Measurements().take_over(network, {**CLEAN, "n": 200}, noted())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"networks": []}',
+        '{"networks": {"a": 3}}',
+        '{"networks": {"a": {"label": "a", "date": "d", "versions": {}}}}',
+        '{"networks": {"a": {"label": "a", "date": "d", "versions": {}, "answers": [1]}}}',
+        '{"networks": {"a": {"label": "a", "date": "d", "versions": {}, "answers": [{}]}}}',
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "measurements.json"
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match=r"measurements\.json"):
+        Measurements.read(path)
