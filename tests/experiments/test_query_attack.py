@@ -48,9 +48,9 @@ def test_the_paper_row_climbs_the_logit_and_the_other_the_cross_entropy() -> Non
     assert on_entropy == replace(on_logit, loss="cross-entropy")
 
 
-def test_the_paper_trains_five_networks_and_ours_are_nine() -> None:
+def test_the_paper_trains_five_networks_and_ours_are_fourteen() -> None:
     networks = QueryAttack().networks(SCALES["paper"], (0,))
-    assert len({network.digest for network in networks}) == len(networks) == 9
+    assert len({network.digest for network in networks}) == len(networks) == 14
     attacked = [network.config for network in networks if network.config.adversarial == "pgd"]
     assert {config.adversarial_eps for config in attacked} == {0.2}
 
@@ -62,7 +62,7 @@ def test_every_printed_accuracy_is_compared_once(outcome: ExperimentOutcome) -> 
 
 def test_the_worst_of_all_is_no_better_than_any_attack(outcome: ExperimentOutcome) -> None:
     table = outcome.tables["nes"]
-    assert len(table.rows) == 9
+    assert len(table.rows) == 14
     for row in table.rows:
         cells = dict(zip(table.columns, row, strict=True))
         attacked = [cells[name] for name in ("clean", *ATTACKS)]
@@ -87,6 +87,13 @@ def test_what_was_measured_is_kept_with_the_network(
     losses = sorted(attack["loss"] for attack in kept if attack["name"] == "nes")
     assert losses == ["cross-entropy", "logit"]
     assert EXPERIMENT.measure(bench) == outcome
+
+
+def test_measurements_give_the_same_without_the_networks(
+    bench: Workbench, outcome: ExperimentOutcome, tmp_path: Path
+) -> None:
+    without = replace(bench, store=NetworkStore(tmp_path), earlier=bench.measurements)
+    assert EXPERIMENT.measure(without) == outcome
 
 
 def test_one_network_is_enough(bench: Workbench, tmp_path: Path) -> None:

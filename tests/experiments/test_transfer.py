@@ -58,15 +58,16 @@ def rows(table: Table) -> dict[str, dict[str, object]]:
 
 def test_sources_and_victims_have_seeds_of_their_own() -> None:
     networks = EXPERIMENT.networks(PAPER, (0, 1))
-    assert len({network.digest for network in networks}) == len(networks) == 2 * (6 + 7)
+    assert len({network.digest for network in networks}) == len(networks) == 2 * (6 + 12)
     frozen = [n for n in networks if n.config.second_order == "frozen_phase"]
-    assert [network.config.seed for network in frozen] == [100, 101]
+    assert [network.config.seed for network in frozen] == [100, 100, 101, 101]
+    assert {n.config.seed for n in networks if n.config.noise == "uniform:0.1"} == {100, 101}
 
 
 def test_the_whole_table_trains_nothing_twice_and_has_every_printed_cell() -> None:
     whole = FgsmTransfer()
     networks = whole.networks(PAPER, (0,))
-    assert len({network.digest for network in networks}) == len(networks) == 3 * 13
+    assert len({network.digest for network in networks}) == len(networks) == 3 * 18
     assert len(set(whole.printed_paths())) == 60
 
 
@@ -115,7 +116,7 @@ def test_every_source_in_turn_leaves_no_more_than_the_best_of_them(
 ) -> None:
     table = rows(outcome.tables["table2-mnist"])
     assert next(iter(table)) == "self"
-    assert len(table) == 8
+    assert len(table) == 13
     for name, row in table.items():
         if name != "self":
             worst, sources = str(row["every source in turn"]).split(maxsplit=1)
@@ -132,7 +133,7 @@ def test_the_figure_names_its_victims_and_has_the_printed_points(
     assert isinstance(chart, LineChart)
     assert len(chart.series) == 6
     assert len(chart.printed) == 20
-    assert len(chart.x_names) == 8
+    assert len(chart.x_names) == 13
     assert chart.x_names[1] == "real,\nno defence"
 
 

@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from steadygrad.attacks import NES, PGD, Attack
-from steadygrad.evaluation import AccuracyCurve, AccuracyPoint, worst_case
+from steadygrad.attacks import NES, PGD, Attack, describe_attack
+from steadygrad.evaluation import AccuracyPoint, worst_case
 from steadygrad.experiments.accuracies import mean_accuracy, percent_series
 from steadygrad.experiments.chart import LineChart, PrintedPoint
 from steadygrad.experiments.comparison import interval_text
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
+from steadygrad.experiments.measurements import Answer
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.published import published_number
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.spread import compared_accuracy
-from steadygrad.experiments.workbench import Workbench
+from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
 from steadygrad.experiments.yeats2021.printed import PAPER, obstacle_at
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Kind, Recipe
 
@@ -40,7 +41,7 @@ ATTACKS = (OF_PAPER, "NES on the cross-entropy", "PGD(8), white box")
 
 @dataclass(frozen=True, kw_only=True)
 class QueryAttack:
-    """The paper's five networks, their smooth twins, and the complex one with the frozen phase.
+    """The paper's five networks, their smooth twins, frozen phase, and random neighbours.
 
     The paper's code climbs minus the logit of the true class; the cross-entropy beside it is the
     stronger choice. Both have the radius, steps and queries that the paper prints.
@@ -68,6 +69,7 @@ class QueryAttack:
                 self.recipe.penalised_network(
                     "complex", BETA, seed=seed, second_order="frozen_phase"
                 ),
+                *self.recipe.at_a_neighbour(BETA, seed=seed),
             )
         )
 
@@ -102,12 +104,9 @@ class QueryAttack:
         images, queries = _sizes(bench.scale)
         attacks = _attacks(queries)
         measured: dict[str, list[_Measured]] = {}
-        for network in bench.trained(self.networks(bench.scale, bench.seeds)):
-            curves = {
-                name: bench.curve(network, attack, (0.0, _eps()), images)
-                for name, attack in attacks.items()
-            }
-            measured.setdefault(network.label, []).append(_Measured(network, curves))
+        for network in bench.measurable(self.networks(bench.scale, bench.seeds)):
+            found = _measured(bench, network, attacks, images)
+            measured.setdefault(network.label, []).append(found)
         tested = len(bench.test_set(self.recipe.dataset, images))
         caption = (
             f"{self.recipe.title}, scale {bench.scale.name}: the first {tested:,} test images, all "
@@ -128,7 +127,7 @@ class QueryAttack:
                     f"{network.label}: accuracy under NES (%)",
                     PAPER,
                     path,
-                    [one.attacked(OF_PAPER) for one in measured.get(network.label, ())],
+                    [one.attacked[OF_PAPER] for one in measured.get(network.label, ())],
                     obstacle=obstacle_at(bench.scale, self.recipe.caution),
                     note=OF_PAPER,
                 )
@@ -150,7 +149,7 @@ class QueryAttack:
                 label,
                 one.network.config.seed,
                 _percent(one.clean),
-                *(_percent(one.attacked(name)) for name in ATTACKS),
+                *(_percent(one.attacked[name]) for name in ATTACKS),
                 _percent(one.worst),
                 interval_text([100 * bound for bound in one.worst.ci95]),
                 printed.get(label),
@@ -178,7 +177,7 @@ class QueryAttack:
         series = []
         for index, name in enumerate(ATTACKS):
             points = [
-                mean_accuracy([one.attacked(name) for one in measured[label]]) for label in labels
+                mean_accuracy([one.attacked[name] for one in measured[label]]) for label in labels
             ]
             places = [place + 0.15 * (index - 1) for place in range(len(labels))]
             series.append(percent_series(name, places, points, drawn="points"))
@@ -198,21 +197,46 @@ class QueryAttack:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One network's curves over the radii 0 and that of the paper, by attack."""
+    """One network's accuracies: without attack, under each by its name, under all of them."""
 
     network: Network
-    curves: Mapping[str, AccuracyCurve]
+    clean: AccuracyPoint
+    attacked: Mapping[str, AccuracyPoint]
+    worst: AccuracyPoint
 
-    @property
-    def clean(self) -> AccuracyPoint:
-        return self.curves[OF_PAPER].points[0]
 
-    def attacked(self, name: str) -> AccuracyPoint:
-        return self.curves[name].points[1]
+def _measured(
+    bench: Workbench, network: Network, attacks: Mapping[str, Attack], images: int
+) -> _Measured:
+    """Attack the first ``images`` test images at the paper's radius, all of them counted."""
+    data = bench.test_set(network.config.dataset, images)
 
-    @property
-    def worst(self) -> AccuracyPoint:
-        return worst_case(list(self.curves.values())).points[1]
+    def measure() -> Answer:
+        curves = {
+            name: bench.curve(network, attack, (0.0, _eps()), images)
+            for name, attack in attacks.items()
+        }
+        return {
+            "clean": curves[OF_PAPER].points[0].correct,
+            "attacked": {name: curve.points[1].correct for name, curve in curves.items()},
+            "worst": worst_case(list(curves.values())).points[1].correct,
+        }
+
+    question = {
+        "asked": "correct under each attack and under all",
+        "attacks": {name: describe_attack(attack) for name, attack in attacks.items()},
+        "eps": _eps(),
+        "dataset": data.name,
+        "n": len(data),
+        "seed": EVALUATION_SEED,
+    }
+    answer = bench.answer(network, question, measure)
+    return _Measured(
+        network,
+        AccuracyPoint(0.0, answer["clean"], len(data)),
+        {name: AccuracyPoint(_eps(), answer["attacked"][name], len(data)) for name in attacks},
+        AccuracyPoint(_eps(), answer["worst"], len(data)),
+    )
 
 
 def _eps() -> float:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 from steadygrad.experiments.network import Network
 from steadygrad.training import TrainingConfig
 
-__all__ = ["RECIPES", "Kind", "Recipe", "strength_from_beta"]
+__all__ = ["NEIGHBOUR", "RECIPES", "Kind", "Recipe", "strength_from_beta", "uniform_noise"]
 
 Kind: TypeAlias = Literal["complex", "real", "gelu", "wide real", "wide gelu"]
 """The paper's networks, and the smooth twin of each real one, of equal size. The wide ones are
@@ -22,6 +22,9 @@ _LABELS: Mapping[Kind, str] = {
 }
 
 
+NEIGHBOUR = 0.1
+"""Half-width of the uniform noise of "the penalty at a random neighbour", but on CIFAR-10."""
+
 GRADIENT_LIMIT = 10.0
 """Length at which the parameter gradient of a complex network with the penalty is cut. The paper
 has no limit. Without one, a single step at which a modulus came near 0 (where the exact second
@@ -32,6 +35,11 @@ are 0.2 to 6."""
 def strength_from_beta(beta: float, batch_size: int) -> float:
     """Convert: the released code differentiates the mean over the batch, ours each example."""
     return beta / batch_size**2
+
+
+def uniform_noise(half_width: float) -> str:
+    """Return the setting ``noise`` of a training."""
+    return f"uniform:{half_width:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +108,24 @@ class Recipe:
             settings["noise"] = noise
             label += f", at a neighbour ({_short(noise)})"
         return self._network(label, kind, seed, settings)
+
+    def at_a_neighbour(
+        self, beta: float, *, seed: int, half_width: float = NEIGHBOUR
+    ) -> tuple[Network, ...]:
+        """Return those with the penalty at a random neighbour, and its noise alone.
+
+        The complex network by both rules and its smooth twin; then both without the penalty.
+        """
+        noise = uniform_noise(half_width)
+        return (
+            self.penalised_network("complex", beta, seed=seed, noise=noise),
+            self.penalised_network(
+                "complex", beta, seed=seed, second_order="frozen_phase", noise=noise
+            ),
+            self.penalised_network("gelu", beta, seed=seed, noise=noise),
+            self.plain("complex", seed=seed, noise=noise),
+            self.plain("gelu", seed=seed, noise=noise),
+        )
 
     def at_beta(self, kind: Kind, beta: float, *, seed: int) -> Network:
         """Return the plain network at beta 0, else the penalised one."""

@@ -33,7 +33,7 @@ __all__ = ["FgsmTransfer"]
 
 @dataclass(frozen=True, kw_only=True)
 class FgsmTransfer:
-    """Six ways of training as sources, and those with the frozen phase besides as victims.
+    """Six ways of training as sources; besides, frozen phase and random neighbours as victims.
 
     A source of seed s meets victims of seed s + 100, and the other way round: one rule for all
     cells, of which the paper's "independently trained" asks in those of equal training alone.

@@ -6,7 +6,7 @@ from typing import Literal
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.published import published_number
 from steadygrad.experiments.yeats2021.printed import PAPER
-from steadygrad.experiments.yeats2021.recipes import Kind, Recipe
+from steadygrad.experiments.yeats2021.recipes import NEIGHBOUR, Kind, Recipe, uniform_noise
 from steadygrad.experiments.yeats2021.transfer_pairs import TransferCell, TransferCells
 
 __all__ = ["OF_PAPER", "SOURCES", "TABLE", "VICTIMS", "TransferGrid", "WayOfTraining"]
@@ -17,17 +17,24 @@ TABLE = "table2_fgsm_transfer"
 
 @dataclass(frozen=True)
 class WayOfTraining:
-    """A row of the table, and two rows of its sources: standard, or with the penalty."""
+    """A row of the table, and two rows of its sources: standard, or with the penalty.
+
+    at_neighbour: whether the loss, and the penalty if there is one, is taken at a random neighbour.
+    """
 
     kind: Kind
     is_penalised: bool
     second_order: Literal["exact", "frozen_phase"] = "exact"
+    at_neighbour: bool = False
 
     def network(self, recipe: Recipe, beta: float, seed: int) -> Network:
         """Return the network of a data set."""
+        noise = uniform_noise(NEIGHBOUR) if self.at_neighbour else None
         if not self.is_penalised:
-            return recipe.plain(self.kind, seed=seed)
-        return recipe.penalised_network(self.kind, beta, seed=seed, second_order=self.second_order)
+            return recipe.plain(self.kind, seed=seed, noise=noise)
+        return recipe.penalised_network(
+            self.kind, beta, seed=seed, second_order=self.second_order, noise=noise
+        )
 
 
 OF_PAPER = tuple(
@@ -41,7 +48,15 @@ SOURCES = (
     WayOfTraining("gelu", is_penalised=False),
     WayOfTraining("gelu", is_penalised=True),
 )
-VICTIMS = (*SOURCES, WayOfTraining("complex", is_penalised=True, second_order="frozen_phase"))
+VICTIMS = (
+    *SOURCES,
+    WayOfTraining("complex", is_penalised=True, second_order="frozen_phase"),
+    WayOfTraining("complex", is_penalised=True, at_neighbour=True),
+    WayOfTraining("complex", is_penalised=True, second_order="frozen_phase", at_neighbour=True),
+    WayOfTraining("gelu", is_penalised=True, at_neighbour=True),
+    WayOfTraining("complex", is_penalised=False, at_neighbour=True),
+    WayOfTraining("gelu", is_penalised=False, at_neighbour=True),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

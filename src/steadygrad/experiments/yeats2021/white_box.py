@@ -27,7 +27,7 @@ from steadygrad.experiments.yeats2021.printed import (
     compared_with_print,
     obstacle_at,
 )
-from steadygrad.experiments.yeats2021.recipes import Kind, Recipe
+from steadygrad.experiments.yeats2021.recipes import NEIGHBOUR, Kind, Recipe
 
 __all__ = ["ATTACK", "PERCENT_RANGE", "RADIUS_LABEL", "WhiteBox"]
 
@@ -59,7 +59,7 @@ class WhiteBox:
     judged_eps: float
     equal_time_epochs: int
     printed: tuple[Printed, ...] = ()
-    neighbour: float = 0.1
+    neighbour: float = NEIGHBOUR
     adversary: Kind = "real"
     wider_attack_eps: float | None = None
 
@@ -105,14 +105,10 @@ class WhiteBox:
             *(recipe.pgd_trained(self.adversary, seed=seed, eps=eps) for eps in radii),
         )
 
-    def with_strongest(
-        self, kind: Kind, seed: int, second_order: str = "exact", noise: str | None = None
-    ) -> Network:
+    def with_strongest(self, kind: Kind, seed: int, second_order: str = "exact") -> Network:
         """Return a network with the complex network's strongest penalty."""
         beta = self.betas["complex"][-1]
-        return self.recipe.penalised_network(
-            kind, beta, seed=seed, second_order=second_order, noise=noise
-        )
+        return self.recipe.penalised_network(kind, beta, seed=seed, second_order=second_order)
 
     def frozen(self, seed: int) -> Network:
         """Return the complex network at the strongest penalty by the rule of the paper's code."""
@@ -136,13 +132,8 @@ class WhiteBox:
 
     def at_a_neighbour(self, seed: int) -> tuple[Network, ...]:
         """Return those with the strongest penalty at a random neighbour, and its noise alone."""
-        noise = f"uniform:{self.neighbour:g}"
-        return (
-            self.with_strongest("complex", seed, noise=noise),
-            self.with_strongest("complex", seed, "frozen_phase", noise),
-            self.with_strongest("gelu", seed, noise=noise),
-            self.recipe.plain("complex", seed=seed, noise=noise),
-            self.recipe.plain("gelu", seed=seed, noise=noise),
+        return self.recipe.at_a_neighbour(
+            self.betas["complex"][-1], seed=seed, half_width=self.neighbour
         )
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:
