@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from matplotlib.colors import to_hex
@@ -125,3 +126,26 @@ def test_charts_of_the_same_labels_share_one_legend(number: int) -> None:
 def test_charts_of_other_labels_have_legends_of_their_own(other: LineChart) -> None:
     figure = charts_figure([CHART, other])
     assert all(axes.get_legend() for axes in figure.axes)
+
+
+def test_names_without_room_beside_each_other_are_turned() -> None:
+    long = tuple(f"real {k},\nPGD(4)-trained at 0.2,\nfor 45 epochs" for k in range(14))
+    many = replace(
+        CHART,
+        series=(replace(SERIES, x=tuple(range(14)), y=(50,) * 14, low=None, high=None),),
+        x_names=long,
+    )
+    short, crowded = charts_figure([CHART]), charts_figure([many])
+    for figure, turn in ((short, 0), (crowded, 90)):
+        figure.canvas.draw()
+        (axes,) = figure.axes
+        names = axes.get_xticklabels()
+        assert {name.get_rotation() for name in names} == {turn}
+        boxes = [name.get_window_extent() for name in names]
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+        legend = axes.get_legend()
+        assert legend is not None
+        below = axes.xaxis.label.get_window_extent()
+        assert below.y1 <= min(box.y0 for box in boxes)
+        assert legend.get_window_extent().y1 <= below.y0
+    assert " ".join(axes.get_xticklabels()[0].get_text().split()) == " ".join(long[0].split())

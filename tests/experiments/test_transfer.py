@@ -133,8 +133,14 @@ def test_the_figure_names_its_victims_and_has_the_printed_points(
     assert isinstance(chart, LineChart)
     assert len(chart.series) == 6
     assert len(chart.printed) == 20
-    assert len(chart.x_names) == 13
+    assert len(chart.x_names) == 5
     assert chart.x_names[1] == "real,\nno defence"
+    (beyond,) = outcome.charts["table2-beyond"]
+    assert isinstance(beyond, LineChart)
+    assert len(beyond.series) == 6
+    assert not beyond.printed
+    assert len(beyond.x_names) == 8
+    assert beyond.x_names[2] == "complex,\nbeta 64,\nfrozen phase"
 
 
 def test_the_figure_has_no_place_for_a_victim_without_numbers(
@@ -142,12 +148,11 @@ def test_the_figure_has_no_place_for_a_victim_without_numbers(
 ) -> None:
     real, frozen = ("real, no defence", 0), ("complex, beta 64, frozen phase", 100)
     outcome = EXPERIMENT.measure(part_of(store, tmp_path, [real, frozen]))
-    (chart,) = outcome.charts["table2"]
+    (chart,) = outcome.charts["table2-beyond"]
     assert isinstance(chart, LineChart)
-    assert len(chart.x_names) == 6
-    assert chart.x_names[-1] == "complex,\nbeta 64,\nfrozen phase"
+    assert chart.x_names == ("complex,\nbeta 64,\nfrozen phase",)
     (series,) = chart.series
-    assert max(series.x) == pytest.approx(5, abs=0.5)
+    assert max(series.x) == pytest.approx(0, abs=0.5)
 
 
 def test_a_second_call_attacks_nothing_anew(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from steadygrad.attacks import FGSM
+from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.comparison import Compared
 from steadygrad.experiments.experiment import ExperimentOutcome
 from steadygrad.experiments.network import Network
@@ -92,7 +93,7 @@ class FgsmTransfer:
         )
         return ExperimentOutcome(
             caption=" ".join(caption.split()),
-            charts={"table2": tuple(transfer_chart(grid) for grid in shown)} if shown else {},
+            charts=_charts(shown),
             tables={
                 **{f"table2-{grid.key.replace('_', '-')}": layout_table(grid) for grid in shown},
                 "table2-cells": cell_table(shown),
@@ -115,6 +116,22 @@ class FgsmTransfer:
         sources = [grid.label(way) for way in SOURCES]
         cells = transfer_cells(bench, networks, sources, FGSM(eps=grid.eps))
         return replace(grid, cells=cells)
+
+
+def _charts(grids: Sequence[TransferGrid]) -> dict[str, tuple[LineChart, ...]]:
+    """Return the paper's victims, and those beyond it as far as they were shown anything."""
+    figures = {
+        "table2": (None, *OF_PAPER),
+        "table2-beyond": tuple(victim for victim in VICTIMS if victim not in OF_PAPER),
+    }
+    charts = {
+        name: tuple(transfer_chart(grid, rows) for grid in grids) for name, rows in figures.items()
+    }
+    return {
+        name: tuple(panel for panel in panels if panel.series)
+        for name, panels in charts.items()
+        if any(panel.series for panel in panels)
+    }
 
 
 def _networks(

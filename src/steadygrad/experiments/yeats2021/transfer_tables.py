@@ -76,14 +76,15 @@ def cell_table(grids: Sequence[TransferGrid]) -> Table:
     )
 
 
-def transfer_chart(grid: TransferGrid) -> LineChart:
+def transfer_chart(grid: TransferGrid, rows: Sequence[WayOfTraining | None]) -> LineChart:
     """Return victims below the axis, a mark for each source, and the printed values.
 
-    Of victims that were shown nothing and that the paper has no number for there is no place.
+    rows: the victims; None: every source itself. Of those that were shown nothing and that the
+    paper has no number for there is no place.
     """
     victims = [
         victim
-        for victim in (None, *VICTIMS)
+        for victim in rows
         if any(
             grid.cell(source, victim) is not None or grid.printed(source, victim) is not None
             for source in SOURCES

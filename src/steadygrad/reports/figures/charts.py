@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,12 @@ PRINTED = "printed in the paper"
 MOST_MARKERS = 16
 MOST_COLUMNS = 3
 TICK_NAME_SIZE = 7
-TICK_NAME_LINE = 0.035
-"""Height of a further line of a tick's name, as a share of the axes' height."""
+TICK_NAME_LINE, TICK_NAME_LETTERS_PER_INCH = 0.12, 18
+"""Height of a further line of a tick's name; its letters that stand in an inch."""
+UPRIGHT_LINE_LETTERS = 32
+"""Letters in a line of a tick's name where there is no room for it but upright."""
+AXES_SHARE = 0.88
+"""What of a panel's width and height is left to its axes, about."""
 
 
 def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
@@ -54,7 +58,11 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     unbroken = caption.replace(" %", "\N{NO-BREAK SPACE}%")
     lines = textwrap.wrap(unbroken, round(CAPTION_LETTERS_PER_INCH * width))
     with style():
-        height = max((_panel_height(chart) for chart in charts), default=PANEL_HEIGHT)
+        names = [_tick_names(chart, width / columns) for chart in charts]
+        height = max(
+            (_panel_height(chart) + own.upright for chart, own in zip(charts, names, strict=True)),
+            default=PANEL_HEIGHT,
+        )
         legends = max((_legend_height(chart, legend_columns) for chart in charts), default=0)
         rows_of_panels = bands * height
         figure_height = rows_of_panels + (1 if is_shared else bands) * legends
@@ -66,12 +74,13 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
         panels = list(panels_part.subplots(bands, columns, squeeze=False).flat)
         for unused in panels[len(charts) :]:
             unused.remove()
-        for axes, chart in zip(panels, charts, strict=False):
+        for axes, chart, own in zip(panels, charts, names, strict=False):
             match chart:
                 case LineChart():
                     handles = _lines(axes, chart, looks)
+                    own.write(axes)
                     if not is_shared:
-                        below = -0.15 - TICK_NAME_LINE * _further_lines(chart)
+                        below = -0.15 - own.depth / (AXES_SHARE * PANEL_HEIGHT)
                         _legend(axes, handles, legend_columns, bbox_to_anchor=(0.5, below))
                 case Surface():
                     _surface(axes, chart)
@@ -221,14 +230,45 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
     axes.set_title(_panel_title(chart))
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
-    if chart.x_names:
-        axes.set_xticks(range(len(chart.x_names)), chart.x_names, fontsize=TICK_NAME_SIZE)
-        axes.set_xlim(-0.5, len(chart.x_names) - 0.5)
     return handles
 
 
-def _further_lines(chart: LineChart) -> int:
-    return max((name.count("\n") for name in chart.x_names), default=0)
+@dataclass(frozen=True)
+class _TickNames:
+    """What stands below x = 0, 1, ...; depth: inches it needs beyond a line of numbers.
+
+    upright: of the depth, the inches that names need which are turned by a right angle.
+    """
+
+    texts: tuple[str, ...]
+    depth: float
+    upright: float = 0.0
+
+    def write(self, axes: "Axes") -> None:
+        """Set the ticks, if there are names for them."""
+        if self.texts:
+            turn = 90 if self.upright else 0
+            places = range(len(self.texts))
+            axes.set_xticks(places, self.texts, fontsize=TICK_NAME_SIZE, rotation=turn)
+            axes.set_xlim(-0.5, len(self.texts) - 0.5)
+
+
+def _tick_names(chart: Chart, panel_width: float) -> _TickNames:
+    """Return the names of a chart's ticks, upright where they would run into each other."""
+    if not isinstance(chart, LineChart) or not chart.x_names:
+        return _TickNames((), 0.0)
+    room = AXES_SHARE * panel_width * TICK_NAME_LETTERS_PER_INCH / len(chart.x_names)
+    if _longest_line(chart.x_names) <= room:
+        further = max(name.count("\n") for name in chart.x_names)
+        return _TickNames(chart.x_names, TICK_NAME_LINE * further)
+    in_one_line = (name.replace("\n", " ") for name in chart.x_names)
+    texts = tuple(wrapped(name, UPRIGHT_LINE_LETTERS) for name in in_one_line)
+    length = _longest_line(texts) / TICK_NAME_LETTERS_PER_INCH
+    return _TickNames(texts, length, upright=length)
+
+
+def _longest_line(names: Sequence[str]) -> int:
+    return max(len(line) for name in names for line in name.split("\n"))
 
 
 def _marker_step(series: Series) -> int:
