@@ -148,4 +148,5 @@ def test_names_without_room_beside_each_other_are_turned() -> None:
         below = axes.xaxis.label.get_window_extent()
         assert below.y1 <= min(box.y0 for box in boxes)
         assert legend.get_window_extent().y1 <= below.y0
+        assert legend.get_window_extent().y0 >= 0
     assert " ".join(axes.get_xticklabels()[0].get_text().split()) == " ".join(long[0].split())

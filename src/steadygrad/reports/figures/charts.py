@@ -25,6 +25,8 @@ TITLE_LETTERS, TITLE_LINE = 56, 0.17
 ROW_GAP = 0.11
 """Above and below each row of panels."""
 LEGEND_COLUMNS, LEGEND_LETTERS = 2, 32
+LEGEND_DROP = 0.52
+"""From the axes' lower edge to a legend below numbers and the axis' label."""
 LEGEND_LINE, LEGEND_GAP, LEGEND_BORDER = 0.145, 0.065, 0.15
 """Heights in a legend: of a line, between two entries, and around them all."""
 CAPTION_LETTERS_PER_INCH = 17
@@ -49,6 +51,8 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     A label looks the same in every chart, and those of a group share a colour. Bands are 95 %
     intervals; stars are values that the paper prints.
     """
+    from matplotlib.transforms import ScaledTranslation
+
     looks = _looks(charts)
     columns = 2 if len(charts) == 4 else min(len(charts), MOST_COLUMNS)
     bands = -(-len(charts) // columns)
@@ -80,8 +84,15 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
                     handles = _lines(axes, chart, looks)
                     own.write(axes)
                     if not is_shared:
-                        below = -0.15 - own.depth / (AXES_SHARE * PANEL_HEIGHT)
-                        _legend(axes, handles, legend_columns, bbox_to_anchor=(0.5, below))
+                        drop = LEGEND_DROP + own.depth
+                        below = ScaledTranslation(0, -drop, figure.dpi_scale_trans)
+                        _legend(
+                            axes,
+                            handles,
+                            legend_columns,
+                            bbox_to_anchor=(0.5, 0),
+                            bbox_transform=axes.transAxes + below,
+                        )
                 case Surface():
                     _surface(axes, chart)
                 case ImageGrid():
