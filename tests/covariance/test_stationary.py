@@ -177,6 +177,14 @@ def test_signed_displacements_are_told_apart() -> None:
     assert table[1, 0, 3, 2 + 1].abs() < 0.1
 
 
+def test_an_autocorrelation_is_symmetric_to_the_last_bit() -> None:
+    images = torch.randn(3, 2, 96, 80, generator=torch.Generator().manual_seed(0))
+    table = autocorrelation(images)
+    assert torch.equal(table, table.flip(-2, -1).transpose(0, 1))
+    corner = (images[:, 0, -1, -1] * images[:, 1, 0, 0]).mean()
+    assert table[0, 1, -1, -1].item() == pytest.approx(corner.item(), abs=2e-3)
+
+
 def test_radial_function_averages_over_rounded_distances() -> None:
     sums = autocorrelation(noise())
     function = radial_function(sums / pair_counts(SHAPE), SHAPE)
