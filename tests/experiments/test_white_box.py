@@ -208,6 +208,31 @@ def test_measurements_answer_no_other_question(without_networks: Workbench) -> N
         FIGURE.measure(more_images)
 
 
+@pytest.mark.parametrize(
+    ("asked", "answer", "said"),
+    [
+        ("correct at each eps", {"correct": [1]}, "expected 3 counts, got 1"),
+        ("correct at each eps", {}, "it has no 'correct'"),
+        ("worst case", {"correct": 3, "broken_by": {}}, "it has no 'PGD"),
+        ("worst case", {"correct": "3", "broken_by": {}}, "damaged"),
+        ("seconds of training", {"seconds": "long"}, "expected a finite number"),
+    ],
+)
+def test_a_damaged_answer_is_named(
+    without_networks: Workbench, asked: str, answer: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "measurements.json"
+    values = json.loads(path.read_text())
+    (known,) = values["networks"].values()
+    for entry in known["answers"]:
+        if entry["question"]["asked"] == asked:
+            entry["answer"] = answer
+    path.write_text(json.dumps(values))
+    damaged = replace(without_networks, earlier=Measurements.read(path))
+    with pytest.raises(CheckpointError, match=f"what was measured of complex.*{said}"):
+        FIGURE.measure(damaged)
+
+
 def test_a_worst_case_is_kept_until_the_weights_change(bench: Workbench) -> None:
     network = FIGURE.networks(SCALE, (0,))[0]
     train_networks([network], bench.store)

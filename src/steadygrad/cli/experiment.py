@@ -116,28 +116,30 @@ def _run(
         raise HyperparameterError(f"expected seeds >= 1, got {seeds}")
     numbers, store = tuple(range(seeds)), NetworkStore(networks)
     planned = planned_networks(experiment, chosen, numbers, data_dir)
-    folder = result_folder(out, experiment, chosen)
-    earlier = read_measurements(folder) if keep_measured else Measurements()
     if shard is not None:
         planned = part_of_plan(planned, shard)
         if only_trained:
             raise HyperparameterError(
                 f"--shard {shard} trains and --only-trained does not: choose one of them"
             )
+    if dry_run or shard is not None:
+        earlier = Measurements()
+        if keep_measured:
+            earlier = read_measurements(result_folder(out, experiment, chosen))
     if dry_run:
         print_plan(planned, store, earlier)
         return
     if shard is not None:
-        wanted = [network for network in planned if not earlier.has(network)]
-        if not train_networks(wanted, store, jobs=jobs, progress=console_progress()):
+        planned = tuple(network for network in planned if not earlier.has(network))
+        if not train_networks(planned, store, jobs=jobs, progress=console_progress()):
             _stop()
         messages.print(
-            f"the {len(wanted)} networks of shard {shard} are in {networks}; nothing was "
+            f"the {len(planned)} networks of shard {shard} are in {networks}; nothing was "
             "measured: run the command without --shard when all shards are there",
             soft_wrap=True,
         )
         return
-    written = run_experiment(
+    folder = run_experiment(
         experiment,
         scale=chosen,
         seeds=numbers,
@@ -151,11 +153,11 @@ def _run(
         progress=console_progress(),
         message=lambda text: messages.print(text, soft_wrap=True, markup=False),
     )
-    if written is None:
+    if folder is None:
         _stop()
-    record = read_record(written)
+    record = read_record(folder)
     assert record is not None
-    _print_results(written, record)
+    _print_results(folder, record)
 
 
 def _stop() -> NoReturn:

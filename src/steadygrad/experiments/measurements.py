@@ -33,6 +33,13 @@ class _Measured:
     versions: Mapping[str, str]
     answers: list[tuple[Question, Answer]] = field(default_factory=list)
 
+    def find(self, question: Question) -> Answer | None:
+        return next((answer for asked, answer in self.answers if asked == question), None)
+
+    def add(self, question: Question, answer: Answer) -> None:
+        if self.find(question) is None:
+            self.answers.append((question, answer))
+
 
 class Measurements:
     """Answers by network, a network being known by the digest of its configuration."""
@@ -49,20 +56,13 @@ class Measurements:
 
     def find(self, network: Network, question: Question) -> Answer | None:
         """Return the answer to a question; None, if that was not asked of the network."""
-        if not self.has(network):
-            return None
-        return _find(self._networks[network.digest], question)
+        known = self._networks.get(network.digest)
+        return None if known is None else known.find(question)
 
     def note(self, network: Network, question: Question, answer: Answer) -> None:
         """Add an answer, measured now; one that is known already is not added."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        _add(
-            self._networks.setdefault(
-                network.digest, _Measured(network.label, now, library_versions())
-            ),
-            question,
-            answer,
-        )
+        self._of(network, now, library_versions()).add(question, answer)
 
     def take_over(self, network: Network, question: Question, earlier: "Measurements") -> Answer:
         """Add and return an earlier answer, with its date and versions.
@@ -76,14 +76,13 @@ class Measurements:
                 "not answer what is asked now: train it, by running without --keep-measured"
             )
         source = earlier._networks[network.digest]
-        _add(
-            self._networks.setdefault(
-                network.digest, _Measured(network.label, source.date, source.versions)
-            ),
-            question,
-            answer,
-        )
+        self._of(network, source.date, source.versions).add(question, answer)
         return answer
+
+    def _of(self, network: Network, date: str, versions: Mapping[str, str]) -> _Measured:
+        """Return what is known of a network; if nothing is, a record of that date."""
+        fresh = _Measured(network.label, date, versions)
+        return self._networks.setdefault(network.digest, fresh)
 
     def to_json(self) -> dict[str, Any]:
         """Return one JSON object: {"networks": {digest: label, date, versions, answers}}."""
@@ -116,15 +115,6 @@ class Measurements:
         return read
 
 
-def _find(known: _Measured, question: Question) -> Answer | None:
-    return next((answer for asked, answer in known.answers if asked == question), None)
-
-
-def _add(known: _Measured, question: Question, answer: Answer) -> None:
-    if _find(known, question) is None:
-        known.answers.append((question, answer))
-
-
 def _measured(networks: Mapping[str, Any], digest: str, where: str) -> _Measured:
     values = required(networks, digest, dict, where)
     known = _Measured(
@@ -135,7 +125,5 @@ def _measured(networks: Mapping[str, Any], digest: str, where: str) -> _Measured
     for entry in required(values, "answers", list, where):
         if not isinstance(entry, dict):
             raise CheckpointError(f"{where} is damaged: expected an object, got {entry!r}")
-        known.answers.append(
-            (required(entry, "question", dict, where), required(entry, "answer", dict, where))
-        )
+        known.add(required(entry, "question", dict, where), required(entry, "answer", dict, where))
     return known

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -23,6 +24,7 @@ from steadygrad.experiments.measurements import Answer, Measurements, Question
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.scale import Scale
+from steadygrad.json_file import required
 from steadygrad.training import EpochMetrics
 
 __all__ = ["NOT_TRAINED", "Workbench"]
@@ -67,6 +69,11 @@ class Workbench:
         """Return those that are trained, or were measured earlier: ``answer`` knows of no other."""
         return tuple(n for n in networks if self.store.has(n) or self.earlier.has(n))
 
+    def question(self, asked: str, data: ImageDataset, **more: Any) -> Question:
+        """Return what is asked of a network about images: what, of which, with which draws."""
+        images = {"dataset": data.name, "n": len(data), "seed": EVALUATION_SEED}
+        return {"asked": asked, **images, **more}
+
     def answer(self, network: Network, question: Question, measure: Callable[[], Answer]) -> Answer:
         """Return what ``measure`` finds of a trained network, or what was found of it earlier.
 
@@ -94,7 +101,7 @@ class Workbench:
             {"asked": "seconds of training"},
             lambda: {"seconds": sum(epoch.seconds for epoch in self.metrics(network))},
         )
-        return float(answer["seconds"])
+        return required(answer, "seconds", float, f"what was measured of {network.label}")
 
     def test_set(self, dataset: str, limit: int | None) -> ImageDataset:
         """Return the first ``limit`` test images of a data set; None for all of them."""
@@ -152,23 +159,23 @@ class Workbench:
         radii = ascending_eps(eps_values, norm_of(attack))
         answer = self.answer(
             network,
-            {
-                "asked": "correct at each eps",
-                "attack": describe_attack(attack),
-                "eps": list(radii),
-                "dataset": data.name,
-                "n": len(data),
-                "seed": EVALUATION_SEED,
-            },
+            self.question(
+                "correct at each eps", data, attack=describe_attack(attack), eps=list(radii)
+            ),
             lambda: {
                 "correct": [
                     point.correct for point in self.curve(network, attack, radii, limit).points
                 ]
             },
         )
+        where = f"what was measured of {network.label}"
+        correct = required(answer, "correct", list, where)
+        if len(correct) != len(radii):
+            raise CheckpointError(
+                f"{where} is damaged: expected {len(radii)} counts, got {len(correct)}"
+            )
         return tuple(
-            AccuracyPoint(eps, correct, len(data))
-            for eps, correct in zip(radii, answer["correct"], strict=True)
+            AccuracyPoint(eps, count, len(data)) for eps, count in zip(radii, correct, strict=True)
         )
 
     def clean_accuracy(self, network: Network) -> AccuracyPoint:

@@ -17,7 +17,7 @@ from steadygrad.experiments.experiment import Cell, Table
 from steadygrad.experiments.measurements import Answer, Question
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
-from steadygrad.json_file import read_object
+from steadygrad.json_file import read_object, required
 from steadygrad.training.seeds import derived_generator
 
 __all__ = [
@@ -97,13 +97,8 @@ def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
     """
     data = bench.test_set(network.config.dataset, bench.scale.worst_case)
     battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
-    question = {
-        "eps": eps,
-        "n": len(data),
-        "dataset": data.name,
-        "seed": EVALUATION_SEED,
-        "attacks": {name: describe_attack(attack) for name, attack in battery.items()},
-    }
+    described = {name: describe_attack(attack) for name, attack in battery.items()}
+    question = bench.question("worst case", data, eps=eps, attacks=described)
 
     def measure() -> Answer:
         run = bench.store.path(network)
@@ -120,8 +115,11 @@ def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
         write_atomically(path, (json.dumps({**asked, **found}, indent=2) + "\n").encode())
         return found
 
-    answer = bench.answer(network, {"asked": "worst case", **question}, measure)
-    return WorstCase(eps, len(data), answer["correct"], answer["broken_by"])
+    answer = bench.answer(network, question, measure)
+    where = f"what was measured of {network.label}"
+    broken_by = required(answer, "broken_by", dict, where)
+    broken = {name: required(broken_by, name, int, where) for name in battery}
+    return WorstCase(eps, len(data), required(answer, "correct", int, where), broken)
 
 
 def worst_case_table(

@@ -15,9 +15,10 @@ from steadygrad.experiments.network import Network
 from steadygrad.experiments.published import published_number
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.spread import compared_accuracy
-from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
+from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.yeats2021.printed import PAPER, obstacle_at
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Kind, Recipe
+from steadygrad.json_file import required
 
 __all__ = ["QueryAttack"]
 
@@ -222,20 +223,22 @@ def _measured(
             "worst": worst_case(list(curves.values())).points[1].correct,
         }
 
-    question = {
-        "asked": "correct under each attack and under all",
-        "attacks": {name: describe_attack(attack) for name, attack in attacks.items()},
-        "eps": _eps(),
-        "dataset": data.name,
-        "n": len(data),
-        "seed": EVALUATION_SEED,
-    }
+    described = {name: describe_attack(attack) for name, attack in attacks.items()}
+    question = bench.question(
+        "correct under each attack and under all", data, eps=_eps(), attacks=described
+    )
     answer = bench.answer(network, question, measure)
+    where = f"what was measured of {network.label}"
+    attacked = required(answer, "attacked", dict, where)
+
+    def point(counts: Mapping[str, int], name: str, eps: float) -> AccuracyPoint:
+        return AccuracyPoint(eps, required(counts, name, int, where), len(data))
+
     return _Measured(
         network,
-        AccuracyPoint(0.0, answer["clean"], len(data)),
-        {name: AccuracyPoint(_eps(), answer["attacked"][name], len(data)) for name in attacks},
-        AccuracyPoint(_eps(), answer["worst"], len(data)),
+        point(answer, "clean", 0.0),
+        {name: point(attacked, name, _eps()) for name in attacks},
+        point(answer, "worst", _eps()),
     )
 
 

@@ -14,6 +14,7 @@ from steadygrad.experiments import (
     Scale,
     Workbench,
     distinct,
+    missing,
     train_networks,
 )
 from steadygrad.reports.experiments.result_folder import (
@@ -83,11 +84,13 @@ def run_experiment(
     wanted = [network for network in networks if not earlier.has(network)]
     if not only_trained and not train_networks(wanted, store, jobs=jobs, progress=progress):
         return None
-    trained = tuple(network for network in networks if store.has(network))
-    if not keep_measured and len(trained) < len(networks):
-        _say_what_is_lost(folder, [n for n in networks if n not in trained], message)
-    taken_over = tuple(n for n in networks if earlier.has(n) and n not in trained)
-    if networks and not (trained or taken_over):
+    lacking = missing(networks, store)
+    if not keep_measured:
+        _say_what_is_lost(folder, lacking, message)
+    taken_over = tuple(network for network in lacking if earlier.has(network))
+    untrained = tuple(network for network in lacking if not earlier.has(network))
+    measured = tuple(network for network in networks if network not in untrained)
+    if networks and not measured:
         raise CheckpointError(f"{store.folder} has none of the networks of {experiment.name}")
     bench = Workbench(
         store=store,
@@ -104,25 +107,26 @@ def run_experiment(
         title=experiment.title,
         scale=scale.name,
         seeds=tuple(seeds),
-        networks=tuple(n for n in networks if n in trained or n in taken_over),
-        untrained=tuple(n for n in networks if n not in trained and n not in taken_over),
+        networks=measured,
+        untrained=untrained,
         taken_over=taken_over,
         measurements=bench.measurements,
         seconds=time.perf_counter() - began,
-        training_seconds=sum(_training_seconds(bench, n) for n in (*trained, *taken_over)),
+        training_seconds=sum(_training_seconds(bench, network) for network in measured),
     )
     write_experiment(folder, outcome, record)
     return folder
 
 
 def _say_what_is_lost(
-    folder: Path, untrained: Sequence[Network], message: Callable[[str], None]
+    folder: Path, lacking: Sequence[Network], message: Callable[[str], None]
 ) -> None:
+    """Warn before results without these networks replace results that know of them."""
     try:
         earlier = read_measurements(folder)
     except CheckpointError:
         return  # nothing to be read there
-    lost = [network for network in untrained if earlier.has(network)]
+    lost = [network for network in lacking if earlier.has(network)]
     if lost:
         message(
             f"{folder} has measurements of {len(lost)} networks that are not at hand: these "
