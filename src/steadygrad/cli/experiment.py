@@ -134,7 +134,7 @@ def _run(
         if not train_networks(planned, store, jobs=jobs, progress=console_progress()):
             _stop()
         messages.print(
-            f"the {len(planned)} networks of shard {shard} are in {networks}; nothing was "
+            f"{len(planned)} networks of shard {shard} are in {networks}; nothing was "
             "measured: run the command without --shard when all shards are there",
             soft_wrap=True,
         )
