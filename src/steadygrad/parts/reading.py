@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steadygrad.errors import HyperparameterError
-from steadygrad.parts.settings import Setting, allows_none, is_tuple, settings_of
+from steadygrad.parts.settings import Setting, allows_none, fields_of, is_tuple, settings_of
 from steadygrad.parts.values import nearest, read_plain, unquoted
 
 if TYPE_CHECKING:
     from steadygrad.parts.family import Family
 
-__all__ = ["build_part", "nested", "read_items", "split_name"]
+__all__ = ["build_part", "nested", "read_items", "read_nested", "split_name"]
 
 
 def split_name(text: str) -> tuple[str, str]:
@@ -104,6 +104,24 @@ def build_part(cls: type[Any], where: str, values: Mapping[str, Any]) -> Any:
         )
     read = {key: _read(f"{where}: {key}", value, settings[key]) for key, value in values.items()}
     return cls(**read)
+
+
+def read_nested(part: Any) -> None:
+    """Turn the texts and tables that a frozen part was given for nested parts into parts.
+
+    For ``__post_init__``, so that a constructor takes ``penalty="norm:eps=8/255"`` too.
+
+    Raises:
+        UnknownNameError, HyperparameterError: one of them describes no part.
+    """
+    where = type(part).__name__
+    for setting in fields_of(type(part)):
+        value = getattr(part, setting.key)
+        if setting.family is None or value is None:
+            continue
+        if isinstance(value, str | Mapping | list | tuple):
+            read = _read_part(f"{where}: {setting.key}", value, setting, setting.family)
+            object.__setattr__(part, setting.key, read)
 
 
 def _read(where: str, value: Any, setting: Setting) -> Any:

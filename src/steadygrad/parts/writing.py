@@ -6,7 +6,7 @@ from typing import Any
 from steadygrad.parts.settings import Setting, fields_of
 from steadygrad.parts.values import NotTextError, plain_text
 
-__all__ = ["plain_value", "text_items"]
+__all__ = ["plain_settings", "plain_value", "text_items", "value_text"]
 
 
 def text_items(part: Any) -> list[tuple[str, str]]:
@@ -44,6 +44,24 @@ def _text_of(key: str, value: Any, setting: Setting) -> list[tuple[str, str]]:
         raise NotTextError
     others = [(f"{key}.{inner_key}", text) for inner_key, text in inner if inner_key != positional]
     return [(key, head), *others]
+
+
+def value_text(value: Any, setting: Setting) -> str:
+    """Return a setting's value in text; its ``repr`` where no text can hold it."""
+    try:
+        items = _text_of(setting.key, value, setting)
+    except NotTextError:
+        return repr(value)
+    head, others = items[0][1], [f"{key}={text}" for key, text in items[1:]]
+    return ",".join([head, *others])
+
+
+def plain_settings(part: Any) -> dict[str, Any]:
+    """Return every setting of a dataclass as JSON can hold it; nested parts become tables."""
+    return {
+        setting.key: plain_value(getattr(part, setting.key), setting)
+        for setting in fields_of(type(part))
+    }
 
 
 def plain_value(value: Any, setting: Setting) -> Any:

@@ -43,13 +43,15 @@ class SGD:
     """Stochastic gradient descent with momentum; weight decay is added to the gradient.
 
     learning_rate: positive; 0.005 as in Yeats et al. (2021).
-    momentum: in [0, 1). nesterov: look ahead, as that paper's text says; its code does not.
+    momentum: in [0, 1). nesterov: look ahead, as that paper's text says and its code does not;
+        None stands for True, but in a run with a network of ``second_order="frozen_phase"`` for
+        False: that rule is no function's gradient and diverged with it on MNIST.
     weight_decay: at least 0.
     """
 
     learning_rate: float = 0.005
     momentum: float = 0.875
-    nesterov: bool = True
+    nesterov: bool | None = None
     weight_decay: float = 1e-4
 
     def __post_init__(self) -> None:
@@ -65,7 +67,7 @@ class SGD:
             parameters,
             lr=self.learning_rate,
             momentum=self.momentum,
-            nesterov=self.nesterov,
+            nesterov=self.nesterov is not False and self.momentum > 0,
             weight_decay=self.weight_decay,
         )
 
