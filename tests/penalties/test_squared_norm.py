@@ -146,7 +146,7 @@ def test_a_bfloat16_forward_still_gives_a_float32_penalty() -> None:
         (
             {"strength": 1, "backend": "exact"},
             UnknownNameError,
-            "backend 'exact'; choose one of double_backprop, finite_difference",
+            "backend 'exact'; choose one of double-backprop, finite-difference",
         ),
     ],
 )
@@ -184,5 +184,7 @@ def test_bad_batches_end_in_one_sentence(
 
 
 def test_outputs_that_are_not_one_row_per_image_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"logits of shape \(6, classes\), got \(6, 1, 3, 4\)"):
+    with pytest.raises(
+        ModelError, match=r"shape \(6, classes\) from the model, got \(6, 1, 3, 4\)"
+    ):
         SquaredNormPenalty(strength=1.0)(nn.Identity(), IMAGES, LABELS)

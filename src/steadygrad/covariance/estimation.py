@@ -1,14 +1,16 @@
 """Covariance of given perturbations, and of a data set."""
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Images
-from steadygrad.covariance.operator import Covariance, check_image_shape, check_perturbations
+from steadygrad.covariance.operator import Covariance, check_perturbations
 from steadygrad.covariance.structures import Structure, structure_by_name
 from steadygrad.errors import HyperparameterError, ShapeError
 
-__all__ = ["dataset_covariance", "estimate_covariance"]
+__all__ = ["as_working_dtype", "dataset_covariance", "estimate_covariance", "streamed_covariance"]
 
 
 def estimate_covariance(
@@ -47,18 +49,45 @@ def dataset_covariance(
         )
     if batch_size < 1:
         raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+    return streamed_covariance(lambda: iter(torch.split(images, batch_size)), structure)
+
+
+@torch.no_grad()
+def streamed_covariance(
+    images: Callable[[], Iterator[Images]], structure: str | Structure = "stationary"
+) -> Covariance:
+    """Return the covariance of images that come in batches, as ``dataset_covariance`` does.
+
+    Args:
+        images: called twice, for one pass each over the same images: for their mean, then for
+            their moments. uint8 or floating, at any scale.
+        structure: as in ``estimate_covariance``.
+
+    Raises:
+        ShapeError: there are fewer than 2 images, or batches of two shapes.
+        CovarianceError: the images are all equal.
+    """
     structure = structure_by_name(structure)
-    channels, height, width = images.shape[1:]
-    image_shape = check_image_shape((channels, height, width))
-    batches = torch.split(images, batch_size)
-    mean = torch.zeros(image_shape, device=images.device)
-    for batch in batches:
-        mean += batch.float().sum(dim=0) / len(images)
-    shares = [len(batch) / len(images) for batch in batches]
-    moments = structure.moments(batches[0].float() - mean) * shares[0]
-    for batch, share in zip(batches[1:], shares[1:], strict=True):
-        moments = moments + structure.moments(batch.float() - mean) * share
-    return structure.build(moments, image_shape).normalized()
+    total, count = None, 0
+    for batch in images():
+        if batch.ndim != 4 or (total is not None and batch.shape[1:] != total.shape):
+            raise ShapeError(
+                "expected batches of images (batch, channels, height, width) of one size, "
+                f"got shape {tuple(batch.shape)}"
+            )
+        added = batch.float().sum(dim=0)
+        total = added if total is None else total + added
+        count += len(batch)
+    if total is None or count < 2:
+        raise ShapeError(f"expected at least 2 images, got {count}")
+    mean, moments = total / count, None
+    for batch in images():
+        share = structure.moments(batch.float() - mean) * (len(batch) / count)
+        moments = share if moments is None else moments + share
+    if moments is None:
+        raise ShapeError("expected the same images in a second pass, got none")
+    channels, height, width = total.shape
+    return structure.build(moments, (channels, height, width)).normalized()
 
 
 def as_working_dtype(perturbations: Images) -> Images:

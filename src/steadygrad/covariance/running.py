@@ -12,7 +12,7 @@ from steadygrad.covariance.operator import Covariance, ImageShape, check_perturb
 from steadygrad.covariance.structures import Structure, structure_by_name
 from steadygrad.errors import CheckpointError, CovarianceError, HyperparameterError, ShapeError
 
-__all__ = ["RunningCovariance"]
+__all__ = ["RunningCovariance", "check_decay"]
 
 
 class RunningCovariance(Covariance):
@@ -29,8 +29,7 @@ class RunningCovariance(Covariance):
     """
 
     def __init__(self, structure: str | Structure = "stationary", *, decay: float = 0.1) -> None:
-        if not 0 < decay <= 1:
-            raise HyperparameterError(f"expected decay in (0, 1], got {decay}")
+        check_decay(decay)
         self.structure, self.decay = structure_by_name(structure), decay
         self.updates = 0
         self._moments: Tensor | None = None
@@ -136,3 +135,13 @@ class RunningCovariance(Covariance):
 
     def _sample(self, count: int, white_noise: Callable[..., Tensor]) -> Images:
         return self.current._sample(count, white_noise)
+
+
+def check_decay(decay: float) -> None:
+    """Refuse a weight outside (0, 1].
+
+    Raises:
+        HyperparameterError: names it.
+    """
+    if not 0 < decay <= 1:
+        raise HyperparameterError(f"expected decay in (0, 1], got {decay}")
