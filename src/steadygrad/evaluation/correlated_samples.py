@@ -11,7 +11,7 @@ from steadygrad.checks import check_images, check_labels
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import model_device, predictions
 from steadygrad.evaluation_mode import evaluation_mode
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 __all__ = ["CorrelatedSamples", "correlated_samples"]
 

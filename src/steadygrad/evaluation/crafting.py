@@ -21,7 +21,7 @@ from steadygrad.evaluation.adversarial_examples import AdversarialExamples
 from steadygrad.evaluation.example_store import ExampleStore
 from steadygrad.evaluation.model_digest import structure_digest, tensors_digest, weights_digest
 from steadygrad.evaluation_mode import evaluation_mode
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 __all__ = ["craft_adversarial_examples"]
 

@@ -11,7 +11,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import model_device, predictions
 from steadygrad.evaluation.curve import AccuracyCurve
 from steadygrad.evaluation_mode import evaluation_mode
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 __all__ = ["Gallery", "one_of_each_class", "select_gallery"]
 

@@ -13,7 +13,7 @@ from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation.accuracy import model_device
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.penalties.perturbation_source import PerturbingAttack, SourceName
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 __all__ = ["PerturbationSource", "perturbation_batches", "perturbation_source"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack, with_eps
 from steadygrad.checks import check_finite_losses, check_logits
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 __all__ = ["ProgressCount", "Trial"]
 

@@ -22,7 +22,6 @@ from steadygrad.training.progress import (
 from steadygrad.training.run import train
 from steadygrad.training.run_folder import RunFolder, TrainedRun, load_run_model, run_config
 from steadygrad.training.schedule import multi_step_rate
-from steadygrad.training.seeds import derive_seed, derived_generator
 
 __all__ = [
     "Adversarial",
@@ -42,8 +41,6 @@ __all__ = [
     "TrainingResult",
     "build_objective",
     "console_progress",
-    "derive_seed",
-    "derived_generator",
     "load_model",
     "load_run_model",
     "multi_step_rate",

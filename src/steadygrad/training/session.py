@@ -11,13 +11,13 @@ from steadygrad._typing import Images, Labels
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError
 from steadygrad.penalties import parameter_gradient
+from steadygrad.seeds import derive_seed, derived_generator
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics, EpochTotals
 from steadygrad.training.model_file import ModelSpec
 from steadygrad.training.objectives import build_objective
 from steadygrad.training.optimizer import build_optimizer
 from steadygrad.training.schedule import multi_step_rate
-from steadygrad.training.seeds import derive_seed, derived_generator
 from steadygrad.training.training_state import TrainingState
 from steadygrad.training.validation import Performance
 

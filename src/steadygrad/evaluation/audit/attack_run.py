@@ -15,7 +15,7 @@ from steadygrad.evaluation.audit.batch_size import is_out_of_memory
 from steadygrad.evaluation.audit.battery_entry import BatteryEntry
 from steadygrad.evaluation.audit.outcome import AttackOutcome, Family
 from steadygrad.evaluation.audit.query_count import QueryCount
-from steadygrad.training.seeds import derive_seed, derived_generator
+from steadygrad.seeds import derive_seed, derived_generator
 
 __all__ = ["AttackFailedError", "AttackRun", "Target", "run_attack"]
 

@@ -34,7 +34,7 @@ from steadygrad.evaluation.gallery import one_of_each_class
 from steadygrad.evaluation.masking import Subject, Verdict, diagnose, diagnostic_names
 from steadygrad.evaluation.model_digest import tensors_digest, weights_digest
 from steadygrad.evaluation_mode import evaluation_mode
-from steadygrad.training.seeds import derive_seed
+from steadygrad.seeds import derive_seed
 from steadygrad.versions import library_versions
 
 __all__ = ["audit"]

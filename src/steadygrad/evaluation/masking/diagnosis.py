@@ -56,7 +56,7 @@ from steadygrad.evaluation.masking.zero_gradients import (
     zero_gradients,
 )
 from steadygrad.evaluation_mode import evaluation_mode
-from steadygrad.training.seeds import derive_seed
+from steadygrad.seeds import derive_seed
 
 __all__ = ["diagnose", "diagnostic_names"]
 

@@ -12,7 +12,7 @@ from steadygrad.evaluation.masking.probe_points import random_signs, within_rang
 from steadygrad.evaluation.masking.question import Question
 from steadygrad.evaluation.masking.sample import Sample
 from steadygrad.layers import ComplexConv2d, ComplexLinear
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 __all__ = ["FINITE_DIFFERENCES", "finite_differences"]
 

@@ -7,7 +7,7 @@ from steadygrad.evaluation.masking.finding import Finding
 from steadygrad.evaluation.masking.input_gradient import margins
 from steadygrad.evaluation.masking.question import Question
 from steadygrad.evaluation.masking.sample import Sample
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 __all__ = ["GRADIENT_ALIGNMENT", "gradient_alignment"]
 

@@ -14,7 +14,7 @@ from steadygrad.evaluation.masking.input_gradient import cross_entropies, margin
 from steadygrad.evaluation.masking.probe_points import random_signs
 from steadygrad.evaluation.masking.question import Question
 from steadygrad.evaluation.masking.sample import Sample
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 __all__ = ["GRADIENT_DIRECTION", "LossSurface", "gradient_direction", "loss_surface"]
 

@@ -17,7 +17,7 @@ from steadygrad.evaluation.masking.input_gradient import (
 )
 from steadygrad.evaluation.masking.precise_model import precise_model
 from steadygrad.evaluation.masking.subject import Subject
-from steadygrad.training.seeds import derive_seed, derived_generator
+from steadygrad.seeds import derive_seed, derived_generator
 
 __all__ = ["EQUAL_PASSES", "PassDifference", "Sample"]
 

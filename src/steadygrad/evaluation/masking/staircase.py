@@ -6,7 +6,7 @@ from steadygrad.evaluation.masking.finding import Finding
 from steadygrad.evaluation.masking.probe_points import random_signs, within_range
 from steadygrad.evaluation.masking.question import Question
 from steadygrad.evaluation.masking.sample import Sample
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 __all__ = ["STAIRCASE", "staircase"]
 

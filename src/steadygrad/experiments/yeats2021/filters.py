@@ -22,7 +22,7 @@ from steadygrad.experiments.yeats2021.complex_filters import (
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Recipe
 from steadygrad.experiments.yeats2021.training_histories import training_caution
 from steadygrad.models import build_model
-from steadygrad.training import derive_seed
+from steadygrad.seeds import derive_seed
 
 __all__ = ["Filters"]
 

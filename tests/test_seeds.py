@@ -1,8 +1,8 @@
-"""Laws of steadygrad.training.seeds."""
+"""Laws of steadygrad.seeds."""
 
 import torch
 
-from steadygrad.training import derive_seed, derived_generator
+from steadygrad.seeds import derive_seed, derived_generator
 
 
 def test_purposes_and_seeds_have_streams_of_their_own() -> None:
