@@ -13,8 +13,8 @@ __all__ = ["write_atomically"]
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace ``path`` by ``data``: a reader, or a crash, sees the old file or the new one.
 
-    The bytes go to a hidden file in the same folder, of this thread alone, and reach the disk before
-    the rename: of two processes that write one path, the later rename wins, whole.
+    The bytes go to a hidden file in the same folder, of this thread alone, and reach the disk
+    before the rename: of two processes that write one path, the later rename wins, whole.
     Raises: OutputError, if that cannot be done; the old file then stands as it was.
     """
     owner = f"{os.getpid()}-{threading.get_ident()}"

@@ -29,6 +29,7 @@ __all__ = [
     "Key",
     "Store",
     "key_digest",
+    "make_folder",
     "read_answer",
     "read_answers",
     "write_answer",
@@ -38,7 +39,7 @@ __all__ = [
 Key = Mapping[str, Any]
 
 _METADATA = "steadygrad"
-"""One key only: safetensors writes several in no fixed order, and equal answers give equal bytes."""
+"""One entry only: safetensors writes several in no fixed order; equal answers give equal bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +98,9 @@ class Store:
         """Keep an answer under ``key``, in place of an earlier one, and return it.
 
         Args:
+            key: what decides the answer.
+            values: what was measured.
+            tensors: the answer's tensors by name.
             label: begins the file's name, for people; it decides nothing.
 
         Raises:
@@ -288,7 +292,9 @@ def _text(values: Mapping[str, Any]) -> str:
     try:
         return json.dumps(values, sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise HyperparameterError(f"expected what JSON can hold, got {values!r}: {error}") from error
+        raise HyperparameterError(
+            f"expected what JSON can hold, got {values!r}: {error}"
+        ) from error
 
 
 def _warn(sentence: str) -> None:

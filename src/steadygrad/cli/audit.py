@@ -22,7 +22,7 @@ from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError, ModelError
-from steadygrad.evaluation.audit import (
+from steadygrad.evaluation.auditing import (
     AttackOutcome,
     AuditResult,
     Budget,

@@ -11,8 +11,7 @@ from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.run_data import load_run_data
 from steadygrad.cli.terminal import messages, results
-from steadygrad.evaluation.margins import Margins, deepfool_margins
-from steadygrad.evaluation.margins_file import write_margins
+from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
 
 __all__ = ["register"]
 

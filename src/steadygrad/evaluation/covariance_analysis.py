@@ -16,20 +16,22 @@ from steadygrad.covariance import ExponentialCovariance
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import predictions
-from steadygrad.evaluation.correlated_samples import CorrelatedSamples, correlated_samples
-from steadygrad.evaluation.gallery import one_of_each_class
-from steadygrad.evaluation.perturbation_structure import (
+from steadygrad.evaluation.perturbations import (
+    PerturbationSource,
     PerturbationStructure,
     gather_structure,
     image_structure,
-    reach,
-)
-from steadygrad.evaluation.perturbations import (
-    PerturbationSource,
     perturbation_batches,
     perturbation_source,
+    reach,
 )
-from steadygrad.evaluation.softmax_line import SoftmaxLines, softmax_lines
+from steadygrad.evaluation.pictures import (
+    CorrelatedSamples,
+    SoftmaxLines,
+    correlated_samples,
+    one_of_each_class,
+    softmax_lines,
+)
 
 __all__ = ["AnalysisSettings", "CovarianceAnalysis", "analyse_perturbations"]
 

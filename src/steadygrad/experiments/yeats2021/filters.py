@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from steadygrad.evaluation.mean_interval import mean_interval
+from steadygrad.evaluation.statistics import mean_interval
 from steadygrad.experiments.chart import ImageGrid
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
