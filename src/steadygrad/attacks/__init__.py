@@ -21,6 +21,7 @@ from steadygrad.attacks.l2_ball import L2Ball
 from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
 from steadygrad.attacks.momentum_iterative import MomentumIterative
 from steadygrad.attacks.nes import NES
+from steadygrad.attacks.part import ATTACKS, AboutAttack, EpsMeaning, about_attack, attack
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
 from steadygrad.attacks.registry import (
@@ -32,13 +33,16 @@ from steadygrad.attacks.registry import (
 )
 
 __all__ = [
+    "ATTACKS",
     "FGSM",
     "NES",
     "PGD",
+    "AboutAttack",
     "Attack",
     "AutoAttack",
     "CarliniWagner",
     "DeepFool",
+    "EpsMeaning",
     "Goal",
     "IterativeFGSM",
     "L2Ball",
@@ -48,6 +52,8 @@ __all__ = [
     "RandomNoise",
     "TimesEps",
     "WhiteNoise",
+    "about_attack",
+    "attack",
     "attack_names",
     "attack_settings",
     "build_attack",
