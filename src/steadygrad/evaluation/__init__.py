@@ -7,6 +7,13 @@ from steadygrad.evaluation.adversarial_examples import (
     load_adversarial_examples,
     save_adversarial_examples,
 )
+from steadygrad.evaluation.auditing import (
+    AuditResult,
+    BatteryEntry,
+    audit,
+    read_audit,
+    write_audit,
+)
 from steadygrad.evaluation.covariance_analysis import (
     AnalysisSettings,
     CovarianceAnalysis,
@@ -63,6 +70,8 @@ __all__ = [
     "AccuracyPoint",
     "AdversarialExamples",
     "AnalysisSettings",
+    "AuditResult",
+    "BatteryEntry",
     "CorrelatedSamples",
     "CovarianceAnalysis",
     "Evaluation",
@@ -77,6 +86,7 @@ __all__ = [
     "accuracy_curve",
     "analyse_perturbations",
     "ascending_eps",
+    "audit",
     "bisected_curve",
     "bounded_mean_interval",
     "correlated_samples",
@@ -93,6 +103,7 @@ __all__ = [
     "perturbation_batches",
     "perturbation_source",
     "predictions",
+    "read_audit",
     "read_evaluation",
     "read_transfer",
     "save_adversarial_examples",
@@ -101,6 +112,7 @@ __all__ = [
     "transfer_matrix",
     "wilson_interval",
     "worst_case",
+    "write_audit",
     "write_evaluation",
     "write_margins",
     "write_transfer",

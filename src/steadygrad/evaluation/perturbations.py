@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks import FGSM, PGD, DeepFool, Goal
+from steadygrad.attacks import ATTACKS, Goal, about_attack
 from steadygrad.checks import check_finite_losses, check_images, check_labels
 from steadygrad.covariance import (
     DenseCovariance,
@@ -28,7 +28,8 @@ from steadygrad.covariance.operator import DENSE_LIMIT
 from steadygrad.errors import CovarianceError, HyperparameterError, ShapeError, UnknownNameError
 from steadygrad.evaluation.accuracy import model_device
 from steadygrad.evaluation_mode import evaluation_mode
-from steadygrad.penalties.perturbation_source import PerturbingAttack, SourceName
+from steadygrad.parts import nearest
+from steadygrad.penalties.perturbation_source import PerturbingAttack
 from steadygrad.seeds import derived_generator
 
 __all__ = [
@@ -43,46 +44,37 @@ __all__ = [
 PerturbationSource: TypeAlias = PerturbingAttack | Literal["gradient"]
 """An attack, whose perturbation is what it adds; or the loss's input gradient itself."""
 
-EPS, STEPS, DEEPFOOL_STEPS = 8 / 255, 10, 100
 
+def perturbation_source(text: str, *, eps: float = 8 / 255) -> PerturbationSource:
+    """Return the source of perturbations that a text describes.
 
-def perturbation_source(
-    name: str, *, eps: float | None = None, steps: int | None = None
-) -> PerturbationSource:
-    """Return the source of that name, with the settings of the paper's Table 2.
+    Args:
+        text: "gradient", for the cross-entropy's own gradient; or an attack, such as
+            "pgd:eps=8/255,steps=10", "fgsm" or "deepfool". What it leaves out is as in the paper's
+            Table 2: ``eps``, 10 steps of ``2 * eps / steps``, and no random start, which would add
+            white noise of its own to the perturbations.
+        eps: radius where the text has none.
 
-    name: "pgd": steps of ``2 * eps / steps`` (a fifth of eps at 10), no random start, which would
-        add white noise of its own to the perturbations; "fgsm"; "gradient", the cross-entropy's
-        own; "deepfool".
-    eps: radius of pgd and fgsm, above 0, None takes 8/255; steps: of pgd (10) and deepfool (100).
-    Raises: UnknownNameError, listing the names; HyperparameterError, for a setting that the source
-        lacks or refuses.
+    Raises:
+        UnknownNameError: there is no such attack or choice.
+        HyperparameterError: a setting is unknown or refused, or eps is 0.
+
     Source: Roth et al., arXiv:1805.08736, sections 4.1, 4.2 and 7.2.
     """
-    if name not in get_args(SourceName):
+    if text == "gradient":
+        return "gradient"
+    name = text.partition(":")[0].strip()
+    if name not in ATTACKS.names():
+        choices = (*ATTACKS.names(), "gradient")
         raise UnknownNameError(
-            f"expected attack one of {', '.join(get_args(SourceName))}, got {name!r}"
+            f"unknown attack {name!r}{nearest(name, choices)}; choose one of {', '.join(choices)}"
         )
-    for setting, value, users in (
-        ("eps", eps, ("fgsm", "pgd")),
-        ("steps", steps, ("pgd", "deepfool")),
-    ):
-        if value is not None and name not in users:
-            raise HyperparameterError(
-                f"{setting} {value:g} has no effect with {name}; leave it out, or choose "
-                f"{' or '.join(users)}"
-            )
-    match cast("SourceName", name):
-        case "gradient":
-            return "gradient"
-        case "deepfool":
-            return DeepFool(steps=DEEPFOOL_STEPS if steps is None else steps)
-        case "fgsm":
-            return FGSM(eps=_radius(eps))
-        case "pgd":
-            radius, steps = _radius(eps), STEPS if steps is None else steps
-            step_size = min(1.0, 2 * radius / max(1, steps))
-            return PGD(eps=radius, steps=steps, step_size=step_size, random_start=False)
+    has_radius = about_attack(ATTACKS.get(name)).has_eps
+    defaults = {"eps": eps, "steps": 10, "reach": 2.0, "random_start": False} if has_radius else {}
+    attack = ATTACKS.parse(text, **defaults)
+    if getattr(attack, "eps", None) == 0:
+        raise HyperparameterError("expected eps > 0 for perturbations that are not all zero, got 0")
+    return attack
 
 
 def perturbation_batches(
@@ -147,12 +139,6 @@ def _added(
         check_finite_losses(losses)
         return gradient
     return source(model, images, labels, generator=generator) - images
-
-
-def _radius(eps: float | None) -> float:
-    if eps == 0:
-        raise HyperparameterError("expected eps > 0 for perturbations that are not all zero, got 0")
-    return EPS if eps is None else eps
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ __all__ = [
     "AttackRun",
     "QueryCount",
     "Target",
+    "family_of",
     "parameters_at_rest",
     "run_attack",
 ]
@@ -129,7 +130,7 @@ def run_attack(
     """Attack the examples at ``rows`` (int64), all of which the model has right.
 
     A result counts as broken if the model is wrong about it and it lies in the ball and in
-    [0, 1]. Batch ``i`` gets a CPU generator that depends on seed, the attack's name and ``i``
+    [0, 1]. Batch ``i`` gets a CPU generator that depends on seed, the entry's stream and ``i``
     alone, and torch's global generator is seeded likewise meanwhile, for models and foreign
     attacks that draw from it.
 
@@ -145,7 +146,7 @@ def run_attack(
     for number, batch in enumerate(torch.split(rows, batch_size)):
         images = target.images[batch.to(target.images.device)].to(target.device)
         labels = target.labels[batch.to(target.labels.device)].to(target.device)
-        purpose = f"{entry.name}, batch {number}"
+        purpose = f"{entry.draws}, batch {number}"
         with torch.random.fork_rng(devices=_cuda(target.device)):
             torch.manual_seed(derive_seed(target.seed, f"{purpose}, global"))
             try:
@@ -171,7 +172,7 @@ def run_attack(
         report(len(batch))
     outcome = AttackOutcome(
         name=entry.name,
-        family=entry.family or _family(counted, len(rows)),
+        family=entry.family or family_of(counted.queries, counted.gradients, len(rows)),
         attack=entry.description,
         eps=target.eps,
         norm=target.norm,
@@ -225,12 +226,13 @@ def _is_inside(adversarial: Images, images: Images, target: Target) -> Tensor:
     return is_inside
 
 
-def _family(counted: QueryCount, examples: int) -> Family:
-    if counted.gradients > examples:
+def family_of(queries: int, gradients: int, examples: int) -> Family:
+    """Return what an attack is, judged by the images that it had the model answer."""
+    if gradients > examples:
         return "white-box"
-    if counted.gradients > 0:
+    if gradients > 0:
         return "one-step"
-    return "query" if counted.queries > 0 else "noise"
+    return "query" if queries > 0 else "noise"
 
 
 def _reason(error: Exception) -> str:

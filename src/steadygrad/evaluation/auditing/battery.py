@@ -28,6 +28,8 @@ __all__ = [
 class Recipe:
     """An entry of a battery that still lacks its radius.
 
+    stream: what the random draws hang on, see ``BatteryEntry``; never changed, so that audits of
+        different versions can be compared image by image.
     build: makes the attack from ``eps``, ``settings`` and, where it works in several norms,
         ``norm``.
     norms: in which it works; one norm alone is not passed on.
@@ -35,6 +37,7 @@ class Recipe:
     """
 
     name: str
+    stream: str
     family: Family
     build: Callable[..., Attack]
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -68,7 +71,7 @@ class Recipe:
         """
         own = {"norm": norm} if len(self.norms) > 1 else {}
         attack = self.build(eps=eps, **own, **self.settings)
-        return BatteryEntry(self.name, self.family, attack, self.scope, self.limit)
+        return BatteryEntry(self.name, self.family, attack, self.scope, self.limit, self.stream)
 
 
 Budget: TypeAlias = Literal["quick", "standard", "full"]
@@ -79,28 +82,50 @@ _MOST_TARGETS = 100
 
 _NOISE = Recipe(
     name="noise",
+    stream="noise",
     family="noise",
     build=RandomNoise,
     settings={"distribution": "sign", "samples": 10},
     norms=("linf",),
 )
-_FGSM = Recipe(name="fgsm", family="one-step", build=FGSM)
-_PGD_8 = Recipe(name="pgd-8", family="white-box", build=PGD, settings={"steps": 8})
-_MIM_10 = Recipe(name="mim-10", family="white-box", build=MomentumIterative, settings={"steps": 10})
+_FGSM = Recipe(
+    name="fgsm",
+    stream="fgsm",
+    family="one-step",
+    build=FGSM,
+)
+_PGD_8 = Recipe(
+    name="pgd-8",
+    stream="pgd-8",
+    family="white-box",
+    build=PGD,
+    settings={"steps": 8},
+)
+_MIM_10 = Recipe(
+    name="mim-10",
+    stream="mim-10",
+    family="white-box",
+    build=MomentumIterative,
+    settings={"steps": 10},
+)
 _CARLINI_WAGNER = Recipe(
     name="carlini-wagner",
+    stream="carlini-wagner",
     family="white-box",
     build=CarliniWagner,
     norms=("l2",),
     scope="survivors",
 )
-_AUTOATTACK = Recipe(name="autoattack", family="ensemble", build=AutoAttack, fewest_classes=4)
+_AUTOATTACK = Recipe(
+    name="autoattack", stream="autoattack", family="ensemble", build=AutoAttack, fewest_classes=4
+)
 
 
 def _pgd(steps: int, restarts: int, loss: str, *, fewest_classes: int = 2) -> Recipe:
     ending = "" if loss == "cross-entropy" else f"-{loss}"
     return Recipe(
         name=f"pgd-{steps}{ending}",
+        stream=f"pgd-{steps}{ending}",
         family="white-box",
         build=PGD,
         settings={"steps": steps, "restarts": restarts, "loss": loss},
@@ -111,6 +136,7 @@ def _pgd(steps: int, restarts: int, loss: str, *, fewest_classes: int = 2) -> Re
 def _all_targets(steps: int) -> Recipe:
     return Recipe(
         name=f"pgd-{steps}-targets",
+        stream=f"pgd-{steps}-targets",
         family="white-box",
         build=PGD,
         settings={"steps": steps, "target": "all", "loss": "margin"},
@@ -122,6 +148,7 @@ def _all_targets(steps: int) -> Recipe:
 def _nes(queries: int, limit: int | None) -> Recipe:
     return Recipe(
         name="nes",
+        stream="nes",
         family="query",
         build=NES,
         settings={"queries": queries, "loss": "margin", "stop_early": True},
@@ -134,6 +161,7 @@ def _nes(queries: int, limit: int | None) -> Recipe:
 def _member(name: str, scope: Scope, limit: int | None = None, fewest_classes: int = 2) -> Recipe:
     return Recipe(
         name=name,
+        stream=name,
         family="query" if name == "square" else "white-box",
         build=AutoAttack,
         settings={"attacks": (name,)},
@@ -250,6 +278,8 @@ def _transfers(
                 source_name=name,
                 source_digest=weights_digest(source),
             ),
+            # Every source is attacked with the same draws, whatever it is called.
+            stream=f"transfer-1-{recipe.stream}",
         )
         for recipe in recipes
     ]

@@ -13,12 +13,14 @@ from steadygrad.evaluation.auditing.attack_run import (
     AttackFailedError,
     AttackRun,
     Target,
+    family_of,
     run_attack,
 )
 from steadygrad.evaluation.auditing.batch_size import is_out_of_memory
-from steadygrad.evaluation.auditing.cache import AttackCache
 from steadygrad.evaluation.auditing.entry import BatteryEntry
 from steadygrad.evaluation.auditing.fitness.check import spread_rows
+from steadygrad.evaluation.outcome import AttackOutcome
+from steadygrad.store import Key, Store
 
 __all__ = ["Campaign"]
 
@@ -39,7 +41,7 @@ class Campaign:
     clean_correct: Tensor
     identity: dict[str, Any]
     batch_size: int
-    cache: AttackCache
+    store: Store
     progress: Callable[[str, int, int], None]
     notify: Callable[[str], None]
     runs: list[AttackRun] = field(default_factory=list)
@@ -78,8 +80,8 @@ class Campaign:
 
     def _run(self, entry: BatteryEntry, rows: Tensor) -> None:
         while True:
-            configuration = self._configuration(entry, rows)
-            found = self.cache.find(entry.name, configuration)
+            key = self._key(entry, rows)
+            found = _kept(self.store, key, entry)
             if found is not None:
                 run, created = found
                 self.progress(entry.name, len(rows), len(rows))
@@ -95,7 +97,7 @@ class Campaign:
                     torch.cuda.empty_cache()
                 continue
             created = datetime.now(UTC).isoformat(timespec="seconds")
-            self.cache.store(entry.name, configuration, run, created)
+            _keep(self.store, key, run, created)
             break
         self.runs.append(run)
         self.created.append(created)
@@ -116,13 +118,13 @@ class Campaign:
         self.progress(entry.name, 0, len(rows))
         return run_attack(self.target, entry, rows, self.batch_size, report)
 
-    def _configuration(self, entry: BatteryEntry, rows: Tensor) -> dict[str, Any]:
+    def _key(self, entry: BatteryEntry, rows: Tensor) -> Key:
+        """Return all that decides an outcome; what the entry is called does not."""
         return {
+            "asked": "outcome of an attack",
             **self.identity,
-            "name": entry.name,
-            "family": entry.family,
             "attack": entry.description,
-            "scope": entry.scope,
+            "draws": entry.draws,
             "eps": self.target.eps,
             "norm": self.target.norm,
             "seed": self.target.seed,
@@ -131,3 +133,59 @@ class Campaign:
             "shown": self.target.shown_rows.tolist(),
             "steadygrad": steadygrad.__version__,
         }
+
+
+_COUNTS = ("queries", "gradients", "outside", "batch_size", "seed")
+
+
+def _keep(store: Store, key: Key, run: AttackRun, created: str) -> None:
+    outcome = run.outcome
+    store.put(
+        key,
+        {
+            "counts": {name: getattr(outcome, name) for name in _COUNTS},
+            "seconds": outcome.seconds,
+            "created": created,
+        },
+        {
+            "attacked": outcome.attacked,
+            "broken": outcome.broken,
+            "shown_rows": run.shown_rows,
+            "shown": run.shown,
+        },
+        label=outcome.name,
+    )
+
+
+def _kept(store: Store, key: Key, entry: BatteryEntry) -> tuple[AttackRun, str] | None:
+    """Return the run kept under a key, called as the entry is, and when it was made."""
+    answer = store.get(key)
+    if answer is None:
+        return None
+    try:
+        attacked, broken = (answer.tensors[name] for name in ("attacked", "broken"))
+        if attacked.dtype != torch.bool or broken.dtype != torch.bool:
+            raise ValueError("attacked and broken are no truth values")
+        if attacked.shape != broken.shape or bool((broken & ~attacked).any()):
+            raise ValueError("attacked and broken do not fit together")
+        counts = {name: int(answer.values["counts"][name]) for name in _COUNTS}
+        measured = family_of(counts["queries"], counts["gradients"], int(attacked.sum()))
+        outcome = AttackOutcome(
+            name=entry.name,
+            family=entry.family or measured,
+            attack=entry.description,
+            eps=float(key["eps"]),
+            norm=key["norm"],
+            attacked=attacked,
+            broken=broken,
+            seconds=float(answer.values["seconds"]),
+            scope=entry.scope,
+            **counts,
+        )
+        run = AttackRun(outcome, answer.tensors["shown_rows"], answer.tensors["shown"])
+        return run, str(answer.values["created"])
+    except (KeyError, TypeError, ValueError) as error:
+        path = store.path(key)
+        if path is not None:
+            store.reject(path, f"{type(error).__name__}: {error}")
+        return None

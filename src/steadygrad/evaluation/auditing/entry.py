@@ -1,22 +1,25 @@
 """Entries of a battery: an attack, whom it is run on, and attacks of the user's own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks import Attack, describe_attack, norm_of, with_eps
+from steadygrad.attacks import ATTACKS, Attack, describe_attack, norm_of, with_eps
 from steadygrad.attacks.adapters import AutoAttack
 from steadygrad.attacks.ball import Norm
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.outcome import Family, Scope
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.parts import number_text
 
 __all__ = [
     "BatteryEntry",
     "TransferAttack",
+    "attack_of_text",
+    "identity_of",
     "own_entries",
 ]
 
@@ -70,13 +73,15 @@ class TransferAttack:
 class BatteryEntry:
     """An attack under a name of its own.
 
-    name: unique in a battery; the random draws of an attack depend on it.
+    name: unique in a battery, for people.
     family: None tells it from what the attack asks of the model: "white-box" or "one-step" if
         gradients (at most one an image), "query" if outputs alone, "noise" if nothing.
     scope: "all" runs it on every example that is right without attack, "survivors" on those that
         every entry before it has failed on: cheaper, and each success of a query or transfer
         attack there says that the white-box attacks before it were led astray.
     limit: at most so many of them, evenly spread; None takes all. At least 1.
+    stream: what its random draws hang on, beside the audit's seed and the number of the batch; None
+        takes the attack's registered name and its steps, such as "pgd-50".
     Raises: HyperparameterError.
     """
 
@@ -85,6 +90,7 @@ class BatteryEntry:
     attack: Attack
     scope: Scope = "all"
     limit: int | None = None
+    stream: str | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -95,6 +101,11 @@ class BatteryEntry:
             )
 
     @property
+    def draws(self) -> str:
+        """What the random draws hang on."""
+        return identity_of(self.attack) if self.stream is None else self.stream
+
+    @property
     def description(self) -> dict[str, Any]:
         """Name and settings of the attack without ``eps``, as JSON can hold them."""
         if isinstance(self.attack, TransferAttack):
@@ -103,19 +114,34 @@ class BatteryEntry:
 
 
 def own_entries(
-    attacks: Sequence[BatteryEntry | Attack], taken: Sequence[BatteryEntry], eps: float, norm: Norm
+    attacks: Sequence[BatteryEntry | Attack | str],
+    taken: Sequence[BatteryEntry],
+    eps: float,
+    norm: Norm,
 ) -> list[BatteryEntry]:
-    """Return the attacks as entries at a radius; their own eps plays no part.
+    """Return the attacks as entries at a radius.
 
     An attack that is no entry yet is called after itself, with a number if that name is taken,
     runs on all examples, and its family is told from what it asks of the model, but for AutoAttack.
-    Raises: HyperparameterError, for an attack in another norm, one without an eps, or a name that
-        is taken.
+
+    Args:
+        attacks: entries and attacks, whose own eps plays no part, or texts such as
+            "pgd:steps=200", in which radius and norm may be left out.
+        taken: entries whose names are taken.
+        eps: the radius.
+        norm: in which it is measured.
+
+    Raises:
+        UnknownNameError: a text names no attack.
+        HyperparameterError: an attack is in another norm or has no eps, a text has another eps, or
+            a name is taken.
     """
     names = {entry.name for entry in taken}
     entries = []
     for given in attacks:
         attack = given.attack if isinstance(given, BatteryEntry) else given
+        if isinstance(attack, str):
+            attack = attack_of_text(attack, eps=eps, norm=norm)
         if norm_of(attack) != norm:
             raise HyperparameterError(
                 f"expected attacks in {norm}, got {describe_attack(attack)['name']} in "
@@ -127,19 +153,39 @@ def own_entries(
                 raise HyperparameterError(
                     f"expected attacks with names of their own, got two called {given.name}"
                 )
-            entry = BatteryEntry(given.name, given.family, moved, given.scope, given.limit)
+            entry = replace(given, attack=moved)
         else:
             # What it asks of the model would tell of its attacks with gradients alone.
             family: Family | None = (
                 "ensemble" if isinstance(attack, AutoAttack) and attack.is_ensemble else None
             )
-            entry = BatteryEntry(_free_name(_plain_name(attack), names), family, moved)
+            entry = BatteryEntry(_free_name(identity_of(attack), names), family, moved)
         names.add(entry.name)
         entries.append(entry)
     return entries
 
 
-def _plain_name(attack: Attack) -> str:
+def attack_of_text(text: str, *, eps: float, norm: Norm | None = None) -> Attack:
+    """Return the attack that a text describes, at a radius and in a norm that it may leave out.
+
+    Raises:
+        UnknownNameError: there is no such attack or choice.
+        HyperparameterError: the text is malformed, has another eps, or a setting is refused.
+    """
+    defaults = {"eps": eps} if norm is None else {"eps": eps, "norm": norm}
+    attack = ATTACKS.parse(text, **defaults)
+    if not hasattr(attack, "eps"):
+        raise HyperparameterError(f"expected an attack with an eps, got {text!r}")
+    if attack.eps != eps:
+        raise HyperparameterError(
+            f"expected {text!r} at eps {number_text(eps)} like everything else, got eps "
+            f"{number_text(attack.eps)}; leave it out"
+        )
+    return attack
+
+
+def identity_of(attack: Attack) -> str:
+    """Return an attack's registered name, with its steps if it has them, such as "pgd-50"."""
     described = describe_attack(attack)
     steps = described.get("steps")
     name = str(described["name"]).lower().replace(" ", "-")

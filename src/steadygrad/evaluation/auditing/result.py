@@ -15,11 +15,11 @@ from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation.auditing.audit_gallery import AuditGallery
 from steadygrad.evaluation.auditing.batch_size import BatchSize
-from steadygrad.evaluation.auditing.cache import make_folder
 from steadygrad.evaluation.auditing.fitness import Problem
 from steadygrad.evaluation.curve import AccuracyPoint
 from steadygrad.evaluation.masking import Finding, Verdict
 from steadygrad.evaluation.outcome import AttackOutcome
+from steadygrad.store import make_folder
 from steadygrad.tensor_file import read_tensors, write_tensors
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -20,17 +21,18 @@ from steadygrad.evaluation.auditing.attack_run import Target, parameters_at_rest
 from steadygrad.evaluation.auditing.audit_gallery import audit_gallery
 from steadygrad.evaluation.auditing.batch_size import check_batch_size, choose_batch_size
 from steadygrad.evaluation.auditing.battery import Budget, beyond, build_battery
-from steadygrad.evaluation.auditing.cache import AttackCache, make_folder
 from steadygrad.evaluation.auditing.campaign import Campaign
-from steadygrad.evaluation.auditing.diagnostics_cache import Diagnosis, DiagnosticsCache
 from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_fitness
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
-from steadygrad.evaluation.masking import Subject, Verdict, diagnose, diagnostic_names
+from steadygrad.evaluation.masking import DIAGNOSTICS, Finding, Subject, Verdict, diagnose
+from steadygrad.evaluation.masking.verdict import default_diagnostics
+from steadygrad.evaluation.masking.verdict import verdict as masking_verdict
 from steadygrad.evaluation.pictures import one_of_each_class
 from steadygrad.evaluation.provenance import model_fingerprint, tensors_digest, weights_digest
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derive_seed
+from steadygrad.store import Key, Store, make_folder
 from steadygrad.versions import library_versions
 
 __all__ = ["audit"]
@@ -47,7 +49,7 @@ def audit(
     eps: float,
     norm: Norm = "linf",
     budget: Budget | None = "standard",
-    attacks: Sequence[BatteryEntry | Attack] = (),
+    attacks: Sequence[BatteryEntry | Attack | str] = (),
     sources: Mapping[str, Classifier] | Sequence[Classifier] = (),
     out: Path | str | None = None,
     batch_size: int | Literal["auto"] = "auto",
@@ -67,8 +69,9 @@ def audit(
     images: (n, channels, height, width) in [0, 1]; labels: int64 (n,).
     eps: radius in ``norm``: in (0, 1] for "linf", above 0 for "l2".
     budget: "quick", "standard" or "full"; None runs ``attacks`` alone.
-    attacks: run after the budget's own, at ``eps`` whatever theirs: ours, other libraries' (see
-        ``steadygrad.attacks.adapters``), or ``BatteryEntry`` for a name and scope of one's choice.
+    attacks: run after the budget's own, at ``eps`` whatever theirs: texts ("pgd:steps=200"), ours,
+        other libraries' (see ``steadygrad.attacks.adapters``), or ``BatteryEntry`` for a name and
+        scope of one's choice.
     sources: other models of the same classes, on the same device; attacks on them are tried on
         ``model``. Without names they are called 1, 2, ...
     out: folder for the result (see ``write_audit``), in which every finished attack is kept
@@ -102,7 +105,7 @@ def audit(
         make_folder(Path(out))
     place = model_device(model, images) if device is None else torch.device(device)
     notify, progress = notify or _silent, progress or _silent
-    folder = None if out is None else Path(out) / "attacks"
+    store = Store(None if out is None else Path(out) / "attacks", notify)
     with evaluation_mode(model), parameters_at_rest(model):
         size = choose_batch_size(batch_size, model, images, place)
         clean_correct, classes = _clean(model, images, labels, size.size, seed, place)
@@ -119,7 +122,7 @@ def audit(
             clean_correct=clean_correct,
             identity={"model": fingerprint, "examples": examples},
             batch_size=size.size,
-            cache=AttackCache(folder, notify),
+            store=store,
             progress=progress,
             notify=notify,
         )
@@ -140,7 +143,7 @@ def audit(
                 device=place,
                 progress=progress,
             ),
-            DiagnosticsCache(folder, notify),
+            store,
             campaign,
             wanted=diagnostics,
         )
@@ -177,7 +180,7 @@ def _silent(*_: object) -> None:
 
 
 def _check_settings(
-    eps: float, norm: Norm, budget: Budget | None, attacks: Sequence[BatteryEntry | Attack]
+    eps: float, norm: Norm, budget: Budget | None, attacks: Sequence[BatteryEntry | Attack | str]
 ) -> None:
     check_eps(eps, norm)
     if eps == 0:
@@ -210,9 +213,17 @@ def _named(sources: Mapping[str, Classifier] | Sequence[Classifier]) -> dict[str
     return {str(number): source for number, source in enumerate(sources, start=1)}
 
 
-def _diagnosis(
-    subject: Subject, cache: DiagnosticsCache, campaign: Campaign, *, wanted: bool
-) -> Diagnosis:
+@dataclass(frozen=True)
+class _Diagnosis:
+    """Findings and verdict, how long they took and when they were done."""
+
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    seconds: float
+    created: str
+
+
+def _diagnosis(subject: Subject, store: Store, campaign: Campaign, *, wanted: bool) -> _Diagnosis:
     if not wanted:
         verdict = Verdict(
             level="incomplete",
@@ -220,9 +231,11 @@ def _diagnosis(
             causes=(),
             reasons=(),
         )
-        return Diagnosis((), verdict, 0.0, "")
-    configuration = campaign.identity | {
-        "diagnostics": diagnostic_names(),
+        return _Diagnosis((), verdict, 0.0, "")
+    diagnostics = default_diagnostics()
+    key = campaign.identity | {
+        "asked": "diagnosis",
+        "diagnostics": [DIAGNOSTICS.table(each) for each in diagnostics],
         "outcomes": [
             [
                 outcome.name,
@@ -239,13 +252,36 @@ def _diagnosis(
         "batch_size": subject.batch_size,
         "steadygrad": steadygrad.__version__,
     }
-    found = cache.find(configuration)
+    found = _kept(store, key, subject)
     if found is not None:
         return found
     began = time.perf_counter()
-    findings, verdict = diagnose(subject)
+    findings, verdict = diagnose(subject, diagnostics)
     seconds = time.perf_counter() - began
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    diagnosis = Diagnosis(findings, verdict, seconds, created)
-    cache.store(configuration, diagnosis)
-    return diagnosis
+    store.put(
+        key,
+        {
+            "findings": [asdict(finding) for finding in findings],
+            "seconds": seconds,
+            "created": created,
+        },
+        label="diagnostics",
+    )
+    return _Diagnosis(findings, verdict, seconds, created)
+
+
+def _kept(store: Store, key: Key, subject: Subject) -> _Diagnosis | None:
+    answer = store.get(key)
+    if answer is None:
+        return None
+    try:
+        values = answer.values
+        findings = tuple(Finding(**finding) for finding in values["findings"])
+        seconds, created = float(values["seconds"]), str(values["created"])
+    except (KeyError, TypeError, ValueError) as error:
+        path = store.path(key)
+        if path is not None:
+            store.reject(path, f"{type(error).__name__}: {error}")
+        return None
+    return _Diagnosis(findings, masking_verdict(subject, findings), seconds, created)

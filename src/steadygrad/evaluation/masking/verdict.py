@@ -16,7 +16,7 @@ from steadygrad.evaluation.masking.sample import Sample, Subject
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derive_seed
 
-__all__ = ["diagnose", "verdict"]
+__all__ = ["default_diagnostics", "diagnose", "verdict"]
 
 NOTHING_RIGHT = "No example is right without an attack: there is nothing to break."
 
@@ -147,9 +147,8 @@ def _finding(diagnostic: Diagnostic, sample: Sample) -> Finding:
 def _missing(findings: Sequence[Finding]) -> tuple[str, ...]:
     """Return the essential diagnostics that did not pass."""
     passed = {finding.name for finding in findings if finding.status == "passed"}
-    return tuple(
-        name for name in DIAGNOSTICS.names() if traits_of(name).essential and name not in passed
-    )
+    names = (str(DIAGNOSTICS.name_of(found)) for found in DIAGNOSTICS)
+    return tuple(name for name in names if traits_of(name).essential and name not in passed)
 
 
 def _causes(names: Iterable[str]) -> tuple[str, ...]:
