@@ -19,8 +19,10 @@ from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.iterative_fgsm import IterativeFGSM
 from steadygrad.attacks.l2_ball import L2Ball
 from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
+from steadygrad.attacks.mixture import Mixture
 from steadygrad.attacks.momentum_iterative import MomentumIterative
 from steadygrad.attacks.nes import NES
+from steadygrad.attacks.noisy_fgsm import NoisyFGSM
 from steadygrad.attacks.part import ATTACKS, AboutAttack, EpsMeaning, about_attack, attack
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
@@ -47,7 +49,9 @@ __all__ = [
     "IterativeFGSM",
     "L2Ball",
     "LongRangeCorrelated",
+    "Mixture",
     "MomentumIterative",
+    "NoisyFGSM",
     "PerturbationBall",
     "RandomNoise",
     "TimesEps",

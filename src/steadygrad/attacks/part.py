@@ -30,13 +30,14 @@ class AboutAttack:
 
     title: short name for people; family: how it finds its perturbation; norms: the balls that it
         can stay in; is_gaussian: its eps is the standard deviation of noise, which pixels exceed;
-        has_eps: whether it takes a radius at all.
+        stays_in_ball: whether no result is further away than eps; has_eps: whether it takes one.
     """
 
     title: str
     family: AttackFamily
     norms: tuple[Norm, ...] = ("linf",)
     is_gaussian: bool = False
+    stays_in_ball: bool = True
     has_eps: bool = True
 
     def eps_means(self, norm: Norm = "linf") -> EpsMeaning:
@@ -55,6 +56,7 @@ def attack(
     family: AttackFamily,
     norms: tuple[Norm, ...] = ("linf",),
     is_gaussian: bool = False,
+    stays_in_ball: bool = True,
     has_eps: bool = True,
 ) -> Callable[[C], C]:
     """Return a class decorator that registers an attack, a frozen dataclass, under ``name``.
@@ -63,7 +65,12 @@ def attack(
         HyperparameterError: as ``Family.register``.
     """
     about = AboutAttack(
-        title=title, family=family, norms=norms, is_gaussian=is_gaussian, has_eps=has_eps
+        title=title,
+        family=family,
+        norms=norms,
+        is_gaussian=is_gaussian,
+        stays_in_ball=stays_in_ball and not is_gaussian and has_eps,
+        has_eps=has_eps,
     )
     return ATTACKS.register(name, about)
 
