@@ -5,12 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steadygrad.evaluation.audit.audit_gallery import AuditGallery
-from steadygrad.evaluation.audit.batch_size import BatchSize
-from steadygrad.evaluation.audit.fitness import Problem
-from steadygrad.evaluation.audit.outcome import AttackOutcome, Family, Scope
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.audit_gallery import AuditGallery
+from steadygrad.evaluation.auditing.batch_size import BatchSize
+from steadygrad.evaluation.auditing.fitness import Problem
+from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.evaluation.masking import Finding, Verdict
+from steadygrad.evaluation.outcome import AttackOutcome, Family, Scope
 
 __all__ = ["made_up_audit"]
 

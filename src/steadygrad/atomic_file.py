@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,10 +13,12 @@ __all__ = ["write_atomically"]
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace ``path`` by ``data``: a reader, or a crash, sees the old file or the new one.
 
-    The bytes go to a hidden file in the same folder and reach the disk before the rename.
+    The bytes go to a hidden file in the same folder, of this thread alone, and reach the disk
+    before the rename: of two processes that write one path, the later rename wins, whole.
     Raises: OutputError, if that cannot be done; the old file then stands as it was.
     """
-    temporary = path.with_name(f".{path.name}.partial")
+    owner = f"{os.getpid()}-{threading.get_ident()}"
+    temporary = path.with_name(f".{path.name}.{owner}.partial")
     try:
         with temporary.open("wb") as file:
             file.write(data)

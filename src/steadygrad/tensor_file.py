@@ -1,10 +1,11 @@
 """Named tensors with a text each in safetensors files: read without executing anything."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from steadygrad.atomic_file import write_atomically
@@ -30,9 +31,11 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     Raises: CheckpointError, if the file cannot be read or is no safetensors file.
     """
+    # Read once: safe_open opens the path twice, and another process may replace it in between.
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no dict)
-            return tensors, file.metadata() or {}
+        data = Path(path).read_bytes()
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    return tensors, header.get("__metadata__") or {}

@@ -12,7 +12,7 @@ from torch import nn
 
 from program import Program
 from steadygrad.cli import audit as command
-from steadygrad.evaluation.audit import read_audit
+from steadygrad.evaluation.auditing import read_audit
 
 NETWORKS = """
 from torch import nn

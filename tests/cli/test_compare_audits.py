@@ -9,7 +9,7 @@ import torch
 
 from made_up_audit import made_up_audit
 from program import Program
-from steadygrad.evaluation.audit.result_file import write_audit
+from steadygrad.evaluation.auditing.result import write_audit
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from steadygrad.attacks import LongRangeCorrelated
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation import correlated_samples, predictions
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 HeldOut = tuple[Tensor, Tensor]
 

@@ -19,7 +19,7 @@ from steadygrad.evaluation import (
     worst_case,
 )
 from steadygrad.evaluation.curve import surviving
-from steadygrad.evaluation.mean_interval import bounded_mean_interval
+from steadygrad.evaluation.statistics import bounded_mean_interval
 
 GRID = parse_eps_grid("0:0.2:0.04,0.1")
 DETERMINISTIC = [FGSM(eps=0), PGD(eps=0, steps=4, random_start=False)]

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from steadygrad.attacks import DeepFool, relative_perturbation
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError, ImageError, OutputError
-from steadygrad.evaluation.margins import Margins, deepfool_margins
-from steadygrad.evaluation.margins_file import write_margins
-from steadygrad.evaluation.mean_interval import mean_interval
+from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
+from steadygrad.evaluation.statistics import mean_interval
 from steadygrad.tensor_file import read_tensors
 
 Data = tuple[Tensor, Tensor]

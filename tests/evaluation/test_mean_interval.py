@@ -1,4 +1,4 @@
-"""Laws of steadygrad.evaluation.mean_interval: closed forms, and how often the truth is inside."""
+"""Laws of steadygrad.evaluation.statistics: closed forms, and how often the truth is inside."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation import wilson_interval
-from steadygrad.evaluation.mean_interval import bounded_mean_interval, mean_interval
+from steadygrad.evaluation.statistics import bounded_mean_interval, mean_interval
 
 Z = 1.959963984540054  # the normal quantile of 0.975
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from steadygrad.errors import ModelError
 from steadygrad.evaluation import model_digest
-from steadygrad.evaluation.model_digest import structure_digest, tensors_digest, weights_digest
+from steadygrad.evaluation.provenance import structure_digest, tensors_digest, weights_digest
 
 
 def network(seed: int = 0, activation: nn.Module | None = None) -> nn.Sequential:

@@ -12,17 +12,15 @@ from torch import nn
 
 from steadygrad.attacks import attack_names
 from steadygrad.cli import shared_options as options
-from steadygrad.cli.attack_text import parse_attack
 from steadygrad.cli.audit_progress import audit_progress
 from steadygrad.cli.foreign_model import build_foreign_model, load_weights
 from steadygrad.cli.parsing import parse_fraction
-from steadygrad.cli.run_data import load_run_data
 from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, results
 from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError, ModelError
-from steadygrad.evaluation.audit import (
+from steadygrad.evaluation.auditing import (
     AttackOutcome,
     AuditResult,
     Budget,
@@ -30,6 +28,7 @@ from steadygrad.evaluation.audit import (
     UnfitError,
     audit,
 )
+from steadygrad.evaluation.runs import load_run_data
 from steadygrad.reports.audit import write_audit_page
 from steadygrad.reports.wording import seconds_text
 from steadygrad.training import load_run_model
@@ -104,7 +103,7 @@ def _audit(
     attack: Annotated[
         list[str] | None,
         typer.Option(
-            help="One attack more, NAME or NAME:SETTING=VALUE,... such as pgd:steps=200; "
+            help="One attack more, NAME or NAME:key=value,... such as pgd:steps=200; "
             f"repeatable. Names: {', '.join(attack_names())}.",
             show_default=False,
         ),
@@ -126,7 +125,6 @@ def _audit(
     command after an interruption goes on, and one with more attacks repeats none.
     """
     radius = parse_fraction(eps)
-    own = [parse_attack(text, eps=radius, norm=norm) for text in attack or ()]
     size = _batch_size(batch_size)
     shown = None if every_image else limit
     audited = _load(target, weights, dataset, data_dir, split, shown, device)
@@ -141,7 +139,7 @@ def _audit(
                 eps=radius,
                 norm=norm,
                 budget=budget,
-                attacks=own,
+                attacks=attack or (),
                 sources=sources,
                 out=out,
                 batch_size=size,

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -10,10 +10,9 @@ from rich.table import Table
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.parsing import parse_fraction
-from steadygrad.cli.run_data import load_run_data
 from steadygrad.cli.terminal import messages, results
 from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
-from steadygrad.penalties.perturbation_source import SourceName
+from steadygrad.evaluation.runs import load_run_data
 from steadygrad.reports.covariance import length_text, shift_caution, write_covariance_analysis
 from steadygrad.reports.covariance.figures import source_name
 from steadygrad.reports.covariance.folder import prepare_folder
@@ -22,7 +21,7 @@ from steadygrad.reports.wording import count_text, eps_text
 __all__ = ["register"]
 
 _EPILOG = (
-    "Example: steadygrad covariance runs/cifar-clean --attack pgd --eps 8/255 --limit 1000 "
+    "Example: steadygrad covariance runs/cifar-clean --attack pgd:eps=8/255 --limit 1000 "
     "--out runs/cifar-clean/covariance"
 )
 
@@ -38,19 +37,12 @@ def _covariance(
     attack: Annotated[
         str,
         typer.Option(
-            help=f"Where perturbations come from: {', '.join(get_args(SourceName))}; away from "
-            "the class that the network predicts, pgd without a random start."
+            help="Where perturbations come from: gradient, or an attack such as "
+            "pgd:eps=8/255,steps=10 or deepfool:steps=100, away from the class that the network "
+            "predicts. Where the text is silent: eps 8/255, 10 steps of 2 * eps / steps, no random "
+            "start."
         ),
     ] = "pgd",
-    eps: Annotated[
-        str | None, typer.Option(help=r"Radius of pgd and fgsm, in pixels. \[default: 8/255]")
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            help=r"Steps of pgd, 2 * eps / steps each, or of deepfool. \[default: 10, 100]"
-        ),
-    ] = None,
     decay_lengths: Annotated[
         str, typer.Option(help="Of the noise that is shown, in pixels.")
     ] = "1,2,4,8,12",
@@ -78,8 +70,6 @@ def _covariance(
     """
     settings = AnalysisSettings(
         attack=attack,
-        eps=None if eps is None else parse_fraction(eps),
-        steps=steps,
         decay_lengths=_parse_lengths(decay_lengths),
         noise_eps=parse_fraction(noise_eps),
         line_eps=parse_fraction(line_eps),

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from steadygrad.cli.evaluate import evaluate_run
 from steadygrad.cli.terminal import INTERRUPTED, messages, results
 from steadygrad.errors import CheckpointError
+from steadygrad.evaluation.runs import evaluate_run
 from steadygrad.reports import load_runs, summary_table, write_report
 from steadygrad.training import TrainingConfig, console_progress, train
 from steadygrad.training.run_folder import RunFolder, run_config
@@ -59,9 +59,7 @@ def _demo(
         if not result.is_finished:
             messages.print("stopped; the same command goes on from here")
             raise typer.Exit(INTERRUPTED)
-        evaluate_run(
-            run, attack_name="pgd", attack_settings={"steps": 8}, eps_values=_EPS, seed=seed
-        )
+        evaluate_run(run, "pgd:steps=8", _EPS, seed=seed)
     path = write_report(runs, out / "report.html", title="steadygrad demo: handwritten digits")
     results.print(summary_table(load_runs(runs)))
     results.print(f"report: {path}", soft_wrap=True)

@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from steadygrad.attacks import DeepFool
+from steadygrad.attacks import ATTACKS, DeepFool
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.run_data import load_run_data
 from steadygrad.cli.terminal import messages, results
-from steadygrad.evaluation.margins import Margins, deepfool_margins
-from steadygrad.evaluation.margins_file import write_margins
+from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
+from steadygrad.evaluation.runs import load_run_data
 
 __all__ = ["register"]
 
-_EPILOG = "Example: steadygrad margin runs/mnist-complex --limit 1000"
+_EPILOG = "Example: steadygrad margin runs/mnist-complex --attack deepfool:steps=50 --limit 1000"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,13 +26,13 @@ def register(app: typer.Typer) -> None:
 
 def _margin(
     run: Annotated[Path, typer.Argument(help="Run folder of `steadygrad train`.")],
-    overshoot: Annotated[
-        float, typer.Option(help="How far beyond the boundary, as a fraction of the way to it.")
-    ] = DeepFool.overshoot,
-    steps: Annotated[int, typer.Option(help="Most steps an image.")] = DeepFool.steps,
-    candidates: Annotated[
-        int, typer.Option(help="Other classes to try, the likeliest first.")
-    ] = DeepFool.candidates,
+    attack: Annotated[
+        str,
+        typer.Option(
+            help="deepfool with settings: overshoot (how far beyond the boundary, as a fraction of "
+            "the way to it), steps (most an image), candidates (other classes to try)."
+        ),
+    ] = "deepfool",
     limit: options.FirstImages = 1000,
     every_image: options.EveryImage = False,
     dataset: options.Dataset = None,
@@ -48,7 +48,9 @@ def _margin(
     figure is the mean of |r| / |x|, in Euclidean lengths. Larger is more robust. Results go to
     RUN/evaluations/margins.
     """
-    attack = DeepFool(overshoot=overshoot, steps=steps, candidates=candidates)
+    chosen = ATTACKS.parse(attack)
+    if not isinstance(chosen, DeepFool):
+        raise HyperparameterError(f"expected deepfool, which measures margins, got {attack!r}")
     loaded = load_run_data(
         run,
         limit=None if every_image else limit,
@@ -62,7 +64,7 @@ def _margin(
         margins = deepfool_margins(
             loaded.trained.model,
             images.images(),
-            attack,
+            chosen,
             batch_size=batch_size,
             progress=progress,
         )

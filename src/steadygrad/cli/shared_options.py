@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from steadygrad.attacks import attack_names
 from steadygrad.datasets.loading import Split
 
 __all__ = [
+    "Attack",
+    "AttackSeed",
     "BatchSize",
     "DataDir",
     "Dataset",
@@ -18,6 +21,14 @@ __all__ = [
     "WhichSplit",
 ]
 
+Attack = Annotated[
+    str,
+    typer.Option(
+        help="NAME or NAME:key=value,... such as pgd:steps=20,restarts=5. "
+        f"Names: {', '.join(attack_names())}."
+    ),
+]
+AttackSeed = Annotated[int, typer.Option("--seed", help="Of the attack's random draws.")]
 FirstImages = Annotated[int, typer.Option("--limit", help="The first N images; more take longer.")]
 EveryImage = Annotated[bool, typer.Option("--all", help="The whole split, whatever --limit says.")]
 Dataset = Annotated[

@@ -7,25 +7,25 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from rich.markup import escape
 from torch import nn
 from typer.core import TyperCommand
 
 from steadygrad.atomic_file import write_atomically
-from steadygrad.attacks import attack_names
-from steadygrad.attacks.ball import Norm
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.attack_text import parse_attack
 from steadygrad.cli.parsing import parse_fraction
-from steadygrad.cli.run_data import RunData, load_run_data
 from steadygrad.cli.terminal import messages, results
 from steadygrad.datasets import ImageDataset
 from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation import transfer_matrix, write_transfer
+from steadygrad.evaluation.auditing.entry import attack_of_text
+from steadygrad.evaluation.runs import RunData, load_run_data
 from steadygrad.reports.figures.output import save_figure
 from steadygrad.reports.figures.transfer import transfer_figure
 from steadygrad.reports.transfer_table import transfer_csv, transfer_markdown, transfer_table
+from steadygrad.store import Store
 from steadygrad.training import run_config
 
 __all__ = ["register"]
@@ -63,16 +63,7 @@ def _transfer(
             show_default=False,
         ),
     ] = None,
-    attack: Annotated[
-        str,
-        typer.Option(
-            help="NAME or NAME:SETTING=VALUE,... such as pgd:steps=40. "
-            f"Names: {', '.join(attack_names())}."
-        ),
-    ] = "fgsm",
-    norm: Annotated[Norm, typer.Option(help="Of fgsm, pgd and mim: in which eps is measured.")] = (
-        "linf"
-    ),
+    attack: options.Attack = "fgsm",
     out: Annotated[Path, typer.Option(help="Folder for all results.")] = Path("transfer"),
     save_examples: Annotated[
         bool,
@@ -90,7 +81,7 @@ def _transfer(
     data_dir: options.DataDir = None,
     split: options.WhichSplit = "test",
     batch_size: options.BatchSize = 250,
-    seed: Annotated[int, typer.Option(help="Of the attack's random draws.")] = 0,
+    seed: options.AttackSeed = 0,
     device: options.Device = "auto",
     as_json: options.JsonOnly = False,
 ) -> None:
@@ -101,7 +92,7 @@ def _transfer(
     papers do, give a second network trained with another seed as the victim. Examples in OUT that
     were made with the same weights and settings are not made again.
     """
-    chosen = parse_attack(attack, eps=parse_fraction(eps), norm=norm)
+    chosen = attack_of_text(attack, eps=parse_fraction(eps))
     names = _distinct_names([*runs, *(victims or ())])
     sources = _each_once(runs, names)
     shown_to = None if victims is None else _each_once(victims, names)
@@ -123,7 +114,7 @@ def _transfer(
             only_common=only_common,
             batch_size=batch_size,
             seed=seed,
-            folder=out / "examples" if save_examples else None,
+            store=Store(out / "examples" if save_examples else None, _tell),
             dataset=data.name,
             split=data.split,
             progress=progress,
@@ -140,6 +131,10 @@ def _transfer(
         return
     results.print(transfer_table(matrix))
     messages.print(f"stored in {path} and beside it (.csv, .md, .png, .svg)", soft_wrap=True)
+
+
+def _tell(sentence: str) -> None:
+    messages.print(escape(sentence), soft_wrap=True)
 
 
 def _one_option_each(arguments: Sequence[str]) -> list[str]:

@@ -3,61 +3,79 @@
 from steadygrad.evaluation.accuracy import accuracy, predictions
 from steadygrad.evaluation.adversarial_examples import (
     AdversarialExamples,
+    craft_adversarial_examples,
     load_adversarial_examples,
     save_adversarial_examples,
 )
-from steadygrad.evaluation.bisection import bisected_curve
-from steadygrad.evaluation.correlated_samples import CorrelatedSamples, correlated_samples
+from steadygrad.evaluation.auditing import (
+    AuditResult,
+    BatteryEntry,
+    audit,
+    read_audit,
+    write_audit,
+)
 from steadygrad.evaluation.covariance_analysis import (
     AnalysisSettings,
     CovarianceAnalysis,
     analyse_perturbations,
 )
-from steadygrad.evaluation.crafting import craft_adversarial_examples
-from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, worst_case
-from steadygrad.evaluation.eps_grid import ascending_eps, parse_eps_grid
-from steadygrad.evaluation.example_store import ExampleStore
-from steadygrad.evaluation.gallery import Gallery, select_gallery
-from steadygrad.evaluation.intervals import wilson_interval
-from steadygrad.evaluation.kept_outcomes import KeptOutcomes
-from steadygrad.evaluation.margins import Margins, deepfool_margins
-from steadygrad.evaluation.margins_file import write_margins
-from steadygrad.evaluation.mean_interval import bounded_mean_interval, mean_interval
-from steadygrad.evaluation.model_digest import model_digest
-from steadygrad.evaluation.paired import PairedComparison, paired_comparison
-from steadygrad.evaluation.perturbation_structure import (
+from steadygrad.evaluation.curve import (
+    AccuracyCurve,
+    AccuracyPoint,
+    ascending_eps,
+    parse_eps_grid,
+    worst_case,
+)
+from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
+from steadygrad.evaluation.perturbations import (
+    PerturbationSource,
     PerturbationStructure,
     gather_structure,
     image_structure,
-)
-from steadygrad.evaluation.perturbations import (
-    PerturbationSource,
     perturbation_batches,
     perturbation_source,
 )
+from steadygrad.evaluation.pictures import (
+    CorrelatedSamples,
+    Gallery,
+    SoftmaxLines,
+    correlated_samples,
+    select_gallery,
+    softmax_lines,
+)
+from steadygrad.evaluation.provenance import model_digest
 from steadygrad.evaluation.results_file import (
     Evaluation,
     evaluation_slug,
     read_evaluation,
     write_evaluation,
 )
-from steadygrad.evaluation.softmax_line import SoftmaxLines, softmax_lines
-from steadygrad.evaluation.sweep import accuracy_curve
-from steadygrad.evaluation.transfer import transfer_matrix
-from steadygrad.evaluation.transfer_file import read_transfer, write_transfer
-from steadygrad.evaluation.transfer_matrix import TransferMatrix
+from steadygrad.evaluation.statistics import (
+    PairedComparison,
+    bounded_mean_interval,
+    mean_interval,
+    paired_comparison,
+    wilson_interval,
+)
+from steadygrad.evaluation.sweep import accuracy_curve, bisected_curve
+from steadygrad.evaluation.transfer import (
+    TransferMatrix,
+    read_transfer,
+    transfer_matrix,
+    write_transfer,
+)
 
 __all__ = [
     "AccuracyCurve",
     "AccuracyPoint",
     "AdversarialExamples",
     "AnalysisSettings",
+    "AuditResult",
+    "BatteryEntry",
     "CorrelatedSamples",
     "CovarianceAnalysis",
     "Evaluation",
-    "ExampleStore",
     "Gallery",
-    "KeptOutcomes",
     "Margins",
     "PairedComparison",
     "PerturbationSource",
@@ -68,6 +86,7 @@ __all__ = [
     "accuracy_curve",
     "analyse_perturbations",
     "ascending_eps",
+    "audit",
     "bisected_curve",
     "bounded_mean_interval",
     "correlated_samples",
@@ -84,6 +103,7 @@ __all__ = [
     "perturbation_batches",
     "perturbation_source",
     "predictions",
+    "read_audit",
     "read_evaluation",
     "read_transfer",
     "save_adversarial_examples",
@@ -92,6 +112,7 @@ __all__ = [
     "transfer_matrix",
     "wilson_interval",
     "worst_case",
+    "write_audit",
     "write_evaluation",
     "write_margins",
     "write_transfer",

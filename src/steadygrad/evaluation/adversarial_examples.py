@@ -1,31 +1,37 @@
 """Adversarial examples worth keeping: made once, tried on any model, read by any program."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from steadygrad._typing import Images, Labels
+from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.attacks import (
+    Attack,
+    LongRangeCorrelated,
+    WhiteNoise,
+    describe_attack,
+    norm_of,
+)
 from steadygrad.attacks.ball import Norm
 from steadygrad.checks import PIXEL_TOLERANCE, check_images, check_labels
-from steadygrad.errors import CheckpointError, OutputError, ShapeError
-from steadygrad.tensor_file import read_tensors, write_tensors
+from steadygrad.errors import CheckpointError, HyperparameterError, ShapeError
+from steadygrad.evaluation.accuracy import model_device
+from steadygrad.evaluation.provenance import structure_digest, tensors_digest, weights_digest
+from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.seeds import derived_generator
+from steadygrad.store import Answer, Key, Store, make_folder, read_answer, write_answer
 from steadygrad.versions import library_versions
 
 __all__ = [
     "AdversarialExamples",
+    "craft_adversarial_examples",
     "load_adversarial_examples",
     "save_adversarial_examples",
 ]
-
-_METADATA_KEY = "steadygrad"
-"""One key only: safetensors writes several in no fixed order, and equal runs give equal bytes."""
-
-_FORMAT = "adversarial examples"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,9 +86,7 @@ class AdversarialExamples:
 
         Versions of libraries apart.
         """
-        source = ("source_digest", "source_structure")
-        names = ("attack", "eps", *source, "clean_digest", "seed", "batch_size")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in _DECISIVE}
 
     def check_made_from(self, images: Images, labels: Labels) -> None:
         """Refuse clean images and labels that these examples cannot have been made from.
@@ -114,48 +118,44 @@ class AdversarialExamples:
 
 
 def save_adversarial_examples(path: Path | str, examples: AdversarialExamples) -> None:
-    """Write the examples as safetensors, everything but the tensors as JSON in its metadata.
+    """Write the examples to one file of the store's format; atomic. Folders are made as needed.
 
-    Tensors ``images``, ``labels`` and ``indices``; atomic. Folders are made as needed.
-    Raises: OutputError.
+    Tensors ``images``, ``labels`` and ``indices``; everything else is JSON in the metadata: under
+    "key" what decides the examples, under "values" the rest.
+
+    Args:
+        path: a name that ends in ``.safetensors``.
+        examples: what to write.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path.parent}: {error.strerror or error}") from error
-    tensors = {name: getattr(examples, name) for name in _TENSORS}
-    said = {name: getattr(examples, name) for name in _SAID}
-    record = json.dumps({"format": _FORMAT} | said, sort_keys=True, allow_nan=False)
-    write_tensors(path, tensors, {_METADATA_KEY: record})
+    make_folder(path.parent)
+    write_answer(path, _answer(examples))
 
 
 def load_adversarial_examples(path: Path | str) -> AdversarialExamples:
-    """Return what ``save_adversarial_examples`` wrote, on the CPU; nothing is executed.
+    """Return what ``save_adversarial_examples`` or a store wrote, on the CPU; executes nothing.
 
-    Raises: CheckpointError, if the file is missing, damaged, or holds something else.
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds something else.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"no adversarial examples at {path}")
-    tensors, metadata = read_tensors(path)
-    record = _record(path, metadata)
-    missing = [name for name in _TENSORS if name not in tensors]
-    missing += [name for name in _SAID if name not in record]
-    if missing:
-        raise CheckpointError(f"{path} lacks {missing[0]!r} of its adversarial examples")
-    said = {name: record[name] for name in _SAID}
     try:
-        _check_kinds(said)
-        return AdversarialExamples(
-            images=tensors["images"], labels=tensors["labels"], indices=tensors["indices"], **said
-        )
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+        return _examples(read_answer(path))
+    except _NotExamplesError as error:
+        raise CheckpointError(f"{path} {error}") from error
 
 
 _TENSORS = ("images", "labels", "indices")
-_SAID = tuple(f.name for f in fields(AdversarialExamples) if f.name not in _TENSORS)
+_DECISIVE = (
+    *("attack", "eps", "source_digest", "source_structure"),
+    *("clean_digest", "seed", "batch_size"),
+)
+_SAID = tuple(f.name for f in fields(AdversarialExamples) if f.name not in (*_TENSORS, *_DECISIVE))
 _KINDS: Mapping[str, tuple[type, ...]] = {
     "eps": (int, float),
     "norm": (str, type(None)),
@@ -169,16 +169,49 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 """What JSON may hold for each name; a text for those not here."""
 
 
-def _record(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+class _NotExamplesError(Exception):
+    """What a file holds instead of examples, as the end of a sentence that its name begins."""
+
+
+def _key(decisive: Mapping[str, Any]) -> Key:
+    return {"asked": "adversarial examples", **decisive}
+
+
+def _answer(examples: AdversarialExamples) -> Answer:
+    return Answer(
+        _key(examples.decisive),
+        {name: getattr(examples, name) for name in _SAID},
+        {name: getattr(examples, name) for name in _TENSORS},
+    )
+
+
+def _examples(answer: Answer) -> AdversarialExamples:
+    if answer.key.get("asked") != "adversarial examples":
+        raise _NotExamplesError("is a file of steadygrad, but holds no adversarial examples")
+    given = {**answer.key, **answer.values, **answer.tensors}
+    for name in (*_TENSORS, *_DECISIVE, *_SAID):
+        if name not in given:
+            raise _NotExamplesError(f"lacks {name!r} of its adversarial examples")
+    said = {name: given[name] for name in (*_DECISIVE, *_SAID)}
     try:
-        record = json.loads(metadata[_METADATA_KEY])
-    except KeyError:
-        raise CheckpointError(f"{path} holds tensors, but no adversarial examples") from None
+        _check_kinds(said)
+        return AdversarialExamples(**{name: given[name] for name in _TENSORS}, **said)
     except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    if not isinstance(record, dict) or record.get("format") != _FORMAT:
-        raise CheckpointError(f"{path} is a file of steadygrad, but holds no adversarial examples")
-    return record
+        raise _NotExamplesError(f"is damaged: {error}") from error
+
+
+def _found(store: Store, decisive: Mapping[str, Any]) -> AdversarialExamples | None:
+    key = _key(decisive)
+    answer = store.get(key)
+    if answer is None:
+        return None
+    try:
+        return _examples(answer)
+    except _NotExamplesError as error:
+        path = store.path(key)
+        if path is not None:
+            store.reject(path, f"it {error}")
+        return None
 
 
 def _check_kinds(said: Mapping[str, Any]) -> None:
@@ -187,3 +220,94 @@ def _check_kinds(said: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} cannot be {value!r}")
     if said["norm"] not in (None, "linf", "l2"):
         raise ValueError(f"expected norm linf, l2 or none, got {said['norm']!r}")
+
+
+def craft_adversarial_examples(
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    attack: Attack,
+    *,
+    source: str,
+    dataset: str = "",
+    split: str = "",
+    indices: torch.Tensor | None = None,
+    batch_size: int = 256,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    store: Store | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> AdversarialExamples:
+    """Attack every image, right or wrong without attack, the model in eval mode; on the CPU.
+
+    images: (n, channels, height, width) in [0, 1]; labels int64 (n,).
+    source: what to call the model. dataset, split, indices: where the images are from and their
+        places in it; by default the first n.
+    batch_size: images attacked together, at least 1; HyperparameterError otherwise.
+    seed: every batch gets a CPU generator that depends on (seed, eps, number of the batch) alone,
+        so that all sources get the same draws.
+    device: where batches are sent; None takes the model's.
+    store: where examples made before with the same settings are found, and new ones kept; only of
+        a module, whose weights tell it apart. None makes them anew.
+    progress: called with the number of images just attacked, or found.
+
+    Raises: ImageError, LabelError, ModelError, HyperparameterError.
+    """
+    check_images(images)
+    check_labels(labels, len(images))
+    if batch_size < 1:
+        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+    decisive: dict[str, Any] = {
+        "attack": describe_attack(attack),
+        "eps": attack.eps,
+        "source_digest": weights_digest(model),
+        "source_structure": structure_digest(model) if isinstance(model, nn.Module) else None,
+        "clean_digest": tensors_digest({"images": images, "labels": labels}),
+        "seed": seed,
+        "batch_size": batch_size,
+    }
+    if decisive["source_digest"] is None:
+        store = None
+    report = progress or (lambda _: None)
+    if store is not None and (found := _found(store, decisive)) is not None:
+        report(len(found))
+        return found
+    # Of Gaussian noise eps is a standard deviation: no ball holds it.
+    is_gaussian = isinstance(attack, LongRangeCorrelated | WhiteNoise)
+    examples = AdversarialExamples(
+        images=_attacked(model, images, labels, attack, batch_size, seed, device, report),
+        labels=labels.cpu(),
+        indices=torch.arange(len(images)) if indices is None else indices.cpu(),
+        norm=None if is_gaussian else norm_of(attack),
+        source=source,
+        dataset=dataset,
+        split=split,
+        **decisive,
+    )
+    if store is not None:
+        kept = _answer(examples)
+        label = f"{Path(source).name}-{examples.attack['name']}"
+        store.put(kept.key, kept.values, kept.tensors, label=label)
+    return examples
+
+
+def _attacked(
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    attack: Attack,
+    batch_size: int,
+    seed: int,
+    device: torch.device | str | None,
+    report: Callable[[int], None],
+) -> Images:
+    place = model_device(model, images) if device is None else torch.device(device)
+    made = []
+    with evaluation_mode(model):
+        for number, first in enumerate(range(0, len(images), batch_size)):
+            rows = slice(first, first + batch_size)
+            generator = derived_generator(seed, f"craft, eps {attack.eps!r}, batch {number}")
+            batch = images[rows].to(place), labels[rows].to(place)
+            made.append(attack(model, *batch, generator=generator).cpu())
+            report(len(made[-1]))
+    return torch.cat(made)

@@ -16,20 +16,22 @@ from steadygrad.covariance import ExponentialCovariance
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import predictions
-from steadygrad.evaluation.correlated_samples import CorrelatedSamples, correlated_samples
-from steadygrad.evaluation.gallery import one_of_each_class
-from steadygrad.evaluation.perturbation_structure import (
+from steadygrad.evaluation.perturbations import (
+    PerturbationSource,
     PerturbationStructure,
     gather_structure,
     image_structure,
-    reach,
-)
-from steadygrad.evaluation.perturbations import (
-    PerturbationSource,
     perturbation_batches,
     perturbation_source,
+    reach,
 )
-from steadygrad.evaluation.softmax_line import SoftmaxLines, softmax_lines
+from steadygrad.evaluation.pictures import (
+    CorrelatedSamples,
+    SoftmaxLines,
+    correlated_samples,
+    one_of_each_class,
+    softmax_lines,
+)
 
 __all__ = ["AnalysisSettings", "CovarianceAnalysis", "analyse_perturbations"]
 
@@ -43,8 +45,7 @@ COLUMNS_PER_LENGTH = 2
 class AnalysisSettings:
     """What is estimated and shown.
 
-    attack: "pgd", "fgsm", "gradient" or "deepfool", with ``eps`` and ``steps`` as
-        ``perturbation_source`` takes them.
+    attack: as ``perturbation_source`` reads it: "gradient", or an attack's text.
     decay_lengths, noise_eps: of the noise of ``correlated_samples``: pixels, above 0, sorted here;
         its standard deviation in [0, 1].
     line_eps: radius of the PGD perturbations of ``softmax_lines``, in (0, 1].
@@ -53,8 +54,6 @@ class AnalysisSettings:
     """
 
     attack: str = "pgd"
-    eps: float | None = None
-    steps: int | None = None
     decay_lengths: Sequence[float] = (1, 2, 4, 8, 12)
     noise_eps: float = 0.3
     line_eps: float = 4 / 255
@@ -76,7 +75,7 @@ class AnalysisSettings:
     @property
     def source(self) -> PerturbationSource:
         """Where the perturbations come from."""
-        return perturbation_source(self.attack, eps=self.eps, steps=self.steps)
+        return perturbation_source(self.attack)
 
     @property
     def line_source(self) -> PerturbationSource:
@@ -194,13 +193,13 @@ def analyse_perturbations(
         model, images[rows], predicted[rows], settings.line_source, batch_size=LINES, device=device
     )
     return CovarianceAnalysis(
-        attack=_described(settings.attack, settings.source),
+        attack=_described(settings.source),
         perturbations=perturbations,
         data=data,
         samples=samples,
         lines=softmax_lines(model, images[rows], directions, device=device),
         line_labels=labels[rows].cpu(),
-        line_attack=_described("pgd", settings.line_source),
+        line_attack=_described(settings.line_source),
         accuracy=right.double().mean().item(),
         dataset={
             "name": dataset.name,
@@ -215,24 +214,15 @@ def analyse_perturbations(
     )
 
 
-def _checked(decay_lengths: Sequence[float]) -> tuple[float, ...]:
-    lengths = tuple(sorted(float(length) for length in decay_lengths))
-    if not lengths:
-        raise HyperparameterError("expected at least one decay length, got none")
-    for length in lengths:
-        ExponentialCovariance((1, 1, 1), length)
-    return lengths
-
-
 def _examples(labels: Labels, right: Tensor, count: int) -> Tensor:
     """Return up to ``count`` rows of different classes, of right examples where there are any."""
     return one_of_each_class(labels, right if right.any() else torch.ones_like(right), count)
 
 
-def _described(name: str, source: PerturbationSource) -> dict[str, Any]:
+def _described(source: PerturbationSource) -> dict[str, Any]:
     if isinstance(source, str):
-        return {"name": name}
-    described = describe_attack(source) | {"name": name}  # type: ignore[arg-type] # reads its fields
+        return {"name": source}
+    described = describe_attack(source)  # type: ignore[arg-type] # reads its fields
     if "start_from_prediction" in described:
         described["start_from_prediction"] = True  # the labels it is given are the predictions
     return described | ({"eps": source.eps} if hasattr(source, "eps") else {})

@@ -1,23 +1,35 @@
-"""How far images are from changing their class: DeepFool's relative margins and their mean."""
+"""DeepFool margins: how far images are from another class, measured and on disk."""
 
+import hashlib
+import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images
+from steadygrad.atomic_file import write_atomically
 from steadygrad.attacks import DeepFool, relative_perturbation
 from steadygrad.attacks.labels import predicted_labels
 from steadygrad.checks import check_images
-from steadygrad.errors import HyperparameterError
+from steadygrad.datasets import ImageDataset
+from steadygrad.errors import HyperparameterError, OutputError
 from steadygrad.evaluation.accuracy import model_device
-from steadygrad.evaluation.mean_interval import mean_interval
+from steadygrad.evaluation.provenance import provenance
+from steadygrad.evaluation.statistics import mean_interval
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.tensor_file import write_tensors
 
-__all__ = ["Margins", "deepfool_margins"]
+__all__ = [
+    "Margins",
+    "deepfool_margins",
+    "write_margins",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,3 +142,41 @@ def deepfool_margins(
         broken=torch.cat(broken),
         seconds=time.monotonic() - started,
     )
+
+
+def write_margins(
+    run: Path | str, margins: Margins, *, dataset: ImageDataset, model_name: str
+) -> Path:
+    """Write ``run/evaluations/margins/<slug>.json`` and ``.safetensors``; return the former's path.
+
+    dataset: whose images were measured. The JSON file has ``margins.to_json()``, seconds and where
+    it came from; the tensors are ``lengths``, ``relative`` and ``broken``. The same measurement of
+    the same run overwrites itself.
+    Raises: OutputError; HyperparameterError, if the data set has another number of images.
+    """
+    if len(dataset) != margins.n:
+        raise HyperparameterError(
+            f"expected the {margins.n} images of the margins, got {len(dataset)}"
+        )
+    path = Path(run) / "evaluations" / "margins" / f"{_slug(margins, dataset)}.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path.parent}: {error.strerror or error}") from error
+    tensors = {
+        "lengths": margins.lengths,
+        "relative": margins.relative,
+        "broken": margins.broken,
+    }
+    write_tensors(path.with_suffix(".safetensors"), tensors, {})
+    record = margins.to_json() | {"seconds": margins.seconds}
+    record |= provenance(run, dataset, model_name)
+    write_atomically(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
+    return path
+
+
+def _slug(margins: Margins, dataset: ImageDataset) -> str:
+    said = f"{margins.attack['name']}-{Path(dataset.name).name}-{dataset.split}-{margins.n}"
+    decisive = json.dumps([margins.attack, dataset.name], sort_keys=True).encode()
+    digest = hashlib.sha256(decisive).hexdigest()[:8]
+    return f"{re.sub(r'[^a-z0-9]+', '-', said.lower())}-{digest}"

@@ -1,15 +1,103 @@
-"""What a stored result has to say about where it came from."""
+"""Digests of models, images and weights, and where a stored result came from."""
 
 import hashlib
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
+from steadygrad._typing import Classifier, Images
 from steadygrad.datasets import ImageDataset
-from steadygrad.errors import CheckpointError
+from steadygrad.errors import CheckpointError, ModelError
 from steadygrad.versions import library_versions
 
-__all__ = ["provenance", "run_digest"]
+__all__ = [
+    "model_digest",
+    "model_fingerprint",
+    "provenance",
+    "run_digest",
+    "structure_digest",
+    "tensors_digest",
+    "weights_digest",
+]
+
+
+def model_digest(model: nn.Module) -> str:
+    """Return the SHA-256 of a module's ``state_dict``, see ``tensors_digest``.
+
+    Equal digests mean equal weights, on whatever device, not equal models: what has no tensor, such
+    as a factor on the logits or an activation function, does not count, see ``structure_digest``.
+    Raises: ModelError, if the state holds anything but tensors.
+    """
+    state = model.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise ModelError(
+                f"expected a state of tensors alone, got {type(value).__name__} as {name!r}"
+            )
+    return tensors_digest(state)
+
+
+def structure_digest(model: nn.Module) -> str:
+    """Return the SHA-256 of how a module prints: its layers and what they say of themselves."""
+    printed = re.sub(r" at 0x[0-9a-f]+", "", repr(model))
+    return hashlib.sha256(printed.encode()).hexdigest()
+
+
+def weights_digest(model: Classifier) -> str | None:
+    """Return ``model_digest``, None for what is no module or has no weights to tell it apart."""
+    if not isinstance(model, nn.Module) or not model.state_dict():
+        return None
+    return model_digest(model)
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, dtypes, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        shape = "x".join(map(str, tensor.shape))
+        # The lengths keep one tensor's end from passing for the next one's beginning.
+        digest.update(f"{len(name)} {name} {tensor.dtype} {shape} ".encode())
+        values = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
+        digest.update(values.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+_PROBES = 8
+_DIGITS = 3
+"""Of outputs and gradients, significant: rounding differs between machines and batch sizes."""
+
+
+def model_fingerprint(model: Classifier, images: Images) -> str:
+    """Return SHA-256 over a model's weights, structure and behaviour on a few of the images.
+
+    Neither weights nor what a model prints as says what its ``forward`` computes: a factor on the
+    logits, or rounding in front of the network, shows in neither. So its outputs and the lengths
+    of their input gradients on up to 8 images count too, to three digits.
+
+    images: on the model's device; the model is in eval mode already.
+    """
+    probes = images[:_PROBES]
+    devices = [probes.device] if probes.device.type == "cuda" else []
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.random.fork_rng(devices=devices),
+    ):
+        torch.manual_seed(0)
+        probes = probes.detach().clone().requires_grad_()
+        logits = model(probes)
+        (gradient,) = torch.autograd.grad(logits.square().sum(), probes)
+    lengths = gradient.flatten(start_dim=1).double().norm(dim=1)
+    numbers = [*logits.detach().double().flatten().tolist(), *lengths.tolist()]
+    behaviour = " ".join(f"{number:.{_DIGITS}g}" for number in numbers)
+    structure = structure_digest(model) if isinstance(model, nn.Module) else None
+    text = f"{weights_digest(model)} {structure} {behaviour}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def provenance(run: Path | str, dataset: ImageDataset, model_name: str) -> dict[str, Any]:

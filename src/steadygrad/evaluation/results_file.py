@@ -19,7 +19,7 @@ from steadygrad.attacks import modern_description
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
-from steadygrad.evaluation.gallery import Gallery
+from steadygrad.evaluation.pictures import Gallery
 from steadygrad.evaluation.provenance import provenance
 
 __all__ = ["Evaluation", "evaluation_slug", "read_evaluation", "write_evaluation"]

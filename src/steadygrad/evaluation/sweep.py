@@ -1,20 +1,87 @@
-"""The curve, radius by radius: every example that still stands is attacked at the next one."""
+"""Finding a curve: radius by radius, or by bisection."""
 
 import time
 from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks import Attack, describe_attack, norm_of
+from steadygrad.attacks import Attack, describe_attack, norm_of, with_eps
+from steadygrad.checks import check_finite_losses, check_logits
 from steadygrad.evaluation.accuracy import correct, model_device
-from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
-from steadygrad.evaluation.eps_grid import ascending_eps
-from steadygrad.evaluation.trial import ProgressCount, Trial
+from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, ascending_eps, surviving
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.seeds import derived_generator
 
-__all__ = ["accuracy_curve"]
+__all__ = [
+    "ProgressCount",
+    "Trial",
+    "accuracy_curve",
+    "bisected_curve",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Everything but the radius and the rows. The model is in eval mode already.
+
+    outcomes: of batches that were attacked before, by radius and number; further ones are added.
+    """
+
+    model: Classifier
+    images: Images
+    labels: Labels
+    attack: Attack
+    batch_size: int
+    seed: int
+    device: torch.device
+    outcomes: MutableMapping[str, Tensor] | None = None
+
+    def withstand(self, rows: Tensor, eps: float, report: Callable[[Tensor], None]) -> Tensor:
+        """Attack the examples at ``rows`` (int64); return which are still right, bool, on the CPU.
+
+        Examples are attacked in full batches, whichever rows they come from; ``report`` hears
+        the outcome of each when it is done.
+        Raises: ModelError, for outputs that are no finite logits.
+        """
+        if len(rows) == 0:
+            return torch.zeros(0, dtype=torch.bool)
+        attack = with_eps(self.attack, eps)
+        survives = []
+        for number, batch in enumerate(torch.split(rows, self.batch_size)):
+            name = f"eps {eps!r}, batch {number}"
+            outcome = None if self.outcomes is None else self.outcomes.get(name)
+            if outcome is None or len(outcome) != len(batch):
+                generator = derived_generator(self.seed, name)
+                outcome = self._withstand_batch(attack, batch, generator)
+                if self.outcomes is not None:
+                    self.outcomes[name] = outcome
+            survives.append(outcome)
+            report(survives[-1])
+        return torch.cat(survives)
+
+    def _withstand_batch(self, attack: Attack, rows: Tensor, generator: torch.Generator) -> Tensor:
+        images, labels = self.images[rows].to(self.device), self.labels[rows].to(self.device)
+        adversarial = attack(self.model, images, labels, generator=generator)
+        with torch.no_grad():
+            logits = self.model(adversarial)
+        check_logits(logits, len(images))
+        check_finite_losses(logits)
+        return (logits.argmax(dim=1) == labels).cpu()
+
+
+class ProgressCount:
+    """Tells ``progress(done, total)`` how many pairs of an example and a radius are settled."""
+
+    def __init__(self, progress: Callable[[int, int], None] | None, total: int) -> None:
+        self.progress, self.done, self.total = progress, 0, total
+
+    def add(self, settled: int) -> None:
+        self.done += settled
+        if self.progress is not None:
+            self.progress(self.done, self.total)
 
 
 def accuracy_curve(
@@ -45,7 +112,7 @@ def accuracy_curve(
     device: where batches are sent; None takes the model's.
     progress: called as ``progress(done, total)``, counting every example once at every radius.
     outcomes: bool (n,) of batches that the same call has attacked before, and to which further
-        ones are added: a ``KeptOutcomes`` lets a killed call go on.
+        ones are added: ``Store.growing`` lets a killed call go on.
 
     Raises: ImageError, LabelError, ModelError, HyperparameterError.
     """
@@ -76,4 +143,67 @@ def accuracy_curve(
         seed=seed,
         seconds=time.perf_counter() - began,
         search="sweep" if reuse_broken else "separate",
+    )
+
+
+def bisected_curve(
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    attack: Attack,
+    eps_values: Iterable[float],
+    *,
+    batch_size: int = 256,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> AccuracyCurve:
+    """Return the curve of ``accuracy_curve``, if an attack that fails also fails at smaller radii.
+
+    Every example ends between two neighbouring radii, both really tried: the attack broke it at
+    ``broken_at`` and failed at the radius before. Radii further down are not tried, so that the
+    curve can lie above that of ``accuracy_curve``, which gives the attacker every radius in turn,
+    and must not be trusted where an attack does better at a smaller radius (masked gradients).
+    15 radii cost 4 attacks an example, where a robust model costs the sweep nearly 15.
+
+    Arguments and errors: as ``accuracy_curve``.
+    """
+    began = time.perf_counter()
+    radii = ascending_eps(eps_values, norm_of(attack))
+    tried = tuple(eps for eps in radii if eps > 0)
+    n = len(images)
+    count = ProgressCount(progress, len(radii) * n)
+    with evaluation_mode(model):
+        is_correct = correct(model, images, labels, batch_size, device)
+        place = model_device(model, images) if device is None else torch.device(device)
+        trial = Trial(model, images, labels, attack, batch_size, seed, place)
+        broken_at = torch.zeros(n, dtype=torch.float64)
+        wrong = n - int(is_correct.sum())
+        count.add((len(radii) - len(tried)) * n + len(tried) * wrong)
+
+        def search(rows: Tensor, withstood: int, broke: int) -> None:
+            """Settle the examples that withstand ``tried[withstood]`` and break at ``[broke]``."""
+            if len(rows) == 0 or broke - withstood == 1:
+                broken_at[rows] = tried[broke] if broke < len(tried) else torch.inf
+                return
+            middle = (withstood + broke) // 2
+
+            def settled(survives: Tensor) -> None:
+                survivors = int(survives.sum())
+                count.add(survivors * (middle - withstood))
+                count.add((len(survives) - survivors) * (broke - middle))
+
+            survives = trial.withstand(rows, tried[middle], settled)
+            search(rows[~survives], withstood, middle)
+            search(rows[survives], middle, broke)
+
+        # Nobody breaks below the first radius or at one beyond the last: -1 and len(tried).
+        search(is_correct.nonzero().squeeze(1), -1, len(tried))
+    return AccuracyCurve(
+        attack=describe_attack(attack),
+        points=surviving(broken_at, radii),
+        broken_at=broken_at,
+        seed=seed,
+        seconds=time.perf_counter() - began,
+        search="bisection",
     )

@@ -13,7 +13,6 @@ from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import (
     AccuracyCurve,
     AccuracyPoint,
-    KeptOutcomes,
     accuracy_curve,
     ascending_eps,
     read_evaluation,
@@ -25,6 +24,7 @@ from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.scale import Scale
 from steadygrad.json_file import required
+from steadygrad.store import Store
 from steadygrad.training import EpochMetrics
 
 __all__ = ["NOT_TRAINED", "Workbench"]
@@ -125,15 +125,15 @@ class Workbench:
         if kept is not None:
             return kept
         self.progress(f"{network.label}: {describe_attack(attack)['name']} on {len(data)} images")
-        outcomes = KeptOutcomes(
-            run / "unfinished",
+        outcomes = Store(run / "unfinished").growing(
             {
+                "asked": "outcomes of batches",
                 "attack": describe_attack(attack),
                 "dataset": data.name,
                 "n": len(data),
                 "seed": EVALUATION_SEED,
                 "model": weights,
-            },
+            }
         )
         curve = accuracy_curve(
             self.model(network),

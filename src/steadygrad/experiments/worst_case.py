@@ -18,7 +18,7 @@ from steadygrad.experiments.measurements import Answer, Question
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
 from steadygrad.json_file import read_object, required
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
 __all__ = [
     "WorstCase",

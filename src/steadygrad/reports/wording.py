@@ -148,7 +148,7 @@ def attack_settings(attack: Mapping[str, Any]) -> str:
         length, between = rest.pop("decay_length"), rest.pop("inter_channel", 0.5)
         covariance = rest.pop("covariance", None)
         function = f"exp(-r / {_number(length)}), {_number(between)} of it between channels"
-        parts.append(f"covariance {function if covariance is None else covariance}")
+        parts.append(f"covariance {function if covariance is None else _covariance(covariance)}")
     if "target" in rest:
         target = rest.pop("target")
         towards = f"towards {_AIMS[target][1] if target in _AIMS else target}"
@@ -252,11 +252,20 @@ def disturbance_text(attack: Mapping[str, Any]) -> str:
     return f"{what} that may change every pixel by at most eps"
 
 
+def _covariance(record: str | Mapping[str, Any]) -> str:
+    """Say which covariance an evaluation's record names; earlier records hold the sentence."""
+    if isinstance(record, str):
+        return record
+    if "dataset" in record:
+        return f"of {record['n']} training images of {record['dataset']}"
+    return f"{record['file']}, digest {str(record['digest'])[:8]}"
+
+
 def _gaussian_noise(settings: Mapping[str, Any]) -> str:
     kind = "white noise"
     if settings["name"] == "lrc":
         covariance = settings.get("covariance")
-        described = f"covariance {covariance}"
+        described = f"covariance {_covariance(covariance)}" if covariance is not None else ""
         length = f"decay length {_number(settings.get('decay_length', '?'))}"
         kind = f"LRC noise ({length if covariance is None else described})"
     samples = settings.get("samples", 1)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from evaluation.masking.conftest import MakeSample
-from steadygrad.evaluation.audit.outcome import AttackOutcome, Family
 from steadygrad.evaluation.masking.sample import Sample
+from steadygrad.evaluation.outcome import AttackOutcome, Family
 
 GREY = torch.full((32, 1, 4, 4), 0.5)
 CLASS_0 = torch.zeros(32, dtype=torch.int64)

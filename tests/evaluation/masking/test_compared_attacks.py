@@ -9,13 +9,13 @@ from torch import Tensor
 
 from evaluation.masking.conftest import MakeSample
 from evaluation.masking.known_models import Linear, linear, one_pixel, outcome
-from steadygrad.evaluation.intervals import wilson_interval
 from steadygrad.evaluation.masking import Subject
-from steadygrad.evaluation.masking.black_box import black_box_beats_white_box
-from steadygrad.evaluation.masking.ensemble_gap import ensemble_gap
+from steadygrad.evaluation.masking.contest import black_box_beats_white_box
+from steadygrad.evaluation.masking.contest import ensemble_gap
 from steadygrad.evaluation.masking.longer_attacks import convergence, more_restarts, more_steps
-from steadygrad.evaluation.masking.one_step import one_step_beats_iterative
+from steadygrad.evaluation.masking.contest import one_step_beats_iterative
 from steadygrad.evaluation.masking.sample import Sample
+from steadygrad.evaluation.statistics import wilson_interval
 
 
 def moat(t: Tensor) -> Tensor:

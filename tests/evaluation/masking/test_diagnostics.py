@@ -6,17 +6,17 @@ from torch import Tensor, nn
 
 from evaluation.masking.conftest import MakeSample, Noisy, Quantised, Scaled
 from evaluation.masking.known_models import CLASS_0, Linear, linear, one_pixel
-from steadygrad.evaluation.masking.finite_differences import finite_differences
-from steadygrad.evaluation.masking.float64_gradients import float64_gradients
-from steadygrad.evaluation.masking.gradient_alignment import gradient_alignment
-from steadygrad.evaluation.masking.local_linearity import local_linearity
+from steadygrad.evaluation.masking.slopes import finite_differences
+from steadygrad.evaluation.masking.vanishing_gradients import float64_gradients
+from steadygrad.evaluation.masking.loss_surface import gradient_alignment
+from steadygrad.evaluation.masking.loss_surface import local_linearity
 from steadygrad.evaluation.masking.logit_scale import logit_scale, margin_loss
 from steadygrad.evaluation.masking.longer_attacks import more_restarts
 from steadygrad.evaluation.masking.loss_surface import gradient_direction
 from steadygrad.evaluation.masking.radius import rising_accuracy, unbounded_eps
 from steadygrad.evaluation.masking.randomness import expectation_over_randomness, randomness
-from steadygrad.evaluation.masking.staircase import staircase
-from steadygrad.evaluation.masking.zero_gradients import (
+from steadygrad.evaluation.masking.slopes import staircase
+from steadygrad.evaluation.masking.vanishing_gradients import (
     softmax_saturation,
     zero_gradient_pixels,
     zero_gradients,

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from steadygrad.evaluation.audit.outcome import AttackOutcome
 from steadygrad.evaluation.masking import Finding, Subject, diagnostic_names
 from steadygrad.evaluation.masking.verdict import verdict
+from steadygrad.evaluation.outcome import AttackOutcome
 
 
 def findings(missing: tuple[str, ...] = (), **suspicious: float) -> list[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from made_up_audit import made_up_audit
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.result import AuditResult
 
 
 @pytest.fixture

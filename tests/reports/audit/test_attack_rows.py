@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from steadygrad.evaluation import AccuracyPoint
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.reports.audit.attack_rows import AttackRow, attack_rows
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.reports import load_runs, render_report
 from steadygrad.reports.audit import render_audit_page
 

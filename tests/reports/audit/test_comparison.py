@@ -11,8 +11,7 @@ from rich.console import Console
 
 from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.evaluation import PairedComparison
-from steadygrad.evaluation.audit.result import AuditResult
-from steadygrad.evaluation.audit.result_file import write_audit
+from steadygrad.evaluation.auditing.result import AuditResult, write_audit
 from steadygrad.evaluation.masking import Verdict
 from steadygrad.reports.audit import AuditComparison, comparison_table, load_audits
 
@@ -129,7 +128,7 @@ def test_the_page_of_a_stored_audit_is_that_of_the_result(
 ) -> None:
     from datetime import UTC, datetime
 
-    from steadygrad.evaluation.audit.result_file import read_audit
+    from steadygrad.evaluation.auditing.result import read_audit
     from steadygrad.reports.audit import render_audit_page
 
     write_audit(audited, tmp_path)

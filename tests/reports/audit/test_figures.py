@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.evaluation.masking import Finding
 from steadygrad.evaluation.masking.loss_surface import LossSurface
 from steadygrad.reports.audit.attack_figure import attack_figure

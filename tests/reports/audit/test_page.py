@@ -15,8 +15,8 @@ from PIL import Image
 from html_page import Page
 from steadygrad.errors import OutputError
 from steadygrad.evaluation import wilson_interval
-from steadygrad.evaluation.audit.fitness import Problem
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.fitness import Problem
+from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.reports.audit import render_audit_page, write_audit_page
 
 DATE = datetime(2025, 1, 2, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 
 from steadygrad.attacks.ball import Norm
 from steadygrad.evaluation import AccuracyPoint
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.reports.audit.answer import BELIEF, accuracy_sentences
 from steadygrad.reports.audit.attack_rows import attack_rows
 from steadygrad.reports.audit.cost import cost_facts

@@ -1,22 +1,26 @@
-"""Which examples weaker attacks break that stronger ones do not: the battery's, and our own."""
+"""Weaker attacks against stronger ones: nobody should break what those who know more cannot."""
 
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from steadygrad.attacks import Attack, describe_attack
+from steadygrad.attacks import FGSM, NES, Attack, RandomNoise, describe_attack
 from steadygrad.evaluation.intervals import wilson_interval
-from steadygrad.evaluation.masking.sample import Sample
-from steadygrad.evaluation.masking.subject import Subject
+from steadygrad.evaluation.masking.diagnostic import Diagnostic, Finding, diagnostic
+from steadygrad.evaluation.masking.sample import Sample, Subject
+from steadygrad.evaluation.outcome import AttackOutcome
 
-if TYPE_CHECKING:  # the audit itself imports this package
-    from steadygrad.evaluation.audit.outcome import AttackOutcome
-
-__all__ = ["Contest", "contest"]
+__all__ = [
+    "BlackBoxBeatsWhiteBox",
+    "Contest",
+    "EnsembleGap",
+    "OneStepBeatsIterative",
+    "contest",
+]
 
 OWN_STEPS, OWN_EXAMPLES = 50, 16
 
@@ -106,7 +110,7 @@ class _Joined:
     names: list[str]
     attacked: Tensor
     broken: Tensor
-    each: tuple["AttackOutcome", ...]
+    each: tuple[AttackOutcome, ...]
 
 
 def _joined(subject: Subject, families: Collection[str]) -> _Joined | None:
@@ -182,3 +186,138 @@ def _words(attack: Attack) -> str:
     described = describe_attack(attack)
     name = described.pop("name")
     return f"{name}({', '.join(f'{key}={value}' for key, value in described.items())})"
+
+
+@diagnostic(
+    "one-step-beats-iterative",
+    question="Does a single step break examples that many steps cannot?",
+    unit="points of accuracy",
+    role="symptom",
+    cause="misleading gradients",
+)
+@dataclass(frozen=True, kw_only=True)
+class OneStepBeatsIterative(Diagnostic):
+    """Count the examples that FGSM breaks and no iterative attack does, long ones included.
+
+    Source: Athalye, Carlini & Wagner, ICML 2018 (arXiv:1802.00420), section 3.1; Carlini et al.,
+        arXiv:1902.06705, evaluation checklist.
+    """
+
+    threshold: float = 2.0
+
+    def __call__(self, sample: Sample) -> Finding:
+        """Return the finding on a sample."""
+        subject = sample.subject
+        own = (FGSM(eps=subject.eps, norm=subject.norm),)
+        result = contest(sample, {"one-step"}, {"white-box", "ensemble"}, own)
+        return self.answered(
+            result.points,
+            passed="Iterative attacks break what one step breaks, as they should.",
+            suspicious=(
+                f"One step breaks {result.unexplained} of {result.n} examples that iterative "
+                "attacks, with many steps and restarts, cannot: gradients near the images lead "
+                "attacks astray."
+            ),
+            evidence=result.evidence,
+        )
+
+
+@diagnostic(
+    "black-box-beats-white-box",
+    question="Do attacks without gradients break examples that all attacks with gradients cannot?",
+    unit="points of accuracy",
+    role="symptom",
+    cause="misleading gradients",
+)
+@dataclass(frozen=True, kw_only=True)
+class BlackBoxBeatsWhiteBox(Diagnostic):
+    """Count the examples that noise, queries or transfer break and no attack with gradients does.
+
+    Source: Athalye, Carlini & Wagner, ICML 2018 (arXiv:1802.00420), section 3.1; Carlini et al.,
+        arXiv:1902.06705, evaluation checklist. AutoAttack warns from 0.2 points on (Croce & Hein,
+        ICML 2020; checks.py, ``check_square_sr``), counted before long attacks had a second try.
+    """
+
+    threshold: float = 2.0
+    draws: int = 100
+    queries: int = 1000
+
+    def __call__(self, sample: Sample) -> Finding:
+        """Return the finding on a sample."""
+        subject = sample.subject
+        own: tuple[Attack, ...] = ()
+        if subject.norm == "linf":
+            own = (
+                RandomNoise(eps=subject.eps, distribution="sign", samples=self.draws),
+                NES(eps=subject.eps, queries=self.queries, loss="margin", stop_early=True),
+            )
+        # An ensemble may hold attacks of both kinds: see ``EnsembleGap``.
+        result = contest(sample, {"noise", "query", "transfer"}, {"one-step", "white-box"}, own)
+        if result.left > 0 and result.met == 0:
+            return self.untested("No attack without gradients met what attacks with them left.")
+        return self.answered(
+            result.points,
+            passed="Attacks with gradients break what attacks without them break, as they should.",
+            suspicious=(
+                f"Attacks that never see a gradient break {result.unexplained} examples that long "
+                f"attacks with gradients cannot, at least {result.points:.0f} points of accuracy "
+                "in all: the gradients mislead."
+            ),
+            evidence=result.evidence,
+        )
+
+
+@diagnostic(
+    "ensemble-gap",
+    question="Does an ensemble of attacks break much that no single attack with gradients does?",
+    unit="points of accuracy",
+    role="hint",
+    cause="unfinished attacks",
+)
+@dataclass(frozen=True, kw_only=True)
+class EnsembleGap(Diagnostic):
+    """Count the examples that only an ensemble broke, by the battery's outcomes.
+
+    AutoAttack holds attacks with gradients and one without (Square): from its outcome alone nobody
+    can say which of them succeeded. A large gap is a reason to run them one by one.
+    """
+
+    threshold: float = 5.0
+
+    def __call__(self, sample: Sample) -> Finding:
+        """Return the finding on a sample."""
+        subject = sample.subject
+        of_radius = [
+            outcome
+            for outcome in subject.outcomes
+            if outcome.norm == subject.norm and math.isclose(outcome.eps, subject.eps)
+        ]
+        ensembles = [outcome for outcome in of_radius if outcome.family == "ensemble"]
+        single = [outcome for outcome in of_radius if outcome.family in ("one-step", "white-box")]
+        if not ensembles or not single:
+            return self.untested("No ensemble was run beside single attacks with gradients.")
+        by_ensemble, by_single = (
+            torch.stack([outcome.broken.cpu() for outcome in group]).any(dim=0)
+            for group in (ensembles, single)
+        )
+        attacked = int(
+            torch.stack([outcome.attacked.cpu() for outcome in ensembles]).any(dim=0).sum()
+        )
+        only = int((by_ensemble & ~by_single).sum())
+        points = 100 * only / attacked if attacked else 0.0
+        names = ", ".join(outcome.name for outcome in ensembles)
+        return self.answered(
+            points,
+            passed=f"Single attacks with gradients break nearly all that {names} breaks.",
+            suspicious=(
+                f"{names} breaks {only} of {attacked} examples that no single attack with "
+                "gradients did. If its attack without gradients (Square) broke them, the gradients "
+                "mislead: the standard budget runs its attacks one by one and tells."
+            ),
+            evidence={
+                "ensembles": [outcome.name for outcome in ensembles],
+                "single": [outcome.name for outcome in single],
+                "examples": attacked,
+                "broken_by_ensemble_alone": only,
+            },
+        )

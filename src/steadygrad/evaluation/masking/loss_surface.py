@@ -1,33 +1,29 @@
-"""The loss surface around an image, along the gradient and a random direction."""
+"""The loss surface around an image: where the gradient leads, and how straight the way is."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from steadygrad._typing import Images
 from steadygrad.attacks.l2_ball import ball_of_norm
 from steadygrad.errors import HyperparameterError
-from steadygrad.evaluation.masking.finding import Finding
-from steadygrad.evaluation.masking.input_gradient import cross_entropies, margins
-from steadygrad.evaluation.masking.probe_points import random_signs
-from steadygrad.evaluation.masking.question import Question
+from steadygrad.evaluation.masking.diagnostic import Diagnostic, Finding, diagnostic
+from steadygrad.evaluation.masking.probes import cross_entropies, margins, random_signs
 from steadygrad.evaluation.masking.sample import Sample
-from steadygrad.training.seeds import derived_generator
+from steadygrad.seeds import derived_generator
 
-__all__ = ["GRADIENT_DIRECTION", "LossSurface", "gradient_direction", "loss_surface"]
+__all__ = [
+    "GradientAlignment",
+    "GradientDirection",
+    "LocalLinearity",
+    "LossSurface",
+    "loss_surface",
+]
 
-RANDOM_DIRECTIONS = 4
 POINTS = 21
-SHOWN = 2
-
-GRADIENT_DIRECTION = Question(
-    name="gradient-direction",
-    text="Does the margin fall further along a random direction than along the gradient?",
-    threshold=0.25,
-    unit="fraction of examples",
-)
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,15 @@ def loss_surface(sample: Sample, index: int, *, points: int = POINTS) -> LossSur
     )
 
 
-def gradient_direction(sample: Sample) -> Finding:
+@diagnostic(
+    "gradient-direction",
+    question="Does the margin fall further along a random direction than along the gradient?",
+    unit="fraction of examples",
+    role="symptom",
+    cause="misleading gradients",
+)
+@dataclass(frozen=True, kw_only=True)
+class GradientDirection(Diagnostic):
     """Compare steps of eps / 2 along the margin's gradient with steps along random directions.
 
     Each random direction is a corner of the ball (for L2, a vector of that length), and the best
@@ -108,34 +112,42 @@ def gradient_direction(sample: Sample) -> Finding:
     Source: such surfaces are drawn by Tramèr et al., ICLR 2018 (arXiv:1705.07204), who found
         networks so curved at the images that single steps go astray; the number is ours.
     """
-    length = sample.subject.eps / 2
-    generator = derived_generator(sample.subject.seed, "gradient direction")
-    _, gradient = sample.gradient(margins)
-    ways = [-_unit_direction(sample, gradient)] + [
-        _unit_direction(sample, random_signs(sample.images, generator))
-        for _ in range(RANDOM_DIRECTIONS)
-    ]
-    after = [
-        margins(sample.logits((sample.images + length * way).clamp(0, 1)), sample.labels)
-        for way in ways
-    ]
-    is_worse = torch.stack(after[1:]).amin(dim=0) < after[0]
-    fraction = is_worse.double().mean().item()
-    return GRADIENT_DIRECTION.answered(
-        fraction,
-        passed="The gradient points to where the margin falls, random directions do not.",
-        suspicious=(
-            f"For {fraction:.0%} of the examples a random direction lowers the margin more than "
-            "the gradient does: the gradient is no guide."
-        ),
-        evidence={
-            "examples": len(sample),
-            "random_directions": RANDOM_DIRECTIONS,
-            "surfaces": [
-                loss_surface(sample, index).to_json() for index in range(min(SHOWN, len(sample)))
-            ],
-        },
-    )
+
+    threshold: float = 0.25
+    random_directions: int = 4
+    shown: int = 2
+
+    def __call__(self, sample: Sample) -> Finding:
+        """Return the finding on a sample."""
+        length = sample.subject.eps / 2
+        generator = derived_generator(sample.subject.seed, "gradient direction")
+        _, gradient = sample.gradient(margins)
+        ways = [-_unit_direction(sample, gradient)] + [
+            _unit_direction(sample, random_signs(sample.images, generator))
+            for _ in range(self.random_directions)
+        ]
+        after = [
+            margins(sample.logits((sample.images + length * way).clamp(0, 1)), sample.labels)
+            for way in ways
+        ]
+        is_worse = torch.stack(after[1:]).amin(dim=0) < after[0]
+        fraction = is_worse.double().mean().item()
+        return self.answered(
+            fraction,
+            passed="The gradient points to where the margin falls, random directions do not.",
+            suspicious=(
+                f"For {fraction:.0%} of the examples a random direction lowers the margin more "
+                "than the gradient does: the gradient is no guide."
+            ),
+            evidence={
+                "examples": len(sample),
+                "random_directions": self.random_directions,
+                "surfaces": [
+                    loss_surface(sample, index).to_json()
+                    for index in range(min(self.shown, len(sample)))
+                ],
+            },
+        )
 
 
 def _unit_direction(sample: Sample, gradient: Tensor) -> Images:
@@ -145,3 +157,102 @@ def _unit_direction(sample: Sample, gradient: Tensor) -> Images:
 
 def _square(values: Tensor, points: int) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in values.reshape(points, points).tolist())
+
+
+@diagnostic(
+    "local-linearity",
+    question="Is the margin so crooked around the images that its gradient says little?",
+    unit="median departure from the tangent, in parts of what the tangent itself can change",
+    role="hint",
+    cause="crooked loss surface",
+)
+@dataclass(frozen=True, kw_only=True)
+class LocalLinearity(Diagnostic):
+    """Measure ``max over d of |f(x + d) - f(x) - d . grad f(x)|``, relative, d in the ball.
+
+    The maximum is sought by gradient steps, as an attack would; relative means divided by the
+    largest ``|d . grad f(x)|`` in the ball, pixel range aside. It is 0 for a linear model. f is
+    the margin: the cross-entropy bends by itself, even over a linear model.
+    Source: Qin et al., NeurIPS 2019 (arXiv:1907.02610), there of the cross-entropy.
+    """
+
+    threshold: float = 5.0
+    examples: int = 64
+    steps: int = 10
+
+    def __call__(self, sample: Sample) -> Finding:
+        """Return the finding on a sample."""
+        images, labels = sample.images[: self.examples], sample.labels[: self.examples]
+        ball = ball_of_norm(images, sample.subject.eps, sample.subject.norm)
+        start, gradient = sample.gradient(margins, images)
+        moved = ball.draw_uniform(derived_generator(sample.subject.seed, "local linearity"))
+        step_size = 2 * sample.subject.eps / self.steps
+
+        def tangent(at: Images) -> Tensor:
+            return start + (gradient * (at - images)).flatten(start_dim=1).sum(dim=1)
+
+        for _ in range(self.steps):
+            values, slope = sample.gradient(margins, moved)
+            way = (values - tangent(moved)).sign().view(-1, 1, 1, 1) * (slope - gradient)
+            moved = ball.project(moved + step_size * ball.steepest(way))
+        values = margins(sample.logits(moved), labels)
+        errors = (values - tangent(moved)).abs()
+        reach = tangent(images + sample.subject.eps * ball.steepest(gradient)) - start
+        has_any = reach > 0
+        if not has_any.any():
+            return self.untested("No example has a gradient to depart from.")
+        relative = (errors / reach)[has_any]
+        return self.answered(
+            float(relative.median()),
+            passed="The margin follows its tangent well enough for gradients to mean something.",
+            suspicious=(
+                "Within the ball the margin has little to do with its gradient at the image: "
+                "attacks need many small steps and restarts, and may fail all the same."
+            ),
+            evidence={
+                "examples": len(relative),
+                "steps": self.steps,
+                "median_absolute_error": float(errors.median()),
+                "median_margin": float(start.median()),
+            },
+        )
+
+
+@diagnostic(
+    "gradient-alignment",
+    question="Does the gradient turn away completely at a random point beside the image?",
+    unit="one minus the median cosine of both gradients",
+    role="hint",
+    cause="crooked loss surface",
+)
+@dataclass(frozen=True, kw_only=True)
+class GradientAlignment(Diagnostic):
+    """Measure ``1 - cos(grad f(x), grad f(x + d))``, d uniform in the ball, f the margin.
+
+    Source: Andriushchenko & Flammarion, NeurIPS 2020 (arXiv:2007.02617), there of the
+        cross-entropy.
+    """
+
+    threshold: float = 0.95
+
+    def __call__(self, sample: Sample) -> Finding:
+        """Return the finding on a sample."""
+        subject = sample.subject
+        ball = ball_of_norm(sample.images, subject.eps, subject.norm)
+        beside = ball.draw_uniform(derived_generator(subject.seed, "gradient alignment"))
+        here, there = (
+            sample.gradient(margins, at)[1].flatten(start_dim=1) for at in (ball.images, beside)
+        )
+        has_both = (here != 0).any(dim=1) & (there != 0).any(dim=1)
+        if not has_both.any():
+            return self.untested("No example has a gradient at both points.")
+        cosines = cosine_similarity(here, there, dim=1)[has_both]
+        return self.answered(
+            1 - float(cosines.median()),
+            passed="Gradients beside an image resemble the one at it.",
+            suspicious=(
+                "Beside an image the gradient points somewhere else altogether: single steps are "
+                "worthless, and iterative attacks wander."
+            ),
+            evidence={"examples": int(has_both.sum()), "lowest_cosine": float(cosines.min())},
+        )

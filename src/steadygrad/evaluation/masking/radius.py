@@ -1,30 +1,24 @@
 """Larger radii: an attack without a bound must win, and a larger ball hides no less."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
-from steadygrad.evaluation.masking.finding import Finding
-from steadygrad.evaluation.masking.question import Question
+from steadygrad.evaluation.masking.diagnostic import Diagnostic, Finding, diagnostic
 from steadygrad.evaluation.masking.sample import Sample
 
-__all__ = ["RISING_ACCURACY", "UNBOUNDED_EPS", "rising_accuracy", "unbounded_eps"]
+__all__ = ["RisingAccuracy", "UnboundedEps"]
 
-STEPS = 50
 
-UNBOUNDED_EPS = Question(
-    name="unbounded-eps",
-    text="Does an attack that may change every pixel from black to white break everything?",
-    threshold=5.0,
+@diagnostic(
+    "unbounded-eps",
+    question="Does an attack that may change every pixel from black to white break everything?",
     unit="percent of examples still right",
+    role="symptom",
+    cause="misleading gradients",
+    essential=True,
 )
-RISING_ACCURACY = Question(
-    name="rising-accuracy",
-    text="Does accuracy rise when the attack is given a larger radius?",
-    threshold=5.0,
-    unit="points of accuracy, largest rise",
-)
-
-
-def unbounded_eps(sample: Sample) -> Finding:
+@dataclass(frozen=True, kw_only=True)
+class UnboundedEps(Diagnostic):
     """Attack with PGD at L-infinity eps 1, whatever the norm, starting from the images.
 
     From random starts at eps 1, images are random too, and a model is wrong on them without any
@@ -32,43 +26,67 @@ def unbounded_eps(sample: Sample) -> Finding:
     Source: Athalye, Carlini & Wagner, ICML 2018 (arXiv:1802.00420), section 3.1; Carlini et al.,
         arXiv:1902.06705, evaluation checklist.
     """
-    broken = sample.broken_by(sample.pgd(STEPS, eps=1.0, norm="linf", random_start=False))
-    standing = 100 * (~broken).double().mean().item()
-    return UNBOUNDED_EPS.answered(
-        standing,
-        passed="An attack without a bound breaks practically everything, as it should.",
-        suspicious=(
-            f"{standing:.0f} % of the examples survive an attack that may change any pixel to any "
-            "value. No model can be that robust: the attack fails, and at smaller radii it does "
-            "too."
-        ),
-        evidence={"examples": len(sample), "steps": STEPS, "still_right": int((~broken).sum())},
-    )
+
+    threshold: float = 5.0
+    steps: int = 50
+
+    def __call__(self, sample: Sample) -> Finding:
+        """Return the finding on a sample."""
+        broken = sample.broken_by(sample.pgd(self.steps, eps=1.0, norm="linf", random_start=False))
+        standing = 100 * (~broken).double().mean().item()
+        return self.answered(
+            standing,
+            passed="An attack without a bound breaks practically everything, as it should.",
+            suspicious=(
+                f"{standing:.0f} % of the examples survive an attack that may change any pixel to "
+                "any value. No model can be that robust: the attack fails, and at smaller radii it "
+                "does too."
+            ),
+            evidence={
+                "examples": len(sample),
+                "steps": self.steps,
+                "still_right": int((~broken).sum()),
+            },
+        )
 
 
-def rising_accuracy(sample: Sample) -> Finding:
+@diagnostic(
+    "rising-accuracy",
+    question="Does accuracy rise when the attack is given a larger radius?",
+    unit="points of accuracy, largest rise",
+    role="symptom",
+    cause="misleading gradients",
+)
+@dataclass(frozen=True, kw_only=True)
+class RisingAccuracy(Diagnostic):
     """Compare PGD at half the radius, at the radius and at twice the radius.
 
     Source: Carlini et al., arXiv:1902.06705, evaluation checklist (accuracy must fall with the
         radius).
     """
-    eps, norm = sample.subject.eps, sample.subject.norm
-    radii = [eps / 2, eps, 2 * eps if norm == "l2" else min(2 * eps, 1.0)]
-    accuracies = {
-        radius: (~sample.broken_by(sample.pgd(STEPS, eps=radius))).double().mean().item()
-        for radius in dict.fromkeys(radii)
-    }
-    rise = max(100 * (after - before) for before, after in pairwise(accuracies.values()))
-    return RISING_ACCURACY.answered(
-        max(rise, 0.0),
-        passed="A larger radius breaks more, as it should.",
-        suspicious=(
-            "The attack breaks less when it may change more, though everything within the small "
-            "radius is within the large one: it is being led astray."
-        ),
-        evidence={
-            "examples": len(sample),
-            "steps": STEPS,
-            "accuracy_by_eps": {f"{radius:g}": value for radius, value in accuracies.items()},
-        },
-    )
+
+    threshold: float = 5.0
+    steps: int = 50
+
+    def __call__(self, sample: Sample) -> Finding:
+        """Return the finding on a sample."""
+        eps, norm = sample.subject.eps, sample.subject.norm
+        radii = [eps / 2, eps, 2 * eps if norm == "l2" else min(2 * eps, 1.0)]
+        accuracies = {
+            radius: (~sample.broken_by(sample.pgd(self.steps, eps=radius))).double().mean().item()
+            for radius in dict.fromkeys(radii)
+        }
+        rise = max(100 * (after - before) for before, after in pairwise(accuracies.values()))
+        return self.answered(
+            max(rise, 0.0),
+            passed="A larger radius breaks more, as it should.",
+            suspicious=(
+                "The attack breaks less when it may change more, though everything within the "
+                "small radius is within the large one: it is being led astray."
+            ),
+            evidence={
+                "examples": len(sample),
+                "steps": self.steps,
+                "accuracy_by_eps": {f"{radius:g}": value for radius, value in accuracies.items()},
+            },
+        )

@@ -1,32 +1,26 @@
 """Randomness: whether one image gets one answer, and what averaging gradients breaks."""
 
+from dataclasses import dataclass
+
 import torch
 
 from steadygrad._typing import Classifier, Images, Logits
-from steadygrad.evaluation.masking.finding import Finding
-from steadygrad.evaluation.masking.question import Question
+from steadygrad.evaluation.masking.diagnostic import Diagnostic, Finding, diagnostic
 from steadygrad.evaluation.masking.sample import EQUAL_PASSES, Sample
 
-__all__ = ["EXPECTATION", "RANDOMNESS", "expectation_over_randomness", "randomness"]
+__all__ = ["ExpectationOverRandomness", "Randomness"]
 
-DRAWS = 8
-STEPS = 20
 
-RANDOMNESS = Question(
-    name="randomness",
-    text="Do two passes on the same image give different outputs or gradients?",
-    threshold=EQUAL_PASSES,
+@diagnostic(
+    "randomness",
+    question="Do two passes on the same image give different outputs or gradients?",
     unit="difference of two passes, in parts of the logits' spread or the gradient's size",
+    role="mechanism",
+    cause="randomness",
+    essential=True,
 )
-EXPECTATION = Question(
-    name="expectation-over-randomness",
-    text="Does an attack that averages the randomness away break more?",
-    threshold=5.0,
-    unit="points of accuracy that averaging gradients takes off",
-)
-
-
-def randomness(sample: Sample) -> Finding:
+@dataclass(frozen=True, kw_only=True)
+class Randomness(Diagnostic):
     """Compare two passes on the same images, logits and gradients.
 
     A model whose every pass differs gives an attack the gradient of another model each time
@@ -35,25 +29,38 @@ def randomness(sample: Sample) -> Finding:
         that of AutoAttack's check (Croce & Hein, ICML 2020; checks.py, ``check_randomized``),
         which leaves room for the order of sums on a GPU.
     """
-    difference = sample.pass_difference
-    return RANDOMNESS.answered(
-        max(difference.logits, difference.gradients),
-        passed="Two passes agree: an image has one answer and one gradient.",
-        suspicious=(
-            "Every pass draws something new. A single gradient belongs to a model that is gone by "
-            "the next step: attack with gradients averaged over passes, and switch the randomness "
-            "off to see what robustness is left."
-        ),
-        evidence={
-            "examples": len(sample),
-            "logits": difference.logits,
-            "gradients": difference.gradients,
-            "holds_still_with_fixed_seed": sample.holds_still,
-        },
-    )
+
+    threshold: float = EQUAL_PASSES
+
+    def __call__(self, sample: Sample) -> Finding:
+        """Return the finding on a sample."""
+        difference = sample.pass_difference
+        return self.answered(
+            max(difference.logits, difference.gradients),
+            passed="Two passes agree: an image has one answer and one gradient.",
+            suspicious=(
+                "Every pass draws something new. A single gradient belongs to a model that is gone "
+                "by the next step: attack with gradients averaged over passes, and switch the "
+                "randomness off to see what robustness is left."
+            ),
+            evidence={
+                "examples": len(sample),
+                "logits": difference.logits,
+                "gradients": difference.gradients,
+                "holds_still_with_fixed_seed": sample.holds_still,
+            },
+        )
 
 
-def expectation_over_randomness(sample: Sample) -> Finding:
+@diagnostic(
+    "expectation-over-randomness",
+    question="Does an attack that averages the randomness away break more?",
+    unit="points of accuracy that averaging gradients takes off",
+    role="mechanism",
+    cause="randomness",
+)
+@dataclass(frozen=True, kw_only=True)
+class ExpectationOverRandomness(Diagnostic):
     """Compare PGD on single passes with PGD on logits averaged over passes, on random models.
 
     Both are judged by averaged logits.
@@ -61,36 +68,45 @@ def expectation_over_randomness(sample: Sample) -> Finding:
         (arXiv:1707.07397); advised for random defences by Athalye, Carlini & Wagner,
         ICML 2018, section 4.2.
     """
-    if not sample.is_random:
-        return EXPECTATION.untested("The model is not random: there is nothing to average.")
-    attack = sample.pgd(STEPS)
-    single = sample.broken_by(attack).double().mean().item()
-    averaged = sample.broken_by(attack, _Averaged(sample.model)).double().mean().item()
-    return EXPECTATION.answered(
-        100 * (averaged - single),
-        passed=(
-            "Averaging gradients over passes does not help the attack much: at this radius the "
-            "randomness hides little."
-        ),
-        suspicious=(
-            "An attack with averaged gradients breaks clearly more: the randomness misleads "
-            "ordinary attacks, and their accuracy is too high."
-        ),
-        evidence={
-            "examples": len(sample),
-            "steps": STEPS,
-            "draws": DRAWS,
-            "accuracy_single": 1 - single,
-            "accuracy_averaged": 1 - averaged,
-        },
-    )
+
+    threshold: float = 5.0
+    steps: int = 20
+    draws: int = 8
+
+    def __call__(self, sample: Sample) -> Finding:
+        """Return the finding on a sample."""
+        if not sample.is_random:
+            return self.untested("The model is not random: there is nothing to average.")
+        attack = sample.pgd(self.steps)
+        single = sample.broken_by(attack).double().mean().item()
+        averaged = (
+            sample.broken_by(attack, _Averaged(sample.model, self.draws)).double().mean().item()
+        )
+        return self.answered(
+            100 * (averaged - single),
+            passed=(
+                "Averaging gradients over passes does not help the attack much: at this radius the "
+                "randomness hides little."
+            ),
+            suspicious=(
+                "An attack with averaged gradients breaks clearly more: the randomness misleads "
+                "ordinary attacks, and their accuracy is too high."
+            ),
+            evidence={
+                "examples": len(sample),
+                "steps": self.steps,
+                "draws": self.draws,
+                "accuracy_single": 1 - single,
+                "accuracy_averaged": 1 - averaged,
+            },
+        )
 
 
 class _Averaged:
     """The mean of a random model's logits over several passes."""
 
-    def __init__(self, model: Classifier) -> None:
-        self.model = model
+    def __init__(self, model: Classifier, draws: int) -> None:
+        self.model, self.draws = model, draws
 
     def __call__(self, images: Images) -> Logits:
-        return torch.stack([self.model(images) for _ in range(DRAWS)]).mean(dim=0)
+        return torch.stack([self.model(images) for _ in range(self.draws)]).mean(dim=0)

@@ -1,60 +1,67 @@
-"""What all findings say together: how far an accuracy under attack can be believed."""
+"""Every diagnostic of gradient masking on one subject, and what all findings say together."""
 
 from collections.abc import Iterable, Sequence
 
 import torch
 
-from steadygrad.evaluation.masking.finding import Finding, Verdict
-from steadygrad.evaluation.masking.subject import Subject
+from steadygrad.evaluation.masking.diagnostic import (
+    DIAGNOSTICS,
+    Diagnostic,
+    Finding,
+    Role,
+    Verdict,
+    traits_of,
+)
+from steadygrad.evaluation.masking.sample import Sample, Subject
+from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.seeds import derive_seed
 
-__all__ = ["verdict"]
+__all__ = ["default_diagnostics", "diagnose", "verdict"]
 
-SATURATED = "saturated softmax"
-QUANTISED = "input quantisation"
-RANDOM = "randomness"
-FALSE = "false gradients"
-VANISHING = "vanishing gradients"
-MISLEADING = "misleading gradients"
-UNFINISHED = "unfinished attacks"
-CROOKED = "crooked loss surface"
-WEAK = "weak attack settings"
-
-# Findings that show how gradients are hidden.
-_MECHANISMS = {
-    "randomness": RANDOM,
-    "expectation-over-randomness": RANDOM,
-    "staircase": QUANTISED,
-    "softmax-saturation": SATURATED,
-    "logit-scale": SATURATED,
-    "finite-differences": FALSE,
-    "zero-gradients": VANISHING,
-    "zero-gradient-pixels": VANISHING,
-    "float64-gradients": VANISHING,
-}
-# Causes that follow from others: a rounded input has false gradients, or none at all.
-_EXPLAINED_BY = {FALSE: {QUANTISED}, VANISHING: {QUANTISED, SATURATED}}
-# Findings that show attacks with gradients failing where they should not, whatever the reason.
-_SYMPTOMS = {
-    "unbounded-eps": MISLEADING,
-    "black-box-beats-white-box": MISLEADING,
-    "one-step-beats-iterative": MISLEADING,
-    "rising-accuracy": MISLEADING,
-    "gradient-direction": MISLEADING,
-}
-# Reasons for doubt, and for no more.
-_HINTS = {
-    "ensemble-gap": UNFINISHED,
-    "convergence": UNFINISHED,
-    "local-linearity": CROOKED,
-    "gradient-alignment": CROOKED,
-}
-# Findings about attacks, not about the model.
-_WEAK_SETTINGS = {"more-steps": WEAK, "more-restarts": WEAK, "margin-loss": WEAK}
-# Without these nobody can say that there is no sign of masking.
-_ESSENTIAL = ("randomness", "zero-gradients", "finite-differences", "unbounded-eps")
+NOTHING_RIGHT = "No example is right without an attack: there is nothing to break."
 
 SEVERE = 5.0
 """A single symptom is proof of masking when its number is beyond this many thresholds."""
+
+
+def diagnose(
+    subject: Subject, diagnostics: Sequence[Diagnostic] | None = None
+) -> tuple[tuple[Finding, ...], Verdict]:
+    """Run diagnostics on the subject; return their findings, in order, and the verdict.
+
+    The model is in eval mode meanwhile, and afterwards as it was; so is torch's global generator,
+    which is seeded meanwhile, so that a model that draws from it gives the same findings twice.
+
+    Args:
+        subject: the model and its examples.
+        diagnostics: None runs every registered one with its default settings.
+
+    Raises:
+        ModelError: the outputs are no finite logits.
+    """
+    chosen = default_diagnostics() if diagnostics is None else tuple(diagnostics)
+    with (
+        evaluation_mode(subject.model),
+        torch.random.fork_rng(devices=[subject.place] if subject.place.type == "cuda" else []),
+    ):
+        torch.manual_seed(derive_seed(subject.seed, "diagnosis"))
+        sample, findings = Sample(subject), []
+        for done, diagnostic in enumerate(chosen):
+            if subject.progress is not None:
+                name = DIAGNOSTICS.name_of(diagnostic) or type(diagnostic).__name__
+                subject.progress(name, done, len(chosen))
+            is_possible = len(sample) > 0
+            findings.append(
+                _finding(diagnostic, sample) if is_possible else diagnostic.untested(NOTHING_RIGHT)
+            )
+    if subject.progress is not None:
+        subject.progress("done", len(chosen), len(chosen))
+    return tuple(findings), verdict(subject, findings)
+
+
+def default_diagnostics() -> tuple[Diagnostic, ...]:
+    """Return every registered diagnostic with its default settings, in the order of running."""
+    return tuple(found() for found in DIAGNOSTICS)
 
 
 def verdict(subject: Subject, findings: Sequence[Finding]) -> Verdict:
@@ -65,44 +72,43 @@ def verdict(subject: Subject, findings: Sequence[Finding]) -> Verdict:
         that still gains when its steps are doubled. "incomplete": none of this, but an essential
         diagnostic could not be run. Attacks that are merely weak accuse nobody: the summary of
         "no sign of masking" then says which number to quote instead of theirs.
+
+    Raises:
+        UnknownNameError: a suspicious finding is of a diagnostic that is not registered, so that
+            nobody can say what it shows.
     """
     found = {finding.name: finding for finding in findings if finding.status == "suspicious"}
     mechanisms, symptoms, hints, weak = (
-        {name: cause for name, cause in group.items() if name in found}
-        for group in (_MECHANISMS, _SYMPTOMS, _HINTS, _WEAK_SETTINGS)
+        [name for name in found if traits_of(name).role == role] for role in _ROLES
     )
     is_severe = any(
         (found[name].measured or 0) > SEVERE * found[name].threshold for name in symptoms
     )
     if mechanisms or is_severe or len(symptoms) > 1:
-        causes = _without_consequences((mechanisms or symptoms).values())
-        first = next(name for name in (*mechanisms, *symptoms))
+        causes = _causes(mechanisms or symptoms)
+        accusing = (*mechanisms, *symptoms)
         return Verdict(
             level="masked",
             summary=(
                 f"Do not believe the accuracy under attack: gradients are masked "
-                f"({', '.join(causes)}). {found[first].meaning}"
+                f"({', '.join(causes)}). {found[accusing[0]].meaning}"
                 f"{_worst_case(subject, 'At best an upper bound is')}"
             ),
             causes=causes,
-            reasons=(*mechanisms, *symptoms),
+            reasons=accusing,
         )
-    doubts = symptoms | hints
+    doubts = (*symptoms, *hints)
     if doubts:
         return Verdict(
             level="doubtful",
             summary=(
-                f"The accuracy under attack may be too high. {found[next(iter(doubts))].meaning}"
+                f"The accuracy under attack may be too high. {found[doubts[0]].meaning}"
                 f"{_worst_case(subject, 'Until that is settled, an upper bound is')}"
             ),
-            causes=_without_consequences((doubts | weak).values()),
+            causes=_causes((*doubts, *weak)),
             reasons=(*doubts, *weak),
         )
-    missing = tuple(
-        name
-        for name in _ESSENTIAL
-        if not any(finding.name == name and finding.status == "passed" for finding in findings)
-    )
+    missing = _missing(findings)
     if missing:
         return Verdict(
             level="incomplete",
@@ -110,25 +116,47 @@ def verdict(subject: Subject, findings: Sequence[Finding]) -> Verdict:
                 "No sign of gradient masking, but not everything could be looked at: "
                 f"{', '.join(missing)} did not run."
             ),
-            causes=_without_consequences(weak.values()),
+            causes=_causes(weak),
             reasons=missing,
         )
-    told = f" {found[next(iter(weak))].meaning}" if weak else ""
+    told = f" {found[weak[0]].meaning}" if weak else ""
     return Verdict(
         level="no sign of masking",
         summary=(
             f"No sign of gradient masking.{told}{_worst_case(subject, 'The number to quote is')}"
         ),
-        causes=_without_consequences(weak.values()),
+        causes=_causes(weak),
         reasons=tuple(weak),
     )
 
 
-def _without_consequences(causes: Iterable[str]) -> tuple[str, ...]:
-    named = tuple(dict.fromkeys(causes))
-    return tuple(
-        cause for cause in named if not _EXPLAINED_BY.get(cause, set()).intersection(named)
-    )
+_ROLES: tuple[Role, ...] = ("mechanism", "symptom", "hint", "weak-settings")
+
+
+def _finding(diagnostic: Diagnostic, sample: Sample) -> Finding:
+    """Return the finding; of another package's diagnostic that fails, one that says so."""
+    if type(diagnostic).__module__.startswith("steadygrad."):
+        return diagnostic(sample)
+    try:
+        return diagnostic(sample)
+    except Exception as error:  # a stranger's diagnostic must not end the audit
+        said = " ".join(str(error).split())
+        return diagnostic.untested(f"It raised {type(error).__name__}: {said}")
+
+
+def _missing(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return the essential diagnostics that did not pass."""
+    passed = {finding.name for finding in findings if finding.status == "passed"}
+    names = (str(DIAGNOSTICS.name_of(found)) for found in DIAGNOSTICS)
+    return tuple(name for name in names if traits_of(name).essential and name not in passed)
+
+
+def _causes(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the causes that findings point at, each once, without what follows from another."""
+    traits = [traits_of(name) for name in names]
+    named = dict.fromkeys(each.cause for each in traits)
+    explained = {each.cause for each in traits if named.keys() & set(each.explained_by)}
+    return tuple(cause for cause in named if cause not in explained)
 
 
 def _worst_case(subject: Subject, opening: str) -> str:

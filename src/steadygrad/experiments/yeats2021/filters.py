@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from steadygrad.evaluation.mean_interval import mean_interval
+from steadygrad.evaluation.statistics import mean_interval
 from steadygrad.experiments.chart import ImageGrid
 from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
@@ -22,7 +22,7 @@ from steadygrad.experiments.yeats2021.complex_filters import (
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Recipe
 from steadygrad.experiments.yeats2021.training_histories import training_caution
 from steadygrad.models import build_model
-from steadygrad.training import derive_seed
+from steadygrad.seeds import derive_seed
 
 __all__ = ["Filters"]
 

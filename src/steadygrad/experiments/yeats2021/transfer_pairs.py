@@ -12,6 +12,7 @@ from steadygrad.evaluation import AccuracyPoint, TransferMatrix, transfer_matrix
 from steadygrad.experiments.accuracies import MeanAccuracy, mean_accuracy
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
+from steadygrad.store import Store
 
 __all__ = ["PARTNER", "SeedPair", "TransferCell", "TransferCells", "transfer_cells"]
 
@@ -177,7 +178,7 @@ def transfer_cells(
             attack,
             victims=models,
             seed=EVALUATION_SEED,
-            folder=bench.store.folder / EXAMPLES,
+            store=Store(bench.store.folder / EXAMPLES),
             dataset=dataset,
             split=data.split,
         )

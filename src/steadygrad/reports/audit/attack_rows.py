@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from steadygrad.evaluation import AccuracyPoint
-from steadygrad.evaluation.audit import AttackOutcome, Family
+from steadygrad.evaluation.auditing import AttackOutcome, Family
 from steadygrad.reports.wording import attack_name, attack_settings
 
 __all__ = ["FAMILIES", "AttackRow", "attack_rows"]

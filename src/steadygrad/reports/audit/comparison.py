@@ -10,8 +10,7 @@ from torch import Tensor
 
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation import AccuracyPoint, PairedComparison, paired_comparison
-from steadygrad.evaluation.audit.result import AuditResult
-from steadygrad.evaluation.audit.result_file import read_audit
+from steadygrad.evaluation.auditing.result import AuditResult, read_audit
 from steadygrad.reports.wording import enumeration
 
 __all__ = ["AuditComparison", "load_audits"]

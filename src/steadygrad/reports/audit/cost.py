@@ -1,6 +1,6 @@
 """What an audit cost: time, and images sent through the model."""
 
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.reports.wording import count_text, seconds_text
 
 __all__ = ["cost_facts"]

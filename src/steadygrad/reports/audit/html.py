@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.reports.audit.page import audit_page_contents
 from steadygrad.reports.page_file import write_page
 from steadygrad.reports.templating import date_text, template_environment

@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from steadygrad.datasets import dataset_entry
 from steadygrad.errors import UnknownNameError
-from steadygrad.evaluation.audit.audit_gallery import AuditGallery
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.audit_gallery import AuditGallery
+from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.reports.audit.answer import BELIEF, accuracy_sentences
 from steadygrad.reports.audit.attack_figure import attack_figure
 from steadygrad.reports.audit.attack_rows import AttackRow, attack_rows

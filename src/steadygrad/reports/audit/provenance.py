@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from steadygrad.evaluation.audit.result import AuditResult
+from steadygrad.evaluation.auditing.result import AuditResult
 
 __all__ = ["provenance_rows"]
 
@@ -17,7 +17,7 @@ def provenance_rows(result: AuditResult) -> list[tuple[str, str]]:
     return [
         (
             "in Python",
-            f"steadygrad.evaluation.audit.audit(model, images, labels, {call}, "
+            f"steadygrad.evaluation.auditing.audit(model, images, labels, {call}, "
             f"batch_size={result.batch_size.size}, seed={result.seed})",
         ),
         *((f"model: {key}", value) for key, value in model),

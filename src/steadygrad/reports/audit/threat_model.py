@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from steadygrad.attacks.ball import Norm
-from steadygrad.evaluation.audit import AttackOutcome, Family
+from steadygrad.evaluation.auditing import AttackOutcome, Family
 from steadygrad.reports.wording import eps_text, sentence_text
 
 __all__ = ["radius_text", "threat_model"]

@@ -16,7 +16,7 @@ from steadygrad.covariance import (
 )
 from steadygrad.errors import OutputError
 from steadygrad.evaluation import CovarianceAnalysis, PerturbationStructure
-from steadygrad.evaluation.perturbation_structure import too_large
+from steadygrad.evaluation.perturbations import too_large
 from steadygrad.reports.covariance.figures import covariance_figures
 from steadygrad.reports.covariance.page import render_covariance_page
 from steadygrad.reports.figures import save_figure

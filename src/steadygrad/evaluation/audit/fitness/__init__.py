@@ -1,6 +1,0 @@
-"""Is a model fit to be audited? Every problem at once, with what to do about it."""
-
-from steadygrad.evaluation.audit.fitness.check import Fitness, check_fitness
-from steadygrad.evaluation.audit.fitness.problem import Problem, UnfitError
-
-__all__ = ["Fitness", "Problem", "UnfitError", "check_fitness"]

@@ -1,0 +1,246 @@
+"""One attack of a battery on the examples it is meant for, batch by batch."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.checks import check_finite_losses, check_logits
+from steadygrad.errors import SteadygradError
+from steadygrad.evaluation.auditing.batch_size import is_out_of_memory
+from steadygrad.evaluation.auditing.entry import BatteryEntry
+from steadygrad.evaluation.outcome import AttackOutcome, Family
+from steadygrad.seeds import derive_seed, derived_generator
+
+__all__ = [
+    "AttackFailedError",
+    "AttackRun",
+    "QueryCount",
+    "Target",
+    "family_of",
+    "parameters_at_rest",
+    "run_attack",
+]
+
+
+class QueryCount(nn.Module):
+    """The model as it is, with two counters; attributes not of its own come from the model.
+
+    queries: images sent through the model so far.
+    gradients: images whose outputs a backward pass has gone through so far, each time anew. A
+        forward pass that is never differentiated adds nothing, whatever the grad mode.
+    """
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+        self.training = getattr(model, "training", False)
+        self.queries = self.gradients = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``model(images)``."""
+        self.queries += len(images)
+        logits = self.model(images)
+        if isinstance(logits, Tensor) and logits.requires_grad:
+            count = len(images)
+
+            def add(_: Tensor) -> None:
+                self.gradients += count
+
+            logits.register_hook(add)  # type: ignore[no-untyped-call] # torch leaves it so
+        return logits
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "model":  # not there yet: nothing to ask
+                raise
+            return getattr(self.model, name)
+
+
+@contextmanager
+def parameters_at_rest(model: Classifier) -> Iterator[None]:
+    """Let no parameter require a gradient; afterwards restore each one's own setting.
+
+    Attacks of other libraries call ``backward()``, which would fill every parameter's ``.grad``.
+    A plain callable has no parameters and passes through.
+    """
+    resting = []
+    if isinstance(model, nn.Module):
+        resting = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in resting:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in resting:
+            parameter.requires_grad_(True)
+
+
+_SLACK = 1e-6
+"""By how much rounding may carry a result out of the ball, in pixels; more at larger radii."""
+
+
+class AttackFailedError(Exception):
+    """An attack could not be run on this model; the text is the reason, for a sentence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Everything that is attacked; the model is in eval mode already.
+
+    shown_rows: int64, ascending: examples whose adversarial images are kept, to be looked at.
+    """
+
+    model: Classifier
+    images: Images = field(repr=False)
+    labels: Labels = field(repr=False)
+    eps: float
+    norm: Literal["linf", "l2"]
+    seed: int
+    device: torch.device
+    shown_rows: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class AttackRun:
+    """What an attack did, and its images of the target's shown rows, where they may count.
+
+    shown_rows: int64 (k,), ascending; shown: (k, channels, height, width), on the CPU.
+    """
+
+    outcome: AttackOutcome
+    shown_rows: Tensor = field(repr=False)
+    shown: Images = field(repr=False)
+
+
+def run_attack(
+    target: Target,
+    entry: BatteryEntry,
+    rows: Tensor,
+    batch_size: int,
+    report: Callable[[int], None],
+) -> AttackRun:
+    """Attack the examples at ``rows`` (int64), all of which the model has right.
+
+    A result counts as broken if the model is wrong about it and it lies in the ball and in
+    [0, 1]. Batch ``i`` gets a CPU generator that depends on seed, the entry's stream and ``i``
+    alone, and torch's global generator is seeded likewise meanwhile, for models and foreign
+    attacks that draw from it.
+
+    report: told how many examples are done.
+    Raises: AttackFailedError, with the reason, if the attack or the model refuses; errors that say
+        that memory ran out as they come.
+    """
+    began = time.perf_counter()
+    counted = QueryCount(target.model)
+    n = len(target.labels)
+    attacked, broken = torch.zeros(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
+    shown_rows, shown, outside = [], [], 0
+    for number, batch in enumerate(torch.split(rows, batch_size)):
+        images = target.images[batch.to(target.images.device)].to(target.device)
+        labels = target.labels[batch.to(target.labels.device)].to(target.device)
+        purpose = f"{entry.draws}, batch {number}"
+        with torch.random.fork_rng(devices=_cuda(target.device)):
+            torch.manual_seed(derive_seed(target.seed, f"{purpose}, global"))
+            try:
+                adversarial = entry.attack(
+                    counted,
+                    images,
+                    labels,
+                    generator=derived_generator(target.seed, purpose),
+                )
+                _check_result(adversarial, images)
+                is_wrong = _is_wrong(target.model, adversarial, labels)
+            except Exception as error:  # whatever a stranger's attack or model may raise
+                if is_out_of_memory(error):
+                    raise
+                raise AttackFailedError(_reason(error)) from error
+        is_inside = _is_inside(adversarial, images, target)
+        attacked[batch] = True
+        broken[batch] = (is_wrong & is_inside).cpu()
+        outside += int((~is_inside).sum())
+        kept = torch.isin(batch, target.shown_rows) & is_inside.cpu()
+        shown_rows.append(batch[kept])
+        shown.append(adversarial[kept.to(target.device)].detach().cpu())
+        report(len(batch))
+    outcome = AttackOutcome(
+        name=entry.name,
+        family=entry.family or family_of(counted.queries, counted.gradients, len(rows)),
+        attack=entry.description,
+        eps=target.eps,
+        norm=target.norm,
+        attacked=attacked,
+        broken=broken,
+        seconds=time.perf_counter() - began,
+        queries=counted.queries,
+        gradients=counted.gradients,
+        seed=target.seed,
+        scope=entry.scope,
+        outside=outside,
+        batch_size=batch_size,
+    )
+    empty = target.images[:0].cpu()
+    return AttackRun(
+        outcome=outcome,
+        shown_rows=torch.cat(shown_rows) if shown_rows else torch.zeros(0, dtype=torch.int64),
+        shown=torch.cat(shown) if shown else empty,
+    )
+
+
+def _check_result(adversarial: object, images: Images) -> None:
+    if not isinstance(adversarial, Tensor):
+        raise AttackFailedError(f"it returned {type(adversarial).__name__}, not a tensor")
+    if adversarial.shape != images.shape or adversarial.dtype != images.dtype:
+        raise AttackFailedError(
+            f"it returned {adversarial.dtype} of shape {tuple(adversarial.shape)} for images of "
+            f"{images.dtype} and shape {tuple(images.shape)}"
+        )
+
+
+@torch.no_grad()
+def _is_wrong(model: Classifier, images: Images, labels: Labels) -> Tensor:
+    logits = model(images)
+    check_logits(logits, len(images))
+    check_finite_losses(logits.sum(dim=1))
+    return logits.argmax(dim=1) != labels
+
+
+def _is_inside(adversarial: Images, images: Images, target: Target) -> Tensor:
+    """Return which results lie in the ball and in the pixel range, bool (batch,); NaN does not."""
+    slack = max(_SLACK, torch.finfo(images.dtype).eps)
+    change = (adversarial.detach() - images).flatten(start_dim=1).double()
+    if target.norm == "l2":
+        size, allowed = change.norm(dim=1), target.eps * (1 + 1e-4) + slack
+    else:
+        size, allowed = change.abs().amax(dim=1), target.eps + 4 * slack
+    pixels = adversarial.detach().flatten(start_dim=1)
+    in_range = (pixels.amin(dim=1) >= -slack) & (pixels.amax(dim=1) <= 1 + slack)
+    is_inside: Tensor = (size <= allowed) & in_range
+    return is_inside
+
+
+def family_of(queries: int, gradients: int, examples: int) -> Family:
+    """Return what an attack is, judged by the images that it had the model answer."""
+    if gradients > examples:
+        return "white-box"
+    if gradients > 0:
+        return "one-step"
+    return "query" if queries > 0 else "noise"
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or "without a word"
+    if isinstance(error, SteadygradError | AttackFailedError):
+        return text
+    return f"it raised {type(error).__name__}: {text[:200]}"
+
+
+def _cuda(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []

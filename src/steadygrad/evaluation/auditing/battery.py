@@ -1,0 +1,302 @@
+"""The batteries: which attacks a budget buys, in which order, and what it leaves out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from steadygrad._typing import Classifier
+from steadygrad.attacks import FGSM, PGD, Attack, MomentumIterative, RandomNoise
+from steadygrad.attacks.adapters import AutoAttack, CarliniWagner
+from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.nes import NES
+from steadygrad.errors import MissingExtraError, UnknownNameError
+from steadygrad.evaluation.auditing.entry import BatteryEntry, TransferAttack
+from steadygrad.evaluation.outcome import Family, Scope
+from steadygrad.evaluation.provenance import weights_digest
+
+__all__ = [
+    "BUDGETS",
+    "Battery",
+    "Budget",
+    "Recipe",
+    "beyond",
+    "build_battery",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """An entry of a battery that still lacks its radius.
+
+    stream: what the random draws hang on, see ``BatteryEntry``; never changed, so that audits of
+        different versions can be compared image by image.
+    build: makes the attack from ``eps``, ``settings`` and, where it works in several norms,
+        ``norm``.
+    norms: in which it works; one norm alone is not passed on.
+    fewest_classes, most_classes: of the models it is for; None means any number.
+    """
+
+    name: str
+    stream: str
+    family: Family
+    build: Callable[..., Attack]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    norms: tuple[Norm, ...] = ("linf", "l2")
+    scope: Scope = "all"
+    limit: int | None = None
+    fewest_classes: int = 2
+    most_classes: int | None = None
+
+    def obstacle(self, norm: Norm, classes: int) -> str | None:
+        """Return why it cannot be run, as the end of a sentence; None if it can."""
+        if norm not in self.norms:
+            return f"it does not work in {norm}"
+        if classes < self.fewest_classes:
+            return f"it needs {self.fewest_classes} classes, the model has {classes}"
+        if self.most_classes is not None and classes > self.most_classes:
+            return f"{classes} classes are too many targets to try them all"
+        return None
+
+    def attack(self, eps: float, norm: Norm) -> Attack | None:
+        """Return the attack at a radius, None if it needs a library that is not installed."""
+        try:
+            return self.entry(eps, norm).attack
+        except MissingExtraError:
+            return None
+
+    def entry(self, eps: float, norm: Norm) -> BatteryEntry:
+        """Return the entry at a radius.
+
+        Raises: MissingExtraError, if the attack needs a library that is not installed.
+        """
+        own = {"norm": norm} if len(self.norms) > 1 else {}
+        attack = self.build(eps=eps, **own, **self.settings)
+        return BatteryEntry(self.name, self.family, attack, self.scope, self.limit, self.stream)
+
+
+Budget: TypeAlias = Literal["quick", "standard", "full"]
+BUDGETS: tuple[Budget, ...] = get_args(Budget)
+
+_MOST_TARGETS = 100
+"""Classes beyond which no attack tries every wrong one in turn."""
+
+_NOISE = Recipe(
+    name="noise",
+    stream="noise",
+    family="noise",
+    build=RandomNoise,
+    settings={"distribution": "sign", "samples": 10},
+    norms=("linf",),
+)
+_FGSM = Recipe(
+    name="fgsm",
+    stream="fgsm",
+    family="one-step",
+    build=FGSM,
+)
+_PGD_8 = Recipe(
+    name="pgd-8",
+    stream="pgd-8",
+    family="white-box",
+    build=PGD,
+    settings={"steps": 8},
+)
+_MIM_10 = Recipe(
+    name="mim-10",
+    stream="mim-10",
+    family="white-box",
+    build=MomentumIterative,
+    settings={"steps": 10},
+)
+_CARLINI_WAGNER = Recipe(
+    name="carlini-wagner",
+    stream="carlini-wagner",
+    family="white-box",
+    build=CarliniWagner,
+    norms=("l2",),
+    scope="survivors",
+)
+_AUTOATTACK = Recipe(
+    name="autoattack", stream="autoattack", family="ensemble", build=AutoAttack, fewest_classes=4
+)
+
+
+def _pgd(steps: int, restarts: int, loss: str, *, fewest_classes: int = 2) -> Recipe:
+    ending = "" if loss == "cross-entropy" else f"-{loss}"
+    return Recipe(
+        name=f"pgd-{steps}{ending}",
+        stream=f"pgd-{steps}{ending}",
+        family="white-box",
+        build=PGD,
+        settings={"steps": steps, "restarts": restarts, "loss": loss},
+        fewest_classes=fewest_classes,
+    )
+
+
+def _all_targets(steps: int) -> Recipe:
+    return Recipe(
+        name=f"pgd-{steps}-targets",
+        stream=f"pgd-{steps}-targets",
+        family="white-box",
+        build=PGD,
+        settings={"steps": steps, "target": "all", "loss": "margin"},
+        scope="survivors",
+        most_classes=_MOST_TARGETS,
+    )
+
+
+def _nes(queries: int, limit: int | None) -> Recipe:
+    return Recipe(
+        name="nes",
+        stream="nes",
+        family="query",
+        build=NES,
+        settings={"queries": queries, "loss": "margin", "stop_early": True},
+        norms=("linf",),
+        scope="survivors",
+        limit=limit,
+    )
+
+
+def _member(name: str, scope: Scope, limit: int | None = None, fewest_classes: int = 2) -> Recipe:
+    return Recipe(
+        name=name,
+        stream=name,
+        family="query" if name == "square" else "white-box",
+        build=AutoAttack,
+        settings={"attacks": (name,)},
+        scope=scope,
+        limit=limit,
+        fewest_classes=fewest_classes,
+    )
+
+
+_APGD_CE, _APGD_T = _member("apgd-ce", "all"), _member("apgd-t", "survivors", fewest_classes=4)
+
+# Cheap attacks first: those on survivors meet what all before them have left.
+RECIPES: Mapping[Budget, tuple[Recipe, ...]] = {
+    "quick": (
+        _NOISE,
+        _FGSM,
+        _PGD_8,
+        _pgd(20, 2, "margin"),
+        _nes(1000, 50),
+        _member("square", "survivors", limit=20),
+    ),
+    "standard": (
+        _NOISE,
+        _FGSM,
+        _PGD_8,
+        _MIM_10,
+        _pgd(20, 2, "margin"),
+        _pgd(50, 5, "cross-entropy"),
+        _pgd(50, 5, "margin"),
+        _pgd(50, 5, "dlr", fewest_classes=3),
+        _APGD_CE,
+        _all_targets(20),
+        _APGD_T,
+        _nes(4000, 100),
+        _member("square", "survivors", limit=200),
+    ),
+    "full": (
+        _NOISE,
+        _FGSM,
+        _PGD_8,
+        _MIM_10,
+        _pgd(20, 2, "margin"),
+        _pgd(50, 5, "cross-entropy"),
+        _pgd(100, 10, "cross-entropy"),
+        _pgd(100, 10, "margin"),
+        _pgd(100, 10, "dlr", fewest_classes=3),
+        _APGD_CE,
+        _all_targets(50),
+        _APGD_T,
+        _member("fab-t", "survivors"),
+        _CARLINI_WAGNER,
+        _nes(4000, None),
+        _member("square", "survivors"),
+        _AUTOATTACK,
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Battery:
+    """Attacks in the order in which they run, and what was left out, a sentence each."""
+
+    entries: tuple[BatteryEntry, ...]
+    untested: tuple[str, ...]
+
+
+def build_battery(
+    budget: Budget | None,
+    *,
+    eps: float,
+    norm: Norm,
+    classes: int,
+    sources: Mapping[str, Classifier],
+) -> Battery:
+    """Return the attacks that a budget buys at a radius, those that transfer from sources last.
+
+    budget: None buys nothing but the transfers.
+    classes: of the model; sources: other models of the same classes, by name.
+    Raises: UnknownNameError, for a budget that there is none of.
+    """
+    if budget is not None and budget not in RECIPES:
+        raise UnknownNameError(f"expected budget one of {', '.join(BUDGETS)}, got {budget!r}")
+    entries, untested = [], []
+    for recipe in RECIPES[budget] if budget is not None else ():
+        obstacle = recipe.obstacle(norm, classes)
+        if obstacle is None:
+            try:
+                entries.append(recipe.entry(eps, norm))
+            except MissingExtraError as error:
+                obstacle = str(error)
+        if obstacle is not None:
+            untested.append(f"{recipe.name}: {obstacle}")
+    for name, source in sources.items():
+        entries += _transfers(budget, name, source, eps, norm)
+    if not sources:
+        untested.append("transfer: no source models were given")
+    if budget is None:
+        untested.append("every battery: only attacks of one's own were asked for")
+    return Battery(tuple(entries), tuple(untested))
+
+
+def _transfers(
+    budget: Budget | None, name: str, source: Classifier, eps: float, norm: Norm
+) -> list[BatteryEntry]:
+    recipes = (_MIM_10,) if budget in (None, "quick") else (_MIM_10, _pgd(50, 5, "cross-entropy"))
+    return [
+        BatteryEntry(
+            f"transfer-{name}-{recipe.name}",
+            "transfer",
+            TransferAttack(
+                eps=eps,
+                attack=recipe.entry(eps, norm).attack,
+                source=source,
+                source_name=name,
+                source_digest=weights_digest(source),
+            ),
+            # Every source is attacked with the same draws, whatever it is called.
+            stream=f"transfer-1-{recipe.stream}",
+        )
+        for recipe in recipes
+    ]
+
+
+def beyond(
+    budget: Budget | None, entries: Sequence[BatteryEntry], *, eps: float, norm: Norm
+) -> tuple[str, ...]:
+    """Return what larger budgets would add to the entries of an audit, a sentence each."""
+    if budget is None:
+        return ()
+    names = {recipe.name for recipe in RECIPES[budget]}
+    attacks = [entry.attack for entry in entries]
+    told: dict[str, Budget] = {}
+    for other in BUDGETS[BUDGETS.index(budget) + 1 :]:
+        for recipe in RECIPES[other]:
+            is_new = recipe.name not in names and norm in recipe.norms
+            if is_new and recipe.attack(eps, norm) not in attacks:
+                told.setdefault(recipe.name, other)
+    return tuple(f"{name}: part of the {other} budget" for name, other in told.items())

@@ -1,0 +1,191 @@
+"""A battery run entry by entry, reusing what is on disk and shrinking batches when memory ends."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import steadygrad
+from steadygrad.evaluation.auditing.attack_run import (
+    AttackFailedError,
+    AttackRun,
+    Target,
+    family_of,
+    run_attack,
+)
+from steadygrad.evaluation.auditing.batch_size import is_out_of_memory
+from steadygrad.evaluation.auditing.entry import BatteryEntry
+from steadygrad.evaluation.auditing.fitness.check import spread_rows
+from steadygrad.evaluation.outcome import AttackOutcome
+from steadygrad.store import Key, Store
+
+__all__ = ["Campaign"]
+
+
+@dataclass(eq=False)
+class Campaign:
+    """Runs the entries of a battery one after the other and keeps the score.
+
+    clean_correct: bool (n,), which examples are right without attack.
+    identity: what a stored result must share besides the attack's own settings, as JSON.
+    batch_size: shrinks by half, for this entry and all after it, when memory runs out.
+    progress: told ``(name, done, total)`` in examples; notify: told a sentence.
+    runs, created: what came out so far, and when, in the battery's order.
+    untested: entries that could not be run, with the reason.
+    """
+
+    target: Target
+    clean_correct: Tensor
+    identity: dict[str, Any]
+    batch_size: int
+    store: Store
+    progress: Callable[[str, int, int], None]
+    notify: Callable[[str], None]
+    runs: list[AttackRun] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
+    untested: list[str] = field(default_factory=list)
+
+    def run_all(self, entries: Sequence[BatteryEntry]) -> None:
+        """Run every entry; afterwards ``runs`` and ``untested`` tell of all of them.
+
+        Raises: OutputError, if a result cannot be stored; what memory errors even a single image
+            meets.
+        """
+        for entry in entries:
+            standing = self._rows(entry)
+            rows = standing[spread_rows(len(standing), entry.limit or len(standing))]
+            if len(rows) == 0:
+                self.untested.append(f"{entry.name}: no example is left to attack")
+                continue
+            if len(rows) < len(standing):
+                self.untested.append(
+                    f"{entry.name}: run on {len(rows)} of {len(standing)} examples it could have "
+                    "been run on"
+                )
+            try:
+                self._run(entry, rows)
+            except AttackFailedError as error:
+                self.notify(f"{entry.name} could not be run: {error}")
+                self.untested.append(f"{entry.name}: {error}")
+
+    def _rows(self, entry: BatteryEntry) -> Tensor:
+        open_rows = self.clean_correct.clone()
+        if entry.scope == "survivors":
+            for run in self.runs:
+                open_rows &= ~run.outcome.broken
+        return open_rows.nonzero().squeeze(1)
+
+    def _run(self, entry: BatteryEntry, rows: Tensor) -> None:
+        while True:
+            key = self._key(entry, rows)
+            found = _kept(self.store, key, entry)
+            if found is not None:
+                run, created = found
+                self.progress(entry.name, len(rows), len(rows))
+                break
+            try:
+                run = self._attack(entry, rows)
+            except Exception as error:
+                if not is_out_of_memory(error) or self.batch_size == 1:
+                    raise
+                self.batch_size //= 2
+                self.notify(f"{entry.name} ran out of memory; trying {self.batch_size} at a time")
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+                continue
+            created = datetime.now(UTC).isoformat(timespec="seconds")
+            _keep(self.store, key, run, created)
+            break
+        self.runs.append(run)
+        self.created.append(created)
+        if run.outcome.outside:
+            self.untested.append(
+                f"{entry.name}: {run.outcome.outside} of its {len(rows)} results left the ball or "
+                "the pixel range and count as no success"
+            )
+
+    def _attack(self, entry: BatteryEntry, rows: Tensor) -> AttackRun:
+        done = 0
+
+        def report(count: int) -> None:
+            nonlocal done
+            done += count
+            self.progress(entry.name, done, len(rows))
+
+        self.progress(entry.name, 0, len(rows))
+        return run_attack(self.target, entry, rows, self.batch_size, report)
+
+    def _key(self, entry: BatteryEntry, rows: Tensor) -> Key:
+        """Return all that decides an outcome; what the entry is called does not."""
+        return {
+            "asked": "outcome of an attack",
+            **self.identity,
+            "attack": entry.description,
+            "draws": entry.draws,
+            "eps": self.target.eps,
+            "norm": self.target.norm,
+            "seed": self.target.seed,
+            "batch_size": self.batch_size,
+            "rows": rows.tolist(),
+            "shown": self.target.shown_rows.tolist(),
+            "steadygrad": steadygrad.__version__,
+        }
+
+
+_COUNTS = ("queries", "gradients", "outside", "batch_size", "seed")
+
+
+def _keep(store: Store, key: Key, run: AttackRun, created: str) -> None:
+    outcome = run.outcome
+    store.put(
+        key,
+        {
+            "counts": {name: getattr(outcome, name) for name in _COUNTS},
+            "seconds": outcome.seconds,
+            "created": created,
+        },
+        {
+            "attacked": outcome.attacked,
+            "broken": outcome.broken,
+            "shown_rows": run.shown_rows,
+            "shown": run.shown,
+        },
+        label=outcome.name,
+    )
+
+
+def _kept(store: Store, key: Key, entry: BatteryEntry) -> tuple[AttackRun, str] | None:
+    """Return the run kept under a key, called as the entry is, and when it was made."""
+    answer = store.get(key)
+    if answer is None:
+        return None
+    try:
+        attacked, broken = (answer.tensors[name] for name in ("attacked", "broken"))
+        if attacked.dtype != torch.bool or broken.dtype != torch.bool:
+            raise ValueError("attacked and broken are no truth values")
+        if attacked.shape != broken.shape or bool((broken & ~attacked).any()):
+            raise ValueError("attacked and broken do not fit together")
+        counts = {name: int(answer.values["counts"][name]) for name in _COUNTS}
+        measured = family_of(counts["queries"], counts["gradients"], int(attacked.sum()))
+        outcome = AttackOutcome(
+            name=entry.name,
+            family=entry.family or measured,
+            attack=entry.description,
+            eps=float(key["eps"]),
+            norm=key["norm"],
+            attacked=attacked,
+            broken=broken,
+            seconds=float(answer.values["seconds"]),
+            scope=entry.scope,
+            **counts,
+        )
+        run = AttackRun(outcome, answer.tensors["shown_rows"], answer.tensors["shown"])
+        return run, str(answer.values["created"])
+    except (KeyError, TypeError, ValueError) as error:
+        path = store.path(key)
+        if path is not None:
+            store.reject(path, f"{type(error).__name__}: {error}")
+        return None

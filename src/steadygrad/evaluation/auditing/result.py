@@ -1,0 +1,282 @@
+"""What an audit found out, its JSON and its files."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from steadygrad._typing import Labels
+from steadygrad.atomic_file import write_atomically
+from steadygrad.errors import CheckpointError
+from steadygrad.evaluation.auditing.audit_gallery import AuditGallery
+from steadygrad.evaluation.auditing.batch_size import BatchSize
+from steadygrad.evaluation.auditing.fitness import Problem
+from steadygrad.evaluation.curve import AccuracyPoint
+from steadygrad.evaluation.masking import Finding, Verdict
+from steadygrad.evaluation.outcome import AttackOutcome
+from steadygrad.store import make_folder
+from steadygrad.tensor_file import read_tensors, write_tensors
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "AuditResult",
+    "read_audit",
+    "write_audit",
+]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AuditResult:
+    """A battery of attacks on one model at one radius, and how far to believe the outcome.
+
+    model: name, digest of the weights and fingerprint of what it computes.
+    data: name, split and note where they were given, n, and a digest of images and labels.
+    labels: int64 (n,); clean_correct: bool (n,), which are right without attack.
+    outcomes: one per attack, in the order of the battery.
+    findings, verdict: of the diagnostics of gradient masking.
+    untested: what was left out, and why, a sentence each.
+    fitness, facts: what a look at the model before the audit found wrong, and in order.
+    gallery: a few images before and after; None if no example is right without attack.
+    budget: name of the battery, None for attacks of one's own alone.
+    seconds: spent on attacks and diagnostics, whenever they ran.
+    created: when the latest of them was done, UTC, ISO 8601. versions: of steadygrad, torch,
+    Python.
+    """
+
+    model: Mapping[str, Any]
+    data: Mapping[str, Any]
+    eps: float
+    norm: Literal["linf", "l2"]
+    budget: str | None
+    seed: int
+    device: str
+    batch_size: BatchSize
+    labels: Labels = field(repr=False)
+    clean_correct: Tensor = field(repr=False)
+    outcomes: tuple[AttackOutcome, ...]
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    untested: tuple[str, ...]
+    fitness: tuple[Problem, ...]
+    facts: tuple[str, ...]
+    gallery: AuditGallery | None = field(repr=False)
+    seconds: float
+    created: str
+    versions: Mapping[str, str]
+
+    @property
+    def n(self) -> int:
+        """Number of examples."""
+        return len(self.labels)
+
+    @property
+    def broken(self) -> Tensor:
+        """Which right examples any attack misled, bool (n,)."""
+        broken = torch.zeros_like(self.clean_correct)
+        for outcome in self.outcomes:
+            broken |= outcome.broken
+        return broken
+
+    @property
+    def clean(self) -> AccuracyPoint:
+        """Accuracy without any attack."""
+        return AccuracyPoint(eps=0.0, correct=int(self.clean_correct.sum()), n=self.n)
+
+    @property
+    def worst_case(self) -> AccuracyPoint:
+        """Accuracy against an attacker who tries every attack on every example."""
+        standing = self.clean_correct & ~self.broken
+        return AccuracyPoint(eps=self.eps, correct=int(standing.sum()), n=self.n)
+
+    def broken_by_none_but(self, outcome: AttackOutcome) -> int:
+        """Return how many examples this attack alone, of all, has misled."""
+        others = torch.zeros_like(self.clean_correct)
+        for other in self.outcomes:
+            if other is not outcome:
+                others |= other.broken
+        return int((outcome.broken & ~others).sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but per-example results and pictures, as JSON can hold it.
+
+        Numbers that are not finite become None.
+        """
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "model": dict(self.model),
+            "data": dict(self.data),
+            "settings": {
+                "eps": self.eps,
+                "norm": self.norm,
+                "budget": self.budget,
+                "seed": self.seed,
+                "device": self.device,
+                "batch_size": asdict(self.batch_size),
+            },
+            "clean": _point(self.clean),
+            "worst_case": _point(self.worst_case),
+            "verdict": asdict(self.verdict),
+            "attacks": [self._attack(outcome) for outcome in self.outcomes],
+            "findings": [asdict(finding) for finding in self.findings],
+            "untested": list(self.untested),
+            "fitness": [asdict(problem) for problem in self.fitness],
+            "facts": list(self.facts),
+            "seconds": self.seconds,
+            "created": self.created,
+            "versions": dict(self.versions),
+        }
+        return {name: _plain(value) for name, value in record.items()}
+
+    def _attack(self, outcome: AttackOutcome) -> dict[str, Any]:
+        point = outcome.accuracy(self.clean_correct)
+        return {
+            "name": outcome.name,
+            "family": outcome.family,
+            "attack": outcome.attack,
+            "eps": outcome.eps,
+            "norm": outcome.norm,
+            "scope": outcome.scope,
+            "attacked": int(outcome.attacked.sum()),
+            "broken": int(outcome.broken.sum()),
+            "broken_by_no_other": self.broken_by_none_but(outcome),
+            "outside": outcome.outside,
+            "accuracy": None if point is None else _point(point),
+            "queries": outcome.queries,
+            "gradients": outcome.gradients,
+            "seconds": outcome.seconds,
+            "seed": outcome.seed,
+            "batch_size": outcome.batch_size,
+        }
+
+
+def _plain(value: Any) -> Any:
+    """Return lists for tuples, and None for what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _point(point: AccuracyPoint) -> dict[str, Any]:
+    return {
+        "accuracy": point.accuracy,
+        "correct": point.correct,
+        "n": point.n,
+        "ci95": list(point.ci95),
+    }
+
+
+_ATTACK_FIELDS = (
+    *("name", "family", "attack", "eps", "norm", "scope", "outside"),
+    *("queries", "gradients", "seconds", "seed", "batch_size"),
+)
+
+_GALLERY_TENSORS = (
+    *("clean", "adversarial", "labels", "clean_predictions", "adversarial_predictions"),
+    "rows",
+)
+
+
+def write_audit(result: AuditResult, out: Path | str) -> Path:
+    """Write ``out/audit.safetensors``, then ``out/audit.json``; return the path of the latter.
+
+    Tensors: labels, clean_correct, and for each attack ``attacked/NAME`` and ``broken/NAME``, bool
+    (n,); those of the gallery. Each file is whole or not there.
+    Raises: OutputError.
+    """
+    out = Path(out)
+    tensors = {"labels": result.labels, "clean_correct": result.clean_correct}
+    for outcome in result.outcomes:
+        tensors[f"attacked/{outcome.name}"] = outcome.attacked
+        tensors[f"broken/{outcome.name}"] = outcome.broken
+    record = result.to_json()
+    if result.gallery is not None:
+        record["gallery"] = {"attacks": list(result.gallery.attacks)}
+        for name in _GALLERY_TENSORS:
+            tensors[f"gallery/{name}"] = getattr(result.gallery, name)
+    make_folder(out)
+    write_tensors(out / "audit.safetensors", tensors, {})
+    path = out / "audit.json"
+    write_atomically(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
+    return path
+
+
+def read_audit(out: Path | str) -> AuditResult:
+    """Return what ``write_audit`` wrote into a folder.
+
+    Raises: CheckpointError, if one of the two files is missing, damaged or of another version.
+    """
+    path = Path(out) / "audit.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    tensors, _ = read_tensors(path.with_suffix(".safetensors"))
+    try:
+        if record["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"it is of schema version {record['schema_version']}")
+        return _result(record, tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is no audit: {type(error).__name__}: {error}") from error
+
+
+def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
+    settings, verdict = record["settings"], record["verdict"]
+    return AuditResult(
+        model=record["model"],
+        data=record["data"],
+        eps=float(settings["eps"]),
+        norm=settings["norm"],
+        budget=settings["budget"],
+        seed=int(settings["seed"]),
+        device=str(settings["device"]),
+        batch_size=BatchSize(**settings["batch_size"]),
+        labels=tensors["labels"],
+        clean_correct=tensors["clean_correct"],
+        outcomes=tuple(_outcome(attack, tensors) for attack in record["attacks"]),
+        findings=tuple(Finding(**finding) for finding in record["findings"]),
+        verdict=Verdict(
+            level=verdict["level"],
+            summary=verdict["summary"],
+            causes=tuple(verdict["causes"]),
+            reasons=tuple(verdict["reasons"]),
+        ),
+        untested=tuple(record["untested"]),
+        fitness=tuple(Problem(**problem) for problem in record["fitness"]),
+        facts=tuple(record["facts"]),
+        gallery=_gallery(record, tensors),
+        seconds=float(record["seconds"]),
+        created=str(record["created"]),
+        versions=record["versions"],
+    )
+
+
+def _outcome(attack: dict[str, Any], tensors: dict[str, Tensor]) -> AttackOutcome:
+    attacked, broken = (tensors[f"{part}/{attack['name']}"] for part in ("attacked", "broken"))
+    if attacked.shape != tensors["labels"].shape or broken.dtype != torch.bool:
+        raise ValueError(f"the tensors of {attack['name']} are not of these examples")
+    return AttackOutcome(
+        **{name: attack[name] for name in _ATTACK_FIELDS}, attacked=attacked, broken=broken
+    )
+
+
+def _gallery(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditGallery | None:
+    if "gallery" not in record:
+        return None
+    return AuditGallery(
+        eps=float(record["settings"]["eps"]),
+        attacks=tuple(record["gallery"]["attacks"]),
+        **{name: tensors[f"gallery/{name}"] for name in _GALLERY_TENSORS},
+    )
