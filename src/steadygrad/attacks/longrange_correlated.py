@@ -97,7 +97,7 @@ class LongRangeCorrelated:
             return _exponential(shape, self.decay_length, self.inter_channel)
         if isinstance(self.covariance, Covariance):
             return self.covariance
-        return _built(self.covariance, shape)
+        return _built(self, shape)
 
 
 @attack("white-noise", title="white noise", family="noise", is_gaussian=True)
@@ -178,8 +178,8 @@ def _exponential(
 
 
 @lru_cache(maxsize=8)
-def _built(part: CovariancePart, image_shape: tuple[int, int, int]) -> Covariance:
-    return _of_unit_diagonal(built(part, DataFacts(image_shape)))
+def _built(noise: LongRangeCorrelated, image_shape: tuple[int, int, int]) -> Covariance:
+    return _of_unit_diagonal(built(noise.covariance, DataFacts(image_shape)))
 
 
 def _of_unit_diagonal(covariance: Covariance) -> Covariance:

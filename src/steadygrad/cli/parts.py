@@ -65,9 +65,7 @@ def parts(
     (penalty sgr:strength=0.1,covariance=exponential,covariance.decay_length=4).
     """
     chosen = FAMILIES if family is None else {family: _family(family)}
-    names = {
-        kind: ((name,) if name is not None else of.names()) for kind, of in chosen.items()
-    }
+    names = {kind: ((name,) if name is not None else of.names()) for kind, of in chosen.items()}
     if as_json:
         listed = {kind: [_row(of, n) for n in names[kind]] for kind, of in chosen.items()}
         typer.echo(json.dumps(listed, indent=2))
@@ -79,7 +77,9 @@ def parts(
             settings = ", ".join(
                 key if value is None else f"{key}={value}" for key, value in row["settings"].items()
             )
-            results.print(Padding(Text(f"{each}{': ' if settings else ''}{settings}"), (0, 0, 0, 2)))
+            results.print(
+                Padding(Text(f"{each}{': ' if settings else ''}{settings}"), (0, 0, 0, 2))
+            )
             text = inspect.getdoc(of.get(each)) if name is not None else row["summary"]
             results.print(Padding(Text(text or "", style="dim"), (0, 0, 0, 6)))
 

@@ -148,7 +148,7 @@ def _train(
     if data_dir is not None and "data" in settings:
         settings["data"] = data_source(settings["data"], data_dir)
     training = TrainingConfig.from_dict(settings)
-    if paper_lambda is not None:
+    if paper_lambda is not None and training.penalty is not None:
         messages.print(
             f"lambda {paper_lambda:g} of Roth et al. is strength {training.penalty.strength:g} "
             "(lambda / 2)"

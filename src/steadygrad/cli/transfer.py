@@ -192,7 +192,7 @@ def _load(
 
 
 def _check_one_dataset(runs: dict[str, Path]) -> None:
-    datasets = {name: run_config(path).dataset for name, path in runs.items()}
+    datasets = {name: run_config(path).data_title for name, path in runs.items()}
     first = next(iter(datasets))
     for name, dataset in datasets.items():
         if dataset != datasets[first]:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from steadygrad.datasets import ImageDataset, batches
 from steadygrad.errors import ModelError, NonFiniteLossError
+from steadygrad.seeds import derive_seed
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
 from steadygrad.training.model_file import save_model
 from steadygrad.training.progress import Progress
 from steadygrad.training.run_folder import RunFolder
-from steadygrad.seeds import derive_seed
 from steadygrad.training.session import TrainingSession
 from steadygrad.training.tensorboard_log import TensorBoardLog
 from steadygrad.training.training_state import write_state
@@ -30,8 +30,8 @@ _STEPS_BETWEEN_READS = 50
 class TrainingResult:
     """What a call of ``train`` leaves behind.
 
-    model: the latest network, in eval mode, of averaged weights where the run averages them; history: metrics of every epoch done so far, earlier
-    sessions included; is_finished: False if the run was interrupted and can be resumed.
+    model: the latest network, in eval mode, of averaged weights where the run averages them;
+    history: metrics of every epoch done so far, earlier sessions included; is_finished: False if the run was interrupted and can be resumed.
     """
 
     folder: Path

@@ -1,5 +1,4 @@
-"""What a step minimises: the loss at the batch, attacked if asked, and a penalty as far as let in.
-"""
+"""What a step minimises: the loss at a batch, attacked if asked, and the penalty let in so far."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -78,6 +77,6 @@ def data_facts(train: ImageDataset) -> DataFacts:
     channels, height, width = train.input_shape
 
     def images() -> Iterator[Images]:
-        return iter(train.pixels.split(1000))
+        return iter(torch.split(train.pixels, 1000))
 
     return DataFacts((channels, height, width), images)

@@ -34,9 +34,10 @@ def train(
     Equal configurations give equal numbers on the same machine and number of threads; on a CPU a
     resumed run equals an uninterrupted one to the bit.
 
-    resume: go on with the run in ``out``. Only ``epochs``, where local copies of the data lie, ``checkpoint_seconds`` and the name
-        of the same kind of ``device`` may differ; a finished run given more epochs equals
-        one that had them from the start. A run killed before its first checkpoint starts again.
+    resume: go on with the run in ``out``. Only ``epochs``, where local copies of the data lie,
+        ``checkpoint_seconds`` and the name of the same kind of ``device`` may differ; a finished
+        run given more epochs equals one that had them from the start, unless its schedule depends
+        on them. A run killed before its first checkpoint starts again.
     overwrite: replace the run in ``out``, its evaluations included.
     progress: ``console_progress()``, one's own ``Progress``, or None for silence.
     Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``) or cannot be

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from steadygrad.atomic_file import write_atomically
-from steadygrad.datasets import with_settings
+from steadygrad.datasets.sources import with_settings
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.parts import part_fields
 from steadygrad.training.config import TrainingConfig
@@ -143,17 +143,16 @@ class RunFolder:
 
     def _refuse_changes(self, before: Mapping[str, Any], config: TrainingConfig) -> None:
         # Settings that came after the run have their defaults in it.
-        before, now = _without_place(_config_of(before)), _without_place(config)
+        then, now = _without_place(_config_of(before)), _without_place(config)
         differing = sorted(
             field.name
             for field in fields(now)
             if field.name not in _FREE_TO_CHANGE
-            and getattr(now, field.name) != getattr(before, field.name)
+            and getattr(now, field.name) != getattr(then, field.name)
         )
         if differing:
             changes = ", ".join(
-                f"{name} (was {_words(before, name)}, now {_words(now, name)})"
-                for name in differing
+                f"{name} (was {_words(then, name)}, now {_words(now, name)})" for name in differing
             )
             raise CheckpointError(f"cannot resume {self.path} with another {changes}")
 
