@@ -21,12 +21,13 @@ from steadygrad.parts.family import Family
 from steadygrad.parts.reading import build_part, read_nested
 from steadygrad.parts.settings import Setting, part_fields
 from steadygrad.parts.values import nearest, number_text
-from steadygrad.parts.writing import plain_settings, value_text
+from steadygrad.parts.writing import distinct_settings, plain_settings, value_text
 
 __all__ = [
     "Family",
     "Setting",
     "build_part",
+    "distinct_settings",
     "nearest",
     "number_text",
     "part_fields",

@@ -8,6 +8,7 @@ from steadygrad.training.averaging import (
 )
 from steadygrad.training.clipping import CLIPPINGS, ClipNorm, ClipValue, clipping
 from steadygrad.training.config import TrainingConfig
+from steadygrad.training.identity import configuration_digest, decisive_settings
 from steadygrad.training.loop import TrainingResult
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
 from steadygrad.training.model_file import ModelSpec, load_model, save_model
@@ -64,8 +65,10 @@ __all__ = [
     "TrainingResult",
     "averaging",
     "clipping",
+    "configuration_digest",
     "console_progress",
     "data_facts",
+    "decisive_settings",
     "flat_settings",
     "load_model",
     "load_run_model",

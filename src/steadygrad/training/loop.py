@@ -31,7 +31,8 @@ class TrainingResult:
     """What a call of ``train`` leaves behind.
 
     model: the latest network, in eval mode, of averaged weights where the run averages them;
-    history: metrics of every epoch done so far, earlier sessions included; is_finished: False if the run was interrupted and can be resumed.
+    history: metrics of every epoch done so far, earlier sessions included; is_finished: False if
+    the run was interrupted and can be resumed.
     """
 
     folder: Path

@@ -395,5 +395,7 @@ def _flat_optimizer(config: TrainingConfig) -> dict[str, Any]:
                 "learning_rate": rate,
                 "adam_eps": denominator,
                 "weight_decay": decay,
+                # Without effect, but version 0.1 wrote it down, and digests hold it.
+                "nesterov": getattr(config.model, "second_order", "exact") == "exact",
             }
     raise _NotFlatError("optimizer")
