@@ -196,11 +196,19 @@ class WorkerBatches:
             )
             order = order[places]
         numbers, size = order.tolist(), self._batch_size
-        self._plans.of_epoch = [
-            (epoch, numbers[first : first + size])
-            for first in range(start * size, len(numbers), size)
-        ]
-        return _unpacked(self._loader, skip=0)
+        firsts = range(start * size, len(numbers), size)
+        return self._epoch([(epoch, numbers[first : first + size]) for first in firsts])
+
+    def _epoch(self, plans: list[Plan]) -> Iterator[Batch]:
+        self._plans.of_epoch = plans
+        for batch in _unpacked(self._loader, skip=0):
+            yield batch
+            if self._plans.of_epoch is not plans:
+                # The workers serve one epoch at a time.
+                raise DatasetError(
+                    "another epoch of this loader was begun before this one ended; "
+                    "use a loader for each"
+                )
 
 
 class StreamedBatches:
