@@ -143,8 +143,12 @@ class Family(FamilyNote, Generic[P]):
 
     # From text, table or object to part.
 
-    def parse(self, text: str) -> P:
+    def parse(self, text: str, **defaults: Any) -> P:
         """Return the part that ``text`` describes.
+
+        Args:
+            text: ``NAME`` or ``NAME:settings``, see ``steadygrad.parts``.
+            defaults: settings that hold where the text is silent and the part has them.
 
         Raises:
             UnknownNameError: there is no such part or choice.
@@ -157,9 +161,10 @@ class Family(FamilyNote, Generic[P]):
                 return found
         cls = self.get(name)
         where = f"{self.kind} {name}"
-        return cast("P", build_part(cls, where, nested(read_items(rest, cls, where), where)))
+        values = nested(read_items(rest, cls, where), where)
+        return cast("P", build_part(cls, where, _with_defaults(cls, values, defaults)))
 
-    def build(self, table: Mapping[str, Any]) -> P:
+    def build(self, table: Mapping[str, Any], **defaults: Any) -> P:
         """Return the part that a table with a ``name`` and settings describes.
 
         Raises:
@@ -171,18 +176,20 @@ class Family(FamilyNote, Generic[P]):
             raise HyperparameterError(
                 f"expected a table with the name of a {self.kind}, got {dict(table)!r}"
             )
-        return cast("P", build_part(self.get(name), f"{self.kind} {name}", values))
+        cls = self.get(name)
+        values = _with_defaults(cls, values, defaults)
+        return cast("P", build_part(cls, f"{self.kind} {name}", values))
 
-    def of(self, value: "P | str | Mapping[str, Any]") -> P:
+    def of(self, value: "P | str | Mapping[str, Any]", **defaults: Any) -> P:
         """Return the part that a text or a table describes, or the object as it is.
 
         Raises:
             UnknownNameError, HyperparameterError: as ``parse``; also for a value that is neither.
         """
         if isinstance(value, str):
-            return self.parse(value)
+            return self.parse(value, **defaults)
         if isinstance(value, Mapping):
-            return self.build(value)
+            return self.build(value, **defaults)
         if value is None or isinstance(value, bool | int | float | list | tuple | type):
             raise HyperparameterError(f"expected a {self.kind}, got {value!r}")
         return value
@@ -210,13 +217,15 @@ class Family(FamilyNote, Generic[P]):
     def table(self, part: P) -> dict[str, Any]:
         """Return the name and all settings, defaults included, as values that JSON can hold.
 
-        A setting that JSON cannot hold appears as its ``repr``; so does an unregistered object's
-        class name in place of the name.
+        A setting that JSON cannot hold appears as its ``repr`` unless it is at its default. An
+        unregistered object has the name of its class.
         """
         name = self.name_of(part) or type(part).__name__
+        settable = settings_of(type(part))
         return {"name": name} | {
             setting.key: plain_value(getattr(part, setting.key), setting)
             for setting in fields_of(type(part))
+            if setting in settable or getattr(part, setting.key) is not setting.default
         }
 
     # Built-in parts and those of other packages.
@@ -245,6 +254,13 @@ class Family(FamilyNote, Generic[P]):
                     f"class, got {found!r}"
                 )
             self.register(point.name)(found)
+
+
+def _with_defaults(
+    cls: type[Any], values: dict[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    known = {setting.key for setting in settings_of(cls)}
+    return {key: value for key, value in defaults.items() if key in known} | values
 
 
 def _path(cls: type[Any]) -> str:

@@ -15,11 +15,13 @@ __all__ = ["build_part", "nested", "read_items", "split_name"]
 
 
 def split_name(text: str) -> tuple[str, str]:
+    """Return the name in a text and the settings after its colon."""
     name, _, rest = text.strip().partition(":")
     return name.strip(), rest.strip()
 
 
 def read_items(rest: str, cls: type[Any], where: str) -> list[tuple[str, str]]:
+    """Return the settings in a text as keys and values, none of them read yet."""
     items: list[tuple[str, str]] = []
     positional = getattr(cls, "positional", None)
     for index, item in enumerate(_split_outside_quotes(rest, ",", where) if rest else []):
@@ -81,6 +83,11 @@ class _Nested:
 
 
 def build_part(cls: type[Any], where: str, values: Mapping[str, Any]) -> Any:
+    """Return the part of a class with these settings, each read as its type.
+
+    Raises:
+        UnknownNameError, HyperparameterError: a setting is unknown, missing or refused.
+    """
     settings = {setting.key: setting for setting in settings_of(cls)}
     for key in values:
         if key not in settings:

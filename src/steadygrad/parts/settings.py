@@ -25,7 +25,7 @@ class FamilyNote:
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a part; ``default`` is ``MISSING`` if it is needed, ``family`` that of a part."""
+    """One setting; ``default`` is ``MISSING`` if it is needed, ``family`` that of a nested part."""
 
     key: str
     annotation: Any
@@ -84,6 +84,7 @@ def _family(annotation: Any) -> FamilyNote | None:
 
 
 def is_plain(annotation: Any) -> bool:
+    """Return whether text can give a value of this type."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return is_plain(get_args(annotation)[0])
@@ -98,12 +99,14 @@ def is_plain(annotation: Any) -> bool:
 
 
 def is_tuple(annotation: Any) -> bool:
+    """Return whether a setting of this type holds several values."""
     if get_origin(annotation) is Annotated:
         return is_tuple(get_args(annotation)[0])
     return get_origin(annotation) is tuple
 
 
 def allows_none(annotation: Any) -> bool:
+    """Return whether a setting of this type may be None."""
     if get_origin(annotation) is Annotated:
         return allows_none(get_args(annotation)[0])
     is_union = get_origin(annotation) in (types.UnionType, Union)

@@ -26,6 +26,11 @@ def nearest(name: str, choices: tuple[str, ...] | list[str]) -> str:
 
 
 def read_plain(where: str, value: Any, annotation: Any) -> Any:
+    """Return a text, or a value from TOML or JSON, as a value of this type.
+
+    Raises:
+        UnknownNameError, HyperparameterError: it cannot be read so; ``where`` opens the sentence.
+    """
     origin = get_origin(annotation)
     if origin is Annotated:
         return read_plain(where, value, get_args(annotation)[0])
@@ -104,6 +109,7 @@ def read_number(text: str) -> float:
 
 
 def unquoted(text: str) -> str:
+    """Return a text without the quotes around it, if it has any."""
     if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1]
     return text
@@ -124,6 +130,11 @@ def number_text(value: float) -> str:
 
 
 def plain_text(value: Any) -> str:
+    """Return the text that ``read_plain`` reads as an equal value.
+
+    Raises:
+        NotTextError: there is none.
+    """
     if value is None:
         return "none"
     if isinstance(value, bool):

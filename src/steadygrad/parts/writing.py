@@ -10,6 +10,11 @@ __all__ = ["plain_value", "text_items"]
 
 
 def text_items(part: Any) -> list[tuple[str, str]]:
+    """Return the settings of a part that are not at their defaults, as keys and texts.
+
+    Raises:
+        NotTextError: one of them holds what no text can.
+    """
     items: list[tuple[str, str]] = []
     for setting in fields_of(type(part)):
         value = getattr(part, setting.key)
