@@ -1,4 +1,4 @@
-"""Laws of steadygrad.datasets.parquet_folder, through load_dataset and on made-up files."""
+"""Laws of steadygrad.datasets.parquet, through load_dataset and on made-up files."""
 
 import numpy as np
 import pyarrow
@@ -6,7 +6,7 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from steadygrad.datasets import load_dataset
+from steadygrad.datasets import image_loader, load_dataset
 from steadygrad.errors import DatasetError
 
 
@@ -96,7 +96,7 @@ def test_images_of_several_sizes_are_refused(tmp_path, png, pixels, write_parque
     images = [png(pixels(4, 4)), png(pixels(4, 4)), png(pixels(4, 5))]
     write_parquet(tmp_path / "train.parquet", images, [0] * 3)
     assert "one size" in refusal(tmp_path)
-    assert "got 4x4 and, in image 2, 4x5; resize them first" in refusal(tmp_path)
+    assert "got 4x4 and, in image 2, 4x5; give an image_size" in refusal(tmp_path)
 
 
 def test_a_damaged_image_is_named(tmp_path, encoded, write_parquet) -> None:
@@ -174,3 +174,151 @@ def test_a_missing_part_of_a_split_is_noticed(tmp_path, encoded, write_parquet) 
     write_parquet(tmp_path / "train-00001-of-00003.parquet", encoded[0], [0] * 6)
     assert "expected 3 train-*.parquet files" in refusal(tmp_path)
     assert "got 1" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("order", [("bee", "ant"), ("bee",)])
+def test_a_label_keeps_its_name_where_splits_number_differently(
+    tmp_path, encoded, write_parquet, order
+) -> None:
+    write_parquet(tmp_path / "train.parquet", encoded[0], [0, 1, 1, 0, 0, 1], names=("ant", "bee"))
+    write_parquet(tmp_path / "test.parquet", encoded[0][:3], [0] * 3, names=order)
+    train, test = (load_dataset(str(tmp_path), split) for split in ("train", "test"))
+    assert train.class_names == test.class_names == ("ant", "bee")
+    assert train.labels.tolist() == [0, 1, 1, 0, 0, 1]
+    assert test.labels.tolist() == [1] * 3
+    assert train.note == ""
+    assert test.note == "the test files number the classes in another order than train"
+
+
+def test_a_class_that_train_does_not_name_is_refused(tmp_path, encoded, write_parquet) -> None:
+    write_parquet(tmp_path / "train.parquet", encoded[0], [0] * 6, names=("ant", "bee"))
+    write_parquet(tmp_path / "test.parquet", encoded[0], [0] * 6, names=("ant", "wasp"))
+    assert len(load_dataset(str(tmp_path), "train")) == 6
+    assert refusal(tmp_path, "test").endswith("got also wasp")
+
+
+def test_a_label_beyond_the_names_of_its_own_split_is_refused(
+    tmp_path, encoded, write_parquet
+) -> None:
+    write_parquet(tmp_path / "train.parquet", encoded[0], [0] * 6, names=("ant", "bee"))
+    write_parquet(tmp_path / "test.parquet", encoded[0][:2], [0, 5], names=("bee", "ant"))
+    assert "expected labels from 0 to 1 in the test split of" in refusal(tmp_path, "test")
+    assert refusal(tmp_path, "test").endswith("got 5 in row 1")
+
+
+def test_hidden_labels_stop_their_own_split_only(tmp_path, encoded, write_parquet) -> None:
+    write_parquet(tmp_path / "train.parquet", encoded[0], [0, 1, 1, 0, 1, 1])
+    write_parquet(tmp_path / "test.parquet", encoded[0], [-1] * 6)
+    train = load_dataset(str(tmp_path), "train")
+    assert train.class_names == ("0", "1")
+    assert "got -1" in refusal(tmp_path, "test")
+
+
+def test_missing_labels_and_damage_stop_their_own_split_only(
+    tmp_path, encoded, write_parquet
+) -> None:
+    write_parquet(tmp_path / "train.parquet", encoded[0], [0, 1, 1, 0, 1, 1])
+    parquet.write_table(pyarrow.table({"image": encoded[0]}), tmp_path / "test.parquet")
+    (tmp_path / "validation.parquet").write_bytes(b"PAR1")
+    train = load_dataset(str(tmp_path), "train")
+    assert train.class_names == ("0", "1")
+    assert train.note == (
+        "the classes are counted without test.parquet (no labels); "
+        "the classes are counted without validation.parquet (not readable)"
+    )
+    assert "and label, in" in refusal(tmp_path, "test")
+    assert "damaged" in refusal(tmp_path, "validation")
+
+
+def test_what_macos_leaves_beside_a_file_is_left_alone(tmp_path, encoded, write_parquet) -> None:
+    (tmp_path / "._train.parquet").write_bytes(b"\0\5\26\7")
+    assert "got neither folder" in refusal_of(f"folder:{tmp_path}")
+    write_parquet(tmp_path / "train.parquet", encoded[0], [0] * 6)
+    assert len(load_dataset(str(tmp_path), "train")) == 6
+
+
+def refusal_of(source: str) -> str:
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(source, "train")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["{", "[]", "null", '{"info": null}', '{"info": {"features": []}}', "\ud7ff"]
+    + [f'{{"info": {{"features": {{"label": {label}}}}}}}' for label in ("3", '{"names": 3}')]
+    + ['{"info": {"features": {"label": {"names": [1, 2]}}}}'],
+)
+def test_metadata_that_says_nothing_of_use_is_left_alone(
+    tmp_path, encoded, write_parquet, metadata
+) -> None:
+    path = write_parquet(tmp_path / "train.parquet", encoded[0], [0, 1, 1, 0, 1, 1])
+    table = parquet.read_table(path).replace_schema_metadata({"huggingface": metadata})
+    parquet.write_table(table, path)
+    assert load_dataset(str(tmp_path), "train").class_names == ("0", "1")
+
+
+def test_parts_of_two_kinds_are_refused(tmp_path, encoded, write_parquet) -> None:
+    first, second = (tmp_path / f"train-0000{i}-of-00002.parquet" for i in (0, 1))
+    write_parquet(first, encoded[0], list("abbabb"))
+    write_parquet(second, encoded[0], [0, 1, 1, 0, 1, 1])
+    assert "the same columns in all train files" in refusal(tmp_path)
+    assert refusal(tmp_path).endswith("(text and number labels)")
+    write_parquet(second, encoded[0], list("abbabb"), image_column="img")
+    assert refusal(tmp_path).endswith(f"{first.name} and {second.name}")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train.parquet", "train-00000-of-00001.parquet"),
+        ("train-00000-of-00001.parquet", "train-00000-of-00001-0a1b.parquet"),
+        ("train-00000-of-00001.parquet", "train-00000-of-00002.parquet"),
+        ("train.parquet", "train-small.parquet"),
+        ("val.parquet", "validation.parquet"),
+    ],
+)
+def test_two_copies_of_a_split_are_refused(tmp_path, encoded, write_parquet, names) -> None:
+    for name in names:
+        write_parquet(tmp_path / name, encoded[0], [0] * 6)
+    assert "expected one copy of the" in refusal(tmp_path)
+    assert all(name in refusal(tmp_path) for name in names)
+
+
+def test_parts_with_marks_of_their_own_belong_together(tmp_path, encoded, write_parquet) -> None:
+    for number, mark in enumerate(("-1f2e", "-9a0b")):
+        name = f"train-0000{number}-of-00002{mark}.parquet"
+        write_parquet(tmp_path / name, encoded[0][:3], [number] * 3)
+    assert load_dataset(str(tmp_path), "train").labels.tolist() == [0] * 3 + [1] * 3
+
+
+def test_a_folder_for_each_split(tmp_path, encoded, write_parquet) -> None:
+    for split, number, count in (("train", 0, 4), ("train", 1, 2), ("test", 0, 3)):
+        place = tmp_path / "birds" / split / f"000{number}.parquet"
+        write_parquet(place, encoded[0][:count], [number] * count)
+    train = load_dataset(str(tmp_path / "birds"), "train")
+    assert train.labels.tolist() == [0] * 4 + [1] * 2
+    assert len(load_dataset(f"parquet:{tmp_path / 'birds'}", "test")) == 3
+
+
+def test_columns_may_have_other_names(tmp_path, encoded, write_parquet) -> None:
+    path = tmp_path / "train.parquet"
+    write_parquet(path, encoded[0], [0, 1] * 3, image_column="photo", label_column="fine_label")
+    source = f"parquet:{tmp_path},image_column=photo,label_column=fine_label"
+    assert load_dataset(source, "train").labels.tolist() == [0, 1] * 3
+
+
+@pytest.mark.parametrize("name", ["a[1]b", "st*r", "wh?t", ".hidden", "with space", "ü#"])
+def test_any_name_of_a_folder_will_do(tmp_path, encoded, write_parquet, name) -> None:
+    folder = tmp_path / name
+    write_parquet(folder / "train.parquet", encoded[0], [0, 1] * 3)
+    assert len(load_dataset(str(folder), "train")) == 6
+    loader = image_loader(str(folder), "train", batch_size=4)
+    assert sum(len(labels) for _, labels in loader) == 6
+
+
+def test_a_struct_that_is_missing_has_no_bytes(tmp_path, encoded) -> None:
+    kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    rows = pyarrow.array([{"bytes": encoded[0][0], "path": None}, None], kind)
+    parquet.write_table(pyarrow.table({"image": rows, "label": [0, 0]}), tmp_path / "train.parquet")
+    assert "got no bytes in row 1" in refusal(tmp_path)
