@@ -107,7 +107,7 @@ class ComplexConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if is_symbolic(x):
-            return as_one_node(self, x)  # type: ignore[no-any-return] # a placeholder of it
+            return as_one_node(self, x)
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(
                 f"expected x of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}"

@@ -75,7 +75,7 @@ class ComplexLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if is_symbolic(x):
-            return as_one_node(self, x)  # type: ignore[no-any-return] # a placeholder of it
+            return as_one_node(self, x)
         if x.ndim < 1 or x.shape[-1] != self.in_features:
             raise ShapeError(f"expected x of shape (..., {self.in_features}), got {tuple(x.shape)}")
         frozen = self.second_order == "frozen_phase"

@@ -69,7 +69,7 @@ class PixelNormalization(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if is_symbolic(x):
-            return as_one_node(self, x)  # type: ignore[no-any-return] # a placeholder of it
+            return as_one_node(self, x)
         if x.ndim != 4 or x.shape[1] != len(self.mean):
             raise ShapeError(
                 f"expected x of shape (N, {len(self.mean)}, H, W), got {tuple(x.shape)}"
@@ -103,7 +103,7 @@ class PerImageStandardization(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if is_symbolic(x):
-            return as_one_node(self, x)  # type: ignore[no-any-return] # a placeholder of it
+            return as_one_node(self, x)
         if x.ndim != 4:
             raise ShapeError(f"expected x of shape (N, C, H, W), got {tuple(x.shape)}")
         centred = x - x.mean(dim=(1, 2, 3), keepdim=True)
@@ -131,7 +131,7 @@ class ChannelGroupSum(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if is_symbolic(x):
-            return as_one_node(self, x)  # type: ignore[no-any-return] # a placeholder of it
+            return as_one_node(self, x)
         if x.ndim < 2 or x.shape[1] % self.groups:
             raise ShapeError(
                 f"expected x of shape (N, C, ...) with C a multiple of {self.groups}, "

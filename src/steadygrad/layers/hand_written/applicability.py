@@ -19,6 +19,7 @@ __all__ = ["HandWrittenLayer", "applies", "as_one_node", "forward_of", "is_symbo
 DEVICES = ("cpu", "cuda")
 DTYPES = (torch.float32, torch.float64)
 _PLAIN_TYPES = (Tensor, nn.Parameter)
+_is_scripting = torch.jit.is_scripting  # type: ignore[attr-defined] # torch leaves it so
 
 
 def applies(*tensors: Tensor | None) -> bool:
@@ -65,9 +66,10 @@ class HandWrittenLayer(nn.Module):
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 # PyTorch's layers call it so
-        if not torch.jit.is_scripting():  # type: ignore[attr-defined] # torch leaves it so
+        # No comment on types in here: TorchScript would read it.
+        if not _is_scripting():
             if is_symbolic(input):
-                return as_one_node(self, input)  # type: ignore[no-any-return] # a placeholder of it
+                return as_one_node(self, input)
             y = self._by_hand(input)
             if y is not None:
                 return y
@@ -98,11 +100,13 @@ def is_symbolic(x: object) -> bool:
     return isinstance(x, Proxy)
 
 
-def as_one_node(layer: nn.Module, x: Any) -> Any:
+def as_one_node(layer: nn.Module, x: Tensor) -> Tensor:
     """Record a call of the layer on a symbolic x as one node, as of PyTorch's own layers.
 
     ``torch.fx`` looks into every module that is not defined in ``torch.nn``, and a decision that
     depends on a tensor, even on its number of axes, ends its trace.
     """
-    path = x.tracer.path_of_module(layer)
-    return x.tracer.create_proxy("call_module", path, (x,), {})
+    placeholder: Any = x
+    path = placeholder.tracer.path_of_module(layer)
+    node: Tensor = placeholder.tracer.create_proxy("call_module", path, (x,), {})
+    return node
