@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, fold
 
+from steadygrad.layers.hand_written.torch_internals import convolution_gradients
+
 __all__ = ["SlidingWindow", "same_padding"]
 
 FEW_CHANNELS = 6
 """Input channels up to which patches may make the input gradient faster than oneDNN does..."""
 
 MANY_OUTPUTS = 10
-"""...if there are so many outputs for every input channel (measured)."""
+"""...if there are so many outputs for every input channel (measured, on CPUs)."""
 
 PATCH_VALUES = 1 << 18
 """Values of patches at a time: few enough for a core's own cache."""
@@ -56,34 +58,19 @@ class SlidingWindow:
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Return those of x, W and a bias that are wanted, from g, that of y; else None.
 
-        They have a graph of their own, where autograd records one.
+        They are PyTorch's own, and have a graph where autograd records one.
         """
-        found: tuple[Tensor | None, Tensor | None, Tensor | None] = (
-            torch.ops.aten.convolution_backward(
-                g,
-                x,
-                weight,
-                (len(weight),),
-                self.stride,
-                self.padding,
-                self.dilation,
-                False,
-                (0, 0),
-                self.groups,
-                wanted,
-            )
-        )
-        return found
+        window = self.stride, self.padding, self.dilation, self.groups
+        return convolution_gradients(g, x, weight, *window, wanted)
 
     @torch.no_grad()
     def input_gradient(self, g: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Return the gradient of x, of which the shape alone counts; without a graph.
 
-        For few channels, as images have, W and g are multiplied at every position, and the
-        patches that this gives are added up where they overlap.
+        For few channels, as images have, a CPU multiplies W and g at every position, and adds up
+        the patches that this gives where they overlap.
         """
-        channels = x.shape[1]
-        if channels > FEW_CHANNELS or MANY_OUTPUTS * channels > len(weight) or self.groups > 1:
+        if not self._is_for_patches(x, weight):
             gx = self.gradients(g, x, weight, (True, False, False))[0]
             assert gx is not None
             return gx
@@ -101,3 +88,12 @@ class SlidingWindow:
             for some in torch.split(by_position, at_once)
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _is_for_patches(self, x: Tensor, weight: Tensor) -> bool:
+        channels = x.shape[1]
+        return (
+            x.device.type == "cpu"
+            and self.groups == 1
+            and channels <= FEW_CHANNELS
+            and MANY_OUTPUTS * channels <= len(weight)
+        )

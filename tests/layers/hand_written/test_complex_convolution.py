@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from steadygrad.layers import chunked_convolution as nodes
-from steadygrad.layers import packed_convolution
-from steadygrad.layers.chunked_convolution import chunked_convolution
-from steadygrad.layers.composed_convolution import composed_convolution
-from steadygrad.layers.convolution_settings import ConvolutionSettings
+from steadygrad.layers.hand_written import elementwise, packed_convolution
+from steadygrad.layers.hand_written.complex_convolution import hand_written_convolution
+from steadygrad.layers.hand_written.packed_convolution import (
+    ConvolutionSettings,
+    composed_convolution,
+)
 
 Inputs = tuple[Tensor, ...]
 Convolution = Callable[..., Tensor]
@@ -62,9 +63,11 @@ SETTINGS = [
 ]
 
 
-@pytest.fixture(params=["kept", "recomputed"])
+@pytest.fixture(params=["kept", "recomputed", "at once"])
 def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Chunks of few examples, with z either way."""
+    """Chunks of few examples, with z either way, or the whole batch as on a GPU."""
+    if request.param == "at once":
+        monkeypatch.setattr(elementwise, "DEVICES_IN_PIECES", ())
     monkeypatch.setattr(packed_convolution, "CHUNK_ELEMENTS", 2 * 4 * 5 * 4)
     bound = 0 if request.param == "kept" else 10_000
     monkeypatch.setattr(packed_convolution, "RECOMPUTE_BELOW", bound)
@@ -80,7 +83,7 @@ def test_a_penalised_step_agrees_with_plain_autograd(
     for bias in (True, False):
         inputs = drawn(channels, bias=bias)
         expected = penalised(composed_convolution, inputs, settings)
-        torch.testing.assert_close(penalised(chunked_convolution, inputs, settings), expected)
+        torch.testing.assert_close(penalised(hand_written_convolution, inputs, settings), expected)
 
 
 def test_both_derivatives_in_input_and_parameters(memory: str) -> None:
@@ -88,7 +91,7 @@ def test_both_derivatives_in_input_and_parameters(memory: str) -> None:
     settings = settings_of()
 
     def apply(*inputs: Tensor) -> Tensor:
-        return applied(chunked_convolution, inputs, settings)
+        return applied(hand_written_convolution, inputs, settings)
 
     assert gradcheck(apply, inputs)
     assert gradgradcheck(apply, inputs)
@@ -100,7 +103,7 @@ def test_the_derivative_of_the_input_gradient_in_everything(memory: str) -> None
     settings = settings_of()
 
     def input_gradient(*inputs: Tensor) -> Tensor:
-        y = applied(chunked_convolution, inputs, settings).square().sum()
+        y = applied(hand_written_convolution, inputs, settings).square().sum()
         return torch.autograd.grad(y, inputs[0], create_graph=True)[0]
 
     assert gradcheck(input_gradient, inputs)
@@ -109,7 +112,7 @@ def test_the_derivative_of_the_input_gradient_in_everything(memory: str) -> None
 def test_the_penalty_alone_can_be_differentiated(memory: str) -> None:
     inputs = drawn()
     results = []
-    for convolution in (chunked_convolution, composed_convolution):
+    for convolution in (hand_written_convolution, composed_convolution):
         y = applied(convolution, inputs, settings_of())
         (gx,) = torch.autograd.grad(y.sum(), inputs[0], create_graph=True)
         results.append(torch.autograd.grad(gx.square().sum(), inputs))
@@ -119,7 +122,7 @@ def test_the_penalty_alone_can_be_differentiated(memory: str) -> None:
 def test_the_graph_can_be_used_twice(memory: str) -> None:
     inputs = drawn()
     results = []
-    for convolution in (chunked_convolution, composed_convolution):
+    for convolution in (hand_written_convolution, composed_convolution):
         y = applied(convolution, inputs, settings_of())
         norms = torch.zeros((), dtype=y.dtype)
         for _ in range(2):
@@ -134,7 +137,7 @@ def test_the_graph_can_be_used_twice(memory: str) -> None:
 
 def test_a_third_derivative_is_there_too() -> None:
     results = []
-    for convolution in (chunked_convolution, composed_convolution):
+    for convolution in (hand_written_convolution, composed_convolution):
         inputs = drawn()
         y = applied(convolution, inputs, settings_of())
         (gx,) = torch.autograd.grad(y.square().sum(), inputs[0], create_graph=True)
@@ -152,7 +155,7 @@ def test_only_what_is_asked_for_is_computed(monkeypatch: pytest.MonkeyPatch) -> 
         "parameter_gradients",
         lambda *arguments: calls.append("weight") or gradients(*arguments),
     )
-    y = applied(chunked_convolution, inputs, settings_of())
+    y = applied(hand_written_convolution, inputs, settings_of())
     torch.autograd.grad(y.sum(), inputs[0])
     assert calls == []
 
@@ -166,8 +169,7 @@ def test_images_that_no_longer_require_a_gradient_get_none(monkeypatch: pytest.M
         lambda *arguments: calls.append("input") or input_gradient(*arguments),
     )
     images, *parameters = drawn()
-    y = applied(chunked_convolution, (images * 2, *parameters), settings_of())
+    y = applied(hand_written_convolution, (images * 2, *parameters), settings_of())
     images.requires_grad_(False)
     y.sum().backward()
     assert calls == [] and images.grad is None
-    assert nodes.__all__ == ["chunked_convolution"]

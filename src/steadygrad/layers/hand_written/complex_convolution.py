@@ -1,7 +1,8 @@
-"""The complex convolution as one autograd node, worked through the batch in cache-sized chunks.
+"""The complex convolution as one autograd node, on a CPU worked through in cache-sized chunks.
 
 Plain autograd writes some twenty tensors of the size of z to memory in a penalised step; here z and
-all that is as large as z exist for a few examples at a time. The names are those of Eq. 5:
+all that is as large as z exist for a few examples at a time, or once on a GPU. The names are those
+of Eq. 5:
 
     u = exp(ix)         phasors: (N, 2 I, H, W), cosines before sines
     z = W * u + b       (n, 2, G, O / G, H' W'), real before imaginary parts, n examples a chunk
@@ -14,29 +15,30 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from steadygrad.layers.composed_convolution import composed_convolution
-from steadygrad.layers.convolution_settings import ConvolutionSettings
-from steadygrad.layers.modulus_derivatives import (
+from steadygrad.layers.hand_written.applicability import applies
+from steadygrad.layers.hand_written.elementwise import (
     modulus_curvature,
     modulus_gradient,
     modulus_gradient_pair,
     modulus_motion,
-    summed_modulus,
-)
-from steadygrad.layers.packed_convolution import (
-    PackedConvolution,
     phase_gradient,
     phase_motion,
+    summed_modulus,
+)
+from steadygrad.layers.hand_written.gradients import Inputs, is_read, is_wanted, pulled_back
+from steadygrad.layers.hand_written.packed_convolution import (
+    ConvolutionSettings,
+    PackedConvolution,
+    composed_convolution,
     split_weight_gradient,
 )
-from steadygrad.layers.pulled_back import Inputs, pulled_back
-from steadygrad.layers.wanted_gradients import is_wanted, leads_to_a_wanted_leaf
+from steadygrad.layers.hand_written.torch_internals import saved_tensors_are_kept
 from steadygrad.memory import keep_freed_memory
 
-__all__ = ["chunked_convolution"]
+__all__ = ["hand_written_convolution"]
 
 
-def chunked_convolution(
+def hand_written_convolution(
     x: Tensor,
     weight_real: Tensor,
     weight_imag: Tensor,
@@ -47,7 +49,8 @@ def chunked_convolution(
     """Return what ``composed_convolution`` returns, for ``settings.groups == 1``.
 
     Twice differentiable by hand-written nodes; where those do not reach (derivatives of weight
-    gradients, third derivatives) they hand over to ``composed_convolution``.
+    gradients, third derivatives, backward passes to which they do not apply) they hand over to
+    ``composed_convolution``.
     """
     keep_freed_memory()
     parameters = (weight_real, weight_imag, bias_real, bias_imag)
@@ -73,62 +76,71 @@ class _Magnitude(Function):
             sums.append(summed_modulus(z, settings.smoothing))
             if layer.keeps_z:
                 kept.append(z)
-        y = torch.cat(sums).view(layer.y_shape)
+        # Allocated in its final shape: a view could not be followed by an operation in place.
+        y = x.new_empty(layer.y_shape)
+        torch.cat(sums, out=y.view(len(y), -1, y[0, 0].numel()))
         channel = x.new_empty(()).expand(x.numel() + y.numel())
         ctx.save_for_backward(x, *parameters, channel, layer.u, layer.weight, layer.bias, *kept)
         ctx.settings, ctx.is_channel_taken = settings, False
+        ctx.is_x_kept = saved_tensors_are_kept()
         ctx.set_materialize_grads(False)
         return y, channel
 
     @staticmethod
     def backward(ctx: Any, g: Tensor | None, sent: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, *parameters, channel = ctx.saved_tensors[:6]
+        # Unpacked once: checkpointing works everything out again, and gives it away only once.
+        x, *parameters, channel, u, weight, bias = (saved := ctx.saved_tensors)[:9]
+        inputs = (x, *parameters)
         wanted = [is_wanted(ctx, index) for index in range(5)]
+        if not applies(*(tensor for tensor in (x, g, sent) if tensor is not None)):
+            return *_composed_in_full(inputs, ctx.settings, g, sent, wanted), None
+        layer = PackedConvolution(ctx.settings, u, weight, bias, saved[9:])
         if not torch.is_grad_enabled():
-            wanted[0] = wanted[0] and leads_to_a_wanted_leaf(ctx, 0)
-            return *_gradients(_saved_in(ctx), x, g, sent, wanted), None
+            wanted[0] = wanted[0] and is_read(ctx, 0, x)
+            return *_gradients(layer, x, g, sent, wanted), None
         if g is None or not any(wanted):
             return (None,) * 6
         if any(wanted[1:]) or ctx.is_channel_taken:
-            return *_composed_gradients((x, *parameters), ctx.settings, g, wanted), None
+            return *_composed_gradients(inputs, ctx.settings, g, wanted), None
         ctx.is_channel_taken = True
-        gx = _InputGradient.apply(g, x, *parameters, channel, ctx)  # type: ignore[no-untyped-call] # torch leaves it untyped
+        gx = _InputGradient.apply(g, *inputs, channel, layer)  # type: ignore[no-untyped-call] # torch leaves it untyped
         return gx, None, None, None, None, None
 
 
 class _InputGradient(Function):
-    """From g, the gradient of y, to that of x; ``magnitude`` is the context of the first node."""
+    """From g, the gradient of y, to that of x, with what the first node has kept."""
 
     @staticmethod
     def forward(ctx: Any, g: Tensor, x: Tensor, *arguments: Any) -> Tensor:
-        *parameters, _, magnitude = arguments
-        layer = _saved_in(magnitude)
+        *parameters, _, layer = arguments
         of_y = g.detach().flatten(2)
         gu = []
         for rows, z in layer.chunks_of_z():
             gz = modulus_gradient(z, of_y[rows], layer.settings.smoothing, in_place=not layer.kept)
             gu.append(layer.input_gradient(gz, layer.u[rows]))
         joined = torch.cat(gu)
-        ctx.save_for_backward(g, x, *parameters, joined)
-        ctx.magnitude = magnitude
+        kept = layer.u, layer.weight, layer.bias, *layer.kept
+        ctx.save_for_backward(g, x, *parameters, joined, *kept)
+        ctx.settings = layer.settings
         return phase_gradient(layer.u, joined)
 
     @staticmethod
     def backward(ctx: Any, a: Tensor) -> tuple[Tensor | None, ...]:
         """Take a, the gradient of the input gradient, to those of g, x and the channel."""
-        g, x, *parameters, gu = ctx.saved_tensors
-        settings = ctx.magnitude.settings
-        if torch.is_grad_enabled():
-            return *_composed_second_gradients((g, x, *parameters), settings, a), None, None
-        layer = _saved_in(ctx.magnitude)
-        au = phase_motion(layer.u, a)
+        g, x, *parameters, gu, u, weight, bias = (saved := ctx.saved_tensors)[:10]
+        settings: ConvolutionSettings = ctx.settings
+        if torch.is_grad_enabled() or not applies(a, g, x):
+            inputs = (g, x, *parameters)
+            return *_composed_second_gradients(inputs, settings, a), None, None
+        layer = PackedConvolution(settings, u, weight, bias, saved[10:])
+        au = phase_motion(u, a)
         ag = [
             modulus_motion(z, layer.affine(au[rows]), settings.smoothing)
             for rows, z in layer.chunks_of_z()
         ]
         ax = None
         if settings.second_order == "exact":
-            cos, sin = layer.u.chunk(2, dim=1)
+            cos, sin = u.chunk(2, dim=1)
             gu_cos, gu_sin = gu.chunk(2, dim=1)
             ax = torch.mul(cos, gu_cos).addcmul_(sin, gu_sin).mul_(a).neg_()
         sent = torch.cat((a.flatten(), g.flatten()))
@@ -182,6 +194,34 @@ def _gradients(
     )
 
 
+def _composed_in_full(
+    inputs: Inputs,
+    settings: ConvolutionSettings,
+    g: Tensor | None,
+    sent: Tensor | None,
+    wanted: list[bool],
+) -> tuple[Tensor | None, ...]:
+    """Return what ``_gradients`` does, from PyTorch's own operations."""
+    x, *_ = inputs
+    assert x is not None
+    found: tuple[Tensor | None, ...] = (None,) * len(inputs)
+    if g is not None and any(wanted):
+        found = _composed_gradients(inputs, settings, g, wanted)
+    if sent is None:
+        return found
+    a, h = sent[: x.numel()].view_as(x), sent[x.numel() :]
+    with torch.no_grad():
+        h = h.view_as(composed_convolution(*inputs, settings))  # type: ignore[arg-type, call-arg] # five of them
+    more = _composed_second_gradients((h, *inputs), settings, a)[2:]
+    return found[0], *(_added(*pair) for pair in zip(found[1:], more, strict=True))
+
+
+def _added(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one + other
+
+
 def _composed_gradients(
     inputs: Inputs, settings: ConvolutionSettings, g: Tensor, wanted: list[bool]
 ) -> tuple[Tensor | None, ...]:
@@ -205,8 +245,3 @@ def _composed_second_gradients(
 
     wanted = [tensor is not None and tensor.requires_grad for tensor in inputs]
     return pulled_back(input_gradient, inputs, a, wanted)
-
-
-def _saved_in(ctx: Any) -> PackedConvolution:
-    u, weight, bias, *kept = ctx.saved_tensors[6:]
-    return PackedConvolution(ctx.settings, u, weight, bias, tuple(kept))

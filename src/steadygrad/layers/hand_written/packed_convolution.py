@@ -1,7 +1,9 @@
-"""A complex convolution as a real one on twice the channels, with its two linear adjoints.
+"""A complex convolution: its settings, PyTorch's way to compute it, and its packed form.
 
 u = exp(ix)         phasors: (N, 2 I, H, W), cosines before sines
 z = W * u + b       (n, 2, G, O / G, H' W'), real parts before imaginary ones
+
+Packed, it is a real convolution on twice the channels, with two linear adjoints.
 """
 
 import math
@@ -11,15 +13,62 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from steadygrad.layers.convolution_settings import ConvolutionSettings
+from steadygrad.layers.complex_numbers import (
+    SecondOrder,
+    frozen_cos_sin,
+    frozen_modulus,
+    modulus,
+)
+from steadygrad.layers.hand_written.elementwise import works_in_pieces
+from steadygrad.layers.hand_written.sliding_window import SlidingWindow
 
-__all__ = ["PackedConvolution", "phase_gradient", "phase_motion", "split_weight_gradient"]
+__all__ = [
+    "ConvolutionSettings",
+    "PackedConvolution",
+    "composed_convolution",
+    "split_weight_gradient",
+]
 
 CHUNK_ELEMENTS = 400_000
 """Elements of z a chunk: few enough for the cache, enough to outweigh the calls (measured)."""
 
 RECOMPUTE_BELOW = 64
 """Multiplications per element of z up to which computing z anew is cheaper than keeping it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvolutionSettings(SlidingWindow):
+    """The settings of one ``ComplexConv2d``, already checked; see there for their meaning."""
+
+    sum_groups: int
+    smoothing: float
+    second_order: SecondOrder
+
+
+def composed_convolution(
+    x: Tensor,
+    weight_real: Tensor,
+    weight_imag: Tensor,
+    bias_real: Tensor | None,
+    bias_imag: Tensor | None,
+    settings: ConvolutionSettings,
+) -> Tensor:
+    """Return ``|W * exp(ix) + b|``, summed over ``settings.sum_groups`` blocks of channels.
+
+    Works wherever PyTorch does: any device, autocast, torch.func, torch.compile, any number of
+    derivatives. ``hand_written_convolution`` computes the same, faster.
+    """
+    frozen = settings.second_order == "frozen_phase"
+    # Zeros are padded after the cosine and sine: the complex number 0, not the phase 0.
+    cos, sin = frozen_cos_sin(x) if frozen else (x.cos(), x.sin())
+    z_real = settings.convolve(cos, weight_real, bias_real) - settings.convolve(sin, weight_imag)
+    z_imag = settings.convolve(sin, weight_real, bias_imag) + settings.convolve(cos, weight_imag)
+    y = (frozen_modulus if frozen else modulus)(z_real, z_imag, settings.smoothing)
+    if settings.sum_groups == 1:
+        return y
+    batch, channels, height, width = y.shape
+    groups = settings.sum_groups
+    return y.reshape(batch, groups, channels // groups, height, width).sum(dim=1)
 
 
 @dataclass(frozen=True)
@@ -67,10 +116,12 @@ class PackedConvolution:
         return len(self.u), len(self.weight) // 2 // self.settings.sum_groups, height, width
 
     def chunks(self) -> Iterator[slice]:
-        """Cut the batch into parts of equal size, up to rounding."""
+        """Cut the batch into parts of equal size, up to rounding; a GPU takes it as a whole."""
         batch = len(self.u)
-        elements = 2 * self.settings.sum_groups * math.prod(self.y_shape)
-        size = -(-batch // max(1, round(elements / CHUNK_ELEMENTS)))
+        size = batch
+        if works_in_pieces(self.u.device):
+            elements = 2 * self.settings.sum_groups * math.prod(self.y_shape)
+            size = -(-batch // max(1, round(elements / CHUNK_ELEMENTS)))
         for start in range(0, batch, size):
             yield slice(start, start + size)
 
@@ -106,20 +157,3 @@ def split_weight_gradient(packed: Tensor) -> tuple[Tensor, Tensor]:
         half.chunk(2, dim=1) for half in packed.chunk(2, dim=0)
     )
     return real + real_again, imag - minus_imag
-
-
-def phase_gradient(u: Tensor, gu: Tensor) -> Tensor:
-    """Return the gradient of x from that of u = (cos x, sin x)."""
-    cos, sin = u.chunk(2, dim=1)
-    g_cos, g_sin = gu.chunk(2, dim=1)
-    return torch.mul(cos, g_sin).addcmul_(sin, g_cos, value=-1)
-
-
-def phase_motion(u: Tensor, a: Tensor) -> Tensor:
-    """Return how u moves when x moves along a: the transpose of ``phase_gradient``."""
-    cos, sin = u.chunk(2, dim=1)
-    moved = torch.empty_like(u)
-    moved_cos, moved_sin = moved.chunk(2, dim=1)
-    torch.mul(sin, a, out=moved_cos).neg_()
-    torch.mul(cos, a, out=moved_sin)
-    return moved
