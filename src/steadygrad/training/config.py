@@ -94,7 +94,7 @@ class TrainingConfig:
     covariance_mean: bool = False
     decay_length: float = 8.0
     backend: str = "double_backprop"
-    difference_step: float = FiniteDifference.step_size
+    difference_step: float = 0.003
     difference_order: int = FiniteDifference.order
     difference_check: float | None = None
     adversarial: Literal["none", "fgsm", "pgd", "lrc", "white-noise"] = "none"
