@@ -51,8 +51,9 @@ class BackendAgreement:
         if not self.cosine >= minimum_cosine:
             raise HyperparameterError(
                 f"expected the finite difference's penalty gradient within cosine "
-                f"{minimum_cosine} of the exact one, got {self.cosine:.3f}; "
-                "change its step size, or use double-backprop"
+                f"{minimum_cosine} of the exact one, got {self.cosine:.3f}; choose backend "
+                "double-backprop, or smooth activations (GELU, SiLU) in place of ReLU, or order=2 "
+                "in half precision, or accept it with a lower minimum_cosine"
             )
 
 

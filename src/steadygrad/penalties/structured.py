@@ -22,7 +22,14 @@ from steadygrad.covariance import (
 from steadygrad.errors import CheckpointError, HyperparameterError, ShapeError
 from steadygrad.penalties.backends import DoubleBackprop
 from steadygrad.penalties.norms import CovarianceNorm
-from steadygrad.penalties.part import BACKENDS, Backend, ExampleLoss, PenalizedLoss, penalty
+from steadygrad.penalties.part import (
+    BACKENDS,
+    Backend,
+    ExampleLoss,
+    PenalizedLoss,
+    names_misspelt_settings,
+    penalty,
+)
 from steadygrad.penalties.penalized import check_fraction, check_strength, penalized_loss
 from steadygrad.penalties.perturbation_source import (
     PerturbingAttack,
@@ -96,6 +103,7 @@ class Structured:
         )
 
 
+@names_misspelt_settings
 @dataclass(kw_only=True, eq=False)
 class StructuredPenalty:
     """Add ``strength * mean_i g_i^T Sigma g_i`` to the mean cross-entropy of a batch.
