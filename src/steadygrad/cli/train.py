@@ -235,7 +235,7 @@ def _train(
         raise typer.Exit(INTERRUPTED)
     messages.print(f"run folder: {out}", soft_wrap=True)
     messages.print(
-        f"next: steadygrad evaluate {out} --attack pgd --steps 8 --eps 0:0.3:0.02", soft_wrap=True
+        f"next: steadygrad evaluate {out} --attack pgd:steps=8 --eps 0:0.3:0.02", soft_wrap=True
     )
 
 
