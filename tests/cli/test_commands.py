@@ -151,7 +151,15 @@ def test_evaluate_json_is_all_there_is_on_standard_output(
     program: Program, trained_run: Path
 ) -> None:
     outcome = program(
-        "evaluate", trained_run, "--eps", "0:0.2:0.1", "--steps", 2, "--limit", 20, "--json"
+        "evaluate",
+        trained_run,
+        "--eps",
+        "0:0.2:0.1",
+        "--attack",
+        "pgd:steps=2",
+        "--limit",
+        20,
+        "--json",
     )
     printed = json.loads(outcome.out)
     assert set(printed) == {"attack", "results", "mean_accuracy", "mean_accuracy_ci95"}
