@@ -1,5 +1,7 @@
 """Refusing images and labels that would give a wrong number instead of an error."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,7 @@ from steadygrad.errors import (
     ModelError,
     UnknownNameError,
 )
+from steadygrad.pending_checks import judge_values
 
 __all__ = [
     "check_eps",
@@ -27,9 +30,11 @@ PIXEL_TOLERANCE = 1e-4
 """How far outside [0, 1] a pixel may lie through rounding before it is refused."""
 
 
-def check_images(images: Tensor) -> None:
+def check_images(images: Tensor, *, wait: bool = True) -> None:
     """Refuse anything but a non-empty floating batch (N, C, H, W) of finite pixels in [0, 1].
 
+    wait: False lets a GPU's pixels be judged at a later call (``pending_checks``), dtype and shape
+        now: a training step is not to wait for the device.
     Raises: ImageError, naming the offending dtype, shape or value.
     """
     if not isinstance(images, Tensor):
@@ -44,7 +49,11 @@ def check_images(images: Tensor) -> None:
             "expected a non-empty batch of images (batch, channels, height, width), "
             f"got shape {tuple(images.shape)}"
         )
-    lowest, highest = (bound.item() for bound in images.detach().aminmax())
+    judge_values(torch.stack(images.detach().aminmax()), _judge_pixels, wait=wait)
+
+
+def _judge_pixels(bounds: Sequence[float]) -> None:
+    lowest, highest = bounds
     if not (lowest >= -PIXEL_TOLERANCE and highest <= 1 + PIXEL_TOLERANCE):
         if lowest != lowest or highest != highest:
             raise ImageError("expected finite pixels in [0, 1], got NaN")
@@ -55,9 +64,12 @@ def check_images(images: Tensor) -> None:
         )
 
 
-def check_labels(labels: Tensor, batch: int, classes: int | None = None) -> None:
+def check_labels(
+    labels: Tensor, batch: int, classes: int | None = None, *, wait: bool = True
+) -> None:
     """Refuse anything but one int64 class index in [0, classes) per image.
 
+    wait: as for ``check_images``.
     Raises: LabelError, naming the offending dtype, shape or label.
     """
     if not isinstance(labels, Tensor):
@@ -66,11 +78,15 @@ def check_labels(labels: Tensor, batch: int, classes: int | None = None) -> None
         raise LabelError(f"expected int64 class indices as labels, got {labels.dtype}")
     if labels.shape != (batch,):
         raise LabelError(f"expected labels of shape ({batch},), got {tuple(labels.shape)}")
-    lowest, highest = (bound.item() for bound in labels.aminmax())
-    if lowest < 0 or (classes is not None and highest >= classes):
-        wrong = lowest if lowest < 0 else highest
-        allowed = f"0 to {classes - 1}" if classes is not None else "0 or more"
-        raise LabelError(f"expected labels from {allowed}, got {wrong}")
+
+    def judge(bounds: Sequence[float]) -> None:
+        lowest, highest = bounds
+        if lowest < 0 or (classes is not None and highest >= classes):
+            wrong = lowest if lowest < 0 else highest
+            allowed = f"0 to {classes - 1}" if classes is not None else "0 or more"
+            raise LabelError(f"expected labels from {allowed}, got {wrong}")
+
+    judge_values(torch.stack(labels.aminmax()), judge, wait=wait)
 
 
 def check_eps(eps: float, norm: str = "linf") -> None:

@@ -39,6 +39,10 @@ def example_losses(model: Classifier, images: Images, labels: Labels) -> tuple[T
         raise ModelError(
             f"expected logits of shape ({len(images)}, classes), got {tuple(logits.shape)}"
         )
-    check_labels(labels, len(images), classes=logits.shape[1])
+    check_labels(labels, len(images), classes=logits.shape[1], wait=False)
+    if labels.is_cuda:
+        # A label beyond the classes is refused at a later call; until then it must not stop the
+        # device, after which nothing in the process could use it.
+        labels = labels.clamp(0, logits.shape[1] - 1)
     wide = logits.float() if logits.itemsize < 4 else logits
     return cross_entropy(wide, labels, reduction="none"), logits

@@ -48,7 +48,7 @@ class SquaredNormPenalty:
         images: (batch, channels, height, width) in [0, 1]; labels: int64 (batch,).
         Raises: ImageError, LabelError or ModelError, if one of them does not fit.
         """
-        check_images(images)
+        check_images(images, wait=False)
         if self.strength == 0:
             losses, logits = example_losses(model, images, labels)
             data_loss = losses.mean()

@@ -136,8 +136,8 @@ class StructuredPenalty:
             the covariance is of another image size; CovarianceError, for a running covariance
             without source that was never updated.
         """
-        check_images(images)
-        check_labels(labels, len(images))
+        check_images(images, wait=False)
+        check_labels(labels, len(images), wait=False)
         if self.strength == 0:
             losses, logits = example_losses(model, images, labels)
             data_loss = losses.mean()
