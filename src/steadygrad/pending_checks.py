@@ -100,6 +100,6 @@ def _numbers(values: Tensor) -> list[float]:
 
 def _send(values: Tensor, judge: Judge) -> _Travelling:
     host = values.to("cpu", non_blocking=True)  # page-locked, so that the copy is queued
-    arrived = torch.cuda.Event()
+    arrived = torch.cuda.Event()  # type: ignore[no-untyped-call] # torch leaves it untyped
     arrived.record(torch.cuda.current_stream(values.device))
     return _Travelling(host, judge, arrived.query, arrived.synchronize)
