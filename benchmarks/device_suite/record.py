@@ -4,6 +4,7 @@ import json
 import platform
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ class Record:
         self.write()
         began = time.monotonic()
         try:
-            with _at_most(max(1.0, self.seconds_left)):
+            with warnings.catch_warnings(), _at_most(max(1.0, self.seconds_left)):
+                warnings.simplefilter("ignore")  # a compiler's would fill the screen
                 values = measurement.run()
         except _TimeIsUpError:
             # Not a failure: with more minutes it may be finished.
