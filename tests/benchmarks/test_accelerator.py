@@ -133,7 +133,9 @@ def environment() -> dict[str, str]:
 
 def test_a_killed_run_goes_on_and_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    run = script("--device", "cpu", "--tiny", "--only", "checks/layer", "--minutes", 1, "--out", path)
+    run = script(
+        "--device", "cpu", "--tiny", "--only", "checks/layer", "--minutes", 1, "--out", path
+    )
     with subprocess.Popen(run, env=environment(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for _ in range(4):

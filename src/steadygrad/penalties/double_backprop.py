@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.distributed import parameters_kept_gathered, refuse_static_graph
 from steadygrad.memory import keep_freed_memory
 from steadygrad.penalties.backend import PenaltyTerms
 from steadygrad.penalties.norms import GradientNorm
@@ -24,6 +25,7 @@ class DoubleBackprop:
 
     Losses are summed, not averaged, before differentiating: an example's gradient does not
     depend on the batch size. Batch norm in training mode adds cross terms between examples.
+    Raises: ModelError, for a model in ``DistributedDataParallel(static_graph=True)``.
     """
 
     def __call__(
@@ -31,9 +33,11 @@ class DoubleBackprop:
     ) -> PenaltyTerms:
         """Return per-example losses and squared norms with an exact graph."""
         keep_freed_memory()
+        refuse_static_graph(model)
         images = images.detach().requires_grad_()
-        losses, logits = example_losses(model, images, labels)
-        (gradient,) = torch.autograd.grad(losses.sum(), images, create_graph=True)
+        with parameters_kept_gathered(model):
+            losses, logits = example_losses(model, images, labels)
+            (gradient,) = torch.autograd.grad(losses.sum(), images, create_graph=True)
         # Nobody reads the images' own gradient of the penalty: the first layer can skip it.
         images.requires_grad_(False)
         return PenaltyTerms(losses, norm.squared(gradient), logits)

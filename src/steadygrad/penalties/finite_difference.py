@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.distributed import refuse_static_graph
 from steadygrad.errors import HyperparameterError
 from steadygrad.penalties.backend import PenaltyTerms
 from steadygrad.penalties.norms import GradientNorm
@@ -51,6 +52,7 @@ class FiniteDifference:
         self, model: Classifier, images: Images, labels: Labels, norm: GradientNorm
     ) -> PenaltyTerms:
         """Return per-example losses and squared norms whose derivative is the difference's."""
+        refuse_static_graph(model)
         images = images.detach().requires_grad_()
         randomness = _RandomState(images.device)
         losses, logits = example_losses(model, images, labels)
