@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from distributed_world import in_processes
 from steadygrad.attacks import PGD
-from steadygrad.covariance import ExponentialCovariance
+from steadygrad.covariance import ExponentialCovariance, RunningCovariance
 from steadygrad.distributed import (
     Ranks,
     agree_on,
@@ -80,6 +80,11 @@ def attacked(model: nn.Module, rows: slice) -> Tensor:
     return PGD(eps=0.1, steps=3)(model, images[rows], labels[rows], generator=draws)
 
 
+def learning_penalty(structure: str) -> StructuredPenalty:
+    covariance = RunningCovariance(structure, decay=0.3)
+    return StructuredPenalty(strength=0.5, covariance=covariance, source="gradient")
+
+
 class AttackTraining:
     """Cross-entropy at PGD examples whose random starts belong to the images."""
 
@@ -117,6 +122,11 @@ def two_ranks(rank: int) -> dict[str, Any]:
                 fully_shard(layer, mesh=mesh)
         fully_shard(sharded, mesh=mesh)
         found[f"FSDP2, {name}"] = train(sharded, sharded, penalty, rows)
+    for structure in ("stationary", "dense", "radial", "block"):
+        plain, learning = network(), learning_penalty(structure)
+        learning.covariance.average = average_over_ranks
+        wrapped = DistributedDataParallel(plain)
+        found[f"running, {structure}"] = train(wrapped, plain, learning, rows)
     plain = network()
     wrapped = DistributedDataParallel(plain)
     found["DDP, attack training"] = train(wrapped, plain, AttackTraining(rows), rows)
@@ -173,6 +183,19 @@ def test_attack_training_in_two_processes_draws_what_one_draws(found: list[dict[
         torch.testing.assert_close(
             rank["DDP, attack training"][0], gradients, rtol=1e-9, atol=1e-12
         )
+
+
+@pytest.mark.parametrize("structure", ["stationary", "dense", "radial", "block"])
+def test_a_running_covariance_is_one_for_all_processes(
+    found: list[dict[str, Any]], structure: str
+) -> None:
+    model = network()
+    gradients, weights = train(model, model, learning_penalty(structure), slice(None))
+    for rank in found:
+        torch.testing.assert_close(
+            rank[f"running, {structure}"][0], gradients, rtol=1e-9, atol=1e-12
+        )
+        torch.testing.assert_close(rank[f"running, {structure}"][1], weights, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["exact", "finite difference"])
