@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from steadygrad.attacks import FGSM, NES, PGD, LongRangeCorrelated, RandomNoise
+from steadygrad.attacks import FGSM, NES, PGD, LongRangeCorrelated, NoisyFGSM, RandomNoise
 from steadygrad.draws import ImageDraws, integers, normal, uniform
 from steadygrad.errors import HyperparameterError, ShapeError
 
@@ -104,6 +104,7 @@ def test_what_does_not_fit_is_refused() -> None:
     "attack",
     [
         FGSM(eps=0.1),
+        NoisyFGSM(eps=0.1),
         PGD(eps=0.1, steps=3),
         PGD(eps=0.1, steps=2, restarts=2),
         PGD(eps=0.5, steps=2, norm="l2"),

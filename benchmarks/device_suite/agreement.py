@@ -17,7 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from device_suite.record import Values
 from steadygrad import layers, pending_checks
-from steadygrad.attacks import DeepFool, attack_names, build_attack
+from steadygrad.attacks import PGD
+from steadygrad.attacks.part import ATTACKS
 from steadygrad.covariance import ExponentialCovariance, RunningCovariance
 from steadygrad.errors import MissingExtraError
 from steadygrad.models import build_model
@@ -36,9 +37,10 @@ _QUICK: Mapping[str, Mapping[str, Any]] = {
     "nes": {"queries": 200},
     "lrc": {"samples": 3},
     "autoattack": {"attacks": ("apgd-ce",)},
+    "mixture": {"attack": PGD(eps=0.05)},
     "carlini-wagner": {"steps": 10, "binary_search_steps": 1},
 }
-"""Settings under which the dear attacks end in a moment."""
+"""Settings that an attack needs, or under which it ends in a moment."""
 
 _WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique")
 """Operations whose result the host has to read before it can go on."""
@@ -90,7 +92,7 @@ def agreement_checks(device: torch.device) -> Iterator[tuple[str, Callable[[], V
     for name in ("yeats2021-mnist-complex", "yeats2021-cifar1-complex", "ross2018-gelu"):
         yield f"network/{name}", partial(network_agrees, name, device)
     yield "exact resume", partial(resume_is_exact, device)
-    for name in (*attack_names(), "deepfool"):
+    for name in ATTACKS.names():
         yield f"attack/{name}", partial(attack_agrees, name, device)
 
 
@@ -126,9 +128,9 @@ def network_agrees(name: str, device: torch.device) -> Values:
 
 def attack_agrees(name: str, device: torch.device) -> Values:
     """Compare an attack's images with the CPU's, from the same draws of a CPU generator."""
-    settings = _QUICK.get(name, {})
+    radius = {"eps": 0.05} if ATTACKS.about(name).has_eps else {}
     try:
-        attack: Any = DeepFool() if name == "deepfool" else build_attack(name, eps=0.05, **settings)
+        attack: Any = ATTACKS.get(name)(**radius, **_QUICK.get(name, {}))
     except MissingExtraError as error:
         return {"skipped": str(error)}
 
@@ -194,8 +196,11 @@ def refusing_to_wait(device: torch.device) -> Iterator[None]:
         return
     late = patch.object(pending_checks, "_arrives_late", lambda _: True)
     sent = patch.object(pending_checks, "_send", _send_at_once)
-    with late, sent, _NoReads():  # type: ignore[no-untyped-call] # torch leaves it untyped
-        yield
+    try:
+        with late, sent, _NoReads():  # type: ignore[no-untyped-call] # torch leaves it untyped
+            yield
+    finally:
+        settle_checks()
 
 
 class _NoReads(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped
