@@ -106,12 +106,10 @@ class Record:
                 warnings.simplefilter("ignore")  # a compiler's would fill the screen
                 values = measurement.run()
         except _TimeIsUpError:
-            # Not a failure: with more minutes it may be finished.
-            del content["attempts"][key]
-            content["left_out"][key] = f"not finished after {time.monotonic() - began:.0f} s"
-            self.write()
-            return content["left_out"][key]  # type: ignore[no-any-return] # written above
+            return self._leave_unfinished(key, began)
         except Exception as error:  # whatever a configuration does not support
+            if self.seconds_left <= 0:  # a compiler wraps the stop in an error of its own
+                return self._leave_unfinished(key, began)
             outcome = self._fail(key, sentence(error))
             _require_answer(device)
             return outcome
@@ -124,6 +122,14 @@ class Record:
         """Replace the file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, (json.dumps(self.content, indent=1) + "\n").encode())
+
+    def _leave_unfinished(self, key: str, began: float) -> str:
+        """Note that the time was over: no failure, with more minutes it may be finished."""
+        why = f"not finished after {time.monotonic() - began:.0f} s"
+        self.content["attempts"].pop(key, None)
+        self.content["left_out"][key] = why
+        self.write()
+        return why
 
     def _fail(self, key: str, why: str) -> str:
         self.content["failed"][key] = why
@@ -163,7 +169,7 @@ def describe_machine(device: torch.device, *, is_tiny: bool) -> Values:
         "cudnn": torch.backends.cudnn.version()  # type: ignore[no-untyped-call] # torch leaves it untyped
         if device.type == "cuda"
         else None,
-        "threads": torch.get_num_threads(),
+        "threads": None if device.type == "cuda" else torch.get_num_threads(),
         "is_tiny": is_tiny,
     }
 
