@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
+from steadygrad import draws
 from steadygrad._typing import Images
 from steadygrad.errors import CovarianceError, HyperparameterError, ShapeError
 
@@ -89,7 +90,7 @@ class Covariance(ABC):
         wide = torch.float32 if dtype.itemsize < 4 else dtype
 
         def white_noise(*shape: int) -> Tensor:
-            return torch.randn(shape, generator=generator, dtype=wide, device=source).to(target)
+            return draws.normal(shape, generator, dtype=wide, device=source).to(target)
 
         with torch.no_grad():
             return self._sample(count, white_noise).to(dtype)

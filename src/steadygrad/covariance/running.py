@@ -26,7 +26,13 @@ class RunningCovariance(Covariance):
     structure: "dense", "stationary", "radial", "block", or a structure object with settings.
     decay: weight of the current batch, in (0, 1]; the paper's beta. HyperparameterError otherwise.
     Source: Roth et al., arXiv:1805.08736, Algorithm 1 and Eq. (14).
+
+    ``average`` makes the moments of several processes one: set to
+    ``steadygrad.distributed.average_over_ranks`` in all of them, each update, to be called by all,
+    takes in the batches of all processes as one batch. None, at first, keeps to this process.
     """
+
+    average: Callable[[Tensor, float], Tensor] | None = None
 
     def __init__(self, structure: str | Structure = "stationary", *, decay: float = 0.1) -> None:
         check_decay(decay)
@@ -53,8 +59,12 @@ class RunningCovariance(Covariance):
         perturbations = as_working_dtype(perturbations)
         with torch.autocast(perturbations.device.type, enabled=False):
             moments = self.structure.moments(perturbations)
+        mean = perturbations.mean(dim=0)
+        if self.average is not None:
+            moments = self.average(moments, len(perturbations))
+            mean = self.average(mean, len(perturbations))
         variance = self.structure.mean_diagonal(moments, image_shape)
-        moments, mean = moments / variance, perturbations.mean(dim=0) / variance.sqrt()
+        moments, mean = moments / variance, mean / variance.sqrt()
         if self._moments is not None and self._mean is not None:
             moments = self._moments.to(moments).lerp(moments, self.decay)
             mean = self._mean.to(mean).lerp(mean, self.decay)
