@@ -90,7 +90,7 @@ def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple
 GROUP = typer.main.get_command(app)
 
 
-@pytest.mark.parametrize("path", commands(GROUP), ids=" ".join)
+@pytest.mark.parametrize("path", list(commands(GROUP)), ids=str)
 def test_the_examples_in_help_parse(path: tuple[str, ...]) -> None:
     command: click.Command = GROUP
     context = click.Context(GROUP, info_name="steadygrad")

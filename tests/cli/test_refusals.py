@@ -49,7 +49,7 @@ def refused(program: Program, *arguments: object) -> str:
         (("--penalty", "gn:strength=1,covariance=dense"), "penalty gn has no setting 'covariance'"),
         (
             ("--penalty", "gn:strength=1", "--paper-lambda", 4),
-            "expected a strength or --paper-lambda, not both, got 1 and 2",
+            "expected a strength or --paper-lambda, not both, got 1 and 4",
         ),
         (
             ("--penalty", "squared-norm:norm=l1", "--paper-lambda", 2),

@@ -69,7 +69,7 @@ def test_trains_as_told_and_keeps_the_settings(
         (
             "--penalty sgr:strength=1,covariance=dense,covariance.source=pgd,"
             "covariance.source.eps=8",
-            "in (0, 1], got 8.0; did you mean 8/255?",
+            "expected eps in [0, 1], got 8.0; did you mean 8/255?",
         ),
         (
             "--penalty sgr:strength=1,covariance=dense,covariance.source=fgsm,"

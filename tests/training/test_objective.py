@@ -115,9 +115,7 @@ def test_a_penalty_of_strength_zero_is_the_plain_loss_to_the_bit(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0, 2.0])
-def test_a_share_multiplies_the_penalty_alone(
-    config: Make, model: nn.Module, share: float
-) -> None:
+def test_a_share_multiplies_the_penalty_alone(config: Make, model: nn.Module, share: float) -> None:
     objective = Objective(config(penalty="squared-norm:strength=0.5"), FACTS)
     full = objective(model.eval(), IMAGES, LABELS)
     part = objective(model, IMAGES, LABELS, share=share)
