@@ -59,7 +59,9 @@ def test_noise_fills_its_interval_evenly() -> None:
 def test_it_says_that_no_ball_holds_it() -> None:
     about = about_attack("n-fgsm")
     assert not about.stays_in_ball and about.has_eps
-    assert (NoisyFGSM(eps=0.1)(network(), IMAGES, LABELS, generator=seeded()) - IMAGES).abs().max() > 0.1
+    assert (
+        NoisyFGSM(eps=0.1)(network(), IMAGES, LABELS, generator=seeded()) - IMAGES
+    ).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("noise", [-1.0, float("inf"), float("nan")])

@@ -10,7 +10,11 @@ from steadygrad.training.clipping import Clipping
 
 
 def parameters(scale: float) -> list[nn.Parameter]:
-    made = [nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.ones(1))]
+    made = [
+        nn.Parameter(torch.zeros(3)),
+        nn.Parameter(torch.zeros(2, 2)),
+        nn.Parameter(torch.ones(1)),
+    ]
     made[0].grad = scale * torch.tensor([3.0, 0.0, -1.0])
     made[1].grad = scale * torch.tensor([[0.0, 1.0], [-5.0, 0.0]])
     return made  # the last one has no gradient

@@ -115,9 +115,7 @@ def test_a_penalty_of_strength_zero_is_the_plain_loss_to_the_bit(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0, 2.0])
-def test_a_share_multiplies_the_penalty_alone(
-    config: Make, model: nn.Module, share: float
-) -> None:
+def test_a_share_multiplies_the_penalty_alone(config: Make, model: nn.Module, share: float) -> None:
     objective = Objective(config(penalty="squared-norm:strength=0.5"), FACTS)
     full = objective(model.eval(), IMAGES, LABELS)
     part = objective(model, IMAGES, LABELS, share=share)
@@ -138,7 +136,7 @@ def test_the_loss_is_at_the_attacked_images_with_the_true_labels(
     model.eval()
     expected = cross_entropy(model(FGSM(eps=0.1)(model, IMAGES, LABELS)), LABELS)
     result = Objective(config(attack="fgsm:eps=0.1"), FACTS)(model, IMAGES, LABELS)
-    assert torch.equal(result.loss, expected)
+    torch.testing.assert_close(result.loss, expected)
     assert result.loss > cross_entropy(model(IMAGES), LABELS)
     assert result.penalty == 0
 

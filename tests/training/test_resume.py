@@ -134,9 +134,7 @@ train(TrainingConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=K
 
 
 @pytest.mark.parametrize("name", ["penalised with noise", "n-fgsm, averaged and clipped"])
-def test_a_killed_process_resumes_to_the_same_bits(
-    tmp_path: Path, config: Make, name: str
-) -> None:
+def test_a_killed_process_resumes_to_the_same_bits(tmp_path: Path, config: Make, name: str) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -221,7 +219,9 @@ def test_more_epochs_continue_a_finished_run_as_if_planned_from_the_start(
 ) -> None:
     whole = train(config(epochs=3, schedule="multi-step:2"), tmp_path / "whole")
     train(config(epochs=2, schedule="multi-step:2"), tmp_path / "run")
-    assert_equal_runs(whole, train(config(epochs=3, schedule="multi-step:2"), tmp_path / "run", resume=True))
+    assert_equal_runs(
+        whole, train(config(epochs=3, schedule="multi-step:2"), tmp_path / "run", resume=True)
+    )
     assert run_config(tmp_path / "run").epochs == 3
 
 

@@ -98,9 +98,7 @@ def test_adam_steps_are_those_of_its_equations(
     tmp_path: Path, config: Make, build_tiny: BuildTiny
 ) -> None:
     build_tiny(Zeros)
-    settings = config(
-        limit_train=8, batch_size=8, epochs=1, optimizer="adam:denominator=1e-4"
-    )
+    settings = config(limit_train=8, batch_size=8, epochs=1, optimizer="adam:denominator=1e-4")
     result = train(settings, tmp_path / "run")
     (images, labels), *_ = batches(
         load_dataset("digits", "train", limit=8), 8, shuffle_seed=derive_seed(0, "order of epoch 1")
@@ -176,7 +174,9 @@ def test_averaged_weights_are_those_of_a_slow_loop(
     build_tiny(lambda: nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10)))
     settings = config(epochs=3, averaging="ema:0.6", validation_size=60)
     result = train(settings, tmp_path / "run")
-    session = TrainingSession(settings, load_dataset("digits", "train", limit=40, validation_size=60), torch.device("cpu"))
+    session = TrainingSession(
+        settings, load_dataset("digits", "train", limit=40, validation_size=60), torch.device("cpu")
+    )
     average = {name: p.detach().double() for name, p in session.model.named_parameters()}
     step = 0
     with torch.random.fork_rng():

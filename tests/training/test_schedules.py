@@ -60,7 +60,10 @@ def test_constant_is_one(done: float, epochs: int) -> None:
 def test_a_run_begins_small_and_ends_at_its_end(
     warmup: float, fall_from: float, end: float, epochs: int, position: float
 ) -> None:
-    for part in (Linear(warmup=warmup, fall_from=fall_from, end=end), Cosine(warmup=warmup, end=end)):
+    for part in (
+        Linear(warmup=warmup, fall_from=fall_from, end=end),
+        Cosine(warmup=warmup, end=end),
+    ):
         if warmup < epochs:
             assert part.factor(float(epochs), epochs) == pytest.approx(end, abs=1e-9)
         if warmup:

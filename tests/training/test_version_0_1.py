@@ -114,11 +114,7 @@ SAID = [
             "adversarial_fraction": 0.5,
             "adversarial_from": "predicted",
         },
-        {
-            "attack": Mixture(
-                attack=PGD(eps=0.3, steps=7, start_from_prediction=True), fraction=0.5
-            )
-        },
+        {"attack": Mixture(attack=PGD(eps=0.3, steps=7, start_from_prediction=True), fraction=0.5)},
     ),
     (
         {"adversarial": "white-noise", "adversarial_eps": 0.3},
