@@ -88,7 +88,7 @@ class Stripes:
 
     @property
     def title(self) -> str:
-        return "stripes"
+        return "bars"
 
     def load(self, split: str, *, cache: bool = True) -> ImageDataset:
         pixels = (torch.arange(8) // self.width % 2).float().expand(6, 1, 8, 8)
@@ -102,9 +102,9 @@ def test_a_set_of_ones_own_is_used_like_the_others(monkeypatch) -> None:
     families = ("_classes", "_names", "_about")
     for name in families:
         monkeypatch.setattr(DATA_SOURCES, name, dict(getattr(DATA_SOURCES, name)))
-    DATA_SOURCES.register("stripes")(Stripes)
-    assert load_dataset("stripes:width=4", "test", limit=3).labels.tolist() == [0, 1, 0]
-    loader = image_loader("stripes", batch_size=4, validation_size=2)
+    DATA_SOURCES.register("bars")(Stripes)
+    assert load_dataset("bars:width=4", "test", limit=3).labels.tolist() == [0, 1, 0]
+    loader = image_loader("bars", batch_size=4, validation_size=2)
     assert [len(labels) for _, labels in loader] == [4]
-    with pytest.raises(HyperparameterError, match="stripes takes no image_size, got 4"):
-        load_dataset("stripes", image_size=4)
+    with pytest.raises(HyperparameterError, match="bars takes no image_size, got 4"):
+        load_dataset("bars", image_size=4)
