@@ -124,7 +124,6 @@ def two_ranks(rank: int) -> dict[str, Any]:
         found[f"FSDP2, {name}"] = train(sharded, sharded, penalty, rows)
     for structure in ("stationary", "dense", "radial", "block"):
         plain, learning = network(), learning_penalty(structure)
-        learning.covariance.average = average_over_ranks
         wrapped = DistributedDataParallel(plain)
         found[f"running, {structure}"] = train(wrapped, plain, learning, rows)
     plain = network()

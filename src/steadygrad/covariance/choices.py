@@ -10,20 +10,19 @@ from typing import Annotated, Any, ClassVar
 
 from torch import Tensor
 
-from steadygrad.covariance.estimation import streamed_covariance
-from steadygrad.covariance.exponential import ExponentialCovariance
-from steadygrad.covariance.files import load_covariance
-from steadygrad.covariance.identity import IdentityCovariance
-from steadygrad.covariance.operator import Covariance, FixedCovariance, ImageShape
-from steadygrad.covariance.part import COVARIANCES, SOURCES, DataFacts, built, covariance, source
-from steadygrad.covariance.running import RunningCovariance, check_decay
-from steadygrad.covariance.structures import (
+from steadygrad.covariance.closed_form import ExponentialCovariance, IdentityCovariance
+from steadygrad.covariance.estimation import (
     BlockStructure,
     DenseStructure,
     Estimator,
     RadialStructure,
     StationaryStructure,
+    streamed_covariance,
 )
+from steadygrad.covariance.files import load_covariance
+from steadygrad.covariance.operator import Covariance, FixedCovariance, ImageShape
+from steadygrad.covariance.part import COVARIANCES, SOURCES, DataFacts, built, covariance, source
+from steadygrad.covariance.running import RunningCovariance, check_decay
 from steadygrad.errors import HyperparameterError, UnknownNameError
 
 __all__ = [

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier
-from steadygrad.checks import first_time
+from steadygrad.checks import first_time, reading_waits
 from steadygrad.errors import NonFiniteLossError
 from steadygrad.penalties.part import PenalizedLoss
 
@@ -50,7 +50,7 @@ def refuse_when_not_finite(model: Classifier, result: PenalizedLoss) -> None:
     values = torch.stack((result.data_loss, result.penalty)).detach()
 
     def look(_: Tensor) -> None:
-        seen = values if values.device.type == "cpu" else _Unseen.of(model).take(values)
+        seen = _Unseen.of(model).take(values) if reading_waits(values) else values
         if seen is not None and not seen.isfinite().all():
             data_loss, penalty = seen.tolist()
             raise NonFiniteLossError(

@@ -221,7 +221,9 @@ def refuse_no_second_derivative(gradient: Tensor) -> None:
                 "the model's attention kernel has no second derivative "
                 f"({kernels[0].rstrip('0123456789')}): {_ATTENTION}"
             )
-        raise ModelError(f"a layer of the model has no second derivative: {_NO_DERIVATIVE}")
+        raise ModelError(
+            f"a layer of the model, or the loss, has no second derivative: {_NO_DERIVATIVE}"
+        )
 
 
 def _node_names(tensor: Tensor) -> Iterator[str]:

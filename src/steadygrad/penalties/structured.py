@@ -243,8 +243,7 @@ class StructuredPenalty:
     def _learn(self, perturbations: Tensor) -> None:
         assert isinstance(self.covariance, RunningCovariance)
         # A loss that is not finite is for the training loop to report, with epoch and step.
-        if bool(perturbations.any() & perturbations.isfinite().all()):
-            self.covariance.update(perturbations)
+        self.covariance.offer(perturbations)
 
     def _norm(self, gradient: Tensor) -> CovarianceNorm:
         covariance, mean = self.covariance, self.mean
@@ -277,6 +276,10 @@ class _NormOfCall:
 
     def squared(self, gradient: Tensor) -> Tensor:
         return self._learned(gradient).squared(gradient)
+
+    @property
+    def mean(self) -> Tensor | None:
+        return None if self._norm is None else self._norm.mean
 
     def value(self, gradient: Tensor) -> Tensor:
         return self._learned(gradient).value(gradient)
