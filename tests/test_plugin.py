@@ -44,7 +44,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outside(
-    installed: Path, cwd: Path, *arguments: str, timeout: int = 240
+    installed: Path, cwd: Path, *arguments: str, timeout: int = 500
 ) -> subprocess.CompletedProcess[str]:
     """Run Python in a process of its own that has the example installed."""
     environment = os.environ | {
@@ -141,8 +141,8 @@ def test_the_command_line_trains_lists_and_evaluates(
 
 
 def test_an_audit_takes_the_attack_in(installed: Path, run: Path, tmp_path: Path) -> None:
-    command = ["audit", str(run), "--eps", "0.1", "--attack", "checkerboard", "--limit", "20"]
-    outside(installed, tmp_path, "-m", "steadygrad", *command, "--out", "audit", timeout=500)
+    command = ["audit", str(run), "--eps", "0.1", "--attack", "checkerboard", "--budget", "quick"]
+    outside(installed, tmp_path, "-m", "steadygrad", *command, "--limit", "20", "--out", "audit")
     said = (tmp_path / "audit" / "audit.json").read_text()
     assert "checkerboard" in said
 

@@ -287,8 +287,13 @@ def test_a_covariance_file_that_does_not_fit_stops_the_run_before_it_begins(
 
 
 @pytest.mark.parametrize(
-    "settings", [{"penalty": "sgr:strength=1,covariance=dataset"}, {"attack": "lrc:eps=0.1,covariance=dataset"}]
-)  # fmt: skip
+    "settings",
+    [
+        {"penalty": "sgr:strength=1,covariance=dataset"},
+        {"attack": "lrc:eps=0.1,covariance=dataset"},
+    ],
+    ids=str,
+)
 def test_the_training_images_are_asked_for(config: Make, settings: dict[str, str]) -> None:
     with pytest.raises(HyperparameterError, match="training images"):
         Objective(config(**settings), FACTS)
