@@ -16,7 +16,6 @@ from steadygrad.layers.hand_written.torch_internals import is_batched, is_plain_
 
 __all__ = ["HandWrittenLayer", "applies", "as_one_node", "forward_of", "is_symbolic"]
 
-DEVICES = ("cpu", "cuda")
 DTYPES = (torch.float32, torch.float64)
 _PLAIN_TYPES = (Tensor, nn.Parameter)
 _is_scripting = torch.jit.is_scripting  # type: ignore[attr-defined] # torch leaves it so
@@ -35,23 +34,25 @@ def applies(*tensors: Tensor | None) -> bool:
     # First what reads no tensor: a tracer would record the reading and specialise to its result.
     if torch.compiler.is_compiling() or _is_tracing() or not is_plain_eager():
         return False
-    given = [tensor for tensor in tensors if tensor is not None]
-    if not all(type(tensor) in _PLAIN_TYPES and not is_batched(tensor) for tensor in given):
-        return False
-    device, dtype = given[0].device, given[0].dtype
-    return (
-        device.type in DEVICES
-        and dtype in DTYPES
-        and not torch.is_autocast_enabled(device.type)
-        and all(
-            tensor.device == device
-            and tensor.dtype == dtype
-            and tensor.layout == torch.strided
-            and not tensor.is_nested
-            and tensor.numel() > 0
-            for tensor in given
-        )
-    )
+    first: Tensor | None = None
+    for tensor in tensors:  # a plain loop: this is asked some thirty times a step
+        if tensor is None:
+            continue
+        if (
+            type(tensor) not in _PLAIN_TYPES
+            or not (tensor.is_cpu or tensor.is_cuda)
+            or tensor.dtype not in DTYPES
+            or tensor.layout != torch.strided
+            or tensor.is_nested
+            or tensor.numel() == 0
+            or is_batched(tensor)
+        ):
+            return False
+        if first is None:
+            first = tensor
+        elif tensor.dtype != first.dtype or tensor.get_device() != first.get_device():
+            return False
+    return first is not None and not torch.is_autocast_enabled("cpu" if first.is_cpu else "cuda")
 
 
 def _is_tracing() -> bool:
