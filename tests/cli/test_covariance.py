@@ -28,7 +28,7 @@ FIGURES = ("functions", "matrices", "noise", "softmax-lines")
 def analysed(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the program wrote for FGSM perturbations of 60 images; it printed covariance.json."""
     out = tmp_path_factory.mktemp("covariance") / "fgsm"
-    command = ("covariance", trained_run, "--attack", "fgsm", "--eps", 0.1, "--limit", 60)
+    command = ("covariance", trained_run, "--attack", "fgsm:eps=0.1", "--limit", 60)
     command += ("--decay-lengths", "1,4")
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
@@ -112,7 +112,7 @@ def test_evaluate_and_train_read_the_files(
 ) -> None:
     file = analysed / f"{kind}.safetensors"
     attacked = program(
-        *("evaluate", trained_run, "--attack", "lrc", "--covariance", file, "--samples", 2),
+        *("evaluate", trained_run, "--attack", "lrc:samples=2", "--covariance", file),
         *("--eps", "0,0.3", "--limit", 10, "--json"),
     )
     assert attacked.code == 0, attacked.err
