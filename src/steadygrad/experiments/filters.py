@@ -1,4 +1,4 @@
-"""Figure 2: filters of the first complex convolution, trained with and without noise."""
+"""Filters of the first complex convolution, trained with and without noise."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,24 +10,26 @@ from torch import Tensor
 
 from steadygrad.evaluation.mean_interval import mean_interval
 from steadygrad.experiments.chart import ImageGrid
-from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
-from steadygrad.experiments.network import Network
-from steadygrad.experiments.scale import Scale
-from steadygrad.experiments.workbench import Workbench
-from steadygrad.experiments.yeats2021.complex_filters import (
+from steadygrad.experiments.complex_filters import (
     ComplexFilters,
     color_key,
     first_filters,
 )
-from steadygrad.experiments.yeats2021.recipes import RECIPES, Recipe
-from steadygrad.experiments.yeats2021.training_histories import training_caution
+from steadygrad.experiments.experiment import (
+    Artefact,
+    Cell,
+    ExperimentOutcome,
+    Interval,
+    Table,
+)
+from steadygrad.experiments.network import Network
+from steadygrad.experiments.scale import Scale
+from steadygrad.experiments.training_histories import training_caution
+from steadygrad.experiments.workbench import Workbench
 from steadygrad.models import build_model
 from steadygrad.training import derive_seed
 
 __all__ = ["Filters"]
-
-NOISE = 0.05
-"""Standard deviation of the paper's noise, at which "near black" is measured too."""
 
 _PATCHES = 200
 
@@ -42,44 +44,46 @@ class _Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filters:
-    """The penalised network with the recipe's noise, and without.
+class Filters(Artefact):
+    """Two networks that differ by the noise in their training alone.
 
-    For scale, the tables also have the network without penalty, and filters as initialised.
-    beta: strength of the penalty.
+    For scale, the tables also have a third one, and filters as initialised.
+
+    Args:
+        data_title: the data set for people.
+        noisy, still: the networks, drawn and measured; beside: measured alone. Of any seed.
+        noise: standard deviation at which the slope "near black" is measured too, in pixel units.
     """
 
-    name: str = "yeats2021/figure2"
-    recipe: Recipe = RECIPES["fashion_mnist"]
-    beta: float = 64
+    data_title: str
+    noisy: Network
+    still: Network
+    beside: Network
+    noise: float
 
     @property
     def title(self) -> str:
         """What it shows."""
-        return f"first filters of complex networks on {self.recipe.title}, with and without noise"
+        return f"first filters of complex networks on {self.data_title}, with and without noise"
 
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
-        """Return both networks and the one without penalty, of every seed."""
-        return tuple(
-            scale.of(network)
-            for seed in seeds
-            for network in (*self._pair(seed), self.recipe.plain("complex", seed=seed))
-        )
-
-    def printed_paths(self) -> tuple[str, ...]:
-        """Return none: the paper prints pictures alone."""
-        return ()
+        """Return the three networks of every seed."""
+        return scale.all_of((self.noisy, self.still, self.beside), seeds)
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:
         """Draw the filters of the first seed that is there, and measure those of all."""
         trained = bench.trained(self.networks(bench.scale, bench.seeds))
-        measured = [_measure(network, first_filters(bench.model(network))) for network in trained]
-        penalised = [own for own in measured if own.network.config.penalty != "none"]
-        shown = {own.network.label: own for own in reversed(penalised)}
+        measured = [
+            _measure(network, first_filters(bench.model(network)), self.noise)
+            for network in trained
+        ]
+        pair = {self.noisy.variant, self.still.variant}
+        drawn = [own for own in measured if own.network.variant in pair]
+        shown = {own.network.variant: own for own in reversed(drawn)}
         seeds = sorted({own.network.config.seed for own in shown.values()})
         limit = bench.scale.limit_train
         caption = (
-            f"{self.recipe.title}, scale {bench.scale.name}, "
+            f"{self.data_title}, scale {bench.scale.name}, "
             f"{'all' if limit is None else f'the first {limit:,}'} training images, "
             f"{trained[0].config.epochs} epoch(s), seed {', '.join(map(str, seeds))}, in the "
             f"tables seeds {', '.join(map(str, bench.seeds))}. Filters of the first convolution; "
@@ -91,22 +95,13 @@ class Filters:
         )
         return ExperimentOutcome(
             caption=caption.strip(),
-            charts={"figure2": tuple(_grid(shown[label]) for label in reversed(shown))}
+            charts={self.stem: tuple(_grid(shown[variant]) for variant in reversed(shown))}
             if shown
             else {},
             tables={
-                "figure2": self._table(bench, measured),
-                "figure2-noise": self._noise_table(bench, measured),
+                self.stem: self._table(bench, measured),
+                f"{self.stem}-noise": self._noise_table(bench, measured),
             },
-        )
-
-    def _pair(self, seed: int) -> tuple[Network, Network]:
-        """Return the penalised network with the recipe's noise, and without."""
-        noisy = self.recipe.penalised_network("complex", self.beta, seed=seed)
-        still = self.recipe.penalised_network("complex", self.beta, seed=seed, noise="none")
-        return (
-            Network(f"{noisy.label}, noise {noisy.config.noise}", noisy.config),
-            Network(f"{noisy.label}, without noise", still.config),
         )
 
     def _table(self, bench: Workbench, measured: Sequence[_Measured]) -> Table:
@@ -129,7 +124,7 @@ class Filters:
             )
         for seed in sorted({own.network.config.seed for own in measured}):
             first = next(own for own in measured if own.network.config.seed == seed)
-            own = _measure(first.network, _initial_filters(first.network))
+            own = _measure(first.network, _initial_filters(first.network), self.noise)
             largest = f"{own.filters.largest:.3f}"
             rows.append(("as initialised", seed, *_means(own), largest, "", "", ""))
         return Table(
@@ -148,14 +143,14 @@ class Filters:
             "the angle between neighbouring weights, weighted by magnitude; variation: their "
             "differences over their magnitudes, 0 for a constant filter, 1 for an alternating "
             "one. Slope: L1 norm of a response's input gradient over that of its weights, at a "
-            f"black patch and at black with noise {NOISE:g}; 0 where it is flat.",
+            f"black patch and at black with noise {self.noise:g}; 0 where it is flat.",
         )
 
     def _noise_table(self, bench: Workbench, measured: Sequence[_Measured]) -> Table:
-        by_name = {(own.network.label, own.network.config.seed): own for own in measured}
+        found = {(own.network.variant, own.network.config.seed): own for own in measured}
         rows: list[tuple[Cell, ...]] = []
         for seed in bench.seeds:
-            noisy, still = (by_name.get((n.label, seed)) for n in self._pair(seed))
+            noisy, still = (found.get((n.variant, seed)) for n in (self.noisy, self.still))
             if noisy is not None and still is not None:
                 rows += [(seed, *row) for row in _differences(noisy, still)]
         return Table(
@@ -172,12 +167,13 @@ class Filters:
             rows=tuple(rows),
             note="Interval: of the difference of the means over the filters of the two networks; "
             "other trainings may differ by more.",
+            intervals=("95 % interval",),
         )
 
 
-def _measure(network: Network, filters: ComplexFilters) -> _Measured:
+def _measure(network: Network, filters: ComplexFilters, noise: float) -> _Measured:
     shape = filters.weight.shape[1:]
-    noise = torch.randn(_PATCHES, *shape, generator=torch.Generator().manual_seed(0))
+    draws = torch.randn(_PATCHES, *shape, generator=torch.Generator().manual_seed(0))
     return _Measured(
         network,
         filters,
@@ -185,7 +181,7 @@ def _measure(network: Network, filters: ComplexFilters) -> _Measured:
             "agreement": filters.neighbour_agreement(),
             "variation": filters.relative_variation(),
             "slope at black": filters.relative_slope(torch.zeros(1, *shape)),
-            "slope near black": filters.relative_slope((NOISE * noise).clamp(0, 1)),
+            "slope near black": filters.relative_slope((noise * draws).clamp(0, 1)),
         },
     )
 
@@ -214,7 +210,7 @@ def _differences(noisy: _Measured, still: _Measured) -> Iterator[tuple[Cell, ...
             f"{values.mean().item():.3f}",
             f"{other.mean().item():.3f}",
             f"{difference:+.3f}",
-            f"{difference - half:+.3f} to {difference + half:+.3f}",
+            Interval(difference - half, difference + half, digits=3, is_signed=True),
             verdict,
         )
 

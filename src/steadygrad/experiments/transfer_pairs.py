@@ -44,16 +44,16 @@ class TransferCell:
 class SeedPair:
     """Networks of a seed and of its partner, and what each made of the others' examples.
 
-    names: in ``matrix``, by label and seed, of those that are trained.
+    names: in ``matrix``, by variant and seed, of those that are trained.
     """
 
     seeds: tuple[int, int]
     names: Mapping[tuple[str, int], str]
     matrix: TransferMatrix = field(repr=False)
 
-    def seeds_of(self, label: str) -> Iterator[int]:
+    def seeds_of(self, variant: str) -> Iterator[int]:
         """Yield the seeds of which the network is trained."""
-        yield from (seed for seed in self.seeds if (label, seed) in self.names)
+        yield from (seed for seed in self.seeds if (variant, seed) in self.names)
 
     def source_seed(self, source: str, victim: str, seed: int, *, is_crossed: bool) -> int | None:
         """Return the seed of the source for a victim of ``seed``; None if it is not trained.
@@ -75,18 +75,18 @@ class SeedPair:
         """Return the accuracy that such a tensor means."""
         return AccuracyPoint(self.matrix.eps, int(correct.sum()), len(correct))
 
-    def self_point(self, label: str, seed: int) -> AccuracyPoint:
+    def self_point(self, variant: str, seed: int) -> AccuracyPoint:
         """Return a network's accuracy on its own examples."""
-        return self.matrix.self_cell(self.names[label, seed])
+        return self.matrix.self_cell(self.names[variant, seed])
 
-    def clean_point(self, label: str, seed: int) -> AccuracyPoint:
+    def clean_point(self, variant: str, seed: int) -> AccuracyPoint:
         """Return a network's accuracy on the same images without attack."""
-        return self.matrix.clean_cell(self.names[label, seed])
+        return self.matrix.clean_cell(self.names[variant, seed])
 
 
 @dataclass(frozen=True)
 class TransferCells:
-    """Table 2 of one data set, over all seeds; networks by their labels."""
+    """The cells of one data set, over all seeds; networks by their variants."""
 
     pairs: tuple[SeedPair, ...]
 
@@ -107,13 +107,13 @@ class TransferCells:
                 return TransferCell(points=points, is_crossed=is_crossed)
         return None
 
-    def self_cell(self, label: str) -> TransferCell | None:
+    def self_cell(self, variant: str) -> TransferCell | None:
         """Return the accuracy of networks on their own examples; None if none is trained."""
-        return self._own(label, SeedPair.self_point)
+        return self._own(variant, SeedPair.self_point)
 
-    def clean_cell(self, label: str) -> TransferCell | None:
+    def clean_cell(self, variant: str) -> TransferCell | None:
         """Return the accuracy of networks without attack; None if none is trained."""
-        return self._own(label, SeedPair.clean_point)
+        return self._own(variant, SeedPair.clean_point)
 
     def worst_case(self, victim: str, sources: Sequence[str]) -> tuple[TransferCell, int] | None:
         """Return the share of images that a victim has right on every source's example.
@@ -143,9 +143,9 @@ class TransferCells:
         points = tuple(point for *counts, point in found if counts == [most, crossed])
         return TransferCell(points=points, is_crossed=crossed == most), most
 
-    def _own(self, label: str, point: _OwnPoint) -> TransferCell | None:
+    def _own(self, variant: str, point: _OwnPoint) -> TransferCell | None:
         points = tuple(
-            point(pair, label, seed) for pair in self.pairs for seed in pair.seeds_of(label)
+            point(pair, variant, seed) for pair in self.pairs for seed in pair.seeds_of(variant)
         )
         return TransferCell(points=points) if points else None
 
@@ -153,23 +153,23 @@ class TransferCells:
 def transfer_cells(
     bench: Workbench, networks: Sequence[Network], sources: Sequence[str], attack: Attack
 ) -> TransferCells:
-    """Attack the networks labelled in ``sources``, show the examples to all; of one data set.
+    """Attack the networks whose variant is in ``sources``, show the examples to all.
 
-    networks: of every seed of the bench and of its partner, trained or not. The first
-    ``bench.scale.attacked`` test images, all counted.
+    networks: of one data set, of every seed of the bench and of its partner, trained or not. The
+    first ``bench.scale.attacked`` test images, all counted.
     """
     pairs = []
     for seed in bench.seeds:
         seeds = (seed, seed + PARTNER)
         trained = bench.trained([n for n in networks if n.config.seed in seeds])
-        names = {(n.label, n.config.seed): f"{n.label} (seed {n.config.seed})" for n in trained}
-        attacked = [name for (label, _), name in names.items() if label in sources]
+        names = {(n.variant, n.config.seed): f"{n.variant}, seed {n.config.seed}" for n in trained}
+        attacked = [name for (variant, _), name in names.items() if variant in sources]
         if not attacked:
             continue
         dataset = trained[0].config.dataset
         data = bench.test_set(dataset, bench.scale.attacked)
         bench.progress(f"transfer on {len(data)} images of {dataset}, seeds {seed} and {seeds[1]}")
-        models = {names[n.label, n.config.seed]: bench.model(n) for n in trained}
+        models = {names[n.variant, n.config.seed]: bench.model(n) for n in trained}
         matrix = transfer_matrix(
             {name: models[name] for name in attacked},
             data.images(),

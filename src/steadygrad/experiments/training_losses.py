@@ -1,53 +1,46 @@
-"""Figure 4: loss on training and on test images, epoch by epoch, with and without the penalty."""
+"""Loss on training and on test images, epoch by epoch, with and without a penalty."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from steadygrad.experiments.chart import LineChart, Series
-from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
+from steadygrad.experiments.experiment import Artefact, Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
-from steadygrad.experiments.workbench import Workbench
-from steadygrad.experiments.yeats2021.recipes import RECIPES
-from steadygrad.experiments.yeats2021.training_histories import (
-    FROZEN,
+from steadygrad.experiments.training_histories import (
     TRAINING_LOSS,
     Histories,
     History,
     Panel,
-    Trained,
     training_caution,
 )
+from steadygrad.experiments.workbench import Workbench
 from steadygrad.training import EpochMetrics
 
 __all__ = ["TrainingLosses"]
 
-FASHION_MNIST = Panel(recipe=RECIPES["fashion_mnist"], betas=(0, 64))
-
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingLosses:
+class TrainingLosses(Artefact):
     """The cross-entropy alone, without the penalty, as each epoch measured it.
 
-    The networks must have measured test images after each epoch (``test_images``).
+    Args:
+        panel: networks that measured test images after each epoch (``test_images``).
+        claim: what the paper says of the figure, for the note of the table that judges it.
     """
 
-    name: str = "yeats2021/figure4"
-    panel: Panel = FASHION_MNIST
+    panel: Panel
+    claim: str
 
     @property
     def title(self) -> str:
         """What it shows."""
-        return f"training and test loss on {self.panel.recipe.title}"
+        return f"training and test loss on {self.panel.data_title}"
 
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
-        """Return the paper's networks and the smooth twin's."""
+        """Return the panel's networks."""
         return self.panel.networks(scale, seeds)
-
-    def printed_paths(self) -> tuple[str, ...]:
-        """Return none: the paper prints curves alone."""
-        return ()
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:
         """Read what the training measured."""
@@ -55,55 +48,53 @@ class TrainingLosses:
         seeds = ", ".join(map(str, bench.seeds))
         images = bench.scale.limit_train
         caption = (
-            f"{self.panel.recipe.title}, scale {bench.scale.name}: cross-entropy without the "
+            f"{self.panel.data_title}, scale {bench.scale.name}: cross-entropy without the "
             "penalty, a line is the mean over the seeds "
             f"({seeds}). Training loss: on {'all' if images is None else f'{images:,}'} training "
             "images, augmented, in training mode, as the steps met them over the epoch. Test "
             f"loss: on {_test_images(histories)} test images after the epoch; the paper calls "
             "them validation, and nothing was chosen by them. "
-            f"{self.panel.recipe.caution} "
+            f"{self.panel.caution} "
             f"{training_caution(network for own in histories for network in own.networks)}"
         )
         return ExperimentOutcome(
             caption=" ".join(caption.split()),
             charts={
-                "figure4": (
+                self.stem: (
                     _chart("Training images", histories, TRAINING_LOSS.value),
                     _chart("Test images", histories, _test_loss),
                 )
             },
             tables={
-                "figure4": _final_table(self.title, histories),
-                "figure4-complex-against-real": self._claims(histories),
+                self.stem: _final_table(self.title, histories),
+                f"{self.stem}-complex-against-real": self._claims(histories),
             },
         )
 
     def _claims(self, histories: Histories) -> Table:
         """Return the paper's sentences on the figure as differences after the last epoch."""
+        panel = self.panel
+        ours, *rivals = (panel.titles[kind] for kind in (panel.ours[0], *panel.rivals))
         rows: list[tuple[Cell, ...]] = []
-        complex_ones: tuple[Trained, ...] = ("complex", FROZEN)
-        for beta, mine in product(self.panel.betas, complex_ones):
+        for strength, mine in product(panel.strengths, panel.ours):
+            own = histories.find(mine, strength)
+            if own is None:
+                continue
             for what, value, is_loss in (
                 ("training loss (nats)", TRAINING_LOSS.value, True),
                 ("test loss (nats)", _test_loss, True),
                 ("training accuracy (%)", _training_accuracy, False),
                 ("test accuracy (%)", _test_accuracy, False),
             ):
-                kinds: tuple[Trained, ...] = (mine, "real", "gelu")
-                found = {kind: histories.find(kind, beta) for kind in kinds}
-                finals = {k: _final(own, value) for k, own in found.items() if own is not None}
-                if mine not in finals:
-                    continue
+                others = [histories.find(kind, strength) for kind in panel.rivals]
+                finals = [None if o is None else _final(o, value) for o in others]
+                mine_at_last = _final(own, value)
                 rows.append(
                     (
-                        (f"beta {beta:g}" if beta else "no penalty")
-                        + (", frozen phase" if mine == FROZEN else ""),
+                        own.member.training,
                         what,
-                        *(_text(finals.get(kind), is_loss) for kind in found),
-                        *(
-                            _is_better(finals[mine], finals.get(kind), is_loss)
-                            for kind in kinds[1:]
-                        ),
+                        *(_text(final, is_loss) for final in (mine_at_last, *finals)),
+                        *(_is_better(mine_at_last, final, is_loss) for final in finals),
                     )
                 )
         return Table(
@@ -111,16 +102,12 @@ class TrainingLosses:
             columns=(
                 "training",
                 "quantity",
-                "complex",
-                "real",
-                "real GELU",
-                "complex better than real",
-                "complex better than real GELU",
+                ours,
+                *rivals,
+                *(f"{ours} better than {rival}" for rival in rivals),
             ),
             rows=tuple(rows),
-            note="The paper says of this figure that the real network, though larger, does not "
-            "reach the complex one's clean performance, and that under the same strong penalty "
-            "the complex network keeps the better performance on training and test images.",
+            note=self.claim,
         )
 
 
@@ -171,7 +158,7 @@ def _chart(title: str, histories: Histories, loss: Callable[[EpochMetrics], floa
                 label=own.label,
                 x=tuple(map(float, own.epochs)),
                 y=own.by_epoch(loss),
-                group=own.kind,
+                group=own.member.kind,
             )
             for own in histories
         ),

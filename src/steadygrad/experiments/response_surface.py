@@ -1,4 +1,4 @@
-"""Figure 1: the response of one complex feature, and of a sum of two, to two inputs."""
+"""The response of one complex feature, and of a sum of several, to two inputs."""
 
 import math
 from collections.abc import Sequence
@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad
 
 from steadygrad.experiments.chart import Surface
-from steadygrad.experiments.experiment import Cell, ExperimentOutcome, Table
-from steadygrad.experiments.network import Network
-from steadygrad.experiments.scale import Scale
+from steadygrad.experiments.experiment import Artefact, Cell, ExperimentOutcome, Table
 from steadygrad.experiments.workbench import Workbench
 from steadygrad.layers import ChannelGroupSum, ComplexLinear
 
@@ -25,7 +23,7 @@ NEIGHBOURHOOD = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResponseSurface:
+class ResponseSurface(Artefact):
     """``g(x) = |w1 exp(i x1) + w2 exp(i x2) + b|`` and its sum over features, by the layers.
 
     angles: of w1 and w2, in degrees, for each feature; b has angle 0. Turning all three together
@@ -35,24 +33,11 @@ class ResponseSurface:
     draws: random sets of features for the second table, counted on a grid of half as many points.
     """
 
-    name: str = "yeats2021/figure1"
-    angles: tuple[tuple[float, float], ...] = ((-30.0, -150.0), (-180.0, -30.0))
+    angles: tuple[tuple[float, float], ...]
     magnitude: float = 1 / math.sqrt(2)
     points: int = 240
     draws: int = 50
-
-    @property
-    def title(self) -> str:
-        """What it shows."""
-        return "response of one complex feature and of a sum of two"
-
-    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:  # noqa: ARG002 - trains nothing
-        """Return none: nothing is trained."""
-        return ()
-
-    def printed_paths(self) -> tuple[str, ...]:
-        """Return none: the paper prints no numbers for it."""
-        return ()
+    title: str = "response of one complex feature and of a sum of two"
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:  # noqa: ARG002 - measures no network
         """Evaluate the layers on a grid, and count where the surfaces turn."""
@@ -69,9 +54,9 @@ class ResponseSurface:
             f"inside a network any phase occurs. Magnitude {self.magnitude:.3f} of every weight "
             f"and bias; the weights' angles are {angles}, the bias has angle 0. Nothing is "
             "trained, nothing random is drawn for the figure.",
-            charts={"figure1": tuple(self._surface(k, model) for k, model in surfaces.items())},
+            charts={self.stem: tuple(self._surface(k, model) for k, model in surfaces.items())},
             tables={
-                "figure1": Table(
+                self.stem: Table(
                     title="Interior maxima and minima",
                     columns=(
                         "features",
@@ -89,7 +74,7 @@ class ResponseSurface:
                     f"{NEIGHBOURHOOD:g} radians of them, per radian. Where a feature is 0 its "
                     "surface is a cone: the slope turns round there and does not fade.",
                 ),
-                "figure1-random-features": self._random_features(),
+                f"{self.stem}-random-features": self._random_features(),
             },
         )
 
