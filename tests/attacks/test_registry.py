@@ -8,12 +8,11 @@ import torch
 
 from steadygrad import attacks
 from steadygrad.attacks import (
+    ATTACKS,
     FGSM,
     PGD,
     LongRangeCorrelated,
-    attack_names,
-    attack_settings,
-    build_attack,
+    about_attack,
     describe_attack,
     with_eps,
 )
@@ -25,20 +24,32 @@ def test_every_public_name_is_there() -> None:
     assert all(hasattr(attacks, name) for name in attacks.__all__)
 
 
-@pytest.mark.parametrize("name", attack_names())
+@pytest.mark.parametrize("name", ATTACKS.names())
 def test_every_name_builds_with_its_defaults_and_describes_itself(name: str) -> None:
-    attack = build_attack(name, eps=0.1)
+    attack = ATTACKS.parse(name, eps=0.1)
     described = describe_attack(attack)
     library = described.pop("library", None)
     assert (library is not None) == (name in ("autoattack", "carlini-wagner"))
-    assert described == {"name": name, **attack_settings(name)}
     assert json.loads(json.dumps(described)) == described
-    settings = {key: value for key, value in described.items() if key != "name"}
-    assert build_attack(name, eps=0.1, **settings) == attack
+    assert described["name"] == name
+    assert ATTACKS.parse(ATTACKS.text(attack)) == attack
+    assert ATTACKS.build(ATTACKS.table(attack)) == attack
 
 
-def test_settings_reach_the_attack() -> None:
-    assert build_attack("pgd", eps=0.1, steps=20) == PGD(eps=0.1, steps=20)
+@pytest.mark.parametrize("name", ATTACKS.names())
+def test_every_attack_says_what_others_ask_of_it(name: str) -> None:
+    about = about_attack(name)
+    assert about.title and about.norms
+    has_eps = "eps" in {setting.key for setting in ATTACKS.settings(name)}
+    assert about.has_eps == has_eps
+    assert (about.eps_means("linf") == "none") == (not has_eps)
+
+
+def test_what_eps_means_depends_on_the_norm() -> None:
+    assert about_attack("pgd").eps_means("linf") == "radius"
+    assert about_attack("pgd").eps_means("l2") == "length"
+    assert about_attack("lrc").eps_means() == "standard deviation"
+    assert about_attack("deepfool").eps_means("l2") == "none"
 
 
 def test_a_covariance_is_described_by_what_it_holds() -> None:
@@ -51,22 +62,13 @@ def test_a_covariance_is_described_by_what_it_holds() -> None:
     assert descriptions[0] == descriptions[1] != descriptions[2]
 
 
-def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(
-        UnknownNameError,
-        match=r"fgsm, i-fgsm, pgd, mim, .*white-noise, autoattack, carlini-wagner, got 'fgms'",
-    ):
-        build_attack("fgms", eps=0.1)
-
-
-def test_unknown_setting_lists_the_known() -> None:
-    with pytest.raises(HyperparameterError, match=r"fgsm among eps, start_from_pred.*got 'steps'"):
-        build_attack("fgsm", eps=0.1, steps=3)
-
-
-def test_missing_eps_is_named() -> None:
-    with pytest.raises(HyperparameterError, match="value for eps, which pgd cannot do without"):
-        build_attack("pgd", steps=3)
+def test_unknown_name_and_setting_name_the_nearest_and_list_the_known() -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown attack 'fgms' \(did you mean 'fgsm'\?\)"):
+        ATTACKS.parse("fgms:eps=0.1")
+    with pytest.raises(HyperparameterError, match="fgsm has no setting 'steps'"):
+        ATTACKS.parse("fgsm:eps=0.1,steps=3")
+    with pytest.raises(HyperparameterError, match="attack pgd needs a value for eps"):
+        ATTACKS.parse("pgd:steps=3")
 
 
 def test_with_eps_moves_the_default_step_and_keeps_a_given_one() -> None:
@@ -84,6 +86,8 @@ def test_foreign_attacks_are_described_and_moved_if_they_are_dataclasses() -> No
         def __call__(self, model, images, labels, *, generator=None):
             return (images + self.eps).clamp(max=1)
 
+    about = about_attack(Brighten(eps=0.1))
+    assert (about.title, about.family, about.norms) == ("Brighten", "other", ("linf",))
     attack = with_eps(Brighten(eps=0.1), 0.3)
     assert attack.eps == 0.3
     assert describe_attack(attack) == {"name": "Brighten", "mask": "(1, 2)"}

@@ -19,8 +19,11 @@ from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.iterative_fgsm import IterativeFGSM
 from steadygrad.attacks.l2_ball import L2Ball
 from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
+from steadygrad.attacks.mixture import Mixture
 from steadygrad.attacks.momentum_iterative import MomentumIterative
 from steadygrad.attacks.nes import NES
+from steadygrad.attacks.noisy_fgsm import NoisyFGSM
+from steadygrad.attacks.part import ATTACKS, AboutAttack, EpsMeaning, about_attack, attack
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
 from steadygrad.attacks.registry import (
@@ -32,22 +35,29 @@ from steadygrad.attacks.registry import (
 )
 
 __all__ = [
+    "ATTACKS",
     "FGSM",
     "NES",
     "PGD",
+    "AboutAttack",
     "Attack",
     "AutoAttack",
     "CarliniWagner",
     "DeepFool",
+    "EpsMeaning",
     "Goal",
     "IterativeFGSM",
     "L2Ball",
     "LongRangeCorrelated",
+    "Mixture",
     "MomentumIterative",
+    "NoisyFGSM",
     "PerturbationBall",
     "RandomNoise",
     "TimesEps",
     "WhiteNoise",
+    "about_attack",
+    "attack",
     "attack_names",
     "attack_settings",
     "build_attack",

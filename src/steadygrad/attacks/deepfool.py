@@ -7,6 +7,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks.labels import predicted_labels
+from steadygrad.attacks.part import attack
 from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
 from steadygrad.errors import HyperparameterError, ModelError
 
@@ -16,6 +17,7 @@ LEAST_STEP = 1e-4
 """Length of the shortest step, relative to the perturbation so far."""
 
 
+@attack("deepfool", title="DeepFool", family="minimal", norms=("l2",), has_eps=False)
 @dataclass(frozen=True, kw_only=True)
 class DeepFool:
     """Move each image by about the smallest L2 perturbation that changes its class.

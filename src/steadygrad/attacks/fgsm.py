@@ -9,11 +9,13 @@ from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.l2_ball import ball_of_norm
 from steadygrad.attacks.labels import predicted_labels
+from steadygrad.attacks.part import attack
 from steadygrad.checks import check_eps, check_finite_losses, check_images, check_labels
 
 __all__ = ["FGSM"]
 
 
+@attack("fgsm", title="FGSM", family="one-step", norms=("linf", "l2"))
 @dataclass(frozen=True, kw_only=True)
 class FGSM:
     """Return ``clamp(x + eps * sign(grad_x loss(x, y)), 0, 1)``, loss the cross-entropy.

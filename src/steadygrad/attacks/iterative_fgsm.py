@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import torch
 
 from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.attacks.part import attack
 from steadygrad.attacks.pgd import PGD
 
 __all__ = ["IterativeFGSM"]
 
 
+@attack("i-fgsm", title="I-FGSM", family="white-box")
 @dataclass(frozen=True, kw_only=True)
 class IterativeFGSM:
     """Repeat ``x <- project(x + step_size * sign(grad_x loss(x, y)))`` from the image itself.

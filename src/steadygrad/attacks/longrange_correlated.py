@@ -7,6 +7,7 @@ import torch
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.goal import Goal
+from steadygrad.attacks.part import attack
 from steadygrad.attacks.strongest import StrongestFound
 from steadygrad.checks import check_eps, check_finite_losses, check_images, check_labels
 from steadygrad.covariance import Covariance, ExponentialCovariance, IdentityCovariance
@@ -15,6 +16,7 @@ from steadygrad.errors import HyperparameterError
 __all__ = ["LongRangeCorrelated", "WhiteNoise"]
 
 
+@attack("lrc", title="LRC noise", family="noise", is_gaussian=True)
 @dataclass(frozen=True, kw_only=True)
 class LongRangeCorrelated:
     """Return ``clamp(x + eps * xi, 0, 1)``, the worst of ``samples`` draws of ``xi ~ N(0, Sigma)``.
@@ -72,6 +74,7 @@ class LongRangeCorrelated:
         return _worst_draw(model, images, labels, covariance, self.eps, self.samples, generator)
 
 
+@attack("white-noise", title="white noise", family="noise", is_gaussian=True)
 @dataclass(frozen=True, kw_only=True)
 class WhiteNoise:
     """Return ``clamp(x + eps * xi, 0, 1)``, the worst of ``samples`` draws of ``xi ~ N(0, 1)``.

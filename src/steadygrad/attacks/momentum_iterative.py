@@ -9,6 +9,7 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.l2_ball import ball_of_norm
+from steadygrad.attacks.part import attack
 from steadygrad.checks import (
     check_eps,
     check_finite_losses,
@@ -21,6 +22,7 @@ from steadygrad.errors import HyperparameterError
 __all__ = ["MomentumIterative"]
 
 
+@attack("mim", title="MIM", family="white-box", norms=("linf", "l2"))
 @dataclass(frozen=True, kw_only=True)
 class MomentumIterative:
     """Repeat ``v <- decay * v + g / |g|_1; x <- project(x + step_size * sign(v))`` from the image.

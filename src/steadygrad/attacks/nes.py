@@ -11,6 +11,7 @@ from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks.ball import PerturbationBall
 from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.losses import LOSSES, Loss, check_classes
+from steadygrad.attacks.part import attack
 from steadygrad.checks import (
     check_eps,
     check_finite_losses,
@@ -31,6 +32,7 @@ REACH = 1.85
 """How many eps the steps add up to by default, as in PGD."""
 
 
+@attack("nes", title="NES", family="query")
 @dataclass(frozen=True, kw_only=True)
 class NES:
     """Repeat ``x <- project(x + step_size * sign(g))``, ``g`` estimated from ``2 n`` queries.

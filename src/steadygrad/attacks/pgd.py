@@ -12,6 +12,7 @@ from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.l2_ball import L2Ball, ball_of_norm
 from steadygrad.attacks.labels import predicted_labels, random_targets, wrong_classes
 from steadygrad.attacks.losses import Loss, check_loss
+from steadygrad.attacks.part import attack
 from steadygrad.attacks.strongest import StrongestFound
 from steadygrad.checks import (
     check_eps,
@@ -28,6 +29,7 @@ Target: TypeAlias = Literal["random", "least-likely", "all", "given"]
 TARGETS = ("random", "least-likely", "all", "given")
 
 
+@attack("pgd", title="PGD", family="white-box", norms=("linf", "l2"))
 @dataclass(frozen=True, kw_only=True)
 class PGD:
     """Repeat ``x <- project(x + step_size * sign(grad_x loss(x, y)))``.

@@ -7,6 +7,7 @@ import torch
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.ball import PerturbationBall
 from steadygrad.attacks.goal import Goal
+from steadygrad.attacks.part import attack
 from steadygrad.attacks.strongest import StrongestFound
 from steadygrad.checks import check_eps, check_finite_losses, check_images, check_labels
 from steadygrad.errors import HyperparameterError, UnknownNameError
@@ -16,6 +17,7 @@ __all__ = ["DISTRIBUTIONS", "RandomNoise"]
 DISTRIBUTIONS = ("uniform", "sign")
 
 
+@attack("random-noise", title="random noise", family="noise")
 @dataclass(frozen=True, kw_only=True)
 class RandomNoise:
     """Return ``clamp(x + noise, 0, 1)``, the worst of ``samples`` draws for each example.

@@ -1,19 +1,12 @@
-"""Attacks by name, for the command line and for configuration files."""
+"""Attacks in the words of results files."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from steadygrad.attacks.adapters import AutoAttack, CarliniWagner, ForeignAttack
+from steadygrad.attacks.adapters import ForeignAttack
 from steadygrad.attacks.base import Attack
-from steadygrad.attacks.fgsm import FGSM
-from steadygrad.attacks.iterative_fgsm import IterativeFGSM
-from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
-from steadygrad.attacks.momentum_iterative import MomentumIterative
-from steadygrad.attacks.nes import NES
-from steadygrad.attacks.pgd import PGD
-from steadygrad.attacks.random_noise import RandomNoise
-from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.attacks.part import ATTACKS
 
 __all__ = [
     "attack_names",
@@ -23,24 +16,10 @@ __all__ = [
     "modern_description",
 ]
 
-# Those with an eps: DeepFool looks for the smallest perturbation and has none.
-ATTACKS: Mapping[str, type[Any]] = {
-    "fgsm": FGSM,
-    "i-fgsm": IterativeFGSM,
-    "pgd": PGD,
-    "mim": MomentumIterative,
-    "nes": NES,
-    "random-noise": RandomNoise,
-    "lrc": LongRangeCorrelated,
-    "white-noise": WhiteNoise,
-    "autoattack": AutoAttack,
-    "carlini-wagner": CarliniWagner,
-}
-
 
 def attack_names() -> tuple[str, ...]:
-    """Return every name that ``build_attack`` accepts."""
-    return tuple(ATTACKS)
+    """Return the names of the attacks that have an eps."""
+    return tuple(name for name in ATTACKS.names() if ATTACKS.about(name).has_eps)
 
 
 def attack_settings(name: str) -> dict[str, Any]:
@@ -48,26 +27,13 @@ def attack_settings(name: str) -> dict[str, Any]:
 
     Raises: UnknownNameError, listing the names.
     """
-    fields = dataclasses.fields(_attack_class(name))
+    fields = dataclasses.fields(ATTACKS.get(name))
     return {field.name: field.default for field in fields if field.name != "eps"}
 
 
 def build_attack(name: str, **settings: Any) -> Attack:
-    """Build the attack of that name, for example ``build_attack("pgd", eps=0.1, steps=20)``.
-
-    Raises: UnknownNameError, listing the names; HyperparameterError, listing the settings that
-        the attack has, or naming the value it refuses.
-    """
-    attack_class, known = _attack_class(name), ("eps", *attack_settings(name))
-    for setting in settings:
-        if setting not in known:
-            raise HyperparameterError(
-                f"expected settings of {name} among {', '.join(known)}, got {setting!r}"
-            )
-    if "eps" not in settings:
-        raise HyperparameterError(f"expected a value for eps, which {name} cannot do without")
-    attack: Attack = attack_class(**settings)
-    return attack
+    """Build the attack of that name, for example ``build_attack("pgd", eps=0.1, steps=20)``."""
+    return ATTACKS.get(name)(**settings)  # type: ignore[no-any-return]
 
 
 def describe_attack(attack: Attack) -> dict[str, Any]:
@@ -76,8 +42,7 @@ def describe_attack(attack: Attack) -> dict[str, Any]:
     The name is the registry's, or the class name of an attack that is not in it; a setting that
     JSON cannot hold appears as its ``repr``. A foreign attack also names its library's version.
     """
-    names = {attack_class: name for name, attack_class in ATTACKS.items()}
-    described: dict[str, Any] = {"name": names.get(type(attack), type(attack).__name__)}
+    described: dict[str, Any] = {"name": ATTACKS.name_of(attack) or type(attack).__name__}
     if isinstance(attack, ForeignAttack):
         return described | attack.describe()
     untyped: Any = attack
@@ -104,9 +69,3 @@ def modern_description(described: Mapping[str, Any]) -> dict[str, Any]:
     elif modern.get("name") == "autoattack":
         modern = {"square_queries": 5000} | modern
     return modern
-
-
-def _attack_class(name: str) -> type[Any]:
-    if name not in ATTACKS:
-        raise UnknownNameError(f"expected attack one of {', '.join(ATTACKS)}, got {name!r}")
-    return ATTACKS[name]

@@ -3,14 +3,28 @@
 from steadygrad.models.counting import mac_count, parameter_count
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
 from steadygrad.models.published_counts import published_counts
-from steadygrad.models.registry import build_model, model_entry, model_names
+from steadygrad.models.registry import (
+    MODELS,
+    ModelSource,
+    NamedComplexModel,
+    NamedModel,
+    build_model,
+    model,
+    model_entry,
+    model_names,
+)
 
 __all__ = [
+    "MODELS",
     "ImageShape",
     "ModelEntry",
+    "ModelSource",
+    "NamedComplexModel",
+    "NamedModel",
     "SecondOrder",
     "build_model",
     "mac_count",
+    "model",
     "model_entry",
     "model_names",
     "parameter_count",

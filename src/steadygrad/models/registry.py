@@ -1,31 +1,131 @@
-"""Architectures by name."""
+"""The family of models: named architectures, and whatever else can build a network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
 from steadygrad.errors import UnknownNameError
 from steadygrad.models import digits, ross2018, roth2018, yeats2021
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
+from steadygrad.parts import Family
 
-__all__ = ["build_model", "model_entry", "model_names"]
+__all__ = [
+    "MODELS",
+    "ModelSource",
+    "NamedComplexModel",
+    "NamedModel",
+    "build_model",
+    "model",
+    "model_entry",
+    "model_names",
+]
+
+C = TypeVar("C", bound=type[Any])
+
+
+@runtime_checkable
+class ModelSource(Protocol):
+    """Where a network comes from; a frozen dataclass, so that it can stand in a configuration."""
+
+    def build(
+        self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
+    ) -> nn.Module:
+        """Return a network from images in [0, 1], (N, channels, height, width), to logits.
+
+        Args:
+            input_shape: (channels, height, width) of the images; None for the source's own.
+            num_classes: at least 2; None for the source's own.
+        """
+        ...
+
+
+MODELS: Family[ModelSource] = Family("model", "steadygrad.models")
+"""Every registered model; other packages add theirs by the entry point ``steadygrad.models``."""
+
+
+def model(name: str) -> Callable[[C], C]:
+    """Return a class decorator that registers a ``ModelSource``, a frozen dataclass.
+
+    Raises:
+        HyperparameterError: as ``Family.register``.
+    """
+    return MODELS.register(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedModel:
+    """An architecture of the papers or of the demo, with fresh weights."""
+
+    entry: ClassVar[ModelEntry]
+
+    def build(
+        self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
+    ) -> nn.Module:
+        """Return the network with weights drawn from torch's global generator.
+
+        Raises:
+            ModelError: the images are too small or there are fewer than two classes.
+        """
+        return self.entry.build(input_shape=input_shape, num_classes=num_classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedComplexModel(NamedModel):
+    """A complex-valued architecture.
+
+    second_order: how its layers differentiate the input-gradient penalty, "exact" (ordinary
+        autograd) or "frozen_phase" (Yeats et al. 2021, Eqs. 9 and 10).
+    """
+
+    second_order: SecondOrder = "exact"
+
+    def build(
+        self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
+    ) -> nn.Module:
+        """Return the network with weights drawn from torch's global generator.
+
+        Raises:
+            ModelError: the images are too small or there are fewer than two classes.
+        """
+        return self.entry.build(
+            input_shape=input_shape, num_classes=num_classes, second_order=self.second_order
+        )
+
+
+def _register(entry: ModelEntry) -> None:
+    base = NamedComplexModel if entry.is_complex else NamedModel
+    title = "".join(word.capitalize() for word in entry.name.split("-"))
+    cls = type(title, (base,), {"entry": entry, "__doc__": entry.description})
+    cls.__module__, cls.__qualname__ = __name__, title
+    globals()[title] = MODELS.register(entry.name, entry)(cls)  # pickle looks it up by this name
+
 
 _ENTRIES: dict[str, ModelEntry] = {
     entry.name: entry for room in (yeats2021, ross2018, roth2018, digits) for entry in room.ENTRIES
 }
+for _entry in _ENTRIES.values():
+    _register(_entry)
 
 
 def model_names() -> tuple[str, ...]:
-    """Return the names that ``build_model`` accepts, in the papers' order."""
+    """Return the names of the architectures that steadygrad brings, in the papers' order."""
     return tuple(_ENTRIES)
 
 
 def model_entry(name: str) -> ModelEntry:
-    """Return what is known about an architecture.
+    """Return what is known about an architecture that steadygrad brings.
 
-    Raises: UnknownNameError, listing the names there are.
+    Raises:
+        UnknownNameError: there is none of that name; names the nearest one and lists all.
     """
-    if name not in _ENTRIES:
-        raise UnknownNameError(f"unknown model {name!r}; choose one of {', '.join(model_names())}")
-    return _ENTRIES[name]
+    entry = MODELS.about(name)
+    if not isinstance(entry, ModelEntry):
+        raise UnknownNameError(
+            f"expected an architecture of steadygrad, got the model {name!r} of another package"
+        )
+    return entry
 
 
 def build_model(

@@ -16,6 +16,7 @@ from steadygrad._typing import Images, Labels
 from steadygrad.attacks.adapters.foreign import ForeignAttack
 from steadygrad.attacks.adapters.library import library_version, load_library, require_library
 from steadygrad.attacks.adapters.shielded_model import ShieldedModel
+from steadygrad.attacks.part import attack
 from steadygrad.errors import HyperparameterError, ModelError, UnknownNameError
 
 __all__ = ["AutoAttack"]
@@ -30,6 +31,7 @@ TARGETS = 9
 LOGGER = "auto-attack"
 
 
+@attack("autoattack", title="AutoAttack", family="ensemble", norms=("linf", "l2"))
 @dataclass(frozen=True, kw_only=True)
 class AutoAttack(ForeignAttack):
     """Run the ensemble; an image that none of its attacks breaks returns as it was.

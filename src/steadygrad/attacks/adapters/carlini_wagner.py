@@ -12,11 +12,13 @@ from steadygrad.attacks.adapters.foreign import ForeignAttack
 from steadygrad.attacks.adapters.library import library_version, load_library, require_library
 from steadygrad.attacks.adapters.shielded_model import ShieldedModel
 from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.part import attack
 from steadygrad.errors import HyperparameterError
 
 __all__ = ["CarliniWagner"]
 
 
+@attack("carlini-wagner", title="Carlini-Wagner", family="minimal", norms=("l2",))
 @dataclass(frozen=True, kw_only=True)
 class CarliniWagner(ForeignAttack):
     """Minimize ``|x' - x|_2^2 + c * max(z_y - max_{k != y} z_k + confidence, 0)``, x' in [0, 1].

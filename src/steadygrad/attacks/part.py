@@ -1,0 +1,87 @@
+"""The family of attacks, and what every attack says of itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.base import Attack, norm_of
+from steadygrad.parts import Family
+
+__all__ = ["ATTACKS", "AboutAttack", "AttackFamily", "EpsMeaning", "about_attack", "attack"]
+
+AttackFamily: TypeAlias = Literal[
+    "noise", "one-step", "white-box", "ensemble", "query", "minimal", "transfer", "other"
+]
+"""noise and query attacks need no gradient; minimal ones look for the smallest perturbation."""
+
+EpsMeaning: TypeAlias = Literal["radius", "length", "standard deviation", "none"]
+"""Largest change of any pixel; L2 length of the whole change; of Gaussian noise; no eps at all."""
+
+ATTACKS: Family[Attack] = Family("attack", "steadygrad.attacks")
+"""Every registered attack; other packages add theirs by the entry point ``steadygrad.attacks``."""
+
+C = TypeVar("C", bound=type[Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class AboutAttack:
+    """What is known of an attack before it is built.
+
+    title: short name for people; family: how it finds its perturbation; norms: the balls that it
+        can stay in; is_gaussian: its eps is the standard deviation of noise, which pixels exceed;
+        stays_in_ball: whether no result is further away than eps; has_eps: whether it takes one.
+    """
+
+    title: str
+    family: AttackFamily
+    norms: tuple[Norm, ...] = ("linf",)
+    is_gaussian: bool = False
+    stays_in_ball: bool = True
+    has_eps: bool = True
+
+    def eps_means(self, norm: Norm = "linf") -> EpsMeaning:
+        """Return what the number ``eps`` of the attack says in this norm."""
+        if not self.has_eps:
+            return "none"
+        if self.is_gaussian:
+            return "standard deviation"
+        return "length" if norm == "l2" else "radius"
+
+
+def attack(
+    name: str,
+    *,
+    title: str,
+    family: AttackFamily,
+    norms: tuple[Norm, ...] = ("linf",),
+    is_gaussian: bool = False,
+    stays_in_ball: bool = True,
+    has_eps: bool = True,
+) -> Callable[[C], C]:
+    """Return a class decorator that registers an attack, a frozen dataclass, under ``name``.
+
+    Raises:
+        HyperparameterError: as ``Family.register``.
+    """
+    about = AboutAttack(
+        title=title,
+        family=family,
+        norms=norms,
+        is_gaussian=is_gaussian,
+        stays_in_ball=stays_in_ball and not is_gaussian and has_eps,
+        has_eps=has_eps,
+    )
+    return ATTACKS.register(name, about)
+
+
+def about_attack(part: Any) -> AboutAttack:
+    """Return what an attack says of itself; of one that is not registered, what its class shows."""
+    about = ATTACKS.about(part)
+    if isinstance(about, AboutAttack):
+        return about
+    norm = norm_of(part)
+    title = getattr(part, "label", None) or ATTACKS.name_of(part) or type(part).__name__
+    return AboutAttack(
+        title=str(title), family="other", norms=(norm,), has_eps=hasattr(part, "eps")
+    )

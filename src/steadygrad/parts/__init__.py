@@ -1,0 +1,24 @@
+"""Parts: everything a user can choose by name, written as text, as a table or as a Python object.
+
+A part is a frozen dataclass registered under a name in its family (attacks, penalties, schedules,
+...). Three forms build equal objects and refuse bad settings with the same sentences::
+
+    pgd:eps=8/255,steps=20                        text, for the command line and reports
+    {"name": "pgd", "eps": "8/255", "steps": 20}  a table, for TOML, JSON and stored results
+    PGD(eps=8 / 255, steps=20)                    the constructor
+
+The text form is ``NAME``, then ``:`` and settings ``key=value`` separated by commas. A part with a
+``positional`` setting takes it first, without its key (``uniform:0.1``). A setting that is itself a
+part takes that part's name, and its own settings by dotted keys::
+
+    sgr:strength=0.005,covariance=exponential,covariance.decay_length=4
+
+Values: numbers (``8/255`` too), ``true`` and ``false``, ``none``, names, texts (in quotes where
+they hold a comma), and several values joined by ``+`` (``at=10+20``).
+"""
+
+from steadygrad.parts.family import Family
+from steadygrad.parts.settings import Setting
+from steadygrad.parts.values import nearest, number_text
+
+__all__ = ["Family", "Setting", "nearest", "number_text"]

@@ -1,0 +1,267 @@
+"""The registry of one kind of part."""
+
+import dataclasses
+import importlib
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar, cast
+
+from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.parts.reading import build_part, nested, read_items, split_name
+from steadygrad.parts.settings import FamilyNote, Setting, fields_of, settings_of
+from steadygrad.parts.values import NotTextError, nearest
+from steadygrad.parts.writing import plain_value, text_items
+
+__all__ = ["Family"]
+
+P = TypeVar("P")
+C = TypeVar("C", bound=type[Any])
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Family(FamilyNote, Generic[P]):
+    """The parts of one kind, by name.
+
+    Args:
+        kind: what one of them is called in sentences, such as "attack".
+        home: the package whose import registers the parts that steadygrad brings along.
+        group: the entry point group in which other packages announce theirs; None for ``home``.
+        fallback: reads a text whose name is not registered, such as a path; None if it cannot.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        home: str,
+        *,
+        group: str | None = None,
+        fallback: Callable[[str], P | None] | None = None,
+    ) -> None:
+        self.kind, self.home, self.group = kind, home, group or home
+        self._fallback = fallback
+        self._classes: dict[str, type[Any]] = {}
+        self._names: dict[type[Any], str] = {}
+        self._about: dict[type[Any], Any] = {}
+        self._entry_points: dict[str, EntryPoint] | None = None
+
+    def __repr__(self) -> str:
+        return f"Family({self.kind!r})"
+
+    def register(self, name: str, about: Any = None, *, replace: bool = False) -> Callable[[C], C]:
+        """Return a class decorator that registers a frozen dataclass under ``name``.
+
+        Args:
+            name: letters, digits, ``-``, ``_`` and ``.``.
+            about: what others may ask of the part without building it.
+            replace: take the place of a part that has the name.
+
+        Raises:
+            HyperparameterError: the name is malformed or belongs to another part, or the class is
+                not a frozen dataclass or has a setting called ``name``.
+        """
+        if not _NAME.fullmatch(name):
+            raise HyperparameterError(
+                f"expected a name of letters, digits, '-', '_' and '.' for a {self.kind}, "
+                f"got {name!r}"
+            )
+
+        def add(cls: C) -> C:
+            params = getattr(cls, "__dataclass_params__", None)
+            if params is None or not params.frozen:
+                raise HyperparameterError(
+                    f"expected a frozen dataclass for {self.kind} {name!r}, got {cls.__name__}"
+                )
+            if any(field.name == "name" for field in dataclasses.fields(cls)):
+                raise HyperparameterError(
+                    f"expected no setting called 'name' in {self.kind} {name!r}: a table gives the "
+                    "part's own name under that key"
+                )
+            present = self._classes.get(name)
+            same = present is not None and _path(present) == _path(cls)
+            if present is not None and not (same or replace):
+                raise HyperparameterError(
+                    f"the name {name!r} belongs to another {self.kind}, {_path(present)}; "
+                    f"choose another one for {_path(cls)}"
+                )
+            self._classes[name], self._names[cls], self._about[cls] = cls, name, about
+            return cls
+
+        return add
+
+    # Which parts there are.
+
+    def names(self) -> tuple[str, ...]:
+        """Return every name, in the order of registration, other packages' last."""
+        self._load_home()
+        return (*self._classes, *(name for name in self._plugins() if name not in self._classes))
+
+    def __iter__(self) -> Iterator[type[Any]]:
+        """Yield every registered class, those of other packages included."""
+        for name in self.names():
+            try:
+                yield self.get(name)
+            except HyperparameterError as error:  # a broken package must not stop the others
+                warnings.warn(str(error), stacklevel=2)
+
+    def get(self, name: str) -> type[Any]:
+        """Return the class registered under ``name``.
+
+        Raises:
+            UnknownNameError: there is none; names the nearest one and lists all.
+            HyperparameterError: the package that announces it cannot be imported.
+        """
+        self._load_home()
+        if name not in self._classes and name in self._plugins():
+            self._load_plugin(self._plugins()[name])
+        if name not in self._classes:
+            raise UnknownNameError(
+                f"unknown {self.kind} {name!r}{nearest(name, self.names())}; "
+                f"choose one of {', '.join(self.names())}"
+            )
+        return self._classes[name]
+
+    def name_of(self, part: Any) -> str | None:
+        """Return the name of a part or of its class; None if it is not registered here."""
+        self._load_home()
+        return self._names.get(part if isinstance(part, type) else type(part))
+
+    def about(self, part: Any) -> Any:
+        """Return what a part, its class or the part of that name was registered with."""
+        self._load_home()
+        cls = self.get(part) if isinstance(part, str) else part
+        return self._about.get(cls if isinstance(cls, type) else type(cls))
+
+    def settings(self, name: str) -> tuple[Setting, ...]:
+        """Return the settings of the part ``name`` that its text and its table can hold."""
+        return settings_of(self.get(name))
+
+    def is_text_of(self, text: str) -> bool:
+        """Return whether ``text`` begins with the name of a part of this family."""
+        return split_name(text)[0] in self.names()
+
+    # From text, table or object to part.
+
+    def parse(self, text: str, **defaults: Any) -> P:
+        """Return the part that ``text`` describes.
+
+        Args:
+            text: ``NAME`` or ``NAME:settings``, see ``steadygrad.parts``.
+            defaults: settings that hold where the text is silent and the part has them.
+
+        Raises:
+            UnknownNameError: there is no such part or choice.
+            HyperparameterError: the text is malformed, or a setting is unknown, missing or refused.
+        """
+        name, rest = split_name(text)
+        if name not in self.names() and self._fallback is not None:
+            found = self._fallback(text.strip())
+            if found is not None:
+                return found
+        cls = self.get(name)
+        where = f"{self.kind} {name}"
+        values = nested(read_items(rest, cls, where), where)
+        return cast("P", build_part(cls, where, _with_defaults(cls, values, defaults)))
+
+    def build(self, table: Mapping[str, Any], **defaults: Any) -> P:
+        """Return the part that a table with a ``name`` and settings describes.
+
+        Raises:
+            UnknownNameError, HyperparameterError: as ``parse``.
+        """
+        values = dict(table)
+        name = values.pop("name", None)
+        if not isinstance(name, str):
+            raise HyperparameterError(
+                f"expected a table with the name of a {self.kind}, got {dict(table)!r}"
+            )
+        cls = self.get(name)
+        values = _with_defaults(cls, values, defaults)
+        return cast("P", build_part(cls, f"{self.kind} {name}", values))
+
+    def of(self, value: "P | str | Mapping[str, Any]", **defaults: Any) -> P:
+        """Return the part that a text or a table describes, or the object as it is.
+
+        Raises:
+            UnknownNameError, HyperparameterError: as ``parse``; also for a value that is neither.
+        """
+        if isinstance(value, str):
+            return self.parse(value, **defaults)
+        if isinstance(value, Mapping):
+            return self.build(value, **defaults)
+        if value is None or isinstance(value, bool | int | float | list | tuple | type):
+            raise HyperparameterError(f"expected a {self.kind}, got {value!r}")
+        return value
+
+    # From part to text and table.
+
+    def text(self, part: P) -> str:
+        """Return the shortest text that ``parse`` turns into an equal part.
+
+        An object that is not registered, or holds what text cannot, gives its ``repr``.
+        """
+        name = self.name_of(part)
+        if name is None:
+            return repr(part)
+        try:
+            items = text_items(part)
+        except NotTextError:
+            return repr(part)
+        positional = getattr(type(part), "positional", None)
+        first = [value for key, value in items if key == positional]
+        others = [f"{key}={value}" for key, value in items if key != positional]
+        rest = ",".join(first + others)
+        return f"{name}:{rest}" if rest else name
+
+    def table(self, part: P) -> dict[str, Any]:
+        """Return the name and all settings, defaults included, as values that JSON can hold.
+
+        A setting that JSON cannot hold appears as its ``repr`` unless it is at its default. An
+        unregistered object has the name of its class.
+        """
+        name = self.name_of(part) or type(part).__name__
+        settable = settings_of(type(part))
+        return {"name": name} | {
+            setting.key: plain_value(getattr(part, setting.key), setting)
+            for setting in fields_of(type(part))
+            if setting in settable or getattr(part, setting.key) is not setting.default
+        }
+
+    # Built-in parts and those of other packages.
+
+    def _load_home(self) -> None:
+        importlib.import_module(self.home)
+
+    def _plugins(self) -> dict[str, EntryPoint]:
+        if self._entry_points is None:
+            self._entry_points = {point.name: point for point in entry_points(group=self.group)}
+        return self._entry_points
+
+    def _load_plugin(self, point: EntryPoint) -> None:
+        package = point.dist.name if point.dist is not None else point.value
+        try:
+            found = point.load()
+        except Exception as error:
+            raise HyperparameterError(
+                f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if point.name not in self._classes:
+            if not isinstance(found, type):
+                raise HyperparameterError(
+                    f"expected the {self.kind} {point.name!r} of the package {package} to be a "
+                    f"class, got {found!r}"
+                )
+            self.register(point.name)(found)
+
+
+def _with_defaults(
+    cls: type[Any], values: dict[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    known = {setting.key for setting in settings_of(cls)}
+    return {key: value for key, value in defaults.items() if key in known} | values
+
+
+def _path(cls: type[Any]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"

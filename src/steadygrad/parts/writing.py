@@ -1,0 +1,66 @@
+"""From a part to its text and its table."""
+
+from pathlib import Path
+from typing import Any
+
+from steadygrad.parts.settings import Setting, fields_of
+from steadygrad.parts.values import NotTextError, plain_text
+
+__all__ = ["plain_value", "text_items"]
+
+
+def text_items(part: Any) -> list[tuple[str, str]]:
+    """Return the settings of a part that are not at their defaults, as keys and texts.
+
+    Raises:
+        NotTextError: one of them holds what no text can.
+    """
+    items: list[tuple[str, str]] = []
+    for setting in fields_of(type(part)):
+        value = getattr(part, setting.key)
+        if not setting.is_needed and _equal(value, setting.default):
+            continue
+        items += _text_of(setting.key, value, setting)
+    return items
+
+
+def _text_of(key: str, value: Any, setting: Setting) -> list[tuple[str, str]]:
+    family = setting.family
+    if family is None or value is None:
+        return [(key, plain_text(value))]
+    if isinstance(value, tuple):
+        texts = [family.text(item) for item in value]
+        if any(mark in text for text in texts for mark in ",+"):
+            raise NotTextError
+        return [(key, "+".join(texts) if texts else "none")]
+    name = family.name_of(value)
+    if name is None:
+        raise NotTextError
+    positional = getattr(type(value), "positional", None)
+    inner = text_items(value)
+    first = [text for inner_key, text in inner if inner_key == positional]
+    head = f"{name}:{first[0]}" if first else name
+    if first and first[0][:1] in "\"'":
+        raise NotTextError
+    others = [(f"{key}.{inner_key}", text) for inner_key, text in inner if inner_key != positional]
+    return [(key, head), *others]
+
+
+def plain_value(value: Any, setting: Setting) -> Any:
+    """Return a value as JSON holds it."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple | list):
+        return [plain_value(item, setting) for item in value]
+    if setting.family is not None and setting.family.name_of(value) is not None:
+        return setting.family.table(value)
+    return repr(value)
+
+
+def _equal(value: Any, default: Any) -> bool:
+    try:
+        return type(value) is type(default) and bool(value == default)
+    except (TypeError, ValueError, RuntimeError):  # tensors compare to tensors
+        return False

@@ -1,0 +1,69 @@
+"""Gradient clipping as a part: how a step's parameter gradient is kept from growing too long."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from torch import nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+
+from steadygrad.errors import HyperparameterError
+from steadygrad.parts import Family
+
+__all__ = ["CLIPPINGS", "ClipNorm", "ClipValue", "Clipping", "clipping"]
+
+C = TypeVar("C", bound=type[Any])
+
+
+class Clipping(Protocol):
+    """Changes the gradients of parameters in place."""
+
+    def clip(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Shorten ``parameter.grad`` where it is too long; nothing waits for the device."""
+        ...
+
+
+CLIPPINGS: Family[Clipping] = Family(
+    "clipping", "steadygrad.training", group="steadygrad.clippings"
+)
+
+
+def clipping(name: str) -> Callable[[C], C]:
+    """Return a class decorator that registers a ``Clipping`` under ``name``."""
+    return CLIPPINGS.register(name)
+
+
+@clipping("norm")
+@dataclass(frozen=True, kw_only=True)
+class ClipNorm:
+    """Scale the whole gradient to the L2 norm ``length`` where it is longer; positive."""
+
+    positional: ClassVar[str] = "length"
+
+    length: float
+
+    def __post_init__(self) -> None:
+        if self.length <= 0:
+            raise HyperparameterError(f"expected length > 0, got {self.length}")
+
+    def clip(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Scale the gradients together."""
+        clip_grad_norm_(parameters, self.length)
+
+
+@clipping("value")
+@dataclass(frozen=True, kw_only=True)
+class ClipValue:
+    """Cut every entry of the gradient to ``[-largest, largest]``; positive."""
+
+    positional: ClassVar[str] = "largest"
+
+    largest: float
+
+    def __post_init__(self) -> None:
+        if self.largest <= 0:
+            raise HyperparameterError(f"expected largest > 0, got {self.largest}")
+
+    def clip(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Cut the gradients entry by entry."""
+        clip_grad_value_(parameters, self.largest)
