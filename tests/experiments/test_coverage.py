@@ -3,9 +3,9 @@
 from collections import Counter
 
 import pytest
+from steadygrad.experiments.yeats2021.settings import SETTINGS, setting_paths
 
 from steadygrad.experiments import experiment_by_name, experiment_names, published_numbers
-from steadygrad.experiments.yeats2021.settings import SETTINGS, setting_paths
 
 EXPERIMENTS = [experiment_by_name(name) for name in experiment_names()]
 

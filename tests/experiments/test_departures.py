@@ -4,13 +4,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from steadygrad.experiments.yeats2021.robustness import FIGURE6
 
 from digits_recipe import DIGITS, TINY_SCALE
 from steadygrad.experiments import SCALES, NetworkStore, Workbench, train_networks
 from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.worst_case import worst_case_of
 from steadygrad.experiments.yeats2021.departures import AS_HERE, QUESTIONS, Departures, Question
-from steadygrad.experiments.yeats2021.robustness import FIGURE6
 
 each_question = pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.title)
 PAPER = SCALES["paper"]

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from steadygrad.experiments.yeats2021.loss_and_penalty import LossAndPenalty
+from steadygrad.experiments.yeats2021.training_histories import Panel
+from steadygrad.experiments.yeats2021.update_similarity import UpdateSimilarity
 
 from digits_recipe import DIGITS, TINY_SCALE
 from made_up_training import made_up_training
 from steadygrad.experiments import Experiment, LineChart, NetworkStore, Table, Workbench
-from steadygrad.experiments.yeats2021.loss_and_penalty import LossAndPenalty
-from steadygrad.experiments.yeats2021.training_histories import Panel
-from steadygrad.experiments.yeats2021.update_similarity import UpdateSimilarity
 from steadygrad.reports.experiments import run_experiment
 
 RECIPE = replace(DIGITS, title="first", penalised={"update_similarity": True})

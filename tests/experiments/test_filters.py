@@ -9,12 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
-from digits_recipe import DIGITS, TINY_SCALE
-from steadygrad.datasets import load_dataset
-from steadygrad.errors import ModelError
-from steadygrad.experiments import ImageGrid, NetworkStore, Workbench
 from steadygrad.experiments.yeats2021.complex_filters import (
     ComplexFilters,
     color_key,
@@ -22,6 +16,12 @@ from steadygrad.experiments.yeats2021.complex_filters import (
     rgb_of_hue,
 )
 from steadygrad.experiments.yeats2021.filters import Filters
+from torch import nn
+
+from digits_recipe import DIGITS, TINY_SCALE
+from steadygrad.datasets import load_dataset
+from steadygrad.errors import ModelError
+from steadygrad.experiments import ImageGrid, NetworkStore, Workbench
 from steadygrad.layers import ComplexConv2d
 from steadygrad.models import build_model
 from steadygrad.reports.experiments import run_experiment

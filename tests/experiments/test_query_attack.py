@@ -4,6 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from steadygrad.experiments.yeats2021.query_attack import ATTACKS, SIZES, QueryAttack
+from steadygrad.experiments.yeats2021.query_attack import _attacks as attacks_of
+from steadygrad.experiments.yeats2021.query_attack import _sizes as sizes_at
 
 from digits_recipe import DIGITS, TINY_SCALE
 from steadygrad.attacks import NES
@@ -17,9 +20,6 @@ from steadygrad.experiments import (
     Workbench,
     train_networks,
 )
-from steadygrad.experiments.yeats2021.query_attack import ATTACKS, SIZES, QueryAttack
-from steadygrad.experiments.yeats2021.query_attack import _attacks as attacks_of
-from steadygrad.experiments.yeats2021.query_attack import _sizes as sizes_at
 
 EXPERIMENT = QueryAttack(recipe=DIGITS)
 

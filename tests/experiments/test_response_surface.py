@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from steadygrad.experiments import NetworkStore, Workbench, scale_by_name
 from steadygrad.experiments.yeats2021.response_surface import (
     ResponseSurface,
     extrema,
     summed_features,
 )
+
+from steadygrad.experiments import NetworkStore, Workbench, scale_by_name
 from steadygrad.reports.experiments import run_experiment
 
 SMALL = ResponseSurface(points=120, draws=5)

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from steadygrad.experiments.yeats2021.training_histories import Panel
+from steadygrad.experiments.yeats2021.training_losses import TrainingLosses
 
 from digits_recipe import DIGITS, TINY_SCALE
 from made_up_training import made_up_training
 from steadygrad.experiments import ExperimentOutcome, LineChart, Network, NetworkStore, Workbench
-from steadygrad.experiments.yeats2021.training_histories import Panel
-from steadygrad.experiments.yeats2021.training_losses import TrainingLosses
 from steadygrad.reports.experiments import read_record, run_experiment
 
 RECIPE = replace(

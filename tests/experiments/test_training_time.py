@@ -7,6 +7,13 @@ from typing import Any, cast
 
 import pytest
 import torch
+from steadygrad.experiments.yeats2021.step_times import (
+    WARM_UP,
+    StepTimes,
+    median_interval,
+    step_seconds_in_turn,
+)
+from steadygrad.experiments.yeats2021.training_time import TrainingTime
 
 from digits_recipe import DIGITS, TINY_SCALE
 from made_up_training import made_up_training
@@ -21,13 +28,6 @@ from steadygrad.experiments import (
     published_numbers,
 )
 from steadygrad.experiments.yeats2021 import step_times
-from steadygrad.experiments.yeats2021.step_times import (
-    WARM_UP,
-    StepTimes,
-    median_interval,
-    step_seconds_in_turn,
-)
-from steadygrad.experiments.yeats2021.training_time import TrainingTime
 from steadygrad.reports.experiments import run_experiment
 
 EXPERIMENT = TrainingTime(recipe=DIGITS, beta=8)

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from steadygrad.experiments.spread import NETWORK_SPREAD, allowed_spread
+from steadygrad.experiments.yeats2021.transfer import FgsmTransfer
+from steadygrad.experiments.yeats2021.transfer_grid import TransferGrid, WayOfTraining
+from steadygrad.experiments.yeats2021.transfer_ordering import ordering_sentence
+from steadygrad.experiments.yeats2021.transfer_pairs import TransferCell, TransferCells
 
 from digits_recipe import DIGITS, TINY_SCALE
 from steadygrad.attacks import FGSM
@@ -21,11 +26,6 @@ from steadygrad.experiments import (
     published_number,
     train_networks,
 )
-from steadygrad.experiments.spread import NETWORK_SPREAD, allowed_spread
-from steadygrad.experiments.yeats2021.transfer import FgsmTransfer
-from steadygrad.experiments.yeats2021.transfer_grid import TransferGrid, WayOfTraining
-from steadygrad.experiments.yeats2021.transfer_ordering import ordering_sentence
-from steadygrad.experiments.yeats2021.transfer_pairs import TransferCell, TransferCells
 
 EXPERIMENT = FgsmTransfer(recipes={"mnist": DIGITS})
 PAPER = replace(TINY_SCALE, name="paper")

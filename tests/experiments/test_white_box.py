@@ -6,6 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from steadygrad.experiments.yeats2021.identical_architecture import FIGURE10
+from steadygrad.experiments.yeats2021.independent_networks import IndependentNetworks
+from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy, at_equal_time
+from steadygrad.experiments.yeats2021.printed import (
+    PrintedAccuracy,
+    PrintedDifference,
+    PrintedRadius,
+    compared_with_print,
+)
+from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7, FIGURE8, FIGURE9
 
 from steadygrad.attacks import PGD
 from steadygrad.errors import CheckpointError
@@ -26,17 +36,7 @@ from steadygrad.experiments.accuracies import (
 )
 from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.worst_case import attack_in_turn, worst_case_battery, worst_case_of
-from steadygrad.experiments.yeats2021.identical_architecture import FIGURE10
-from steadygrad.experiments.yeats2021.independent_networks import IndependentNetworks
-from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy, at_equal_time
-from steadygrad.experiments.yeats2021.printed import (
-    PrintedAccuracy,
-    PrintedDifference,
-    PrintedRadius,
-    compared_with_print,
-)
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Recipe
-from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7, FIGURE8, FIGURE9
 from steadygrad.experiments.yeats2021.white_box import WhiteBox
 
 DIGITS = Recipe(

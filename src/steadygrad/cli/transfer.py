@@ -23,9 +23,13 @@ from steadygrad.datasets import ImageDataset
 from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation import transfer_matrix, write_transfer
-from steadygrad.reports.figures.output import save_figure
-from steadygrad.reports.figures.transfer import transfer_figure
-from steadygrad.reports.transfer_table import transfer_csv, transfer_markdown, transfer_table
+from steadygrad.reports.figures.canvas import save_figure
+from steadygrad.reports.transfer import (
+    transfer_csv,
+    transfer_figure,
+    transfer_markdown,
+    transfer_table,
+)
 from steadygrad.training import run_config
 
 __all__ = ["register"]

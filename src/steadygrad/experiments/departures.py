@@ -112,8 +112,8 @@ class Departures(Artefact):
             f"{self.stem}-curves": tuple(_curves(answer) for answer in answers),
         }
         return ExperimentOutcome(
-            caption=f"Scale {bench.scale.name}: clean accuracy, and {attack} with a random start on "
-            f"the first {bench.scale.attacked:,} test images; seeds "
+            caption=f"Scale {bench.scale.name}: clean accuracy, and {attack} with a random start "
+            f"on the first {bench.scale.attacked:,} test images; seeds "
             f"{', '.join(map(str, bench.seeds))}. Bars are 95 % intervals for the choice of "
             "images; stars are the paper's values. Each network differs from the first in what "
             "its name says. Worst case, in the table: of four kinds of attack on the first "

@@ -29,7 +29,9 @@ def at_equal_clean_accuracy(measured: Sequence[Accuracies], attack: str, eps: fl
     "Same": within one percentage point. Differences come with ``difference_interval``.
 
     Args:
-        attack: how the attack is called; eps: its radius.
+        measured: networks that were attacked at ``eps`` too.
+        attack: how the attack is called.
+        eps: its radius.
     """
     defended = [one for one in measured if one.is_defended]
     rows: list[tuple[Cell, ...]] = []
@@ -92,7 +94,10 @@ def at_equal_time(
     else the machine did. The table names, for each network, the most robust that took no longer.
 
     Args:
-        attack: how the attack is called; eps: its radius.
+        bench: what knows the seconds of training.
+        measured: networks that were attacked at ``eps`` too.
+        attack: how the attack is called.
+        eps: its radius.
     """
     timed = [
         _Timed(

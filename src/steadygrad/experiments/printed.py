@@ -173,6 +173,8 @@ def compared_with_print(
     """Return each printed number beside ours, where the networks for it are trained.
 
     Args:
+        paper: whose data file has the numbers.
+        printed: the numbers.
         measured: accuracies by the networks' variant.
         obstacle: why none of them can be compared, None if they can.
     """
@@ -218,7 +220,12 @@ def compared_accuracy(
     The tolerance is ``allowed_spread``, and the note says which of the two it is.
 
     Args:
+        quantity: what it is, for people.
+        paper: whose data file has the number.
+        path: where it stands there.
         points: one for each network, or pair of networks; none, if none is trained.
+        obstacle: why the two cannot be compared, None if they can.
+        note: what ours is.
     """
     if not points:
         return Compared(quantity=quantity, paper=paper, path=path, ours=None, obstacle=NOT_TRAINED)

@@ -41,6 +41,7 @@ def setting_paths(paper: str, settings: Iterable[str]) -> tuple[str, ...]:
     """Return the whole paths of the printed numbers that are no results but settings.
 
     Args:
+        paper: as in ``published_numbers``.
         settings: paths in the data file, or their beginnings up to a "/".
     """
     wanted = tuple(settings)

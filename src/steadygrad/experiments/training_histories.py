@@ -32,6 +32,22 @@ class Quantity:
 TRAINING_LOSS = Quantity("training cross-entropy (nats)", lambda epoch: epoch.data_loss)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A network of a panel, of any seed.
+
+    Args:
+        kind: what it has in common with those that share its colour, a key of ``Panel.titles``.
+        strength: of the penalty, as the paper counts it; 0 without one.
+        training: how it was trained, for the rows of tables.
+    """
+
+    kind: str
+    strength: float
+    training: str
+    network: Network
+
+
 @dataclass(frozen=True)
 class History:
     """What the training of a panel's member measured, for each seed.
@@ -85,22 +101,6 @@ class Histories(tuple[History, ...]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
-    """A network of a panel, of any seed.
-
-    Args:
-        kind: what it has in common with those that share its colour, a key of ``Panel.titles``.
-        strength: of the penalty, as the paper counts it; 0 without one.
-        training: how it was trained, for the rows of tables.
-    """
-
-    kind: str
-    strength: float
-    training: str
-    network: Network
-
-
-@dataclass(frozen=True, kw_only=True)
 class Panel:
     """Networks of one data set.
 
@@ -134,7 +134,7 @@ class Panel:
             network for member in self.members for network in scale.all_of([member.network], seeds)
         )
 
-    def histories(self, bench: Workbench) -> "Histories":
+    def histories(self, bench: Workbench) -> Histories:
         """Return what the training of those measured that are trained."""
         histories = []
         for member in self.members:
@@ -144,7 +144,7 @@ class Panel:
                 histories.append(History(member, networks, runs))
         return Histories(histories)
 
-    def pairs(self, histories: "Histories") -> Iterator[tuple["History", "History"]]:
+    def pairs(self, histories: Histories) -> Iterator[tuple[History, History]]:
         """Yield one of ours and a rival under the same penalty, of those that have one."""
         for strength, mine, rival in product(self.strengths, self.ours, self.rivals):
             one, other = histories.find(mine, strength), histories.find(rival, strength)

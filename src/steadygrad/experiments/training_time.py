@@ -183,7 +183,7 @@ class TrainingTime(Artefact):
                 "printed ratio",
             ),
             rows=tuple(rows),
-            note="Medians over the rounds. The printed seconds are those of whole trainings on an RTX "
-            "2070 Super; rows without them go beyond the paper.",
+            note="Medians over the rounds. The printed seconds are those of whole trainings on an "
+            "RTX 2070 Super; rows without them go beyond the paper.",
             intervals=("95 % interval",),
         )

@@ -168,8 +168,9 @@ class WhiteBox(Artefact):
         """Return the printed accuracies of single networks; equal ones share a star."""
         stars: dict[tuple[float, float], list[str]] = {}
         for entry in self.printed:
-            is_accuracy = isinstance(entry, PrintedAccuracy) and entry.is_marked
-            if is_accuracy and len(entry.networks) == 1:
+            if not (isinstance(entry, PrintedAccuracy) and entry.is_marked):
+                continue
+            if len(entry.networks) == 1:
                 place = entry.eps, published_number(self.paper, entry.path)
                 stars.setdefault(place, []).append(entry.networks[0].label)
         return tuple(PrintedPoint("; ".join(names), *at) for at, names in stars.items())

@@ -7,8 +7,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from steadygrad.experiments.chart import Chart, ImageGrid, LineChart, Series, Surface
-from steadygrad.reports.figures.canvas import INK, MUTED, add_legend, new_figure, style, wrapped
-from steadygrad.reports.series_style import SeriesStyle, series_styles
+from steadygrad.reports.figures.canvas import (
+    INK,
+    MUTED,
+    SeriesStyle,
+    add_legend,
+    new_figure,
+    series_styles,
+    style,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

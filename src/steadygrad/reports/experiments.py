@@ -1,11 +1,9 @@
-"""Writing and reading the folder of one experiment at one scale."""
+"""The folder an experiment leaves: figures, tables, our numbers beside the printed ones."""
 
 import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,83 +11,27 @@ from typing import Any
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.experiments import (
+    MEASUREMENTS,
     Cell,
     Compared,
     ExperimentOutcome,
-    Measurements,
-    Network,
+    ExperimentRecord,
+    Interval,
     Table,
-    decisive_settings,
-    interval_text,
     verdict_counts,
 )
 from steadygrad.json_file import read_object, required
 from steadygrad.reports.figures import charts_figure, save_figure
-from steadygrad.versions import library_versions
 
 __all__ = [
-    "ExperimentRecord",
     "number_text",
-    "read_measurements",
     "read_record",
     "write_experiment",
 ]
 
 RECORD = "experiment.json"
-MEASUREMENTS = "measurements.json"
 FIGURE_SUFFIXES = (".png", ".svg")
 TABLE_SUFFIXES = (".csv", ".md")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExperimentRecord:
-    """What was run: beside the results, everything needed to run it again.
-
-    seeds: asked for; an experiment may need further ones.
-    networks: that were measured; untrained: that were not, for want of training; taken_over: of
-        ``networks``, those whose measurements are of an earlier run.
-    measurements: what was found of each network, for a later run without it.
-    seconds: wall time of this call.
-    training_seconds: of every network together, whenever it was trained.
-    """
-
-    name: str
-    title: str
-    scale: str
-    seeds: tuple[int, ...]
-    networks: tuple[Network, ...]
-    untrained: tuple[Network, ...] = ()
-    taken_over: tuple[Network, ...] = ()
-    measurements: Measurements = field(default_factory=Measurements)
-    seconds: float
-    training_seconds: float
-
-    @property
-    def seeds_measured(self) -> tuple[int, ...]:
-        """Seeds of the networks that were measured; without networks, those asked for."""
-        return tuple(sorted({n.config.seed for n in self.networks})) or self.seeds
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values, with versions and date."""
-        return {
-            "experiment": self.name,
-            "title": self.title,
-            "scale": self.scale,
-            "seeds": list(self.seeds),
-            "seconds": self.seconds,
-            "training_seconds": self.training_seconds,
-            "networks": [
-                {"label": n.label, "digest": n.digest, "configuration": decisive_settings(n.config)}
-                for n in self.networks
-            ],
-            "untrained": [
-                {"label": n.label, "digest": n.digest, "seed": n.config.seed}
-                for n in self.untrained
-            ],
-            "taken_over": [n.digest for n in self.taken_over],
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": library_versions(),
-        }
 
 
 def write_experiment(folder: Path, outcome: ExperimentOutcome, record: ExperimentRecord) -> None:
@@ -139,14 +81,6 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / RECORD
     return read_object(path) if path.is_file() else None
-
-
-def read_measurements(folder: Path) -> Measurements:
-    """Return what was measured of each network, as far as it was kept.
-
-    Raises: CheckpointError, if the file is damaged.
-    """
-    return Measurements.read(folder / MEASUREMENTS)
 
 
 def _files_of_record(folder: Path) -> set[str]:
@@ -205,6 +139,7 @@ def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
         title="",
         columns=("quantity", "paper", "ours", "95 % interval", "difference", "verdict", "remark"),
         rows=tuple(_comparison_row(entry) for entry in outcome.compared),
+        intervals=("95 % interval",),
     )
     return "\n".join(lines) + _markdown(table)
 
@@ -218,7 +153,7 @@ def _comparison_row(entry: Compared) -> tuple[Cell, ...]:
         entry.quantity,
         number_text(entry.printed),
         number_text(entry.ours),
-        interval_text(entry.interval),
+        None if entry.interval is None else Interval(*entry.interval),
         difference,
         entry.verdict,
         remark,
@@ -243,15 +178,34 @@ def _compared_json(entry: Compared) -> dict[str, Any]:
 def _csv(table: Table) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(["" if cell is None else cell for cell in row] for row in table.rows)
+    columns = table.columns
+    writer.writerow(name for column in columns for name in _csv_names(column, table))
+    for row in table.rows:
+        cells = zip(columns, row, strict=True)
+        writer.writerow(
+            value for column, cell in cells for value in _csv_cells(column, cell, table)
+        )
     return buffer.getvalue()
+
+
+def _csv_names(column: str, table: Table) -> tuple[str, ...]:
+    """Return what a column is called in a CSV file: an interval's ends are two."""
+    return (f"{column}, low", f"{column}, high") if column in table.intervals else (column,)
+
+
+def _csv_cells(column: str, cell: Cell, table: Table) -> tuple[str | int | float, ...]:
+    if isinstance(cell, Interval):
+        return cell.ends
+    if cell is None:
+        return ("",) * len(_csv_names(column, table))
+    return (cell,)
 
 
 def _markdown(table: Table) -> str:
     numeric = [
-        all(isinstance(row[i], int | float | None) for row in table.rows)
-        for i in range(len(table.columns))
+        column not in table.intervals
+        and all(isinstance(row[i], int | float | None) for row in table.rows)
+        for i, column in enumerate(table.columns)
     ]
     lines = [f"# {table.title}", ""] if table.title else []
     lines.append(_line(table.columns))
@@ -273,6 +227,8 @@ def number_text(cell: Cell) -> str:
     """
     if cell is None:
         return ""
+    if isinstance(cell, Interval):
+        return cell.text
     if isinstance(cell, float):
         if cell.is_integer():
             return f"{cell:,.0f}"
