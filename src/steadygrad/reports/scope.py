@@ -246,7 +246,8 @@ def _within(attack: Mapping[str, Any]) -> str:
 
 def _tried(attacks: Sequence[Mapping[str, Any]]) -> str:
     kinds = sorted({_kind(attack) for attack in attacks}, reverse=True)
-    return f"{enumeration(kinds)} {'was' if kinds == [_NOISE_KIND] else 'were'}"
+    is_noise_alone = all(attack["name"] in GAUSSIAN for attack in attacks)
+    return f"{enumeration(kinds)} {'was' if is_noise_alone else 'were'}"
 
 
 def _kind(attack: Mapping[str, Any]) -> str:

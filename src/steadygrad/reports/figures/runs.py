@@ -193,9 +193,12 @@ def training_figure(
         _panel(loss, runs, styles, lambda epoch: epoch.data_loss)
         _title(loss, "Data loss", "cross-entropy (nats)")
         _panel(penalty, runs, styles, lambda epoch: epoch.penalty or None)
-        _title(penalty, "Penalty on the input gradient", "strength × squared norm (nats)")
-        if not penalty.lines:
-            _say(penalty, "no run was penalised")
+        _title(
+            penalty,
+            "Penalty on the input gradient",
+            "strength × squared norm (nats)",
+            if_empty="no run was penalised",
+        )
         _accuracy(accuracy, runs, styles)
         handles = [_handle(styles[run.name]) for run in runs]
         add_legend(
@@ -266,12 +269,12 @@ def _validation_percent(epoch: EpochMetrics) -> float | None:
     return None if epoch.validation_accuracy is None else 100 * epoch.validation_accuracy
 
 
-def _title(axes: "Axes", title: str, unit: str) -> None:
+def _title(axes: "Axes", title: str, unit: str, if_empty: str = "no epoch is finished") -> None:
     axes.set_title(title)
     axes.set_ylabel(unit)
     axes.set_xlabel("epoch")
-    if not axes.lines and not axes.texts and title != "Penalty on the input gradient":
-        _say(axes, "no epoch is finished")
+    if not axes.lines:
+        _say(axes, if_empty)
 
 
 def _say(axes: "Axes", text: str) -> None:
