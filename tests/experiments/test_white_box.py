@@ -206,6 +206,27 @@ def test_only_trained_networks_are_drawn_and_the_others_numbers_say_why(bench: W
     assert outcome.compared[0].obstacle == "the network is not trained yet"
 
 
+def test_what_networks_are_called_decides_nothing(bench: Workbench) -> None:
+    train_networks([n for n in FIGURE.networks(SCALE, (0,)) if not n.is_defended], bench.store)
+
+    def called_x(networks: tuple[Network, ...]) -> tuple[Network, ...]:
+        return tuple(replace(network, label="x, no defence") for network in networks)
+
+    other = replace(FIGURE, of_paper=called_x(FIGURE.of_paper), beyond=called_x(FIGURE.beyond))
+    for name, table in FIGURE.measure(bench).tables.items():
+        renamed = other.measure(bench).tables[name]
+        of_networks = ("network", "best by then")
+        numbers, same = (
+            [
+                [c for c, head in zip(row, t.columns, strict=True) if head not in of_networks]
+                for row in t.rows
+            ]
+            for t in (table, renamed)
+        )
+        assert numbers == same
+    assert len(FIGURE.measure(bench).tables["figure"].rows) == 3
+
+
 @pytest.fixture
 def without_networks(bench: Workbench, tmp_path: Path) -> Workbench:
     """Return a bench of no networks, which knows what was measured of one."""
