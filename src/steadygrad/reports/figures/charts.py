@@ -63,7 +63,7 @@ def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
         axes_height = max((_axes_height(chart) for chart in charts), default=AXES_HEIGHT)
         figure = new_figure(width, bands * (axes_height + ROOM_FOR_LABELS), row_gap=ROW_GAP)
         grid = figure.add_gridspec(2, 1)
-        panels_part, caption_part = (figure.add_subfigure(part) for part in grid)
+        panels_part, caption_part = (figure.add_subfigure(grid[row]) for row in range(2))
         panels = list(panels_part.subplots(bands, columns, squeeze=False).flat)
         for unused in panels[len(charts) :]:
             unused.remove()
@@ -233,9 +233,10 @@ def _legend_below(axes: "Axes", handles: Mapping[str, "Artist"]) -> None:
 
     if not handles:
         return
-    inches = axes.get_figure(root=True).dpi_scale_trans
-    written = (axes.bbox.y0 - axes.xaxis.label.get_window_extent().y0) / axes.figure.dpi
-    below = ScaledTranslation(0, -written - LEGEND_GAP, inches)
+    figure = axes.get_figure(root=True)
+    assert figure is not None, "the axes are drawn already"
+    written = (axes.bbox.y0 - axes.xaxis.label.get_window_extent().y0) / figure.dpi
+    below = ScaledTranslation(0, -written - LEGEND_GAP, figure.dpi_scale_trans)
     _legend(
         axes,
         handles,
