@@ -12,7 +12,7 @@ from steadygrad.experiments.experiment import (
     Table,
 )
 from steadygrad.experiments.measurements import MEASUREMENTS, Measurements
-from steadygrad.experiments.network import Network, configuration_digest, decisive_settings
+from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.published import published_number, published_numbers, setting_paths
 from steadygrad.experiments.run import (
@@ -49,8 +49,6 @@ __all__ = [
     "Surface",
     "Table",
     "Workbench",
-    "configuration_digest",
-    "decisive_settings",
     "distinct",
     "experiment_by_name",
     "experiment_names",
