@@ -144,7 +144,7 @@ def test_the_networks_of_both_figures_are_the_same() -> None:
     )
     assert len(ours) == 2 * (3 * 2 + 1) * 2
     assert theirs < ours
-    assert all(n.config.strength > 0 for n in PENALTY.networks(SCALE, SEEDS))
+    assert all(n.config.penalty.strength > 0 for n in PENALTY.networks(SCALE, SEEDS))
     assert SIMILARITY.printed_paths() == PENALTY.printed_paths() == ()
 
 

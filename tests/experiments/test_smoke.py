@@ -14,7 +14,7 @@ from steadygrad.experiments import (
     planned_networks,
     scale_by_name,
 )
-from steadygrad.models import build_model, parameter_count
+from steadygrad.models import MODELS, build_model, parameter_count
 from steadygrad.reports.experiments import read_record
 from written_results import written_results
 
@@ -26,9 +26,9 @@ def test_names_are_unique_and_every_plan_can_be_made() -> None:
         for scale in SCALES.values():
             planned = planned_networks(experiment_by_name(name), scale, (0, 1), None)
             assert len({network.digest for network in planned}) == len(planned)
-            models.update(network.config.model for network in planned)
+            models.update(MODELS.text(network.config.model) for network in planned)
     for model in models:
-        build_model(model)
+        MODELS.parse(model).build()
 
 
 def test_smaller_scales_train_less_and_drop_the_rate_within_the_run() -> None:

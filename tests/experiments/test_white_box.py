@@ -51,6 +51,7 @@ from steadygrad.experiments.yeats2021.white_box import (
     independent_networks,
     white_box,
 )
+from steadygrad.models import MODELS
 
 DIGITS = Recipe(
     dataset="digits",
@@ -156,7 +157,10 @@ def test_equal_time_is_that_of_the_steps_without_what_is_measured_in_them(
     ]
     train_networks(networks, bench.store)
     known = {"plain": 600.0, "l1": 300.0, "l1, update similarity": 10_000.0}
-    record = {"processor": "p", "seconds": {f"{plain.config.model}, batch 64": known}}
+    record = {
+        "processor": "p",
+        "seconds": {f"{MODELS.name_of(plain.config.model)}, batch 64": known},
+    }
     monkeypatch.setattr(training_cost, "step_seconds_record", lambda: record)
     measured = measured_accuracies(bench, networks, PGD(eps=0.1, steps=1), (0.0, 0.1))
     found = at_equal_time(bench, tuple(measured.values()), "PGD(1)", 0.1)
@@ -185,14 +189,15 @@ def test_a_second_radius_to_learn_from_adds_one_network_of_the_papers_kind() -> 
     (added,) = [network for network in twice if network.digest not in once]
     assert len(twice) == len(once) + 1
     assert added.label == "real, PGD(4)-trained at 0.25"
-    assert added.config.adversarial_eps == 0.25
+    assert added.config.attack == PGD(eps=0.25, steps=4)
 
 
 @pytest.mark.parametrize(
     "figure", [FIGURE6, FIGURE7, FIGURE8, FIGURE9, *FIGURE10.panels], ids=lambda figure: figure.name
 )
 def test_attack_training_reaches_the_radius_that_figures_judge_at(figure: WhiteBox) -> None:
-    learnt = max(network.config.adversarial_eps for network in figure.networks(SCALE, (0,)))
+    attacks = [network.config.attack for network in figure.networks(SCALE, (0,))]
+    learnt = max(attack.eps for attack in attacks if attack is not None)
     assert learnt >= figure.curves.judged_eps
 
 

@@ -183,10 +183,11 @@ class Recipe:
         label = f"{_LABELS[kind]}, PGD({steps})-trained at {radius:.3g}"
         if epochs is not None:
             label += f" for {epochs} epochs"
-            share = epochs / self.settings["epochs"]
-            schedule: MultiStep = self.settings["schedule"]
-            drops = tuple(max(1, round(share * drop)) for drop in schedule.at)
-            settings |= {"epochs": epochs, "schedule": replace(schedule, at=drops)}
+            share, schedule = epochs / self.settings["epochs"], self.settings["schedule"]
+            if isinstance(schedule, MultiStep):
+                drops = tuple(max(1, round(share * drop)) for drop in schedule.at)
+                schedule = replace(schedule, at=drops)
+            settings |= {"epochs": epochs, "schedule": schedule}
         return self._network(label, kind, seed, settings)
 
     def _network(
