@@ -156,7 +156,7 @@ def test_a_setting_outside_its_range_is_refused_by_name(
             {"adversarial": "lrc", "adversarial_eps": 0.1, "adversarial_covariance": "dense"},
             r"exponential, dataset, or the path of a \.safetensors file, got 'dense'",
         ),
-        ({"backend": "magic"}, "double_backprop"),
+        ({"backend": "magic"}, "double-backprop"),
     ],
 )
 def test_an_unknown_name_is_answered_with_those_there_are(
