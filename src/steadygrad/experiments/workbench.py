@@ -1,13 +1,16 @@
 """What an experiment measures with: trained networks, data, and measurements that are kept."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from steadygrad._typing import Images
 from steadygrad.attacks import FGSM, Attack, describe_attack, norm_of
+from steadygrad.covariance import DataFacts, prepared
 from steadygrad.datasets import DataSource, ImageDataset, data_source, load_dataset
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import (
@@ -112,6 +115,17 @@ class Workbench:
             self._loaded[asked] = load_dataset(source, "test", data_dir=self.data_dir, limit=limit)
         return self._loaded[asked]
 
+    def prepared(self, attack: Attack, network: Network) -> Attack:
+        """Return an attack ready for a network's images; one may learn from its training images."""
+
+        def images() -> Iterator[Images]:
+            train = load_dataset(network.config.data, "train", data_dir=self.data_dir)
+            return iter(torch.split(train.pixels, 1000))
+
+        shape = self.test_set(network.config.data, self.scale.attacked).input_shape
+        ready: Attack = prepared(attack, DataFacts(shape, images))
+        return ready
+
     def curve(
         self, network: Network, attack: Attack, eps_values: Sequence[float], limit: int | None
     ) -> AccuracyCurve:
@@ -141,12 +155,13 @@ class Workbench:
             self.model(network),
             data.images(),
             data.labels,
-            attack,
+            self.prepared(attack, network),
             eps_values,
             seed=EVALUATION_SEED,
             reuse_broken=False,
             outcomes=outcomes,
         )
+        curve = replace(curve, attack=describe_attack(attack))
         write_evaluation(
             run,
             curve,

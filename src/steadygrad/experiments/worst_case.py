@@ -153,9 +153,16 @@ def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
 
 
 def worst_case_table(
-    bench: Workbench, measured: Iterable[Accuracies], eps: float, title: str
+    bench: Workbench,
+    measured: Iterable[Accuracies],
+    eps: float,
+    title: str,
+    attack: str = "PGD(8)",
 ) -> Table:
-    """Return a row for each of them: its worst case at a radius of its curves, over its seeds."""
+    """Return a row for each of them: its worst case at a radius of its curves, over its seeds.
+
+    attack: how that of the curves is called.
+    """
     rows: list[tuple[Cell, ...]] = []
     battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
     for accuracies in measured:
@@ -180,7 +187,7 @@ def worst_case_table(
         columns=(
             "network",
             "clean",
-            "PGD(8), all attacked images",
+            f"{attack}, all attacked images",
             "worst case",
             "95 % interval",
             *(f"broken by {member.title}" for member in battery),
@@ -188,7 +195,7 @@ def worst_case_table(
         rows=tuple(rows),
         intervals=("95 % interval",),
         note=f"Percent of the first {bench.scale.worst_case} test images, over the seeds, but "
-        f"for PGD(8): the first {bench.scale.attacked:,}. Each attack meets what those before "
+        f"for {attack}: the first {bench.scale.attacked:,}. Each attack meets what those before "
         "it left standing.",
     )
 
