@@ -76,8 +76,8 @@ def _gallery_grid(bench: Workbench, network: Network, gallery: NoiseGallery) -> 
         images=_rgb(torch.cat((samples.clean, samples.noisy, stretched))),
         titles=(*lengths, *predicted, *[""] * count),
         columns=count,
-        legend="From above: test image; the worst of 100 noisy copies, the prediction above it; the "
-        "noise, stretched to the whole range.",
+        legend="From above: test image; the worst of 100 noisy copies, the prediction above it; "
+        "the noise, stretched to the whole range.",
     )
 
 
@@ -142,8 +142,8 @@ class SoftmaxPanels(Artefact):
             caption=f"{self.data_title}, scale {bench.scale.name}: softmax activations at "
             f"image + t * perturbation, the perturbation being what PGD of 10 steps adds at eps "
             f"{255 * self.eps:.3g}/255 away from the prediction; not clipped. Named are "
-            "the classes that lead somewhere. The table: the fastest change of any class's probability per "
-            f"unit of t, over the first {bench.scale.attacked:,} test images.",
+            "the classes that lead somewhere. The table: the fastest change of any class's "
+            f"probability per unit of t, over the first {bench.scale.attacked:,} test images.",
             charts={self.stem: panels} if panels else {},
             tables={
                 self.stem: Table(
