@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from digits_recipe import DIGITS, TINY_SCALE
-from steadygrad.attacks import NES
+from steadygrad.attacks import NES, PGD
 from steadygrad.evaluation import read_evaluation
 from steadygrad.experiments import (
     NOT_TRAINED,
