@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from digits_recipe import DIGITS, TINY_SCALE
+from steadygrad.datasets import GaussianNoise
 from steadygrad.experiments import SCALES, NetworkStore, Workbench, train_networks
 from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.departures import AS_HERE, Question
@@ -52,7 +53,7 @@ def test_variants_are_attacked_at_every_radius_and_by_four_kinds_of_attack(tmp_p
         figure=figure,
         network=DIGITS.penalised_network("real", 64),
         clean="figure6_mnist_text/real_clean_beta_512",
-        changes={"with noise": {"noise": "gaussian:0.05"}},
+        changes={"with noise": lambda c: replace(c, augmentation=(GaussianNoise(0.05),))},
     )
     experiment = replace(DEPARTURES, questions=(noisy,))
     scale = replace(TINY_SCALE, attacked=10, worst_case=6, steps=2, queries=5)

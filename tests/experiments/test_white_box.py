@@ -51,13 +51,13 @@ from steadygrad.experiments.yeats2021.white_box import (
     independent_networks,
     white_box,
 )
-from steadygrad.models import MODELS
+from steadygrad.training import MultiStep
 
 DIGITS = Recipe(
     dataset="digits",
     title="digits",
     models={"complex": "digits-complex", "real": "digits-real", "gelu": "digits-gelu"},
-    settings={"epochs": 8, "drop_at": (4,), "batch_size": 64},
+    settings={"epochs": 8, "schedule": MultiStep(at=(4,)), "batch_size": 64},
     attack_eps=0.2,
 )
 SCALE = Scale(
@@ -92,7 +92,7 @@ PRINTED = (
     ),
 )
 FIGURE = white_box("figure", LINEUP, CURVES, PRINTED)
-A, B, C = (Network(name, replace(DIGITS.plain("real").config, strength=s, penalty="l1"))
+A, B, C = (Network(name, replace(DIGITS.plain("real").config, penalty=f"squared-norm:strength={s}"))
            for name, s in (("a", 0.1), ("b", 0.2), ("c", 0.3)))  # fmt: skip
 UNDEFENDED = Network("d", DIGITS.plain("real").config)
 
@@ -159,7 +159,7 @@ def test_equal_time_is_that_of_the_steps_without_what_is_measured_in_them(
     known = {"plain": 600.0, "l1": 300.0, "l1, update similarity": 10_000.0}
     record = {
         "processor": "p",
-        "seconds": {f"{MODELS.name_of(plain.config.model)}, batch 64": known},
+        "seconds": {training_cost.measured_model(plain.config): known},
     }
     monkeypatch.setattr(training_cost, "step_seconds_record", lambda: record)
     measured = measured_accuracies(bench, networks, PGD(eps=0.1, steps=1), (0.0, 0.1))

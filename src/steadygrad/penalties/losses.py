@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
-from steadygrad.checks import check_labels, check_logits, check_target_values, values_are_due
+from steadygrad.checks import check_labels, check_logits, check_target_values
 from steadygrad.errors import HyperparameterError, LabelError, ModelError
 from steadygrad.penalties.part import ExampleLoss, loss
 
@@ -140,10 +140,13 @@ def example_losses(
     check_logits(logits, len(images))
     classes = max(logits.shape[1], 2)  # a single logit tells two classes apart
     if isinstance(labels, Tensor) and labels.is_floating_point():
-        if values_are_due(model, labels, "labels"):
-            check_target_values(labels, len(images))
+        check_target_values(labels, len(images), wait=False)
     else:
-        check_labels(labels, len(images), classes, values=values_are_due(model, labels, "labels"))
+        check_labels(labels, len(images), classes, wait=False)
+        if labels.is_cuda:
+            # A label beyond the classes is refused at a later call; until then it must not stop
+            # the device, after which nothing in the process could use it.
+            labels = labels.clamp(0, classes - 1)
     wide = logits.float() if logits.itemsize < 4 else logits
     losses = (CrossEntropy() if loss is None else loss)(wide, labels)
     if not isinstance(losses, Tensor) or losses.shape != (len(images),):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from steadygrad.datasets import ImageDataset, batches
 from steadygrad.errors import ModelError, NonFiniteLossError
+from steadygrad.pending_checks import settle_checks
 from steadygrad.seeds import derive_seed
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
@@ -110,6 +111,11 @@ class TrainingLoop:
                 self._read()
                 self._refuse_divergence()
                 raise
+            except NonFiniteLossError as error:  # what backward() says of this step's loss
+                self._read()
+                raise self._not_finite(
+                    session.steps_done + 1, error.data_loss, error.penalty
+                ) from error
             self.unread.append((numbers, len(images)))
             session.steps_done += 1
             if len(self.unread) >= self.steps_between_reads:
@@ -146,6 +152,7 @@ class TrainingLoop:
             return
         session = self.session
         rows = torch.stack([numbers for numbers, _ in self.unread]).tolist()
+        settle_checks()  # of images and labels: all their work is done now
         steps = [
             StepMetrics(
                 loss=loss,
@@ -162,10 +169,7 @@ class TrainingLoop:
         self.unread.clear()
         for offset, step in enumerate(steps, start=session.steps_done - len(steps) + 1):
             if not step.is_finite:
-                raise self._divergence(
-                    f"the loss is not finite at epoch {session.epochs_done + 1}, step {offset}: "
-                    f"data loss {step.data_loss:g}, penalty {step.penalty:g}"
-                )
+                raise self._not_finite(offset, step.data_loss, step.penalty)
         session.totals.add(steps)
         self.progress.step(session.epochs_done + 1, session.steps_done, steps[-1])
 
@@ -201,6 +205,12 @@ class TrainingLoop:
         now = time.monotonic()
         self.session.totals.seconds += now - self.clock
         self.clock = now
+
+    def _not_finite(self, step: int, data_loss: float, penalty: float) -> NonFiniteLossError:
+        return self._divergence(
+            f"the loss is not finite at epoch {self.session.epochs_done + 1}, step {step}: "
+            f"data loss {data_loss:g}, penalty {penalty:g}"
+        )
 
     def _divergence(self, what: str) -> NonFiniteLossError:
         kept = "no checkpoint was written before"

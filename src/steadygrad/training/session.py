@@ -9,7 +9,12 @@ from torch.nn.functional import cosine_similarity
 from steadygrad._typing import Images, Labels
 from steadygrad.datasets import ImageDataset, augment
 from steadygrad.errors import CheckpointError
-from steadygrad.penalties import parameter_gradient
+from steadygrad.penalties import (
+    BackendAgreement,
+    first_agreement,
+    note_first_agreement,
+    parameter_gradient,
+)
 from steadygrad.seeds import derive_seed, derived_generator
 from steadygrad.training.averaging import AveragedWeights
 from steadygrad.training.config import TrainingConfig
@@ -156,11 +161,16 @@ class TrainingSession:
             optimizer=self.optimizer.state_dict(),
             objective=self.objective.state_dict(),
             averaged={} if self.averaged is None else self.averaged.state_dict(),
+            agreement=self._agreement(),
             generators=self._generator_states(),
             device=self.device.type,
             train_size=len(self.train),
             threads=torch.get_num_threads(),
         )
+
+    def _agreement(self) -> dict[str, float] | None:
+        agreement = first_agreement(self.model)
+        return None if agreement is None else asdict(agreement)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``.
@@ -183,6 +193,10 @@ class TrainingSession:
             if self.averaged is not None:
                 self.averaged.load_state_dict(state.averaged)
             self._set_generator_states(state.generators)
+            if state.epochs_done or state.steps_done:  # the first batch is not compared again
+                found = state.agreement
+                agreement = None if found is None else BackendAgreement(**found)
+                note_first_agreement(self.model, agreement)
             self.totals = EpochTotals(**state.totals)
             self.history = [EpochMetrics(**metrics) for metrics in state.history]
         except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
