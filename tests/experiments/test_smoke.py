@@ -41,7 +41,11 @@ def test_smaller_scales_train_less_and_drop_the_rate_within_the_run() -> None:
         ):
             assert small.label == large.label
             assert small.config.epochs < large.config.epochs
-            assert all(drop < small.config.epochs for drop in small.config.drop_at)
+            schedule = small.config.schedule
+            if isinstance(schedule, MultiStep):
+                assert all(drop < small.config.epochs for drop in schedule.at)
+            else:
+                assert schedule == Constant()
 
 
 def test_seeds_must_be_distinct() -> None:
