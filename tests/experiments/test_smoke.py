@@ -16,6 +16,7 @@ from steadygrad.experiments import (
 )
 from steadygrad.models import MODELS, build_model, parameter_count
 from steadygrad.reports.experiments import read_record
+from steadygrad.training import Constant, MultiStep
 from written_results import written_results
 
 

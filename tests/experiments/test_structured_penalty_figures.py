@@ -151,7 +151,7 @@ def test_a_method_meets_examples_of_an_independent_network(bench: Workbench) -> 
 
 
 def test_the_mean_over_radii_is_the_area_under_the_curve(bench: Workbench) -> None:
-    attack = TABLE.attacks()["PGD"]
+    attack = TABLE.attacks(SCALE)["PGD"]
     points = bench.points(bench.scale.of(PLAIN), attack, TABLE.eps_values, SCALE.attacked)
     first, middle, last = (point.accuracy for point in points)
     rows = TABLE.measure(bench).tables["table"].rows

@@ -104,11 +104,12 @@ class Fog:
         white = torch.randn(count, height, width, generator=generator, dtype=images.dtype)
         rows = torch.fft.fftfreq(height)[:, None] * height
         columns = torch.fft.rfftfreq(width)[None, :] * width
-        fall = (rows.square() + columns.square()).clamp_min(1) ** 0.75
+        fall = (rows.square() + columns.square()).clamp_min(1).pow(0.75)
         clouds = torch.fft.irfft2(torch.fft.rfft2(white) / fall, s=(height, width))
         low, high = clouds.amin((1, 2), keepdim=True), clouds.amax((1, 2), keepdim=True)
         clouds = 0.5 + 0.5 * (clouds - low) / (high - low).clamp_min(1e-12)
-        return (1 - self.size) * images + self.size * clouds[:, None].to(images)
+        clouds = clouds[:, None].to(images)
+        return (1 - self.size) * images + self.size * clouds
 
 
 @dataclass(frozen=True)

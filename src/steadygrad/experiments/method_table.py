@@ -107,17 +107,14 @@ class MethodTable(Artefact):
     steps: int = 10
     transfer_steps: int = 40
 
-    def attacks(self) -> dict[str, Attack]:
+    def attacks(self, scale: Scale) -> dict[str, Attack]:
         """Return the attacks of the columns, in their order; steps of eps / 5, as the paper's."""
-        pgd = self._pgd(self.steps)
+        pgd = _pgd(scale.attack_steps(self.steps))
         return {
             "random noise": RandomNoise(eps=0.0),
             "PGD": pgd,
             "targeted PGD": replace(pgd, target="random"),
         }
-
-    def _pgd(self, steps: int) -> PGD:
-        return PGD(eps=0.0, steps=steps, reach=steps / 5, start_from_prediction=True)
 
     @property
     def sources(self) -> tuple[Method, ...]:
@@ -149,7 +146,7 @@ class MethodTable(Artefact):
         largest = self.eps_values[-1]
         seeds_networks = bench.scale.all_of([m.network for m in self.methods], bench.seeds)
         radii = self._radii(bench.scale, self.eps_values)
-        curves = measured_accuracies(bench, seeds_networks, self.attacks()["PGD"], radii)
+        curves = measured_accuracies(bench, seeds_networks, self.attacks(bench.scale)["PGD"], radii)
         found = tuple(curves.values())
         return ExperimentOutcome(
             caption=f"{self.data_title}, scale {bench.scale.name}: first "
@@ -189,7 +186,7 @@ class MethodTable(Artefact):
                 _mean_over_radii(bench.points(network, attack, radii, bench.scale.attacked))
                 for network in networks
             )
-            for name, attack in self.attacks().items()
+            for name, attack in self.attacks(bench.scale).items()
         }
         transferred: dict[str, tuple[MeanAccuracy, ...]] = {}
         for source in self.sources:
@@ -208,7 +205,7 @@ class MethodTable(Artefact):
         """Return the victim's mean accuracy on a source's examples; None without the source."""
         seed = victim.config.seed + PARTNER
         attacked = bench.scale.of(source.network.of_seed(seed))
-        attack = self._pgd(self.transfer_steps)
+        attack = _pgd(bench.scale.attack_steps(self.transfer_steps))
         radii = self._radii(bench.scale, self.transfer_eps)
         data = bench.test_set(victim.config.data, bench.scale.attacked)
         question = bench.question(
@@ -251,7 +248,7 @@ class MethodTable(Artefact):
         )
 
     def _table(self, rows: Sequence[_Row]) -> Table:
-        names = [*self.attacks(), *(f"from {s.network.label}" for s in self.sources)]
+        names = [*self.printed.attacks, *(f"from {s.network.label}" for s in self.sources)]
         cells: list[tuple[Cell, ...]] = []
         for row in rows:
             transfers = [row.transferred.get(s.row, ()) for s in self.sources]
@@ -387,6 +384,10 @@ class MethodTable(Artefact):
             )
         )
         return compared
+
+
+def _pgd(steps: int) -> PGD:
+    return PGD(eps=0.0, steps=steps, reach=steps / 5, start_from_prediction=True)
 
 
 def _mean_over_radii(points: Sequence[AccuracyPoint]) -> MeanAccuracy:

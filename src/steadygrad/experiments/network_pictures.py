@@ -22,7 +22,12 @@ from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
 
-__all__ = ["NoiseGallery", "SoftmaxPanels", "noise_gallery"]
+__all__ = ["GALLERY_CAPTION", "NoiseGallery", "SoftmaxPanels", "noise_gallery"]
+
+GALLERY_CAPTION = (
+    "Samples, from above: test image; the worst of 100 noisy copies, the prediction above it; the "
+    "noise, stretched to the whole range; ζ is its decay length in pixels."
+)
 
 MOST_IMAGES = 1000
 """Test images among which those that are shown are looked for."""
@@ -76,8 +81,6 @@ def _gallery_grid(bench: Workbench, network: Network, gallery: NoiseGallery) -> 
         images=_rgb(torch.cat((samples.clean, samples.noisy, stretched))),
         titles=(*lengths, *predicted, *[""] * count),
         columns=count,
-        legend="From above: test image; the worst of 100 noisy copies, the prediction above it; "
-        "the noise, stretched to the whole range.",
     )
 
 

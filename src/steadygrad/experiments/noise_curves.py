@@ -14,7 +14,7 @@ from steadygrad.experiments.accuracies import (
 from steadygrad.experiments.chart import Chart, LineChart
 from steadygrad.experiments.experiment import Artefact, ExperimentOutcome
 from steadygrad.experiments.network import Network
-from steadygrad.experiments.network_pictures import NoiseGallery, noise_gallery
+from steadygrad.experiments.network_pictures import GALLERY_CAPTION, NoiseGallery, noise_gallery
 from steadygrad.experiments.printed import Printed, compared_with_print
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.white_box import PERCENT_RANGE
@@ -94,7 +94,7 @@ class NoiseCurves(Artefact):
             f"the network is right about all of {', '.join(map(str, sorted(draws)))} noisy copies; "
             f"first {bench.scale.attacked:,} test images; seeds "
             f"{', '.join(map(str, bench.seeds))}; bands are 95 % intervals for the choice of "
-            f"images. {self.note}".strip(),
+            f"images. {self.note} {GALLERY_CAPTION if self.gallery else ''}".strip(),
             charts=charts,
             tables={
                 panel.stem: accuracy_table(
@@ -151,10 +151,10 @@ def _bars(title: str, x_label: str, measured: Mapping[str, Accuracies]) -> LineC
     every = list(measured.values())
     attacked = [one.at(one.eps_values[0]) for one in every]
     series = tuple(
-        percent_series(label, range(len(every)), points, drawn="points")
-        for label, points in (
-            ("clean", [one.clean_accuracy for one in every]),
-            ("under the noise", attacked),
+        percent_series(label, [at + shift for at in range(len(every))], points, drawn="points")
+        for label, shift, points in (
+            ("clean", -0.08, [one.clean_accuracy for one in every]),
+            ("under the noise", 0.08, attacked),
         )
     )
     return LineChart(

@@ -202,8 +202,8 @@ UNSEEN = UnseenDisturbances(
     },
     attacks={
         "white noise 0.1": WhiteNoise(eps=0.1, samples=1),
-        "L2 PGD 0.25": PGD(eps=0.25, steps=20, norm="l2"),
-        "Linf PGD 2/255": PGD(eps=2 / 255, steps=20),
+        "L2 PGD 0.25": PGD(eps=0.25, steps=10, norm="l2"),
+        "Linf PGD 2/255": PGD(eps=2 / 255, steps=10),
     },
 )
 """Ours: the noise of ``LRC`` has decay length 8; no network saw any of these."""
