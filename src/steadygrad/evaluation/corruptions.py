@@ -105,7 +105,7 @@ class Fog:
         rows = torch.fft.fftfreq(height)[:, None] * height
         columns = torch.fft.rfftfreq(width)[None, :] * width
         fall = (rows.square() + columns.square()).clamp_min(1).pow(0.75)
-        clouds = torch.fft.irfft2(torch.fft.rfft2(white) / fall, s=(height, width))
+        clouds: Tensor = torch.fft.irfft2(torch.fft.rfft2(white) / fall, s=(height, width))
         low, high = clouds.amin((1, 2), keepdim=True), clouds.amax((1, 2), keepdim=True)
         clouds = 0.5 + 0.5 * (clouds - low) / (high - low).clamp_min(1e-12)
         clouds = clouds[:, None].to(images)
