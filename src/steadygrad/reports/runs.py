@@ -13,10 +13,10 @@ from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.evaluation import Evaluation
 from steadygrad.json_file import read_object, required
 from steadygrad.models import build_model, mac_count, model_entry, parameter_count
+from steadygrad.models.model_file import load_model
 from steadygrad.reports.evaluations import load_evaluations
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.metrics_file import read_metrics
-from steadygrad.training.model_file import load_model
 
 __all__ = ["RunRecord", "load_run", "load_runs"]
 

@@ -1,5 +1,6 @@
 """Training: configuration, objective, loop, checkpoints and resuming, metrics and progress."""
 
+from steadygrad.models.model_file import ModelSpec, load_model, save_model
 from steadygrad.training.averaging import (
     AVERAGES,
     AveragedWeights,
@@ -11,7 +12,6 @@ from steadygrad.training.config import TrainingConfig
 from steadygrad.training.identity import configuration_digest, decisive_settings
 from steadygrad.training.loop import TrainingResult
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
-from steadygrad.training.model_file import ModelSpec, load_model, save_model
 from steadygrad.training.objective import Objective, data_facts
 from steadygrad.training.optimizers import OPTIMIZERS, SGD, Adam, AdamW, optimizer
 from steadygrad.training.progress import (

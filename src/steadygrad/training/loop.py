@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from steadygrad.datasets import ImageDataset, batches
 from steadygrad.errors import ModelError, NonFiniteLossError
+from steadygrad.models.model_file import save_model
 from steadygrad.seeds import derive_seed
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
-from steadygrad.training.model_file import save_model
 from steadygrad.training.progress import Progress
 from steadygrad.training.run_folder import RunFolder
 from steadygrad.training.session import TrainingSession

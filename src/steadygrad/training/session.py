@@ -9,12 +9,12 @@ from torch.nn.functional import cosine_similarity
 from steadygrad._typing import Images, Labels
 from steadygrad.datasets import ImageDataset, augment
 from steadygrad.errors import CheckpointError
+from steadygrad.models.model_file import ModelSpec
 from steadygrad.penalties import parameter_gradient
 from steadygrad.seeds import derive_seed, derived_generator
 from steadygrad.training.averaging import AveragedWeights
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics, EpochTotals
-from steadygrad.training.model_file import ModelSpec
 from steadygrad.training.objective import Objective, data_facts
 from steadygrad.training.training_state import TrainingState
 from steadygrad.training.validation import Performance
