@@ -33,7 +33,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "digits"
     for arguments in (
         ("train", *TINY, "--model", "digits-complex", "--out", folder),
-        ("evaluate", folder, "--eps", "0:0.2:0.1", "--steps", 2, "--limit", 40),
+        ("evaluate", folder, "--attack", "pgd:steps=2", "--eps", "0:0.2:0.1", "--limit", 40),
     ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["steadygrad", *map(str, arguments)])

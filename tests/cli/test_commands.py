@@ -130,8 +130,8 @@ def test_evaluate_prints_a_table_and_stores_it(program: Program, trained_run: Pa
 
 
 def test_evaluate_measures_in_l2_with_radii_beyond_1(program: Program, trained_run: Path) -> None:
-    options = ("--norm", "l2", "--loss", "margin", "--target", "least-likely", "--reach", 2)
-    outcome = program("evaluate", trained_run, *options, "--steps", 2, "--limit", 20)
+    attack = "pgd:norm=l2,loss=margin,target=least-likely,reach=2,steps=2"
+    outcome = program("evaluate", trained_run, "--attack", attack, "--limit", 20)
     assert outcome.code == 0, outcome.err
     assert "least-likely-class L2 PGD(2), margin loss on 20 images" in outcome.out
     (stored,) = (
@@ -214,31 +214,32 @@ def test_noise_of_every_covariance(program: Program, trained_run: Path, tmp_path
     for file, length in zip(files, (1.0, 4.0), strict=True):
         file.parent.mkdir()
         save_covariance(file, ExponentialCovariance((1, 8, 8), length))
-    lrc = ("evaluate", run, "--attack", "lrc", "--samples", 5, "--eps", "0:0.7:0.35")
+    evaluate = ("evaluate", run, "--eps", "0:0.7:0.35", "--limit", 20)
     attacks = []
     for options in (
-        ("--decay-length", 4),
-        ("--decay-length", 4, "--inter-channel", 0.2),
-        ("--covariance", "dataset"),
-        ("--covariance", files[0]),
-        ("--covariance", files[1]),
+        ("lrc:samples=5,decay_length=4",),
+        ("lrc:samples=5,decay_length=4,inter_channel=0.2",),
+        ("lrc:samples=5", "--covariance", "dataset"),
+        ("lrc:samples=5", "--covariance", files[0]),
+        ("lrc:samples=5", "--covariance", files[1]),
     ):
-        outcome = program(*lrc, *options, "--limit", 20, "--json")
+        outcome = program(*evaluate, "--json", "--attack", *options)
         assert outcome.code == 0, outcome.err
         printed = json.loads(outcome.out)
         attacks.append(printed)
         assert [result["eps"] for result in printed["results"]] == [0.0, 0.35, 0.7]
     names = [attack["attack"].get("covariance") for attack in attacks]
-    assert names[:3] == [None, None, "of 128 training images of digits"]
-    assert names[3].startswith("sigma.safetensors, digest ")
-    assert names[3] != names[4]
+    assert names[:3] == [None, None, {"dataset": "digits", "n": 128}]
+    assert names[3]["file"] == names[4]["file"] == "sigma.safetensors"
+    assert names[3]["digest"] != names[4]["digest"]
     # A file of the function is the function: the same draws, the same accuracies.
     assert attacks[4]["results"] == attacks[0]["results"]
     assert len(list((run / "evaluations").glob("lrc*.json"))) == len(attacks)
 
-    assert program(*lrc[:3], "white-noise", *lrc[4:], "--limit", 20).code == 0
+    assert program(*evaluate, "--attack", "white-noise:samples=5").code == 0
     page = tmp_path / "report.html"
     assert program("compare", run, "--out", page).code == 0
     text = page.read_text()
     assert "LRC noise (decay length 4), worst of 5" in text
+    assert "LRC noise (covariance of 128 training images of digits), worst of 5" in text
     assert "eps is its standard deviation" in text
