@@ -112,14 +112,12 @@ def read_nested(part: Any) -> None:
     For ``__post_init__``, so that a constructor takes ``penalty="norm:eps=8/255"`` too.
 
     Raises:
-        UnknownNameError, HyperparameterError: one of them describes no part.
+        UnknownNameError, HyperparameterError: one of them describes no part, or is none.
     """
     where = type(part).__name__
     for setting in fields_of(type(part)):
-        value = getattr(part, setting.key)
-        if setting.family is None or value is None:
-            continue
-        if isinstance(value, str | Mapping | list | tuple):
+        if setting.family is not None:
+            value = getattr(part, setting.key)
             read = _read_part(f"{where}: {setting.key}", value, setting, setting.family)
             object.__setattr__(part, setting.key, read)
 
@@ -148,7 +146,7 @@ def _read_part(where: str, value: Any, setting: Setting, family: "Family[Any]") 
     if value is None or value == "none":
         if allows_none(setting.annotation):
             return None
-        raise HyperparameterError(f"{where}: expected a {family.kind}, got none")
+        raise HyperparameterError(f"{where}: expected {family.one}, got none")
     return family.of(unquoted(value) if isinstance(value, str) else value)
 
 
@@ -157,6 +155,6 @@ def _default_name(where: str, setting: Setting, family: "Family[Any]") -> str:
     name = None if setting.is_needed else family.name_of(setting.default)
     if name is None:
         raise HyperparameterError(
-            f"{where}: expected the name of a {family.kind} beside its settings"
+            f"{where}: expected the name of {family.one} beside its settings"
         )
     return name

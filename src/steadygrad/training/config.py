@@ -10,7 +10,7 @@ from steadygrad.attacks import ATTACKS, Attack
 from steadygrad.datasets import AUGMENTATIONS, DATA_SOURCES, AugmentationStep, DataSource
 from steadygrad.errors import HyperparameterError
 from steadygrad.models import MODELS, ModelSource
-from steadygrad.parts import build_part, plain_settings, read_nested
+from steadygrad.parts import build_part, part_fields, plain_settings, read_nested, read_plain
 from steadygrad.penalties import LOSSES, PENALTIES, CrossEntropy, ExampleLoss
 from steadygrad.training.averaging import AVERAGES, Averaging
 from steadygrad.training.clipping import CLIPPINGS, Clipping
@@ -56,7 +56,8 @@ class TrainingConfig:
 
     Raises:
         UnknownNameError: there is no part of such a name.
-        HyperparameterError: a value is outside its range, or there is a ramp without a penalty.
+        HyperparameterError: a value is of another type or outside its range, or there is a ramp
+            without a penalty.
     """
 
     data: Annotated[DataSource, DATA_SOURCES]
@@ -82,6 +83,11 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         read_nested(self)
+        for setting in part_fields(self):
+            if setting.family is None:
+                given = getattr(self, setting.key)
+                read = read_plain(f"training: {setting.key}", given, setting.annotation)
+                object.__setattr__(self, setting.key, read)
         if isinstance(self.optimizer, SGD) and self.optimizer.nesterov is None:
             is_frozen = getattr(self.model, "second_order", "exact") == "frozen_phase"
             nesterov = self.optimizer.momentum > 0 and not is_frozen

@@ -1,5 +1,6 @@
 """Optimizers as parts: SGD, Adam and AdamW with the settings that a run can choose."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -88,7 +89,7 @@ class Adam:
 
     def __post_init__(self) -> None:
         _check_rate_and_decay(self)
-        if self.denominator <= 0:
+        if not 0 < self.denominator < math.inf:
             raise HyperparameterError(f"expected denominator > 0, got {self.denominator}")
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
@@ -122,7 +123,7 @@ class AdamW:
 
 
 def _check_rate_and_decay(part: SGD | Adam | AdamW) -> None:
-    if part.learning_rate <= 0:
+    if not 0 < part.learning_rate < math.inf:
         raise HyperparameterError(f"expected learning_rate > 0, got {part.learning_rate}")
-    if part.weight_decay < 0:
+    if not 0 <= part.weight_decay < math.inf:
         raise HyperparameterError(f"expected weight_decay >= 0, got {part.weight_decay}")
