@@ -15,7 +15,7 @@ from steadygrad.datasets import (
     UniformNoise,
     data_source,
 )
-from steadygrad.models import MODELS
+from steadygrad.models import MODELS, ModelEntry
 from steadygrad.penalties import (
     NORMS,
     DoubleBackprop,
@@ -252,6 +252,8 @@ def _flattened(config: TrainingConfig) -> dict[str, Any]:
         default = TrainingConfig.__dataclass_fields__[name].default
         if getattr(config, name) != default:
             raise _NotFlatError(name)
+    if not isinstance(MODELS.about(config.model), ModelEntry):
+        raise _NotFlatError("model")
     flat = dict(DEFAULTS) | {name: getattr(config, name) for name in _SAME}
     flat["dataset"] = config.data_title
     place = getattr(config.data, "data_dir", None)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from steadygrad.errors import CheckpointError
 from steadygrad.tensor_file import read_tensors
@@ -67,7 +67,7 @@ class Weights:
         return {name: found[name] for name in expected}, (*self.notes, *notes)
 
     def _check(self, name: str, ours: Tensor, theirs: Tensor) -> None:
-        if isinstance(ours, UninitializedTensorMixin):
+        if isinstance(ours, UninitializedParameter | UninitializedBuffer):
             return  # a lazy layer takes whatever shape it is given
         if ours.shape != theirs.shape:
             raise CheckpointError(
@@ -140,7 +140,10 @@ def read_weights(path: Path) -> Weights:
         raise CheckpointError(f"{path} is a Git LFS pointer and holds no weights; run git lfs pull")
     if path.suffix == ".safetensors" or _is_safetensors(head):
         return Weights(path, read_tensors(path)[0])
-    if head.startswith(b"PK") and not zipfile.is_zipfile(path):
+    is_archive, is_pickle = head.startswith(b"PK"), head.startswith(b"\x80")
+    if not (is_archive or is_pickle):
+        raise CheckpointError(f"{path} is damaged or no file of weights")
+    if is_archive and not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path} is damaged or incomplete; fetch or save it again")
     return _unwrapped(path, _unpickled(path))
 

@@ -171,7 +171,7 @@ def new_head(network: nn.Module, num_classes: int) -> str:
 
 
 def _outputs(head: nn.Module) -> int:
-    return head.out_features if isinstance(head, nn.Linear) else int(head.weight.shape[0])  # type: ignore[operator,union-attr,arg-type]
+    return int(head.get_parameter("weight").shape[0])
 
 
 def described(error: BaseException) -> str:

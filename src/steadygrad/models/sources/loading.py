@@ -1,7 +1,7 @@
 """From whatever a user names to a network: one door for the commands and for Python."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.models.entry import ImageShape
 from steadygrad.models.registry import MODELS, ModelSource
 from steadygrad.models.sources.unnamed import ObjectModel
+from steadygrad.parts import part_fields
 
 __all__ = ["load_classifier", "model_source"]
 
@@ -35,13 +36,14 @@ def model_source(
     if weights is None:
         found: ModelSource = source
         return found
-    if not (is_dataclass(source) and any(each.name == "weights" for each in fields(source))):
+    if "weights" not in {setting.key for setting in part_fields(source)}:
         raise HyperparameterError(
             f"expected weights for a model from outside only, got {weights} beside "
             f"{MODELS.text(source)}"
         )
-    given: ModelSource = replace(source, weights=Path(weights))  # type: ignore[type-var]
-    return given
+    given: Any = replace(source, weights=Path(weights))
+    changed: ModelSource = given
+    return changed
 
 
 def load_classifier(
