@@ -83,7 +83,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """Every setting of version 0.1 with its default there."""
 
-_NEUTRAL = ("loss", "ramp", "averaging")
+_NEUTRAL = ("loss", "ramp", "averaging", "mixing", "tuning")
 """Settings that version 0.1 did not have; it can say nothing of them but their defaults."""
 
 
