@@ -76,7 +76,7 @@ def _harden(
     batch_norm: Annotated[
         Literal["learn", "hold"], typer.Option(help="Learn running statistics or hold them.")
     ] = "learn",
-    smoothing: Annotated[float, typer.Option(help="Label smoothing.")] = 0.0,
+    smoothing: Annotated[float, typer.Option(help="Label smoothing.")] = 0.1,
     mixing: Annotated[
         str | None, typer.Option(help="mixup:0.2 or cutmix.", show_default=False)
     ] = None,

@@ -87,6 +87,19 @@ def test_lightning_averages_and_other_wrappers(tmp_path: Path, state: dict[str, 
     )
 
 
+def test_keys_of_another_implementation_are_matched_by_order(
+    tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    parts = {"0": "_stem", "1": "_bn0", "3": "_fc"}
+    renamed = {parts[key.partition(".")[0]] + key[1:]: tensor for key, tensor in state.items()}
+    (said,) = loaded(tmp_path / "r.pt", state, renamed)
+    assert said.endswith("by order, shape and role, from '_stem.weight' for '0.weight' on")
+    swapped = dict(reversed(renamed.items()))
+    torch.save(swapped, tmp_path / "s.pt")
+    with pytest.raises(CheckpointError, match="it lacks"):
+        load_weights(network(), tmp_path / "s.pt")
+
+
 def test_half_precision_and_old_batch_norms_fit(tmp_path: Path, state: dict[str, Tensor]) -> None:
     half = {k: t.half() if t.is_floating_point() else t for k, t in state.items()}
     assert loaded(tmp_path / "h.pt", state, half) == ()

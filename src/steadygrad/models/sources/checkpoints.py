@@ -259,7 +259,25 @@ def _named_alike(
     if added:
         notes.append(f"put {added} before its keys")
         return {added + key: tensor for key, tensor in found.items()}, notes
+    if _same_in_order(found, expected):
+        notes.append(
+            "its keys are of another implementation; matched by order, shape and role, from "
+            f"{next(iter(found))!r} for {next(iter(expected))!r} on"
+        )
+        return dict(zip(expected, found.values(), strict=True)), notes
     return found, notes
+
+
+def _same_in_order(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
+    """Return whether two sets of keys without a common one name the same network's tensors."""
+    if len(found) != len(expected) or len(found) < 4 or found.keys() & expected.keys():
+        return False
+    return all(
+        ours.rpartition(".")[2] == theirs.rpartition(".")[2]
+        and not isinstance(expected[ours], UninitializedParameter | UninitializedBuffer)
+        and expected[ours].shape == found[theirs].shape
+        for ours, theirs in zip(expected, found, strict=True)
+    )
 
 
 def _without_inserted(key: str) -> str:

@@ -24,6 +24,7 @@ from steadygrad.penalties import (
     compare_backends,
     example_losses,
 )
+from steadygrad.penalties.model_passes import explained
 
 __all__ = ["Finding", "ModelCheck", "StepCost", "check_model", "step_costs"]
 
@@ -193,7 +194,8 @@ def _timed(
                 torch.cuda.synchronize(device)
                 torch.cuda.reset_peak_memory_stats(device)
             began = time.perf_counter()
-            step().backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+            with explained():
+                step().backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
             if is_cuda:
                 torch.cuda.synchronize(device)
                 peak = torch.cuda.max_memory_allocated(device)
@@ -303,7 +305,7 @@ def _in_place(model: nn.Module) -> Finding:
 
 def _second_derivative(model: nn.Module, images: Tensor, labels: Tensor) -> Finding:
     try:
-        with evaluation_mode(model):
+        with evaluation_mode(model), explained():
             NormPenalty(eps=_EPS)(model, images, labels).loss.backward()  # type: ignore[no-untyped-call]
     except (SteadygradError, RuntimeError) as error:
         return Finding("second derivative", "problem", str(error).splitlines()[0])

@@ -90,7 +90,7 @@ def harden(
     freeze: Sequence[str] = (),
     early_rate: float = 1.0,
     batch_norm: Literal["learn", "hold"] = "learn",
-    smoothing: float = 0.0,
+    smoothing: float = 0.1,
     image_size: int | None = None,
     num_classes: int | None = None,
     report_images: int = 500,
@@ -124,7 +124,8 @@ def harden(
         freeze: names of modules that do not learn.
         early_rate: learning rate of the first layer as a share of the last one's.
         batch_norm: "learn", or "hold" the running statistics.
-        smoothing: of the labels, in [0, 1).
+        smoothing: of the labels, in [0, 1). Without it the loss of an image that is learned by
+            heart, its gradient and so the penalty vanish.
         image_size: scale and crop the images of a named set to this side; needed for sets of
             several sizes.
         num_classes: of a loader that does not tell.
