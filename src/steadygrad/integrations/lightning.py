@@ -16,9 +16,9 @@ __all__ = ["PenalizedTraining", "robustness_callback"]
 class PenalizedTraining:
     """Put before ``LightningModule``: it brings ``training_step`` with a penalty.
 
-    ``class Hardened(PenalizedTraining, LightningModule)`` sets ``self.penalty``, a part or its text,
-    and maps images in [0, 1] to logits in ``forward``. Batches are (images, labels). Logged are
-    ``train_loss``, ``train_data_loss`` and ``train_penalty``. In precision "16-mixed" and
+    ``class Hardened(PenalizedTraining, LightningModule)`` sets ``self.penalty``, a part or its
+    text, and maps images in [0, 1] to logits in ``forward``. Batches are (images, labels). Logged
+    are ``train_loss``, ``train_data_loss`` and ``train_penalty``. In precision "16-mixed" and
     "bf16-mixed" the Trainer forbids derivatives within the step: train in 32-true.
     """
 
