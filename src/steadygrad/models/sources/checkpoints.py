@@ -15,7 +15,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from steadygrad.errors import CheckpointError
 from steadygrad.tensor_file import read_tensors
 
-__all__ = ["Weights", "fill", "load_weights", "read_weights"]
+__all__ = ["FOLDER_FILES", "Weights", "fill", "load_weights", "read_weights"]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
 """Under which trainers keep a state dict among other things, in this order."""
@@ -23,7 +23,7 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "modul
 _INSERTED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """What torch.compile, FSDP and checkpointing put into keys, at any depth."""
 
-_FOLDER_FILES = (
+FOLDER_FILES = (
     *("model.safetensors", "model.safetensors.index.json"),
     *("pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
@@ -153,7 +153,7 @@ def _is_safetensors(head: bytes) -> bool:
 
 
 def _of_folder(folder: Path) -> Weights:
-    for name in _FOLDER_FILES:
+    for name in FOLDER_FILES:
         file = folder / name
         if not file.is_file():
             continue
@@ -162,7 +162,7 @@ def _of_folder(folder: Path) -> Weights:
         else:
             weights = Weights(folder, _shards(folder, file))
         return Weights(file, weights.tensors, (f"read {name}", *weights.notes))
-    raise CheckpointError(f"no weights in {folder}: expected one of {', '.join(_FOLDER_FILES)}")
+    raise CheckpointError(f"no weights in {folder}: expected one of {', '.join(FOLDER_FILES)}")
 
 
 def _shards(folder: Path, index: Path) -> dict[str, Tensor]:

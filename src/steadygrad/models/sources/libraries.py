@@ -9,7 +9,10 @@ from typing import Any, ClassVar
 from torch import nn
 
 from steadygrad.errors import MissingExtraError, ModelError
+from steadygrad.models.classifier import Classifier
+from steadygrad.models.entry import ImageShape
 from steadygrad.models.registry import model
+from steadygrad.models.sources.checkpoints import FOLDER_FILES
 from steadygrad.models.sources.foreign import Foreign, ForeignModel, described
 from steadygrad.parts import nearest
 
@@ -142,6 +145,20 @@ class TransformersModel(ForeignModel):
     revision: str | None = None
     pretrained: bool = True
 
+    def build(
+        self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
+    ) -> Classifier:
+        """Return the network as a classifier of pixels; as ``ForeignModel.build``.
+
+        Weights in a folder of transformers are read by transformers, which knows under which names
+        its releases have stored them.
+        """
+        folder = _folder_of(self.weights)
+        if folder is None:
+            return super().build(input_shape=input_shape, num_classes=num_classes)
+        there = replace(self, source=str(folder), weights=None, revision=None, pretrained=True)
+        return there.build(input_shape=input_shape, num_classes=num_classes)
+
     def bare(self) -> "TransformersModel":
         """Return the source without weights."""
         return replace(self, weights=None, pretrained=False)
@@ -175,6 +192,15 @@ class TransformersModel(ForeignModel):
             class_names=names if is_named else (),
             taken_from=f"the image processor of {self.source}" if mean is not None else "",
         )
+
+
+def _folder_of(weights: Path | None) -> Path | None:
+    """Return the folder of transformers that weights are, or lie in under their usual name."""
+    if weights is None:
+        return None
+    place = weights.expanduser()
+    place = place.parent if place.name in FOLDER_FILES else place
+    return place if (place / "config.json").is_file() else None
 
 
 def _processed(
