@@ -54,6 +54,6 @@ def test_a_setting_that_it_does_not_have_is_refused(program: Program, trained_ru
     outcome = program(*("evaluate", trained_run, "--attack", "autoattack:steps=3", "--eps", 0.1))
     assert outcome.code == 2
     assert (
-        "attack autoattack has no setting 'steps'; choose from eps, norm, version, attacks"
+        "attack autoattack has no setting 'steps' (did you mean 'eps'?); choose from eps, norm"
         in outcome.err
     )

@@ -27,7 +27,9 @@ def test_prints_the_figure_with_its_interval_and_stores_it(
 
 
 def test_json_is_all_there_is_on_standard_output(program: Program, trained_run: Path) -> None:
-    outcome = program("margin", trained_run, "--limit", 20, "--steps", 40, "--json")
+    outcome = program(
+        "margin", trained_run, "--limit", 20, "--attack", "deepfool:steps=40", "--json"
+    )
     printed = json.loads(outcome.out)
     assert set(printed) == {"attack", "n", "mean", "ci95", "median", "unbroken"}
     assert (printed["n"], printed["attack"]["steps"]) == (20, 40)
