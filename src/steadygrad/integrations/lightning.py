@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from steadygrad.attacks import ATTACKS, Attack
 from steadygrad.errors import MissingExtraError
 from steadygrad.evaluation_mode import evaluation_mode
-from steadygrad.penalties import PENALTIES, Penalty
+from steadygrad.penalties import PENALTIES, PenalizedLoss, Penalty
 
 __all__ = ["PenalizedTraining", "robustness_callback"]
 
@@ -27,10 +27,9 @@ class PenalizedTraining:
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:  # noqa: ARG002
         """Return the penalised loss of a batch."""
-        if isinstance(self.penalty, str):
-            self.penalty = PENALTIES.of(self.penalty)
+        penalty: Any = PENALTIES.of(self.penalty)
         images, labels = batch
-        result = self.penalty(self, images, labels)  # type: ignore[arg-type] # it is a module too
+        result: PenalizedLoss = penalty(self, images, labels)
         self.log("train_loss", result.loss.detach())
         self.log("train_data_loss", result.data_loss.detach())
         self.log("train_penalty", result.penalty.detach())
