@@ -158,7 +158,10 @@ def test_an_unfit_model_ends_with_every_problem_and_code_2(program: Program, pla
         (("my_networks:build", "--weights", "other.safetensors"), "it lacks '0.bias' and 2 more"),
         (("my_networks:build", "--eps", "8"), "eps in [0, 1], got 8.0; did you mean 8/255?"),
         (("my_networks:build", "--eps", "0"), "expected eps > 0 to audit at, got 0"),
-        (("my_networks:build", "--attack", "lbfgs"), "unknown attack 'lbfgs'; choose one of"),
+        (
+            ("my_networks:build", "--attack", "lbfgs"),
+            "unknown attack 'lbfgs' (did you mean 'fgsm'?); choose one of",
+        ),
         (("my_networks:build", "--attack", "pgd:steps"), "expected key=value with a key among"),
         (("my_networks:build", "--attack", "pgd:steps=0"), "steps >= 1, got 0"),
         (("my_networks:build", "--attack", "pgd:norm=l2"), "attacks in linf, got pgd in l2"),

@@ -211,7 +211,7 @@ def _load(
     model = load_classifier(source)
     images = load_dataset(dataset, split, data_dir=data_dir, limit=limit, image_size=image_size)
     check_fits(model, images.input_shape, None, target)
-    if isinstance(model, Classifier):
+    if isinstance(model, Classifier) and (model.taken_from or model.weight_notes):
         _tell(f"{target}: {model.describe()}")
     return _Audited(model.to(place).eval(), target, images)
 
