@@ -18,7 +18,6 @@ from steadygrad.reports.wording import model_text
 from steadygrad.training import TrainingConfig, run_config
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.metrics_file import read_metrics
-from steadygrad.training.model_file import load_model
 
 __all__ = ["RunRecord", "load_evaluations", "load_run", "load_runs"]
 
