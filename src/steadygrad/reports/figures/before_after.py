@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from steadygrad.evaluation import AccuracyCurve
-from steadygrad.reports.figures.canvas import MUTED, add_legend, new_figure, style
-from steadygrad.reports.series_style import series_styles
+from steadygrad.reports.figures.canvas import (
+    MUTED,
+    add_legend,
+    new_figure,
+    series_styles,
+    style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
