@@ -1,7 +1,15 @@
 """The papers' figures and tables, each by its name: what it trains, measures and compares."""
 
 from steadygrad.experiments.catalogue import experiment_by_name, experiment_names
-from steadygrad.experiments.chart import Chart, ImageGrid, LineChart, PrintedPoint, Series, Surface
+from steadygrad.experiments.chart import (
+    Chart,
+    ImageGrid,
+    LineChart,
+    MatrixImage,
+    PrintedPoint,
+    Series,
+    Surface,
+)
 from steadygrad.experiments.comparison import Compared, ComparisonVerdict, verdict_counts
 from steadygrad.experiments.experiment import (
     Artefact,
@@ -40,6 +48,7 @@ __all__ = [
     "ImageGrid",
     "Interval",
     "LineChart",
+    "MatrixImage",
     "Measurements",
     "Network",
     "NetworkStore",

@@ -47,6 +47,10 @@ class Scale:
         wanted = (grid[0], *needed, grid[-1])
         return tuple(eps for eps in grid if any(abs(eps - other) < 1e-9 for other in wanted))
 
+    def attack_steps(self, steps: int) -> int:
+        """Return the steps of an attack; where not even whole grids are attacked, a few."""
+        return steps if self.whole_grids else min(steps, self.steps)
+
     def of(self, network: Network) -> Network:
         """Return the paper's network at this scale."""
         return replace(network, config=self.shrink(network.config))

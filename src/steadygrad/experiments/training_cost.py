@@ -12,7 +12,7 @@ from steadygrad.datasets import dataset_entry, is_dataset_name
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.models import MODELS
-from steadygrad.penalties import NORMS, PENALTIES, DoubleBackprop, SquaredNormPenalty
+from steadygrad.penalties import NORMS, PENALTIES, DoubleBackprop, SquaredNormPenalty, Standardized
 from steadygrad.training import TrainingConfig
 
 __all__ = [
@@ -59,6 +59,8 @@ def objective_name(config: TrainingConfig) -> str:
 
 def _penalty_name(penalty: Any) -> str:
     """Return under what ``step_seconds.json`` has a penalty: a squared norm by its norm."""
+    if isinstance(penalty, Standardized):
+        return _penalty_name(penalty.penalty)
     if isinstance(penalty, SquaredNormPenalty):
         return NORMS.name_of(penalty.norm) or "squared-norm"
     return PENALTIES.name_of(penalty) or type(penalty).__name__

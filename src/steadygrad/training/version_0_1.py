@@ -239,9 +239,12 @@ def _optimizer(old: Mapping[str, Any]) -> Any:
 def flat_settings(config: TrainingConfig) -> dict[str, Any] | None:
     """Return the settings by which version 0.1 would have said the same; None if it could not."""
     try:
-        return _flattened(config)
+        flat = _flattened(config)
     except _NotFlatError:
         return None
+    # A setting that version 0.1 did not have may not get lost: two networks would be taken for one.
+    is_whole = (_penalty(flat), _attack(flat)) == (config.penalty, config.attack)
+    return flat if is_whole else None
 
 
 class _NotFlatError(Exception):
