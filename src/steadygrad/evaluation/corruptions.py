@@ -108,8 +108,8 @@ class Fog:
         clouds: Tensor = torch.fft.irfft2(torch.fft.rfft2(white) / fall, s=(height, width))
         low, high = clouds.amin((1, 2), keepdim=True), clouds.amax((1, 2), keepdim=True)
         clouds = 0.5 + 0.5 * (clouds - low) / (high - low).clamp_min(1e-12)
-        clouds = clouds[:, None].to(images)
-        return (1 - self.size) * images + self.size * clouds
+        foggy: Images = (1 - self.size) * images + self.size * clouds[:, None].to(images)
+        return foggy
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from steadygrad.datasets import ImageDataset, batches
 from steadygrad.errors import ModelError, NonFiniteLossError
+from steadygrad.models.model_file import save_model
 from steadygrad.pending_checks import settle_checks
 from steadygrad.seeds import derive_seed
+from steadygrad.training.given_data import TrainingImages, epoch_batches
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
-from steadygrad.training.model_file import save_model
 from steadygrad.training.progress import Progress
 from steadygrad.training.run_folder import RunFolder
 from steadygrad.training.session import TrainingSession
@@ -46,8 +46,8 @@ class TrainingResult:
 class HeldOut:
     """What the network is measured on after each epoch, on its device; None for nothing."""
 
-    validation: ImageDataset | None = None
-    test: ImageDataset | None = None
+    validation: TrainingImages | None = None
+    test: TrainingImages | None = None
 
 
 class TrainingLoop:
@@ -102,8 +102,8 @@ class TrainingLoop:
         """Do what remains of an epoch; return whether to go on."""
         session, config = self.session, self.session.config
         order = derive_seed(config.seed, f"order of epoch {session.epochs_done + 1}")
-        for images, labels in batches(
-            session.train, config.batch_size, shuffle_seed=order, start=session.steps_done
+        for images, labels in epoch_batches(
+            session.train, config.batch_size, seed=order, start=session.steps_done
         ):
             try:
                 numbers = session.step(images, labels)
@@ -138,10 +138,10 @@ class TrainingLoop:
         self.progress.epoch(metrics)
         return not self.interruption.requested
 
-    def _performance(self, dataset: ImageDataset | None) -> Performance | None:
+    def _performance(self, dataset: TrainingImages | None) -> Performance | None:
         return None if dataset is None else clean_performance(self.session.network, dataset)
 
-    def _raw_performance(self, dataset: ImageDataset | None) -> Performance | None:
+    def _raw_performance(self, dataset: TrainingImages | None) -> Performance | None:
         if dataset is None or self.session.averaged is None:
             return None
         return clean_performance(self.session.model, dataset)
