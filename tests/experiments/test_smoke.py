@@ -55,6 +55,10 @@ def test_seeds_must_be_distinct() -> None:
         planned_networks(experiment, scale_by_name("smoke"), (0, 0), None)
 
 
+LARGE_NETWORKS = ("yeats2021/figure9", "yeats2021/figure10")
+"""CIFAR-10 and wide networks: minutes for one step each. The others' kinds of figure are theirs."""
+
+
 @pytest.fixture(scope="module")
 def shared_networks(tmp_path_factory: pytest.TempPathFactory) -> NetworkStore:
     return NetworkStore(tmp_path_factory.mktemp("networks"))
@@ -63,7 +67,13 @@ def shared_networks(tmp_path_factory: pytest.TempPathFactory) -> NetworkStore:
 @pytest.mark.real_data
 # One step of a network of beta 2048: its penalty is many times its loss, as in the paper.
 @pytest.mark.filterwarnings("ignore:the penalty of the first batch")
-@pytest.mark.parametrize("name", experiment_names())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in LARGE_NETWORKS else [])
+        for name in experiment_names()
+    ],
+)
 def test_every_experiment_runs_whole_at_smoke_scale(
     name: str, shared_networks: NetworkStore, tmp_path: Path, real_data: Path
 ) -> None:
