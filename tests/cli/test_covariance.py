@@ -116,7 +116,7 @@ def test_evaluate_and_train_read_the_files(
         *("--eps", "0,0.3", "--limit", 10, "--json"),
     )
     assert attacked.code == 0, attacked.err
-    assert kind in json.loads(attacked.out)["attack"]["covariance"]
+    assert kind in json.loads(attacked.out)["attack"]["covariance"]["file"]
     trained = program(
         *("train", *TINY, "--model", "digits-real", "--penalty", "sgr", "--strength", 0.1),
         *("--covariance", file, "--out", tmp_path / "run"),
