@@ -13,4 +13,14 @@ DIGITS = Recipe(
     attack_eps=0.2,
 )
 
-TINY_SCALE = Scale(name="smoke", limit_train=96, epochs=0.25, attacked=20, worst_case=8, clean=40)
+TINY_SCALE = Scale(
+    name="smoke",
+    limit_train=96,
+    epochs=0.25,
+    attacked=20,
+    worst_case=8,
+    clean=40,
+    queried=8,
+    query_limit=64,
+    timed_steps=2,
+)

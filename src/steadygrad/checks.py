@@ -1,5 +1,10 @@
 """Refusing images and labels that would give a wrong number instead of an error."""
 
+import weakref
+from collections.abc import Hashable
+from contextlib import suppress
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -18,6 +23,10 @@ __all__ = [
     "check_labels",
     "check_logits",
     "check_step_size",
+    "check_target_values",
+    "first_time",
+    "reading_waits",
+    "values_are_due",
 ]
 
 NORMS = ("linf", "l2")
@@ -27,10 +36,19 @@ PIXEL_TOLERANCE = 1e-4
 """How far outside [0, 1] a pixel may lie through rounding before it is refused."""
 
 
-def check_images(images: Tensor) -> None:
+PROBABILITY_TOLERANCE = 1e-3
+"""How far from 1 the probabilities of an image's classes may add up to through rounding."""
+
+
+def check_images(images: Tensor, *, values: bool = True) -> None:
     """Refuse anything but a non-empty floating batch (N, C, H, W) of finite pixels in [0, 1].
 
-    Raises: ImageError, naming the offending dtype, shape or value.
+    Args:
+        images: what was given as such.
+        values: False looks at dtype and shape alone, which makes no accelerator wait.
+
+    Raises:
+        ImageError: names the offending dtype, shape or value.
     """
     if not isinstance(images, Tensor):
         raise ImageError(f"expected images as a torch.Tensor, got {type(images).__name__}")
@@ -44,6 +62,8 @@ def check_images(images: Tensor) -> None:
             "expected a non-empty batch of images (batch, channels, height, width), "
             f"got shape {tuple(images.shape)}"
         )
+    if not values:
+        return
     lowest, highest = (bound.item() for bound in images.detach().aminmax())
     if not (lowest >= -PIXEL_TOLERANCE and highest <= 1 + PIXEL_TOLERANCE):
         if lowest != lowest or highest != highest:
@@ -55,10 +75,19 @@ def check_images(images: Tensor) -> None:
         )
 
 
-def check_labels(labels: Tensor, batch: int, classes: int | None = None) -> None:
+def check_labels(
+    labels: Tensor, batch: int, classes: int | None = None, *, values: bool = True
+) -> None:
     """Refuse anything but one int64 class index in [0, classes) per image.
 
-    Raises: LabelError, naming the offending dtype, shape or label.
+    Args:
+        labels: what was given as such.
+        batch: how many images there are.
+        classes: how many there are; None if not known.
+        values: False looks at dtype and shape alone, which makes no accelerator wait.
+
+    Raises:
+        LabelError: names the offending dtype, shape or label.
     """
     if not isinstance(labels, Tensor):
         raise LabelError(f"expected labels as a torch.Tensor, got {type(labels).__name__}")
@@ -66,11 +95,74 @@ def check_labels(labels: Tensor, batch: int, classes: int | None = None) -> None
         raise LabelError(f"expected int64 class indices as labels, got {labels.dtype}")
     if labels.shape != (batch,):
         raise LabelError(f"expected labels of shape ({batch},), got {tuple(labels.shape)}")
+    if not values:
+        return
     lowest, highest = (bound.item() for bound in labels.aminmax())
     if lowest < 0 or (classes is not None and highest >= classes):
         wrong = lowest if lowest < 0 else highest
         allowed = f"0 to {classes - 1}" if classes is not None else "0 or more"
         raise LabelError(f"expected labels from {allowed}, got {wrong}")
+
+
+def check_target_values(targets: Tensor, batch: int) -> None:
+    """Refuse floating labels that are no probabilities: (batch,), or (batch, classes) adding to 1.
+
+    Raises:
+        LabelError: names the shape or value.
+    """
+    if targets.ndim not in (1, 2) or len(targets) != batch or targets.numel() == 0:
+        raise LabelError(
+            f"expected probabilities of shape ({batch}, classes) as labels, "
+            f"got {tuple(targets.shape)}"
+        )
+    lowest, highest = (bound.item() for bound in targets.aminmax())
+    if not (lowest >= 0 and highest <= 1 + PROBABILITY_TOLERANCE):
+        raise LabelError(
+            f"expected int64 class indices as labels, got {targets.dtype} that are no "
+            f"probabilities either, from {lowest:g} to {highest:g}"
+        )
+    if targets.ndim == 2 and targets.shape[1] > 1:
+        furthest = (targets.sum(dim=1) - 1).abs().max().item()
+        if furthest > max(PROBABILITY_TOLERANCE, 4 * torch.finfo(targets.dtype).eps):
+            raise LabelError(
+                "expected the probabilities of an image's classes to add up to 1, got a sum that "
+                f"is {furthest:g} off"
+            )
+
+
+def values_are_due(subject: Any, tensor: Tensor, topic: Hashable) -> bool:
+    """Return whether the values of ``tensor`` are to be looked at in this step of a training.
+
+    On the CPU always. An accelerator would have to finish its work first: there, only the first
+    time that ``subject`` (the model) is used, which finds what is wrong with a whole loader.
+    """
+    waits = isinstance(tensor, Tensor) and reading_waits(tensor)
+    return not waits or first_time(subject, topic)
+
+
+def reading_waits(tensor: Tensor) -> bool:
+    """Return whether reading a number of the tensor waits for work that runs beside Python."""
+    return tensor.device.type != "cpu"
+
+
+_seen: dict[int, set[Hashable]] = {}
+
+
+def first_time(subject: Any, topic: Hashable) -> bool:
+    """Return True the first time that an object and a topic come together, then False.
+
+    What is remembered goes with the object; nothing is written into it.
+    """
+    subject = getattr(subject, "__self__", subject)  # a bound method is made anew at each access
+    key = id(subject)
+    if key not in _seen:
+        with suppress(TypeError):  # an object without weak references is remembered for good
+            weakref.finalize(subject, _seen.pop, key, None).atexit = False
+        _seen[key] = set()
+    if topic in _seen[key]:
+        return False
+    _seen[key].add(topic)
+    return True
 
 
 def check_eps(eps: float, norm: str = "linf") -> None:

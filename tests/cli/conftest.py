@@ -13,9 +13,9 @@ from steadygrad.cli import main
 def program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
     """``program("train", "--out", path)`` is what typing it would do."""
 
-    def run(*arguments: object) -> Outcome:
+    def run(*arguments: object, columns: int = 200) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["steadygrad", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setenv("COLUMNS", str(columns))
         capsys.readouterr()
         code = 0
         try:

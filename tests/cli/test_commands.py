@@ -26,6 +26,7 @@ COMMANDS = (
     "compare",
     "models",
     "datasets",
+    "parts",
     "demo",
 )
 
@@ -48,41 +49,49 @@ def test_the_installed_program_knows_its_version() -> None:
 def test_train_writes_a_run_folder(program: Program, tmp_path: Path) -> None:
     out = tmp_path / "run"
     outcome = program(
-        "train", *TINY, "--model", "digits-complex", "--penalty", "l1", "--strength", 0.01,
-        "--second-order", "frozen_phase", "--noise", "uniform:0.1", "--drop-at", "1,2",
+        "train", *TINY, "--model", "digits-complex:second_order=frozen_phase",
+        "--penalty", "squared-norm:strength=0.01", "--ramp", "ramp:0.5",
+        "--augment", "flip", "--augment", "uniform:0.1", "--schedule", "multi-step:1+2",
+        "--averaging", "ema:0.9", "--clipping", "norm:5", "--loss", "cross-entropy:smoothing=0.1",
         "--update-similarity", "--validation-size", 100, "--out", out,
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert outcome.out == ""
     assert "epoch 1/1" in outcome.err
     config = json.loads((out / "config.json").read_text())
-    assert (config["penalty"], config["strength"], config["drop_at"]) == ("l1", 0.01, [1, 2])
+    assert config["penalty"]["strength"] == 0.01
+    assert config["schedule"]["at"] == [1, 2]
+    assert [step["name"] for step in config["augmentation"]] == ["flip", "uniform"]
+    assert config["loss"] == {"name": "cross-entropy", "smoothing": 0.1, "class_weights": None}
     (metrics,) = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
     assert metrics["penalty"] > 0
     assert -1 <= metrics["update_similarity"] <= 1
     assert 0 <= metrics["validation_accuracy"] <= 1
+    assert 0 <= metrics["raw_validation_accuracy"] <= 1
     assert (out / "model.safetensors").exists()
+    assert (out / "raw_model.safetensors").exists()
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        ("--adversarial", "pgd", "--adversarial-eps", "8/255", "--adversarial-steps", 2),
-        ("--adversarial", "fgsm", "--adversarial-eps", 0.1, "--adversarial-fraction", 0.5),
+        ("--attack", "pgd:eps=8/255,steps=2"),
+        ("--attack", "mixture:attack=fgsm,attack.eps=0.1,fraction=0.5"),
         (
-            *("--penalty", "l2", "--strength", 0.1, "--backend", "finite_difference"),
-            *("--difference-order", 2, "--difference-check", 0.9),
+            "--penalty",
+            "squared-norm:strength=0.1,norm=l2,backend=finite-difference,backend.order=2",
         ),
-        ("--penalty", "gn", "--strength", 0.1),
+        ("--penalty", "gn:strength=0.1"),
         (
-            *("--penalty", "sgr", "--strength", 0.0025, "--covariance", "stationary"),
-            *("--covariance-source", "fgsm", "--covariance-decay", 0.1, "--covariance-every", 2),
+            "--penalty",
+            "sgr:strength=0.0025,covariance=stationary,covariance.source=fgsm,"
+            "covariance.decay=0.1,covariance.every=2",
         ),
+        ("--penalty", "sgr:strength=0.1,covariance=exponential:2"),
         (
-            *("--penalty", "sgr", "--strength", 0.1),
-            *("--covariance", "exponential", "--decay-length", 2),
+            *("--penalty", "squared-norm:strength=0.1,norm=linf"),
+            *("--optimizer", "adam", "--augment", "crop:1"),
         ),
-        ("--penalty", "linf", "--strength", 0.1, "--optimizer", "adam", "--crop-padding", 1),
     ],
     ids=["pgd", "fgsm-mixture", "finite-difference", "gn", "sgr", "sgr-fixed", "adam"],
 )
@@ -98,7 +107,7 @@ def test_a_configuration_file_gives_settings_that_flags_override(
 ) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(
-        'dataset = "digits"\nmodel = "digits-real"\nlimit_train = 64\nepochs = 3\nseed = 5\n'
+        'data = "digits"\nmodel = "digits-real"\nlimit_train = 64\nepochs = 3\nseed = 5\n'
     )
     out = tmp_path / "run"
     assert program("train", "--config", file, "--epochs", 1, "--out", out).code == 0
@@ -211,7 +220,7 @@ def test_a_lambda_of_the_paper_is_twice_the_strength(
     assert outcome.code == 0, outcome.err
     assert "lambda 0.005 of Roth et al. is strength 0.0025 (lambda / 2)" in outcome.err
     config = json.loads((out / "config.json").read_text())
-    assert (config["penalty"], config["strength"]) == (penalty, 0.0025)
+    assert (config["penalty"]["name"], config["penalty"]["strength"]) == (penalty, 0.0025)
 
 
 def test_noise_of_every_covariance(program: Program, trained_run: Path, tmp_path: Path) -> None:

@@ -26,53 +26,48 @@ def refused(program: Program, *arguments: object) -> str:
     [
         (("--model", "lenet"), "unknown model 'lenet'; choose one of"),
         (("--dataset", "imagenet"), "imagenet"),
-        (("--penalty", "l7", "--strength", 1), "'l7'"),
-        (("--penalty", "l1", "--strength", -0.5), "-0.5"),
-        (("--strength", 0.5), "no effect without a penalty"),
-        (("--penalty", "l1", "--strength", 1, "--backend", "exact"), "'exact'"),
-        (("--penalty", "l1"), "expected a strength for the penalty 'l1'"),
-        (("--penalty", "sgr"), "expected a strength for the penalty 'sgr'"),
-        (("--penalty", "sgr", "--strength", 1, "--covariance", "fisher"), "got 'fisher'"),
+        (("--penalty", "l7:strength=1"), "unknown penalty 'l7'; choose one of squared-norm, gn"),
+        (("--penalty", "squared-norm:strength=-0.5"), "strength >= 0, got -0.5"),
+        (("--penalty", "squared-norm"), "penalty squared-norm needs a value for strength, as in"),
+        (("--penalty", "sgr"), "penalty sgr needs a value for strength"),
+        (("--penalty", "squared-norm:1"), "expected key=value with a key among strength, norm"),
+        (("--penalty", "squared-norm:strength=1,backend=exact"), "unknown backend 'exact'"),
+        (("--penalty", "sgr:strength=1,covariance=fisher"), "unknown covariance 'fisher'"),
         (
-            ("--penalty", "sgr", "--strength", 1, "--covariance", "no/such.safetensors"),
+            ("--penalty", "sgr:strength=1,covariance=no/such.safetensors"),
             "no covariance file at no/such.safetensors",
         ),
-        (("--penalty", "sgr", "--strength", 1, "--covariance-source", "cw"), "'cw'"),
         (
-            ("--penalty", "sgr", "--strength", 1, "--covariance-decay", 0),
-            "covariance_decay in (0, 1], got 0.0",
+            ("--penalty", "sgr:strength=1,covariance=dense,covariance.source=cw"),
+            "unknown source 'cw'",
         ),
         (
-            (
-                *("--penalty", "sgr", "--strength", 1),
-                *("--covariance", "exponential", "--decay-length", -1),
-            ),
-            "decay_length > 0, got -1.0",
+            ("--penalty", "sgr:strength=1,covariance=dense,covariance.decay=0"),
+            "decay in (0, 1], got 0",
         ),
-        (("--covariance", "dense"), "covariance dense has no effect with penalty 'none'"),
+        (("--penalty", "sgr:strength=1,covariance=exponential:-1"), "decay_length > 0"),
+        (("--penalty", "gn:strength=1,covariance=dense"), "penalty gn has no setting 'covariance'"),
         (
-            ("--penalty", "gn", "--strength", 1, "--paper-lambda", 2),
-            "expected strength or paper_lambda, not both, got 1 and 2",
+            ("--penalty", "gn:strength=1", "--paper-lambda", 4),
+            "expected a strength or --paper-lambda, not both, got 1 and 4",
         ),
         (
-            ("--penalty", "l1", "--paper-lambda", 2),
-            "penalty 'gn' or 'sgr' along with paper_lambda, got 'l1'",
+            ("--penalty", "squared-norm:norm=l1", "--paper-lambda", 2),
+            "expected penalty gn or sgr along with --paper-lambda, got squared-norm:norm=l1",
         ),
-        (("--penalty", "gn", "--paper-lambda", -2), "strength >= 0, got -1.0"),
-        (("--difference-check", 0.9), "no effect with backend 'double_backprop'"),
-        (
-            (
-                *("--penalty", "l1", "--strength", 1, "--backend", "finite_difference"),
-                *("--difference-step", 5, "--difference-check", 0.999),
-            ),
-            "within cosine 0.999 of the exact one, got",
-        ),
-        (("--second-order", "partial"), "'partial'"),
-        (("--noise", "salt:0.1"), "salt"),
-        (("--noise", "gaussian:much"), "much"),
-        (("--adversarial", "pgd"), "adversarial_eps"),
-        (("--adversarial", "pgd", "--adversarial-eps", "8"), "8"),
-        (("--optimizer", "lion"), "'lion'"),
+        (("--paper-lambda", 2), "penalty gn or sgr along with --paper-lambda, got none"),
+        (("--penalty", "gn", "--paper-lambda", -2), "strength >= 0, got -1"),
+        (("--ramp", "ramp:2"), "expected a penalty along with the ramp ramp:2, got none"),
+        (("--model", "digits-complex:second_order=partial"), "'partial'"),
+        (("--augment", "salt:0.1"), "'salt'"),
+        (("--augment", "gaussian:much"), "std: expected a number, got 'much'"),
+        (("--attack", "pgd"), "attack pgd needs a value for eps"),
+        (("--attack", "pgd:eps=8"), "did you mean 8/255?"),
+        (("--optimizer", "lion"), "unknown optimizer 'lion'; choose one of sgd, adam, adamw"),
+        (("--schedule", "cosin"), "unknown schedule 'cosin' (did you mean 'cosine'?)"),
+        (("--loss", "hinge"), "unknown loss 'hinge'"),
+        (("--averaging", "ema:2"), "rate in [0, 1), got 2"),
+        (("--clipping", "norm:0"), "length > 0, got 0"),
         (("--epochs", 0), "epochs >= 1, got 0"),
         (("--batch-size", 0), "batch_size >= 1, got 0"),
         (("--limit-train", 0), "limit_train >= 1, got 0"),
@@ -109,8 +104,8 @@ def test_missing_and_corrupt_data(program: Program, tmp_path: Path) -> None:
     [
         (None, "cannot read"),
         ("epochs = [", "not valid TOML"),
-        ("epoch = 3", "unknown setting 'epoch'; choose from"),
-        ("seed = 'three'", "expected seed as a whole number, got 'three'"),
+        ("epoch = 3", "training has no setting 'epoch' (did you mean 'epochs'?); choose from"),
+        ("seed = 'three'", "training: seed: expected a whole number, got 'three'"),
     ],
 )
 def test_configuration_files(
@@ -186,7 +181,7 @@ def test_a_covariance_of_another_image_size_or_of_none(
     file = tmp_path / "colour.safetensors"
     save_covariance(file, IdentityCovariance((3, 8, 8)))
     lrc = ("evaluate", trained_run, "--attack", "lrc", "--covariance", file, "--limit", 5)
-    sgr = (*TRAIN, "--penalty", "sgr", "--strength", 1, "--covariance", file)
+    sgr = (*TRAIN, "--penalty", f"sgr:strength=1,covariance={file}")
     before = sorted((trained_run / "evaluations").iterdir())
     for command in (lrc, (*sgr, "--out", tmp_path / "run")):
         assert "of images (1, 8, 8), got (3, 8, 8)" in refused(program, *command)

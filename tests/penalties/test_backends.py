@@ -19,7 +19,7 @@ from steadygrad.penalties import (
     compare_backends,
     norm_by_name,
 )
-from steadygrad.penalties.backend import Backend
+from steadygrad.penalties.part import Backend
 
 GENERATOR = torch.Generator().manual_seed(1)
 IMAGES = torch.rand(5, 1, 8, 8, dtype=torch.float64, generator=GENERATOR)
@@ -29,7 +29,7 @@ LABELS = torch.tensor([0, 3, 9, 3, 5])
 def penalty_gradient(backend: Backend, model: nn.Module, norm: GradientNorm) -> Tensor:
     terms = backend(model, IMAGES, LABELS, norm)
     gradients = torch.autograd.grad(
-        terms.squared_norms.mean(), list(model.parameters()), materialize_grads=True
+        terms.norms.mean(), list(model.parameters()), materialize_grads=True
     )
     return torch.cat([gradient.flatten() for gradient in gradients])
 

@@ -29,7 +29,7 @@ def model() -> nn.Module:
 def test_by_default_pgd_is_that_of_table_2(model: nn.Module) -> None:
     # 10 steps of a fifth of the radius, away from the prediction, nothing drawn.
     source = pgd_source()
-    assert resolve_source("pgd") == source
+    assert resolve_source("pgd").attack() == source
     table_2 = {"eps": 8 / 255, "steps": 10, "step_size": 8 / 255 / 5}
     expected = PGD(**table_2, random_start=False, start_from_prediction=True)
     assert torch.equal(source(model, IMAGES, LABELS), expected(model, IMAGES, LABELS))

@@ -1,4 +1,4 @@
-"""A small run on the embedded digits, and tiny networks in place of the named one."""
+"""A small run on the embedded digits, and tiny networks in place of a named one."""
 
 import os
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from torch import nn
 
+from steadygrad.models import MODELS
 from steadygrad.training import SilentProgress, StepMetrics, TrainingConfig, TrainingResult, train
 
 BuildTiny = Callable[[Callable[[], nn.Module]], None]
@@ -19,7 +20,7 @@ def config() -> Callable[..., TrainingConfig]:
 
     def make(**settings: Any) -> TrainingConfig:
         defaults: dict[str, Any] = {
-            "dataset": "digits",
+            "data": "digits",
             "model": "digits-gelu",
             "limit_train": 40,
             "batch_size": 16,
@@ -33,13 +34,13 @@ def config() -> Callable[..., TrainingConfig]:
 
 @pytest.fixture
 def build_tiny(monkeypatch: pytest.MonkeyPatch) -> BuildTiny:
-    """Make every model name build the given network instead."""
+    """Make the part ``digits-gelu`` build the given network instead."""
 
     def replace(factory: Callable[[], nn.Module]) -> None:
-        def build(name: str, **_settings: Any) -> nn.Module:
+        def build(self: Any, **_shape: Any) -> nn.Module:
             return factory()
 
-        monkeypatch.setattr("steadygrad.training.model_file.build_model", build)
+        monkeypatch.setattr(MODELS.get("digits-gelu"), "build", build)
 
     return replace
 
@@ -67,7 +68,8 @@ def stop_after() -> type[StopAfter]:
 @pytest.fixture
 def run(tmp_path: Path, config: Callable[..., TrainingConfig]) -> TrainingResult:
     """A finished run."""
-    return train(config(penalty="l1", strength=0.01, validation_size=100), tmp_path / "run")
+    settings = config(penalty="squared-norm:strength=0.01", validation_size=100)
+    return train(settings, tmp_path / "run")
 
 
 @pytest.fixture

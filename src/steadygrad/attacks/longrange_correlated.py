@@ -1,7 +1,8 @@
 """Long-range correlated (LRC) noise: the worst of many draws, without asking for a gradient."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Annotated
 
 import torch
 
@@ -10,8 +11,17 @@ from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.part import attack
 from steadygrad.attacks.strongest import StrongestFound
 from steadygrad.checks import check_eps, check_finite_losses, check_images, check_labels
-from steadygrad.covariance import Covariance, ExponentialCovariance, IdentityCovariance
+from steadygrad.covariance import (
+    COVARIANCES,
+    Covariance,
+    CovariancePart,
+    DataFacts,
+    ExponentialCovariance,
+    IdentityCovariance,
+    built,
+)
 from steadygrad.errors import HyperparameterError
+from steadygrad.parts import read_nested
 
 __all__ = ["LongRangeCorrelated", "WhiteNoise"]
 
@@ -30,8 +40,9 @@ class LongRangeCorrelated:
     decay_length: ``Sigma`` is ``exp(-r / decay_length)`` within a channel at distance ``r``,
     inter_channel: and this much of that between channels, see ``ExponentialCovariance``.
     samples: draws an image, at least 1.
-    covariance: takes the place of the function, scaled to a unit mean diagonal; of a running
-        covariance the value at this moment.
+    covariance: takes the place of the function, scaled to a unit mean diagonal: an operator (of a
+        running one the value at this moment), or a part such as "dataset" or "file:PATH". A part
+        that needs the training images is built by ``prepared``.
     Source: Roth et al., arXiv:1805.08736, section 4.3. Clipped to [0, 1] by their section 7.2
         ("the perturbed images returned by the attacks were clipped").
     """
@@ -40,14 +51,24 @@ class LongRangeCorrelated:
     decay_length: float = 8.0
     inter_channel: float = 0.5
     samples: int = 100
-    covariance: Covariance | None = None
+    covariance: Annotated[Covariance | CovariancePart | None, COVARIANCES] = None
 
     def __post_init__(self) -> None:
+        read_nested(self)
         check_eps(self.eps)
         _check_samples(self.samples)
         ExponentialCovariance((1, 1, 1), self.decay_length, inter_channel=self.inter_channel)
-        if self.covariance is not None and abs(self.covariance.mean_diagonal - 1) > 1e-5:
-            object.__setattr__(self, "covariance", self.covariance.normalized())
+        if isinstance(self.covariance, Covariance):
+            object.__setattr__(self, "covariance", _of_unit_diagonal(self.covariance))
+
+    def prepared(self, facts: DataFacts) -> "LongRangeCorrelated":
+        """Return the noise with its covariance built for these images.
+
+        Raises: what the covariance's ``build`` raises.
+        """
+        if self.covariance is None:
+            return self
+        return replace(self, covariance=built(self.covariance, facts))
 
     def __call__(
         self,
@@ -65,13 +86,18 @@ class LongRangeCorrelated:
         """
         check_images(images)
         check_labels(labels, len(images))
-        covariance = self.covariance
-        if covariance is None:
-            channels, height, width = images.shape[1:]
-            shape = channels, height, width
-            covariance = _exponential(shape, self.decay_length, self.inter_channel)
+        covariance = self._covariance(images)
         covariance.check_fit(images)
         return _worst_draw(model, images, labels, covariance, self.eps, self.samples, generator)
+
+    def _covariance(self, images: Images) -> Covariance:
+        channels, height, width = images.shape[1:]
+        shape = channels, height, width
+        if self.covariance is None:
+            return _exponential(shape, self.decay_length, self.inter_channel)
+        if isinstance(self.covariance, Covariance):
+            return self.covariance
+        return _built(self, shape)
 
 
 @attack("white-noise", title="white noise", family="noise", is_gaussian=True)
@@ -149,6 +175,16 @@ def _exponential(
 ) -> ExponentialCovariance:
     # Kept between batches, with the factors that sampling needs.
     return ExponentialCovariance(image_shape, decay_length, inter_channel=inter_channel)
+
+
+@lru_cache(maxsize=8)
+def _built(noise: LongRangeCorrelated, image_shape: tuple[int, int, int]) -> Covariance:
+    return _of_unit_diagonal(built(noise.covariance, DataFacts(image_shape)))
+
+
+def _of_unit_diagonal(covariance: Covariance) -> Covariance:
+    is_unit = abs(covariance.mean_diagonal - 1) <= 1e-5
+    return covariance if is_unit else covariance.normalized()
 
 
 def _check_samples(samples: int) -> None:

@@ -1,6 +1,6 @@
 """A mixture of clean and attacked images, for adversarial training on a part of each batch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
@@ -8,7 +8,9 @@ import torch
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.base import Attack
 from steadygrad.attacks.part import ATTACKS, attack
+from steadygrad.covariance import DataFacts, prepared
 from steadygrad.errors import HyperparameterError
+from steadygrad.parts import read_nested
 
 __all__ = ["Mixture"]
 
@@ -27,8 +29,13 @@ class Mixture:
     fraction: float = 0.5
 
     def __post_init__(self) -> None:
+        read_nested(self)
         if not 0 < self.fraction <= 1:
             raise HyperparameterError(f"expected a fraction in (0, 1], got {self.fraction}")
+
+    def prepared(self, facts: DataFacts) -> "Mixture":
+        """Return the mixture with its attack prepared for these images."""
+        return replace(self, attack=prepared(self.attack, facts))
 
     def __call__(
         self,

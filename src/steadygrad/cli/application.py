@@ -17,6 +17,7 @@ from steadygrad.cli import (
     experiment,
     margin,
     models,
+    parts,
     train,
     transfer,
 )
@@ -66,6 +67,7 @@ for command in (
     compare_audits,
     models,
     datasets,
+    parts,
     experiment,
     demo,
 ):

@@ -59,7 +59,7 @@ def _margin(
         split=split,
         device=device,
     )
-    images, config = loaded.images, loaded.trained.config
+    images = loaded.images
     with attack_progress(f"{run.name}: deepfool on {len(images)} images") as progress:
         margins = deepfool_margins(
             loaded.trained.model,
@@ -68,7 +68,7 @@ def _margin(
             batch_size=batch_size,
             progress=progress,
         )
-    path = write_margins(run, margins, dataset=images, model_name=config.model)
+    path = write_margins(run, margins, dataset=images, model_name=loaded.trained.spec.name)
     if as_json:
         typer.echo(json.dumps(margins.to_json()))
         return

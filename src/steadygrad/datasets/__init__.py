@@ -1,22 +1,52 @@
-"""Image sets: loading, the papers' preprocessing and augmentation, and batches on the device."""
+"""Image sets: sources, loading into memory or by workers, preprocessing and augmentation."""
 
-from steadygrad.datasets.augmentation import Augmentation, parse_noise
-from steadygrad.datasets.batches import batches
+from steadygrad.datasets.augmentation import (
+    AUGMENTATIONS,
+    Augmentation,
+    AugmentationStep,
+    GaussianNoise,
+    HorizontalFlip,
+    RandomCrop,
+    UniformNoise,
+    augment,
+    parse_noise,
+)
 from steadygrad.datasets.decoded_cache import cache_folder
-from steadygrad.datasets.image_dataset import ImageDataset
-from steadygrad.datasets.loading import load_dataset
-from steadygrad.datasets.luminance import centre_luminance
-from steadygrad.datasets.registry import DatasetEntry, dataset_entry, dataset_names
+from steadygrad.datasets.image_dataset import ImageDataset, batches, stratified_split
+from steadygrad.datasets.loading import ImageLoader, Split, image_loader, load_dataset
+from steadygrad.datasets.registry import (
+    DatasetEntry,
+    centre_luminance,
+    dataset_entry,
+    dataset_names,
+    is_dataset_name,
+)
+from steadygrad.datasets.sources import DATA_SOURCES, DataSource, data_source
 
 __all__ = [
+    "AUGMENTATIONS",
+    "DATA_SOURCES",
     "Augmentation",
+    "AugmentationStep",
+    "DataSource",
     "DatasetEntry",
+    "GaussianNoise",
+    "HorizontalFlip",
     "ImageDataset",
+    "ImageLoader",
+    "RandomCrop",
+    "Split",
+    "UniformNoise",
+    "augment",
     "batches",
     "cache_folder",
     "centre_luminance",
+    "data_source",
     "dataset_entry",
     "dataset_names",
+    "image_loader",
+    "is_dataset_name",
     "load_dataset",
     "parse_noise",
+    "stratified_split",
 ]

@@ -1,64 +1,160 @@
-"""Fetching a known set from the Hugging Face hub, without a long wait where there is none."""
+"""The parquet files of a set on the Hugging Face hub, without a long wait where there is none."""
 
 import contextlib
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from steadygrad.datasets.registry import DatasetEntry
+from steadygrad.datasets.parquet import ParquetTable, find_shards
 from steadygrad.errors import DatasetError
 
-__all__ = ["download_hint", "fetch_from_hub"]
+__all__ = ["HubSet"]
 
 ANSWER_SECONDS = 5.0
 """How long the hub may take to answer before there is said to be no way to it."""
+ADDRESS = "hf://datasets/"
+"""What precedes OWNER/NAME in the address of a file that is read without being kept."""
+CONVERTED = "refs/convert/parquet"
+"""The branch in which the hub itself keeps sets of other kinds as parquet files."""
 
 
-def download_hint(entry: DatasetEntry, data_dir: Path | None = None) -> str:
-    """Say in half a sentence what to download and where to put it."""
-    target = (data_dir or Path("DIR")) / entry.name
-    option = "" if data_dir else " and give --data-dir DIR (data_dir)"
-    if entry.hub_id is None:
-        return (
-            f"put its train-*.parquet and test-*.parquet into {target}{option}; "
-            "it is on no hub to download it from"
-        )
-    return (
-        f"download {entry.hub_folder}/train-*.parquet and test-*.parquet of "
-        f"https://huggingface.co/datasets/{entry.hub_id} into {target}{option}"
-    )
+@dataclass(frozen=True)
+class HubSet:
+    """A set on the hub.
 
-
-def fetch_from_hub(entry: DatasetEntry) -> Path:
-    """Return the folder of the set's parquet files, downloaded if the hub's own cache lacks them.
-
-    Raises: DatasetError, if the set is on no hub or the hub cannot be reached, saying what to
-        download and where to put it.
+    Args:
+        hub_id: OWNER/NAME.
+        config: the configuration, or folder of files, where there are several; None for the only
+            one.
+        revision: a branch, tag or commit; None for the newest.
+        remedy: ends the sentence that says that the set cannot be had.
+        label_column: as ``ParquetTable``'s.
+        image_column: as ``ParquetTable``'s.
+        title: the set's name.
+        class_names: as ``ParquetTable``'s.
     """
-    if entry.hub_id is None or entry.hub_folder is None:
-        raise DatasetError(f"no copy of {entry.name} is given: {download_hint(entry)}")
-    patterns = [f"{entry.hub_folder}/{split}-*.parquet" for split in ("train", "test")]
-    try:
-        return _snapshot(entry.hub_id, patterns) / entry.hub_folder
-    except Exception as error:
-        # What the hub's client raises has changed with the HTTP library below it (requests, httpx)
-        # and not all of it has a common base: whatever it is, the set did not arrive.
-        raise DatasetError(
-            f"cannot get {entry.name} from the Hugging Face hub ({type(error).__name__}): "
-            f"{download_hint(entry)}"
-        ) from error
+
+    hub_id: str
+    config: str | None
+    revision: str | None
+    remedy: str
+    title: str
+    class_names: tuple[str, ...] | None = None
+    image_column: str | None = None
+    label_column: str = "label"
+
+    def table(self, split: str) -> ParquetTable:
+        """Return the set from the hub's own cache, downloaded first if that lacks the split.
+
+        Raises:
+            DatasetError: the hub cannot be reached, or holds no such set.
+        """
+        from huggingface_hub import snapshot_download
+
+        kept = self._kept()
+        if kept is not None and split in kept.splits:
+            return kept
+        files, revision = self._files()
+        try:
+            root = snapshot_download(
+                self.hub_id, repo_type="dataset", revision=revision, allow_patterns=files
+            )
+        except Exception as error:
+            raise self._refusal(error) from error
+        return self._table(Path(root), files)
+
+    def stream(self) -> ParquetTable:
+        """Return the set as files on the hub, of which nothing is kept.
+
+        Raises:
+            DatasetError: the hub cannot be reached, or holds no such set.
+        """
+        files, revision = self._files()
+        at = f"@{revision.replace('/', '%2F')}" if revision else ""
+        return self._table(f"{ADDRESS}{self.hub_id}{at}", files)
+
+    def _kept(self) -> ParquetTable | None:
+        """Return the set as the hub's cache holds it, if that is whole."""
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        for revision in (self.revision, CONVERTED):
+            # ValueError: no name that a set could have; asking the hub for it says so.
+            with contextlib.suppress(LocalEntryNotFoundError, DatasetError, ValueError):
+                root = Path(
+                    snapshot_download(
+                        self.hub_id, repo_type="dataset", revision=revision, local_files_only=True
+                    )
+                )
+                files = [path.relative_to(root).as_posix() for path in root.rglob("*.parquet")]
+                return self._table(root, self._chosen(files))
+        return None
+
+    def _files(self) -> tuple[list[str], str | None]:
+        """Return the set's parquet files on the hub, and the revision that holds them."""
+        for revision in (self.revision, CONVERTED):
+            if files := self._chosen(self._listing(revision)):
+                return files, revision
+        raise DatasetError(f"expected parquet files in {self.hub_id} on the hub, got none")
+
+    def _listing(self, revision: str | None) -> list[str]:
+        from huggingface_hub import HfApi
+
+        try:
+            # Without a network this fails within the time limit; a download would take longer to.
+            info = HfApi().dataset_info(self.hub_id, revision=revision, timeout=ANSWER_SECONDS)
+        except Exception as error:
+            # What the hub's client raises has changed with the HTTP library below it (requests,
+            # httpx), and not all of it has a common base: whatever it is, the set did not arrive.
+            raise self._refusal(error) from error
+        return [entry.rfilename for entry in info.siblings or []]
+
+    def _chosen(self, files: Sequence[str]) -> list[str]:
+        """Return the parquet files of the configuration asked for, or of the only one."""
+        by_config: dict[str, list[str]] = {}
+        for file in files:
+            if file.endswith(".parquet"):
+                by_config.setdefault(_config(file), []).append(file)
+        if self.config is None and len(by_config) > 1:
+            raise DatasetError(
+                f"expected config, one of {', '.join(sorted(by_config))}, for {self.hub_id}, "
+                "which holds several sets"
+            )
+        if self.config is not None:
+            return by_config.get(self.config, [])
+        return next(iter(by_config.values()), [])
+
+    def _table(self, root: Path | str, files: Sequence[str]) -> ParquetTable:
+        folders = {_folder(file) for file in files}
+        inside = {file[len(_folder(file)) :].lstrip("/"): file for file in files}
+        place = f"{root}/{folders.pop()}" if len(folders) == 1 else str(root)
+        shards = find_shards(list(inside), place.rstrip("/"), self.title)
+        return ParquetTable(
+            {
+                split: [f"{root}/{inside[name]}" for name in names]
+                for split, names in shards.items()
+            },
+            self.title,
+            place.rstrip("/"),
+            class_names=self.class_names,
+            image_column=self.image_column,
+            label_column=self.label_column,
+        )
+
+    def _refusal(self, error: Exception) -> DatasetError:
+        return DatasetError(
+            f"cannot get {self.title} from the Hugging Face hub ({type(error).__name__}): "
+            f"{self.remedy}"
+        )
 
 
-def _snapshot(hub_id: str, patterns: list[str]) -> Path:
-    # Not datasets.load_dataset: without a network it retries for 23 seconds, and it keeps a second,
-    # converted copy of every set. The files it would read are the ones we read from a local folder.
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+def _folder(file: str) -> str:
+    """Return the folder of a configuration's files: without the split's, where it has its own."""
+    parents = PurePosixPath(file).parts[:-1]
+    is_converted = PurePosixPath(file).stem.isdigit()  # <configuration>/<split>/0000.parquet
+    return "/".join(parents[:-1] if is_converted else parents)
 
-    wanted: dict[str, Any] = {"repo_type": "dataset", "allow_patterns": patterns}
-    with contextlib.suppress(LocalEntryNotFoundError):
-        found = Path(snapshot_download(hub_id, local_files_only=True, **wanted))
-        if all(any(found.glob(pattern)) for pattern in patterns):
-            return found
-    # Without a network this fails within the time limit; the download alone would take longer to.
-    HfApi().dataset_info(hub_id, timeout=ANSWER_SECONDS)
-    return Path(snapshot_download(hub_id, **wanted))
+
+def _config(file: str) -> str:
+    folder = _folder(file)
+    return "default" if folder in ("", "data") else folder.removeprefix("data/")

@@ -1,14 +1,16 @@
-"""One split of a labelled image set, held whole in memory or on a device."""
+"""One split of a labelled image set in memory or on a device, its batches and its division."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Images, Labels
 from steadygrad.errors import DatasetError, HyperparameterError
 
-__all__ = ["ImageDataset"]
+__all__ = ["ImageDataset", "batches", "stratified_split"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ class ImageDataset:
     def images(self, indices: Tensor | slice | None = None) -> Images:
         """Return the chosen images, or all, as float32 in [0, 1] on the set's device."""
         chosen = self.pixels if indices is None else self.pixels[indices]
-        return chosen.float() / 255 if chosen.dtype == torch.uint8 else chosen
+        return chosen.to(torch.float32) / 255 if chosen.dtype == torch.uint8 else chosen
 
     def to(self, device: torch.device | str) -> "ImageDataset":
         """Return the same split on a device; bytes stay bytes."""
@@ -98,3 +100,61 @@ class ImageDataset:
         Raises: DatasetError, if nothing is chosen.
         """
         return replace(self, pixels=self.pixels[indices], labels=self.labels[indices])
+
+
+def batches(
+    dataset: ImageDataset, batch_size: int, *, shuffle_seed: int | None, start: int = 0
+) -> Iterator[tuple[Images, Labels]]:
+    """Yield (float32 images in [0, 1], labels) on the set's device, each example once.
+
+    batch_size: at least 1; the last batch holds what remains.
+    shuffle_seed: the whole order follows from it, on every device; None keeps the stored order.
+    start: batches to leave out, from 0 to their number: a resumed epoch gets exactly the batches
+        that the uninterrupted one would have got.
+    Raises: HyperparameterError.
+    """
+    if batch_size < 1:
+        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+    count = -(-len(dataset) // batch_size)
+    if not 0 <= start <= count:
+        raise HyperparameterError(f"expected start from 0 to {count} batches, got {start}")
+    return _cut(dataset, batch_size, shuffle_seed, range(start, count))
+
+
+def stratified_split(labels: Tensor, held_out: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the indices of (what remains, what is held out), each in increasing order.
+
+    labels: ``(N,)`` class indices. held_out: how many to take, from 0 to N.
+    Each class gives ``held_out * count / N`` examples, rounded down; those still missing come
+    from the classes with the largest remainders, the lower class index first among equals.
+    """
+    # RandomState and not torch: its stream is frozen, so a split means the same images in every
+    # version of every library.
+    random = np.random.RandomState(seed)
+    classes, counts = np.unique(labels.cpu().numpy(), return_counts=True)
+    quotas, remainders = np.divmod(counts.astype(np.int64) * held_out, max(len(labels), 1))
+    missing = held_out - int(quotas.sum())
+    quotas[np.argsort(-remainders, kind="stable")[:missing]] += 1
+
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label, quota in zip(classes, quotas, strict=True):
+        members = np.flatnonzero(labels.cpu().numpy() == label)
+        chosen[random.permutation(members)[:quota]] = True
+    return torch.from_numpy(np.flatnonzero(~chosen)), torch.from_numpy(np.flatnonzero(chosen))
+
+
+def _cut(
+    dataset: ImageDataset, batch_size: int, shuffle_seed: int | None, positions: range
+) -> Iterator[tuple[Images, Labels]]:
+    # A function of its own, so that the checks above run at the call and not at the first batch.
+    order = None
+    if shuffle_seed is not None:
+        # Drawn on the CPU: the same seed gives the same order on every device.
+        generator = torch.Generator("cpu").manual_seed(shuffle_seed)
+        order = torch.randperm(
+            len(dataset), generator=generator, device="cpu", dtype=torch.int64
+        ).to(dataset.device)
+    for position in positions:
+        cut = slice(position * batch_size, (position + 1) * batch_size)
+        indices = cut if order is None else order[cut]
+        yield dataset.images(indices), dataset.labels[indices]

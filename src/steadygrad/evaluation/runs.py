@@ -61,10 +61,10 @@ def load_run_data(
     """
     trained = load_run_model(run, resolve_device(device))
     config = trained.config
-    if data_dir is None and config.data_dir is not None:
-        data_dir = Path(config.data_dir)
+    if data_dir is None:
+        data_dir = getattr(config.data, "data_dir", None)
     images = load_dataset(
-        dataset_name or trained.dataset,
+        dataset_name or config.data,
         split,
         data_dir=data_dir,
         limit=limit,
@@ -155,7 +155,7 @@ def evaluate_run(
     curve = dataclasses.replace(curve, attack=curve.attack | described)
     gallery = select_gallery(trained.model, images, labels, chosen, curve)
     path = write_evaluation(
-        run, curve, labels=labels, dataset=data, model_name=config.model, gallery=gallery
+        run, curve, labels=labels, dataset=data, model_name=trained.spec.name, gallery=gallery
     )
     return curve, path
 
@@ -204,14 +204,14 @@ def _noise_covariance(
     shape = cast("ImageShape", tuple(image_shape))
     if text == "dataset":
         train = load_dataset(
-            config.dataset,
+            config.data,
             "train",
             data_dir=data_dir,
             limit=config.limit_train,
             validation_size=config.validation_size,
         )
         covariance = build_covariance("dataset", shape, images=train.pixels)
-        return covariance, {"dataset": Path(config.dataset).name, "n": len(train)}
+        return covariance, {"dataset": config.data_title, "n": len(train)}
     path = Path(text)
     if not (path.is_file() or path.suffix == ".safetensors" or os.sep in text):
         raise UnknownNameError(

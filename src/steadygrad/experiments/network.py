@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from steadygrad.training import TrainingConfig
@@ -17,10 +17,22 @@ class Network:
     """A trained network that figures and tables call ``label``.
 
     Two of equal configuration are one and the same, whatever their labels: it is trained once.
+
+    Args:
+        label: what people read; nothing is looked up or chosen by it.
+        config: what decides the trained weights.
+        variant: equal in networks that differ by seed or by scale alone, so that an experiment can
+            gather them; "" takes the digest of the configuration with seed 0.
     """
 
     label: str
     config: TrainingConfig
+    variant: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.variant:
+            variant = configuration_digest(replace(self.config, seed=0))
+            object.__setattr__(self, "variant", variant)
 
     @property
     def digest(self) -> str:
@@ -31,6 +43,16 @@ class Network:
     def folder_name(self) -> str:
         """Where a store keeps it: the architecture, for people, and the digest."""
         return f"{self.config.model}-{self.digest[:16]}"
+
+    @property
+    def is_defended(self) -> bool:
+        """Whether a penalty, attacks or noise took part in its training."""
+        config = self.config
+        return (config.penalty, config.adversarial, config.noise) != ("none", "none", "none")
+
+    def of_seed(self, seed: int) -> "Network":
+        """Return the same variant of another seed."""
+        return replace(self, config=replace(self.config, seed=seed))
 
 
 def decisive_settings(config: TrainingConfig) -> dict[str, Any]:

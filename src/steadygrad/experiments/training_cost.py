@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from steadygrad.datasets.registry import dataset_entry, is_dataset_name
+from steadygrad.datasets import dataset_entry, is_dataset_name
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.training import TrainingConfig

@@ -18,7 +18,21 @@ they hold a comma), and several values joined by ``+`` (``at=10+20``).
 """
 
 from steadygrad.parts.family import Family
-from steadygrad.parts.settings import Setting
-from steadygrad.parts.values import nearest, number_text
+from steadygrad.parts.reading import build_part, read_nested
+from steadygrad.parts.settings import Setting, part_fields
+from steadygrad.parts.values import nearest, number_text, read_plain
+from steadygrad.parts.writing import distinct_settings, plain_settings, value_text
 
-__all__ = ["Family", "Setting", "nearest", "number_text"]
+__all__ = [
+    "Family",
+    "Setting",
+    "build_part",
+    "distinct_settings",
+    "nearest",
+    "number_text",
+    "part_fields",
+    "plain_settings",
+    "read_nested",
+    "read_plain",
+    "value_text",
+]

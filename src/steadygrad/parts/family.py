@@ -49,6 +49,11 @@ class Family(FamilyNote, Generic[P]):
     def __repr__(self) -> str:
         return f"Family({self.kind!r})"
 
+    @property
+    def one(self) -> str:
+        """The kind with its article, for sentences: "an attack"."""
+        return f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
+
     def register(self, name: str, about: Any = None, *, replace: bool = False) -> Callable[[C], C]:
         """Return a class decorator that registers a frozen dataclass under ``name``.
 
@@ -63,8 +68,7 @@ class Family(FamilyNote, Generic[P]):
         """
         if not _NAME.fullmatch(name):
             raise HyperparameterError(
-                f"expected a name of letters, digits, '-', '_' and '.' for a {self.kind}, "
-                f"got {name!r}"
+                f"expected a name of letters, digits, '-', '_' and '.' for {self.one}, got {name!r}"
             )
 
         def add(cls: C) -> C:
@@ -174,7 +178,7 @@ class Family(FamilyNote, Generic[P]):
         name = values.pop("name", None)
         if not isinstance(name, str):
             raise HyperparameterError(
-                f"expected a table with the name of a {self.kind}, got {dict(table)!r}"
+                f"expected a table with the name of {self.one}, got {dict(table)!r}"
             )
         cls = self.get(name)
         values = _with_defaults(cls, values, defaults)
@@ -191,7 +195,7 @@ class Family(FamilyNote, Generic[P]):
         if isinstance(value, Mapping):
             return self.build(value, **defaults)
         if value is None or isinstance(value, bool | int | float | list | tuple | type):
-            raise HyperparameterError(f"expected a {self.kind}, got {value!r}")
+            raise HyperparameterError(f"expected {self.one}, got {value!r}")
         return value
 
     # From part to text and table.

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from steadygrad.errors import HyperparameterError
-from steadygrad.parts.settings import Setting, allows_none, is_tuple, settings_of
+from steadygrad.parts.settings import Setting, allows_none, fields_of, is_tuple, settings_of
 from steadygrad.parts.values import nearest, read_plain, unquoted
 
 if TYPE_CHECKING:
     from steadygrad.parts.family import Family
 
-__all__ = ["build_part", "nested", "read_items", "split_name"]
+__all__ = ["build_part", "nested", "read_items", "read_nested", "split_name"]
 
 
 def split_name(text: str) -> tuple[str, str]:
@@ -106,6 +106,22 @@ def build_part(cls: type[Any], where: str, values: Mapping[str, Any]) -> Any:
     return cls(**read)
 
 
+def read_nested(part: Any) -> None:
+    """Turn the texts and tables that a frozen part was given for nested parts into parts.
+
+    For ``__post_init__``, so that a constructor takes ``penalty="norm:eps=8/255"`` too.
+
+    Raises:
+        UnknownNameError, HyperparameterError: one of them describes no part, or is none.
+    """
+    where = type(part).__name__
+    for setting in fields_of(type(part)):
+        if setting.family is not None:
+            value = getattr(part, setting.key)
+            read = _read_part(f"{where}: {setting.key}", value, setting, setting.family)
+            object.__setattr__(part, setting.key, read)
+
+
 def _read(where: str, value: Any, setting: Setting) -> Any:
     if setting.family is not None:
         return _read_part(where, value, setting, setting.family)
@@ -130,7 +146,7 @@ def _read_part(where: str, value: Any, setting: Setting, family: "Family[Any]") 
     if value is None or value == "none":
         if allows_none(setting.annotation):
             return None
-        raise HyperparameterError(f"{where}: expected a {family.kind}, got none")
+        raise HyperparameterError(f"{where}: expected {family.one}, got none")
     return family.of(unquoted(value) if isinstance(value, str) else value)
 
 
@@ -138,7 +154,5 @@ def _default_name(where: str, setting: Setting, family: "Family[Any]") -> str:
     """Return the default part's name, to which dotted keys without a name belong."""
     name = None if setting.is_needed else family.name_of(setting.default)
     if name is None:
-        raise HyperparameterError(
-            f"{where}: expected the name of a {family.kind} beside its settings"
-        )
+        raise HyperparameterError(f"{where}: expected the name of {family.one} beside its settings")
     return name

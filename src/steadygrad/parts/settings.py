@@ -13,6 +13,7 @@ __all__ = [
     "fields_of",
     "is_plain",
     "is_tuple",
+    "part_fields",
     "settings_of",
 ]
 
@@ -45,6 +46,11 @@ def settings_of(cls: type[Any]) -> tuple[Setting, ...]:
         for setting in fields_of(cls)
         if setting.family is not None or is_plain(setting.annotation)
     )
+
+
+def part_fields(part: Any) -> tuple[Setting, ...]:
+    """Return every setting of a part or of a nest of parts, such as a training configuration."""
+    return fields_of(part if isinstance(part, type) else type(part))
 
 
 def fields_of(cls: type[Any]) -> tuple[Setting, ...]:

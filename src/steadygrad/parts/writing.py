@@ -6,7 +6,7 @@ from typing import Any
 from steadygrad.parts.settings import Setting, fields_of
 from steadygrad.parts.values import NotTextError, plain_text
 
-__all__ = ["plain_value", "text_items"]
+__all__ = ["distinct_settings", "plain_settings", "plain_value", "text_items", "value_text"]
 
 
 def text_items(part: Any) -> list[tuple[str, str]]:
@@ -44,6 +44,45 @@ def _text_of(key: str, value: Any, setting: Setting) -> list[tuple[str, str]]:
         raise NotTextError
     others = [(f"{key}.{inner_key}", text) for inner_key, text in inner if inner_key != positional]
     return [(key, head), *others]
+
+
+def value_text(value: Any, setting: Setting) -> str:
+    """Return a setting's value in text; its ``repr`` where no text can hold it."""
+    try:
+        items = _text_of(setting.key, value, setting)
+    except NotTextError:
+        return repr(value)
+    head, others = items[0][1], [f"{key}={text}" for key, text in items[1:]]
+    return ",".join([head, *others])
+
+
+def plain_settings(part: Any) -> dict[str, Any]:
+    """Return every setting of a dataclass as JSON can hold it; nested parts become tables."""
+    return {
+        setting.key: plain_value(getattr(part, setting.key), setting)
+        for setting in fields_of(type(part))
+    }
+
+
+def distinct_settings(part: Any) -> dict[str, Any]:
+    """Return the settings that are not at their defaults, nested parts as tables of theirs.
+
+    For digests: a setting that is added to a part later leaves them alone.
+    """
+    return {
+        setting.key: _distinct_value(getattr(part, setting.key), setting)
+        for setting in fields_of(type(part))
+        if setting.is_needed or not _equal(getattr(part, setting.key), setting.default)
+    }
+
+
+def _distinct_value(value: Any, setting: Setting) -> Any:
+    if isinstance(value, tuple):
+        return [_distinct_value(item, setting) for item in value]
+    name = setting.family.name_of(value) if setting.family is not None else None
+    return (
+        plain_value(value, setting) if name is None else {"name": name} | distinct_settings(value)
+    )
 
 
 def plain_value(value: Any, setting: Setting) -> Any:

@@ -1,48 +1,50 @@
 """Input-gradient norms N(g) and the direction v(g) in which each is steepest: v . g = N(g)."""
 
-from typing import Literal, Protocol, TypeAlias, get_args
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from steadygrad.errors import UnknownNameError
+from steadygrad.covariance import Covariance
+from steadygrad.penalties.part import NORMS, GradientNorm, norm
 
-__all__ = ["L1", "L2", "GradientNorm", "Linf", "NormName", "norm_by_name"]
+__all__ = ["L1", "L2", "CovarianceNorm", "Linf", "NormName", "norm_by_name"]
 
 NormName: TypeAlias = Literal["l1", "l2", "linf"]
 
 
-class GradientNorm(Protocol):
-    """A norm of each example's input gradient ``g``, shape (batch, ...)."""
-
-    def squared(self, gradient: Tensor) -> Tensor:
-        """Return ``N(g)^2``, shape (batch,), differentiable in ``g``."""
-        ...
-
-    def steepest(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``N(g)``, shape (batch,), and ``v(g)``, shaped like ``g``: ``v . g = N(g)``.
-
-        Both are constants: the parameter gradient of ``N(g)^2`` is ``2 N(g)`` times that of the
-        loss's directional derivative along this ``v``. Where ``g`` is 0, so are both.
-        """
-        ...
-
-
+@norm("l1", title="L1")
+@dataclass(frozen=True)
 class L1:
     """Sum of absolute entries; ``v = sign(g)``, the direction of a sign-gradient attack."""
 
+    ball: ClassVar[str] = "linf"
+
+    def value(self, gradient: Tensor) -> Tensor:
+        """Return ``|g|_1``."""
+        return gradient.flatten(start_dim=1).abs().sum(dim=1)
+
     def squared(self, gradient: Tensor) -> Tensor:
         """Return ``|g|_1^2``."""
-        return gradient.flatten(start_dim=1).abs().sum(dim=1).square()
+        return self.value(gradient).square()
 
     @torch.no_grad()
     def steepest(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``|g|_1`` and ``sign(g)``."""
-        return gradient.flatten(start_dim=1).abs().sum(dim=1), gradient.sign()
+        return self.value(gradient), gradient.sign()
 
 
+@norm("l2", title="L2")
+@dataclass(frozen=True)
 class L2:
     """Euclidean length; ``v = g / |g|``."""
+
+    ball: ClassVar[str] = "l2"
+
+    def value(self, gradient: Tensor) -> Tensor:
+        """Return ``|g|_2``."""
+        return _root(self.squared(gradient))
 
     def squared(self, gradient: Tensor) -> Tensor:
         """Return ``|g|_2^2``."""
@@ -57,15 +59,20 @@ class L2:
         return length, gradient / divisor.view(-1, *[1] * (gradient.ndim - 1))
 
 
+@norm("linf", title="Linf")
+@dataclass(frozen=True)
 class Linf:
     """Largest absolute entry; ``v`` is that entry's signed unit vector (the first among equals)."""
 
+    ball: ClassVar[str] = "l1"
+
+    def value(self, gradient: Tensor) -> Tensor:
+        """Return ``|g|_inf``."""
+        return self._entry(gradient).abs()
+
     def squared(self, gradient: Tensor) -> Tensor:
         """Return ``|g|_inf^2``."""
-        rows = gradient.flatten(start_dim=1)
-        # gather, not amax: amax would share the derivative among equal entries.
-        largest = rows.detach().abs().argmax(dim=1, keepdim=True)
-        return rows.gather(1, largest).squeeze(1).square()
+        return self._entry(gradient).square()
 
     @torch.no_grad()
     def steepest(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,16 +83,74 @@ class Linf:
         direction = torch.zeros_like(rows).scatter_(1, largest, entry.sign())
         return entry.abs().squeeze(1), direction.view_as(gradient)
 
+    def _entry(self, gradient: Tensor) -> Tensor:
+        rows = gradient.flatten(start_dim=1)
+        # gather, not amax: amax would share the derivative among equal entries.
+        largest = rows.detach().abs().argmax(dim=1, keepdim=True)
+        return rows.gather(1, largest).squeeze(1)
 
-_NORMS: dict[str, type[GradientNorm]] = {"l1": L1, "l2": L2, "linf": Linf}
-assert set(_NORMS) == set(get_args(NormName))
+
+@dataclass(frozen=True, eq=False)
+class CovarianceNorm:
+    """``N(g) = sqrt(g^T Sigma g)``, with ``v = Sigma g / N``; a norm where ``Sigma`` is definite.
+
+    Args:
+        covariance: ``Sigma``, of the images' size.
+        mean: ``mu``, (channels, height, width); adds ``2 g . mu`` to ``N(g)^2``, which may then be
+            negative, so that ``value`` is no longer defined.
+    """
+
+    ball: ClassVar[str] = "ellipsoid"
+
+    covariance: Covariance
+    mean: Tensor | None = None
+
+    def value(self, gradient: Tensor) -> Tensor:
+        """Return ``sqrt(g^T Sigma g)``, without the mean."""
+        return _root(CovarianceNorm(self.covariance).squared(gradient))
+
+    def squared(self, gradient: Tensor) -> Tensor:
+        """Return ``g^T Sigma g`` (+ ``2 g . mu``), never below 0 without a mean.
+
+        Differentiable once in ``g``: the derivative ``2 Sigma g`` is a constant.
+        """
+        rows = gradient.flatten(start_dim=1)
+        with torch.no_grad():
+            smoothed = self.covariance.apply(gradient).flatten(start_dim=1)
+        product = (rows * smoothed).sum(dim=1)
+        # Sigma is symmetric, so the derivative is twice that of the product with Sigma g held
+        # constant: backward() need not apply Sigma a second time. The value is exact, 2 a - a.
+        energy = 2 * product - product.detach()
+        # Rounding alone can bring a semidefinite form below 0.
+        energy = energy - energy.detach().clamp(max=0)
+        if self.mean is None:
+            return energy
+        return energy + 2 * (rows @ self.mean.to(rows).flatten())
+
+    @torch.no_grad()
+    def steepest(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``sqrt(g^T Sigma g)`` and ``Sigma g`` over it; both 0 where that is 0.
+
+        With a mean, the Euclidean length of ``Sigma g + mu`` and its unit vector: twice their
+        product is what a small change of ``g`` changes in ``squared(g)``.
+        """
+        smoothed = self.covariance.apply(gradient)
+        if self.mean is not None:
+            return L2().steepest(smoothed + self.mean.to(smoothed))
+        length = (gradient * smoothed).flatten(start_dim=1).sum(dim=1).clamp(min=0).sqrt()
+        divisor = length.view(-1, *[1] * (gradient.ndim - 1))
+        return length, torch.where(divisor > 0, smoothed / divisor, 0.0)
 
 
 def norm_by_name(name: str) -> GradientNorm:
-    """Return the norm called "l1", "l2" or "linf".
+    """Return the norm called "l1", "l2", "linf", or as another package calls its own.
 
     Raises: UnknownNameError, listing the names.
     """
-    if name not in _NORMS:
-        raise UnknownNameError(f"unknown norm {name!r}; choose one of {', '.join(_NORMS)}")
-    return _NORMS[name]()
+    return NORMS.parse(name)
+
+
+def _root(squares: Tensor) -> Tensor:
+    """Return the square root, whose derivative at 0 is taken as 0."""
+    is_zero = squares == 0
+    return torch.where(is_zero, 0.0, torch.where(is_zero, 1.0, squares).sqrt())

@@ -1,6 +1,7 @@
 """Where a running covariance gets its perturbations from while a model trains."""
 
-from typing import Literal, Protocol, TypeAlias, get_args
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -8,11 +9,16 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import PGD
 from steadygrad.attacks.deepfool import DeepFool
-from steadygrad.errors import UnknownNameError
+from steadygrad.checks import check_eps
+from steadygrad.covariance import SOURCES, Source, source
+from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation_mode import evaluation_mode
 
 __all__ = [
     "PGD_EPS",
+    "AttackSource",
+    "DeepFoolSource",
+    "PGDSource",
     "PerturbingAttack",
     "SourceName",
     "attack_perturbations",
@@ -41,46 +47,110 @@ class PerturbingAttack(Protocol):
     ) -> Images: ...
 
 
-def pgd_source(*, eps: float = PGD_EPS, steps: int = 10) -> PGD:
-    """Return PGD as a source of perturbations: ``steps`` steps of ``2 * eps / steps``.
+@dataclass(frozen=True)
+class AttackSource:
+    """What an attack adds to the images.
+
+    Args:
+        perturbing: the attack; one without a random start keeps a training repeatable.
+    """
+
+    perturbing: PerturbingAttack
+
+    def attack(self) -> PerturbingAttack:
+        """Return the attack."""
+        return self.perturbing
+
+
+@source("pgd", title="PGD")
+@dataclass(frozen=True, kw_only=True)
+class PGDSource:
+    """What PGD adds to the images: ``steps`` steps of ``2 * eps / steps``.
 
     A running covariance forgets how long perturbations are, but not what else ``eps`` decides: how
     far from the image the gradients are taken, and how often the ends of the pixel range cut in.
-    Raises: HyperparameterError, if eps is outside [0, 1] or steps below 1.
+
+    Args:
+        eps: radius in pixel units, in (0, 1].
+        steps: at least 1.
+
+    Raises:
+        HyperparameterError: a number is outside its range.
+
     Source: Roth et al., arXiv:1805.08736, Table 2 (10 steps of eps / 5) and section 7.2 (away from
         the model's own prediction). Without a random start, so that a penalty draws nothing and a
         resumed training repeats itself.
     """
-    return PGD(eps=eps, steps=steps, reach=2.0, random_start=False, start_from_prediction=True)
+
+    eps: float = PGD_EPS
+    steps: int = 10
+
+    def __post_init__(self) -> None:
+        check_eps(self.eps)
+        if self.eps == 0:
+            raise HyperparameterError("expected eps in (0, 1] for a source, got 0")
+        self.attack()
+
+    def attack(self) -> PGD:
+        """Return PGD."""
+        return PGD(
+            eps=self.eps,
+            steps=self.steps,
+            reach=2.0,
+            random_start=False,
+            start_from_prediction=True,
+        )
+
+
+@source("deepfool", title="DeepFool")
+@dataclass(frozen=True, kw_only=True)
+class DeepFoolSource:
+    """What DeepFool adds to the images, in at most ``steps`` steps.
+
+    Args:
+        steps: at least 1.
+
+    Raises:
+        HyperparameterError: steps is below 1.
+    """
+
+    steps: int = 100
+
+    def __post_init__(self) -> None:
+        self.attack()
+
+    def attack(self) -> DeepFool:
+        """Return DeepFool."""
+        return DeepFool(steps=self.steps)
+
+
+def pgd_source(*, eps: float = PGD_EPS, steps: int = 10) -> PGD:
+    """Return the attack behind ``PGDSource``.
+
+    Raises: HyperparameterError, if eps is outside (0, 1] or steps below 1.
+    """
+    return PGDSource(eps=eps, steps=steps).attack()
 
 
 def deepfool_source(*, steps: int = 100) -> DeepFool:
-    """Return DeepFool as a source of perturbations, of at most ``steps`` steps.
+    """Return the attack behind ``DeepFoolSource``.
 
     Raises: HyperparameterError, if steps is below 1.
     """
-    return DeepFool(steps=steps)
+    return DeepFoolSource(steps=steps).attack()
 
 
-_ATTACKS: dict[str, PerturbingAttack] = {"pgd": pgd_source(), "deepfool": deepfool_source()}
-_OF_GRADIENT = ("gradient", "fgsm")
-assert {*_OF_GRADIENT, *_ATTACKS} == set(get_args(SourceName))
-
-
-def resolve_source(source: str | PerturbingAttack) -> PerturbingAttack | None:
-    """Return the attack behind a source, or None for one made of the penalty's own gradient.
+def resolve_source(source: str | Source | PerturbingAttack) -> Source:
+    """Return the source that a name or text describes; an attack object becomes its own.
 
     Raises: UnknownNameError, listing the names.
     """
-    if not isinstance(source, str):
-        return source
-    if source in _OF_GRADIENT:
-        return None
-    if source not in _ATTACKS:
-        raise UnknownNameError(
-            f"expected source one of {', '.join(get_args(SourceName))}, got {source!r}"
-        )
-    return _ATTACKS[source]
+    if isinstance(source, str):
+        found: Source = SOURCES.parse(source)
+        return found
+    if callable(source):
+        return AttackSource(source)
+    return source
 
 
 def attack_perturbations(

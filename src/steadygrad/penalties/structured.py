@@ -1,20 +1,36 @@
 """Structured gradient regularization (SGR): the input gradient measured in a noise covariance."""
 
-import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.checks import check_images, check_labels
-from steadygrad.covariance import Covariance, IdentityCovariance, RunningCovariance
+from steadygrad.checks import check_images, values_are_due
+from steadygrad.covariance import (
+    COVARIANCES,
+    Covariance,
+    CovariancePart,
+    DataFacts,
+    IdentityCovariance,
+    RunningCovariance,
+    Source,
+    Stationary,
+    built,
+)
 from steadygrad.errors import CheckpointError, HyperparameterError, ShapeError
-from steadygrad.penalties.backend import Backend
-from steadygrad.penalties.backends import BackendName, resolve_backend
-from steadygrad.penalties.double_backprop import DoubleBackprop
-from steadygrad.penalties.penalized_loss import PenalizedLoss, example_losses
+from steadygrad.penalties.backends import DoubleBackprop
+from steadygrad.penalties.norms import CovarianceNorm
+from steadygrad.penalties.part import (
+    BACKENDS,
+    Backend,
+    ExampleLoss,
+    PenalizedLoss,
+    names_misspelt_settings,
+    penalty,
+)
+from steadygrad.penalties.penalized import check_fraction, check_strength, penalized_loss
 from steadygrad.penalties.perturbation_source import (
     PerturbingAttack,
     SourceName,
@@ -22,46 +38,72 @@ from steadygrad.penalties.perturbation_source import (
     resolve_source,
 )
 
-__all__ = ["CovarianceNorm", "StructuredPenalty", "strength_from_lambda"]
+__all__ = ["CovarianceNorm", "Structured", "StructuredPenalty", "strength_from_lambda"]
 
 
-class CovarianceNorm:
-    """``N(g) = sqrt(g^T Sigma g)``, with ``v = Sigma g / N``; a norm where ``Sigma`` is definite.
+@penalty("sgr", title="SGR")
+@dataclass(frozen=True, kw_only=True)
+class Structured:
+    """Add ``strength * mean_i g_i^T Sigma g_i`` to the mean loss of a batch.
 
-    mean: ``mu``, (channels, height, width); adds ``2 g . mu`` to ``N(g)^2`` (only there, so that
-        ``steepest`` knows nothing of it), which may then be negative.
+    Settings alone: ``prepared(facts)`` makes the ``StructuredPenalty`` that is called, since what
+    ``Sigma`` is depends on the images' size, and a running one learns.
+
+    Args:
+        strength: at least 0; *half* the paper's lambda (``strength_from_lambda``).
+        covariance: a part, its text such as "exponential:8", or a ``Covariance``. What a running
+            one learns from, and how often, are settings of its own (``stationary:source=pgd``).
+        backend: as in ``SquaredNormPenalty``.
+        fraction: as in ``SquaredNormPenalty``; a covariance that learns from gradients sees those
+            of the same images.
+
+    Raises:
+        HyperparameterError: a number is outside its range.
+        UnknownNameError: there is no such covariance or backend.
+
+    Source: Roth et al., arXiv:1805.08736, Eqs. (11) and (12) and Algorithm 1.
     """
 
-    def __init__(self, covariance: Covariance, mean: Tensor | None = None) -> None:
-        self.covariance, self.mean = covariance, mean
+    strength: float
+    covariance: Annotated[CovariancePart | Covariance | str, COVARIANCES] = Stationary()
+    backend: Annotated[Backend | str, BACKENDS] = DoubleBackprop()
+    fraction: float = 1.0
 
-    def squared(self, gradient: Tensor) -> Tensor:
-        """Return ``g^T Sigma g`` (+ ``2 g . mu``), never below 0 without a mean.
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        check_fraction(self.fraction)
+        object.__setattr__(self, "covariance", COVARIANCES.of(self.covariance))
+        object.__setattr__(self, "backend", BACKENDS.of(self.backend))
 
-        Differentiable once in ``g``: the derivative ``2 Sigma g`` is a constant.
+    def prepared(self, facts: DataFacts) -> "StructuredPenalty":
+        """Return the penalty for these images; a running covariance has seen nothing yet.
+
+        Raises:
+            ShapeError: a covariance file is of another image size.
+            CheckpointError: it is missing or damaged.
+            HyperparameterError, CovarianceError: the training images are needed and missing, or
+                all equal.
         """
-        rows = gradient.flatten(start_dim=1)
-        with torch.no_grad():
-            smoothed = self.covariance.apply(gradient).flatten(start_dim=1)
-        product = (rows * smoothed).sum(dim=1)
-        # Sigma is symmetric, so the derivative is twice that of the product with Sigma g held
-        # constant: backward() need not apply Sigma a second time. The value is exact, 2 a - a.
-        energy = 2 * product - product.detach()
-        # Rounding alone can bring a semidefinite form below 0.
-        energy = energy - energy.detach().clamp(max=0)
-        if self.mean is None:
-            return energy
-        return energy + 2 * (rows @ self.mean.to(rows).flatten())
-
-    @torch.no_grad()
-    def steepest(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``sqrt(g^T Sigma g)`` and ``Sigma g`` over it; both 0 where that is 0."""
-        smoothed = self.covariance.apply(gradient)
-        length = (gradient * smoothed).flatten(start_dim=1).sum(dim=1).clamp(min=0).sqrt()
-        divisor = length.view(-1, *[1] * (gradient.ndim - 1))
-        return length, torch.where(divisor > 0, smoothed / divisor, 0.0)
+        covariance = built(self.covariance, facts)
+        learning: dict[str, Any] = {}
+        if isinstance(covariance, RunningCovariance):
+            # Each running part has these; a covariance object of the user's own does not.
+            part: Any = self.covariance
+            learning = {
+                "source": getattr(part, "source", None),
+                "every": getattr(part, "every", 1),
+                "mean": "running" if getattr(part, "mean", False) is True else None,
+            }
+        return StructuredPenalty(
+            strength=self.strength,
+            covariance=covariance,
+            backend=self.backend,
+            fraction=self.fraction,
+            **learning,
+        )
 
 
+@names_misspelt_settings
 @dataclass(kw_only=True, eq=False)
 class StructuredPenalty:
     """Add ``strength * mean_i g_i^T Sigma g_i`` to the mean cross-entropy of a batch.
@@ -95,16 +137,17 @@ class StructuredPenalty:
 
     strength: float
     covariance: Covariance
-    source: SourceName | PerturbingAttack | None = None
+    source: SourceName | Source | PerturbingAttack | None = None
     every: int = 1
     mean: Tensor | Literal["running"] | None = None
-    backend: BackendName | Backend = "double_backprop"
+    backend: Backend | str = DoubleBackprop()
+    fraction: float = 1.0
     calls: int = field(default=0, init=False, repr=False)
     """How many batches there were: every ``every``-th is learned from."""
 
     def __post_init__(self) -> None:
-        if not (self.strength >= 0 and math.isfinite(self.strength)):
-            raise HyperparameterError(f"expected strength >= 0, got {self.strength}")
+        check_strength(self.strength)
+        check_fraction(self.fraction)
         if self.every < 1:
             raise HyperparameterError(f"expected every >= 1, got {self.every}")
         is_running = isinstance(self.covariance, RunningCovariance)
@@ -122,13 +165,17 @@ class StructuredPenalty:
             )
         if isinstance(self.mean, Tensor) and not self.mean.isfinite().all():
             raise HyperparameterError("expected a finite mean, got NaN or infinity")
-        backend = resolve_backend(self.backend)
-        if self.mean is not None and not isinstance(backend, DoubleBackprop):
-            raise HyperparameterError(
-                f"expected double_backprop along with a mean, got {self.backend!r}"
-            )
+        self.backend = BACKENDS.of(self.backend)
 
-    def __call__(self, model: Classifier, images: Images, labels: Labels) -> PenalizedLoss:
+    def __call__(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        *,
+        loss: ExampleLoss | None = None,
+        generator: torch.Generator | None = None,  # noqa: ARG002 - nothing is drawn
+    ) -> PenalizedLoss:
         """Return the loss to call ``backward()`` on, with its terms and the logits.
 
         images: (batch, channels, height, width) in [0, 1]; labels: int64 (batch,).
@@ -136,19 +183,22 @@ class StructuredPenalty:
             the covariance is of another image size; CovarianceError, for a running covariance
             without source that was never updated.
         """
-        check_images(images)
-        check_labels(labels, len(images))
-        if self.strength == 0:
-            losses, logits = example_losses(model, images, labels)
-            data_loss = losses.mean()
-            return PenalizedLoss(data_loss, data_loss, data_loss.new_zeros(()), logits)
-
-        self._learn_from_attack(model, images.detach(), labels)
-        terms = resolve_backend(self.backend)(model, images, labels, _NormOfCall(self))
-        self.calls += 1
-        data_loss = terms.losses.mean()
-        penalty = self.strength * terms.squared_norms.mean()
-        return PenalizedLoss(data_loss + penalty, data_loss, penalty, terms.logits)
+        learns = self.strength > 0 and torch.is_grad_enabled()
+        if learns:
+            self._learn_from_attack(model, images, labels)
+        result = penalized_loss(
+            model,
+            images,
+            labels,
+            factor=self.strength,
+            norm=_NormOfCall(self, learns),
+            power=2,
+            backend=BACKENDS.of(self.backend),
+            fraction=self.fraction,
+            loss=loss,
+        )
+        self.calls += learns
+        return result
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training needs; of a fixed covariance, only the count of calls."""
@@ -177,23 +227,23 @@ class StructuredPenalty:
         return self.source is not None and self.calls % self.every == 0
 
     def _learn_from_attack(self, model: Classifier, images: Images, labels: Labels) -> None:
-        if self.source is None or not self._is_due:
-            return
-        attack = resolve_source(self.source)
-        if attack is not None:
-            self._learn(attack_perturbations(attack, model, images, labels))
+        attack = None if self.source is None else resolve_source(self.source).attack()
+        if attack is not None and self._is_due:
+            check_images(images, values=values_are_due(model, images, "images"))
+            classes = labels.argmax(dim=1) if labels.ndim == 2 else labels.long()
+            self._learn(attack_perturbations(attack, model, images.detach(), classes))
 
     def _learn_from_gradient(self, gradient: Tensor) -> None:
-        if self._is_due and self.source == "gradient":
-            self._learn(gradient)
-        elif self._is_due and self.source == "fgsm":
-            self._learn(gradient.sign())
+        if self.source is None or not self._is_due:
+            return
+        of_gradient = getattr(resolve_source(self.source), "of_gradient", None)
+        if of_gradient is not None:
+            self._learn(of_gradient(gradient))
 
     def _learn(self, perturbations: Tensor) -> None:
         assert isinstance(self.covariance, RunningCovariance)
         # A loss that is not finite is for the training loop to report, with epoch and step.
-        if bool(perturbations.any() & perturbations.isfinite().all()):
-            self.covariance.update(perturbations)
+        self.covariance.offer(perturbations)
 
     def _norm(self, gradient: Tensor) -> CovarianceNorm:
         covariance, mean = self.covariance, self.mean
@@ -218,18 +268,28 @@ def strength_from_lambda(paper_lambda: float) -> float:
 class _NormOfCall:
     """The norm of one batch, whose gradient the covariance may learn from before it is measured."""
 
-    def __init__(self, penalty: StructuredPenalty) -> None:
-        self._penalty = penalty
+    ball = CovarianceNorm.ball
+
+    def __init__(self, penalty: StructuredPenalty, learns: bool) -> None:
+        self._penalty, self._learns = penalty, learns
         self._norm: CovarianceNorm | None = None
 
     def squared(self, gradient: Tensor) -> Tensor:
         return self._learned(gradient).squared(gradient)
+
+    @property
+    def mean(self) -> Tensor | None:
+        return None if self._norm is None else self._norm.mean
+
+    def value(self, gradient: Tensor) -> Tensor:
+        return self._learned(gradient).value(gradient)
 
     def steepest(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
         return self._learned(gradient).steepest(gradient)
 
     def _learned(self, gradient: Tensor) -> CovarianceNorm:
         if self._norm is None:
-            self._penalty._learn_from_gradient(gradient.detach())
+            if self._learns:
+                self._penalty._learn_from_gradient(gradient.detach())
             self._norm = self._penalty._norm(gradient)
         return self._norm

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from steadygrad.evaluation import AccuracyPoint
-from steadygrad.reports.cautions import has_comparable_times
 from steadygrad.reports.comparison import ComparedRun, Comparison
+from steadygrad.reports.scope import has_comparable_times
 from steadygrad.reports.wording import (
     count_text,
     enumeration,

@@ -1,27 +1,28 @@
-"""What the HTML report shows, gathered from the runs as plain values for its template."""
+"""The report on several runs as one self-contained HTML file."""
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from steadygrad.evaluation import AccuracyPoint, Gallery
-from steadygrad.reports.cautions import cautions
 from steadygrad.reports.comparison import ComparedRun, Comparison, compare_runs
-from steadygrad.reports.examples import gallery_examples
-from steadygrad.reports.figures import (
-    cost_figure,
-    inline_svg,
-    robustness_figure,
-    training_figure,
-)
+from steadygrad.reports.figures import cost_figure, inline_svg, robustness_figure, training_figure
+from steadygrad.reports.figures.canvas import SeriesStyle, series_styles
 from steadygrad.reports.headline import headline, is_distinguishable
-from steadygrad.reports.runs import RunRecord
-from steadygrad.reports.scope import tested, untested
-from steadygrad.reports.series_style import SeriesStyle, series_styles
+from steadygrad.reports.html import (
+    date_text,
+    gallery_examples,
+    software_versions,
+    template_environment,
+    write_page,
+)
+from steadygrad.reports.runs import RunRecord, load_runs
+from steadygrad.reports.scope import cautions, tested, untested
 from steadygrad.reports.tables import SummaryRow, summary_rows
-from steadygrad.reports.templating import software_versions
 from steadygrad.reports.wording import (
     attack_name,
     count_text,
@@ -30,7 +31,7 @@ from steadygrad.reports.wording import (
     eps_text,
 )
 
-__all__ = ["page_contents"]
+__all__ = ["page_contents", "render_report", "write_report"]
 
 
 def page_contents(runs: Sequence[RunRecord], title: str | None) -> dict[str, Any]:
@@ -184,3 +185,28 @@ def _settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _setting(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def write_report(runs: Sequence[Path | str], out: Path | str, title: str | None = None) -> Path:
+    """Write the report on the runs in these folders to the HTML file ``out``; return its path.
+
+    The file holds everything it shows (styles, figures, images), loads nothing and needs no
+    script. Apart from its date, the same runs give the same bytes. The folder of ``out`` is made
+    if it is missing; an older report is replaced only by a complete new one.
+    title: the page's; None describes the runs.
+    Raises: CheckpointError, as ``load_run``; HyperparameterError, without runs or with one twice;
+        OutputError, if ``out`` cannot be written.
+    """
+    out, records = Path(out), load_runs(runs)
+    write_page(out, render_report(records, title=title, created=datetime.now(UTC)))
+    return out
+
+
+def render_report(runs: Sequence[RunRecord], *, title: str | None, created: datetime) -> str:
+    """Return the page as text.
+
+    Raises: HyperparameterError, without runs or with one twice.
+    """
+    contents = page_contents(runs, title)
+    template = template_environment().get_template("report.html.j2")
+    return template.render(**contents, created=date_text(created))

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from steadygrad.evaluation import AccuracyPoint
-from steadygrad.reports.cautions import cautions
 from steadygrad.reports.comparison import Comparison, compare_runs
 from steadygrad.reports.runs import RunRecord
+from steadygrad.reports.scope import cautions
 from steadygrad.reports.wording import (
     adversarial_text,
     augmentation_text,

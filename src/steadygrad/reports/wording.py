@@ -141,8 +141,10 @@ def attack_settings(attack: Mapping[str, Any]) -> str:
         length = f"{in_all} / {steps}" if size is None else eps_text(float(size))
         parts.append(f"{count_text(rest.pop('steps'), 'step')} of {length}")
     if isinstance(starts := rest.get("restarts"), int) and "random_start" in rest:
-        kind = "random start" if rest.pop("random_start") else "start at the image itself"
-        parts.append(count_text(starts, kind) if "random" in kind else kind)
+        is_random = rest.pop("random_start")
+        parts.append(
+            count_text(starts, "random start") if is_random else "start at the image itself"
+        )
         del rest["restarts"]
     if "decay_length" in rest:
         length, between = rest.pop("decay_length"), rest.pop("inter_channel", 0.5)

@@ -1,17 +1,19 @@
-"""Training: objectives, the loop, checkpoints and resuming, metrics and progress."""
+"""Training: configuration, objective, loop, checkpoints and resuming, metrics and progress."""
 
+from steadygrad.training.averaging import (
+    AVERAGES,
+    AveragedWeights,
+    ExponentialMovingAverage,
+    averaging,
+)
+from steadygrad.training.clipping import CLIPPINGS, ClipNorm, ClipValue, clipping
 from steadygrad.training.config import TrainingConfig
+from steadygrad.training.identity import configuration_digest, decisive_settings
 from steadygrad.training.loop import TrainingResult
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
 from steadygrad.training.model_file import ModelSpec, load_model, save_model
-from steadygrad.training.objectives import (
-    Adversarial,
-    CrossEntropy,
-    Objective,
-    Penalized,
-    build_objective,
-    penalty_names,
-)
+from steadygrad.training.objective import Objective, data_facts
+from steadygrad.training.optimizers import OPTIMIZERS, SGD, Adam, AdamW, optimizer
 from steadygrad.training.progress import (
     LineProgress,
     Progress,
@@ -21,17 +23,39 @@ from steadygrad.training.progress import (
 )
 from steadygrad.training.run import train
 from steadygrad.training.run_folder import RunFolder, TrainedRun, load_run_model, run_config
-from steadygrad.training.schedule import multi_step_rate
+from steadygrad.training.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    Linear,
+    MultiStep,
+    Ramp,
+    schedule,
+)
+from steadygrad.training.version_0_1 import flat_settings
 
 __all__ = [
-    "Adversarial",
-    "CrossEntropy",
+    "AVERAGES",
+    "CLIPPINGS",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "AveragedWeights",
+    "ClipNorm",
+    "ClipValue",
+    "Constant",
+    "Cosine",
     "EpochMetrics",
+    "ExponentialMovingAverage",
     "LineProgress",
+    "Linear",
     "ModelSpec",
+    "MultiStep",
     "Objective",
-    "Penalized",
     "Progress",
+    "Ramp",
     "RunFolder",
     "SilentProgress",
     "StepMetrics",
@@ -39,13 +63,18 @@ __all__ = [
     "TrainedRun",
     "TrainingConfig",
     "TrainingResult",
-    "build_objective",
+    "averaging",
+    "clipping",
+    "configuration_digest",
     "console_progress",
+    "data_facts",
+    "decisive_settings",
+    "flat_settings",
     "load_model",
     "load_run_model",
-    "multi_step_rate",
-    "penalty_names",
+    "optimizer",
     "run_config",
     "save_model",
+    "schedule",
     "train",
 ]

@@ -1,5 +1,6 @@
 """Gradient clipping as a part: how a step's parameter gradient is kept from growing too long."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -43,7 +44,7 @@ class ClipNorm:
     length: float
 
     def __post_init__(self) -> None:
-        if self.length <= 0:
+        if not 0 < self.length < math.inf:
             raise HyperparameterError(f"expected length > 0, got {self.length}")
 
     def clip(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -61,7 +62,7 @@ class ClipValue:
     largest: float
 
     def __post_init__(self) -> None:
-        if self.largest <= 0:
+        if not 0 < self.largest < math.inf:
             raise HyperparameterError(f"expected largest > 0, got {self.largest}")
 
     def clip(self, parameters: Iterable[nn.Parameter]) -> None:

@@ -30,8 +30,9 @@ _STEPS_BETWEEN_READS = 50
 class TrainingResult:
     """What a call of ``train`` leaves behind.
 
-    model: the latest network, in eval mode; history: metrics of every epoch done so far, earlier
-    sessions included; is_finished: False if the run was interrupted and can be resumed.
+    model: the latest network, in eval mode, of averaged weights where the run averages them;
+    history: metrics of every epoch done so far, earlier sessions included; is_finished: False if
+    the run was interrupted and can be resumed.
     """
 
     folder: Path
@@ -122,7 +123,9 @@ class TrainingLoop:
         self._count_time()
         self._refuse_divergence()
         metrics = session.end_epoch(
-            self._performance(self.held_out.validation), self._performance(self.held_out.test)
+            self._performance(self.held_out.validation),
+            self._performance(self.held_out.test),
+            self._raw_performance(self.held_out.validation),
         )
         self._write_checkpoint()
         log.write(metrics)
@@ -130,7 +133,12 @@ class TrainingLoop:
         return not self.interruption.requested
 
     def _performance(self, dataset: ImageDataset | None) -> Performance | None:
-        return None if dataset is None else clean_performance(self.session.model, dataset)
+        return None if dataset is None else clean_performance(self.session.network, dataset)
+
+    def _raw_performance(self, dataset: ImageDataset | None) -> Performance | None:
+        if dataset is None or self.session.averaged is None:
+            return None
+        return clean_performance(self.session.model, dataset)
 
     def _read(self) -> None:
         """Fetch the numbers of the latest steps from the device, and stop at a non-finite one."""
@@ -184,7 +192,9 @@ class TrainingLoop:
 
     def _write_outputs(self) -> None:
         # After the state, which alone can restore both.
-        save_model(self.folder.model, self.session.model, self.session.spec)
+        save_model(self.folder.model, self.session.network, self.session.spec)
+        if self.session.averaged is not None:
+            save_model(self.folder.raw_model, self.session.model, self.session.spec)
         self.folder.write_metrics(self.session.history)
 
     def _count_time(self) -> None:
@@ -197,14 +207,14 @@ class TrainingLoop:
         if self.folder.state.exists():
             kept = f"the last good checkpoint is kept in {self.folder.path}"
         return NonFiniteLossError(
-            f"{what}; {kept}; try a smaller learning rate or strength, or clip_gradient"
+            f"{what}; {kept}; try a smaller learning rate or strength, a ramp, or clipping"
         )
 
     def _result(self) -> TrainingResult:
         session = self.session
         return TrainingResult(
             folder=self.folder.path,
-            model=session.model.eval(),
+            model=session.network.eval(),
             history=tuple(session.history),
             is_finished=session.epochs_done >= session.config.epochs,
         )

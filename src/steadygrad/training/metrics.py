@@ -19,7 +19,8 @@ class EpochMetrics:
     train_accuracy: fraction right among the images trained on (augmented, attacked), as they were
         met.
     validation_loss (nats), validation_accuracy, test_loss, test_accuracy: after the epoch, on clean
-        images; None where the run has no such set.
+        images, of the averaged network where the run averages weights; None where the run has no
+        such set. raw_validation_loss, raw_validation_accuracy: then, of the raw weights.
     update_similarity: mean over the steps where it is defined, None if not asked for.
     """
 
@@ -37,6 +38,8 @@ class EpochMetrics:
     validation_loss: float | None = None
     test_loss: float | None = None
     test_accuracy: float | None = None
+    raw_validation_loss: float | None = None
+    raw_validation_accuracy: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the line's fields."""
@@ -94,6 +97,7 @@ class EpochTotals:
         learning_rate: float,
         validation: Performance | None = None,
         test: Performance | None = None,
+        raw_validation: Performance | None = None,
     ) -> EpochMetrics:
         """Return the epoch's means."""
         return EpochMetrics(
@@ -108,6 +112,8 @@ class EpochTotals:
             validation_loss=None if validation is None else validation.loss,
             test_accuracy=None if test is None else test.accuracy,
             test_loss=None if test is None else test.loss,
+            raw_validation_accuracy=None if raw_validation is None else raw_validation.accuracy,
+            raw_validation_loss=None if raw_validation is None else raw_validation.loss,
             update_similarity=(
                 self.similarity / self.similarity_steps if self.similarity_steps else None
             ),

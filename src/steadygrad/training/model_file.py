@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.errors import CheckpointError, SteadygradError
-from steadygrad.models import build_model
+from steadygrad.models import MODELS, ModelSource, model_entry
 from steadygrad.tensor_file import read_tensors, write_tensors
 
 __all__ = ["ModelSpec", "load_model", "save_model"]
@@ -21,21 +21,43 @@ _METADATA_KEY = "steadygrad"
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What ``steadygrad.models.build_model`` needs to build the network again."""
+    """What is needed to build a network again: its source, and the images and classes it is for."""
 
-    name: str
+    model: ModelSource
     input_shape: tuple[int, int, int]
     num_classes: int
-    second_order: str = "exact"
+
+    @property
+    def name(self) -> str:
+        """The model's name, without its settings."""
+        return MODELS.name_of(self.model) or type(self.model).__name__
 
     def build(self) -> nn.Module:
         """Return the network with weights drawn from torch's global generator."""
-        return build_model(
-            self.name,
-            input_shape=self.input_shape,
-            num_classes=self.num_classes,
-            second_order=self.second_order,  # type: ignore[arg-type] # build_model checks it
-        )
+        return self.model.build(input_shape=self.input_shape, num_classes=self.num_classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the specification as JSON can hold it."""
+        return {
+            "model": MODELS.table(self.model),
+            "input_shape": list(self.input_shape),
+            "num_classes": self.num_classes,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelSpec":
+        """Return the specification of these values; those of version 0.1 are understood.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: they are not one.
+        """
+        values = dict(values)
+        channels, height, width = values.pop("input_shape")
+        classes = int(values.pop("num_classes"))
+        table = values.get("model", values)
+        if "model" not in values and not model_entry(values["name"]).is_complex:
+            table = {"name": values["name"]}  # version 0.1 gave every model a second-order rule
+        return cls(MODELS.build(table), (channels, height, width), classes)
 
 
 def save_model(path: Path | str, model: nn.Module, spec: ModelSpec) -> None:
@@ -43,7 +65,7 @@ def save_model(path: Path | str, model: nn.Module, spec: ModelSpec) -> None:
 
     Raises: OutputError, if ``path`` cannot be written; the file there then stands as it was.
     """
-    metadata = {_METADATA_KEY: json.dumps(asdict(spec), sort_keys=True)}
+    metadata = {_METADATA_KEY: json.dumps(spec.to_dict(), sort_keys=True)}
     write_tensors(path, model.state_dict(), metadata)
 
 
@@ -78,9 +100,9 @@ def _parse_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
     if _METADATA_KEY not in metadata:
         raise CheckpointError(f"{path} holds weights but does not say of which steadygrad model")
     try:
-        values: dict[str, Any] = json.loads(metadata[_METADATA_KEY])
-        channels, height, width = values.pop("input_shape")
-        return ModelSpec(input_shape=(channels, height, width), **values)
+        return ModelSpec.from_dict(json.loads(metadata[_METADATA_KEY]))
+    except SteadygradError as error:
+        raise CheckpointError(f"{path} names a model that cannot be built: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path} describes its model in a way unknown here") from error
 

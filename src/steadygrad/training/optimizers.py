@@ -1,5 +1,6 @@
 """Optimizers as parts: SGD, Adam and AdamW with the settings that a run can choose."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -43,13 +44,15 @@ class SGD:
     """Stochastic gradient descent with momentum; weight decay is added to the gradient.
 
     learning_rate: positive; 0.005 as in Yeats et al. (2021).
-    momentum: in [0, 1). nesterov: look ahead, as that paper's text says; its code does not.
+    momentum: in [0, 1). nesterov: look ahead, as that paper's text says and its code does not;
+        None stands for True, but in a run with a network of ``second_order="frozen_phase"`` for
+        False: that rule is no function's gradient and diverged with it on MNIST.
     weight_decay: at least 0.
     """
 
     learning_rate: float = 0.005
     momentum: float = 0.875
-    nesterov: bool = True
+    nesterov: bool | None = None
     weight_decay: float = 1e-4
 
     def __post_init__(self) -> None:
@@ -65,7 +68,7 @@ class SGD:
             parameters,
             lr=self.learning_rate,
             momentum=self.momentum,
-            nesterov=self.nesterov,
+            nesterov=self.nesterov is not False and self.momentum > 0,
             weight_decay=self.weight_decay,
         )
 
@@ -86,7 +89,7 @@ class Adam:
 
     def __post_init__(self) -> None:
         _check_rate_and_decay(self)
-        if self.denominator <= 0:
+        if not 0 < self.denominator < math.inf:
             raise HyperparameterError(f"expected denominator > 0, got {self.denominator}")
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
@@ -120,7 +123,7 @@ class AdamW:
 
 
 def _check_rate_and_decay(part: SGD | Adam | AdamW) -> None:
-    if part.learning_rate <= 0:
+    if not 0 < part.learning_rate < math.inf:
         raise HyperparameterError(f"expected learning_rate > 0, got {part.learning_rate}")
-    if part.weight_decay < 0:
+    if not 0 <= part.weight_decay < math.inf:
         raise HyperparameterError(f"expected weight_decay >= 0, got {part.weight_decay}")

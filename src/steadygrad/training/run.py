@@ -10,7 +10,6 @@ from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError
 from steadygrad.training.config import TrainingConfig
-from steadygrad.training.difference_check import check_difference
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.loop import HeldOut, TrainingLoop, TrainingResult
 from steadygrad.training.progress import Progress, SilentProgress
@@ -35,9 +34,10 @@ def train(
     Equal configurations give equal numbers on the same machine and number of threads; on a CPU a
     resumed run equals an uninterrupted one to the bit.
 
-    resume: go on with the run in ``out``. Only ``epochs``, ``data_dir``, ``checkpoint_seconds`` and
-        the name of the same kind of ``device`` may differ; a finished run given more epochs equals
-        one that had them from the start. A run killed before its first checkpoint starts again.
+    resume: go on with the run in ``out``. Only ``epochs``, where local copies of the data lie,
+        ``checkpoint_seconds`` and the name of the same kind of ``device`` may differ; a finished
+        run given more epochs equals one that had them from the start, unless its schedule depends
+        on them. A run killed before its first checkpoint starts again.
     overwrite: replace the run in ``out``, its evaluations included.
     progress: ``console_progress()``, one's own ``Progress``, or None for silence.
     Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``) or cannot be
@@ -62,16 +62,10 @@ def train(
         session = TrainingSession(config, train_set, device)
         if state is not None:
             session.restore(state)
-        agreement = check_difference(config, session.model, train_set) if state is None else None
         if resume:
             folder.update_config(config)
         else:
             folder.create(config)
-        if agreement is not None:
-            progress.message(
-                f"finite difference against exact penalty gradient: cosine "
-                f"{agreement.cosine:.4f}, length ratio {agreement.length_ratio:.3f}"
-            )
         if state is not None and state.threads != torch.get_num_threads():
             progress.message(
                 f"the run was on {state.threads} threads and is now on "
@@ -83,11 +77,7 @@ def train(
 
 
 def _load_data(config: TrainingConfig, device: torch.device) -> tuple[ImageDataset, HeldOut]:
-    load = partial(
-        load_dataset,
-        config.dataset,
-        data_dir=Path(config.data_dir) if config.data_dir is not None else None,
-    )
+    load = partial(load_dataset, config.data)
     size = config.validation_size
     train_set = load("train", limit=config.limit_train, validation_size=size).to(device)
     held_out = HeldOut(

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,19 @@ import torch
 from torch import nn
 
 from steadygrad.atomic_file import write_atomically
+from steadygrad.datasets.sources import with_settings
 from steadygrad.errors import CheckpointError, OutputError
+from steadygrad.parts import part_fields
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.model_file import ModelSpec, load_model
 from steadygrad.training.training_state import TrainingState, read_state
+from steadygrad.training.version_0_1 import is_flat, nested_settings
 from steadygrad.versions import library_versions
 
 __all__ = ["RunFolder", "TrainedRun", "load_run_model", "run_config"]
 
-_FREE_TO_CHANGE = frozenset({"epochs", "data_dir", "checkpoint_seconds", "device"})
+_FREE_TO_CHANGE = frozenset({"epochs", "checkpoint_seconds", "device"})
 """Settings that a resumed run may change: how far to go, and what moves no number."""
 
 _PROVENANCE = ("steadygrad", "torch", "python", "threads", "created")
@@ -46,8 +49,13 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        """The latest weights."""
+        """The latest weights: the averaged ones in a run that averages."""
         return self.path / "model.safetensors"
+
+    @property
+    def raw_model(self) -> Path:
+        """The latest raw weights, in a run that averages them."""
+        return self.path / "raw_model.safetensors"
 
     @property
     def state(self) -> Path:
@@ -86,7 +94,7 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for file in (self.state, self.model, self.metrics, self.config):
+            for file in (self.state, self.model, self.raw_model, self.metrics, self.config):
                 file.unlink(missing_ok=True)
             for folder in (self.tensorboard, self.evaluations):
                 if folder.is_dir():
@@ -135,12 +143,17 @@ class RunFolder:
 
     def _refuse_changes(self, before: Mapping[str, Any], config: TrainingConfig) -> None:
         # Settings that came after the run have their defaults in it.
-        before, now = TrainingConfig.from_dict(before).to_dict(), config.to_dict()
+        then, now = _without_place(_config_of(before)), _without_place(config)
         differing = sorted(
-            name for name in now if now[name] != before[name] and name not in _FREE_TO_CHANGE
+            field.name
+            for field in fields(now)
+            if field.name not in _FREE_TO_CHANGE
+            and getattr(now, field.name) != getattr(then, field.name)
         )
         if differing:
-            changes = ", ".join(f"{n} (was {before[n]!r}, now {now[n]!r})" for n in differing)
+            changes = ", ".join(
+                f"{name} (was {_words(then, name)}, now {_words(now, name)})" for name in differing
+            )
             raise CheckpointError(f"cannot resume {self.path} with another {changes}")
 
 
@@ -154,8 +167,8 @@ class TrainedRun:
 
     @property
     def dataset(self) -> str:
-        """Name, or folder, of the data set the network was trained on."""
-        return self.config.dataset
+        """Name of the data set that the network was trained on."""
+        return self.config.data_title
 
 
 def run_config(run: Path | str) -> TrainingConfig:
@@ -165,8 +178,8 @@ def run_config(run: Path | str) -> TrainingConfig:
     """
     values = _read_config(Path(run))
     try:
-        return TrainingConfig.from_dict({k: v for k, v in values.items() if k not in _PROVENANCE})
-    except ValueError as error:
+        return _config_of(values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{Path(run) / 'config.json'} is not usable: {error}") from error
 
 
@@ -178,6 +191,28 @@ def load_run_model(run: Path | str, device: torch.device | str = "cpu") -> Train
     config = run_config(run)
     model, spec = load_model(RunFolder(Path(run)).model, device)
     return TrainedRun(model, spec, config)
+
+
+def _config_of(values: Mapping[str, Any]) -> TrainingConfig:
+    settings = {key: value for key, value in values.items() if key not in _PROVENANCE}
+    if is_flat(settings):
+        settings = nested_settings(settings)
+    return TrainingConfig.from_dict(settings)
+
+
+def _without_place(config: TrainingConfig) -> TrainingConfig:
+    """Return the configuration without the folder of local copies, which moves no number."""
+    if getattr(config.data, "data_dir", None) is None:
+        return config
+    return replace(config, data=with_settings(config.data, data_dir=None))
+
+
+def _words(config: TrainingConfig, name: str) -> str:
+    value, families = getattr(config, name), {s.key: s.family for s in part_fields(config)}
+    family = families[name]
+    if family is None or value is None or isinstance(value, tuple):
+        return repr(value)
+    return repr(family.text(value))
 
 
 def _read_config(run: Path) -> dict[str, Any]:

@@ -143,7 +143,7 @@ class Ramp:
     epochs: float
 
     def __post_init__(self) -> None:
-        if self.epochs <= 0:
+        if not 0 < self.epochs < math.inf:
             raise HyperparameterError(f"expected epochs > 0 for a ramp, got {self.epochs}")
 
     def factor(self, done: float, epochs: int) -> float:  # noqa: ARG002 - the run's length plays no part
@@ -157,7 +157,7 @@ def _warmed(done: float, warmup: float) -> float:
 
 
 def _check_warmup_and_end(warmup: float, end: float) -> None:
-    if warmup < 0:
+    if not 0 <= warmup < math.inf:
         raise HyperparameterError(f"expected warmup >= 0 epochs, got {warmup}")
     if not 0 <= end <= 1:
         raise HyperparameterError(f"expected end in [0, 1], got {end}")

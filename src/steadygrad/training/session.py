@@ -1,23 +1,21 @@
 """A run in progress: everything that a step changes, and its state as one value."""
 
 from dataclasses import asdict
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from steadygrad._typing import Images, Labels
-from steadygrad.datasets import ImageDataset
+from steadygrad.datasets import ImageDataset, augment
 from steadygrad.errors import CheckpointError
 from steadygrad.penalties import parameter_gradient
 from steadygrad.seeds import derive_seed, derived_generator
+from steadygrad.training.averaging import AveragedWeights
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics, EpochTotals
 from steadygrad.training.model_file import ModelSpec
-from steadygrad.training.objectives import build_objective
-from steadygrad.training.optimizer import build_optimizer
-from steadygrad.training.schedule import multi_step_rate
+from steadygrad.training.objective import Objective, data_facts
 from steadygrad.training.training_state import TrainingState
 from steadygrad.training.validation import Performance
 
@@ -32,14 +30,16 @@ class TrainingSession:
 
     def __init__(self, config: TrainingConfig, train: ImageDataset, device: torch.device) -> None:
         self.config, self.train, self.device = config, train, device
-        self.spec = ModelSpec(
-            config.model, train.input_shape, train.num_classes, config.second_order
-        )
+        self.spec = ModelSpec(config.model, train.input_shape, train.num_classes)
         torch.manual_seed(derive_seed(config.seed, "initialisation"))
         self.model = self.spec.build().to(device)
-        self.optimizer = build_optimizer(config, self.model)
-        self.objective = build_objective(config, train)
-        self._augment = config.augmentation
+        self.optimizer = config.optimizer.build(
+            [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        )
+        self.objective = Objective(config, data_facts(train))
+        self.averaged = None
+        if config.averaging is not None:
+            self.averaged = AveragedWeights(config.averaging, self.model)
         self._augmentation_draws = derived_generator(config.seed, "augmentation", device=device)
         self._attack_draws = derived_generator(config.seed, "attack", device=device)
         torch.manual_seed(derive_seed(config.seed, "dropout"))
@@ -54,38 +54,56 @@ class TrainingSession:
         return -(-len(self.train) // self.config.batch_size)
 
     @property
+    def position(self) -> float:
+        """Epochs done so far, with the fraction of the one in progress."""
+        return self.epochs_done + self.steps_done / self.steps_per_epoch
+
+    @property
     def rate(self) -> float:
-        """The learning rate of the epoch in progress."""
-        return multi_step_rate(
-            self.epochs_done + 1,
-            learning_rate=self.config.rate,
-            drop_at=self.config.drop_at,
-            drop_factor=self.config.drop_factor,
-        )
+        """The learning rate of the next step."""
+        return self._rate_after(self.steps_done)
+
+    def _rate_after(self, steps_done: int) -> float:
+        position = self.epochs_done + steps_done / self.steps_per_epoch
+        factor = self.config.schedule.factor(position, self.config.epochs)
+        return self.config.optimizer.learning_rate * factor
 
     def set_rate(self) -> None:
-        """Give the optimizer the rate of the epoch in progress."""
+        """Give the optimizer the rate of the next step."""
+        rate = self.rate
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
+            group["lr"] = rate
+
+    @property
+    def network(self) -> nn.Module:
+        """What the run is for: the averaged network, or the raw one where nothing is averaged."""
+        return self.model if self.averaged is None else self.averaged.network
 
     def step(self, images: Images, labels: Labels) -> Tensor:
         """Take one optimizer step; return loss, data loss, penalty, correct and update similarity.
 
         The five numbers stay on the device, so that nothing waits for it.
         """
-        images = self._augment(images, self._augmentation_draws)
-        result = self.objective(self.model, images, labels, generator=self._attack_draws)
+        config = self.config
+        self.set_rate()
+        images = augment(images, config.augmentation, self._augmentation_draws)
+        share = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
+        result = self.objective(
+            self.model, images, labels, share=share, generator=self._attack_draws
+        )
         plain_gradient = None
-        if self.config.update_similarity:
+        if config.update_similarity:
             plain_gradient = parameter_gradient(result.data_loss, self.model.parameters())
         self.optimizer.zero_grad()
         result.loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         similarity = result.loss.new_full((), torch.nan)
         if plain_gradient is not None:
             similarity = cosine_similarity(plain_gradient, self._gradient(), dim=0, eps=0)
-        if self.config.clip_gradient is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
+        if config.clipping is not None:
+            config.clipping.clip(self.model.parameters())
         self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update(self.model)
         correct = (result.logits.detach().argmax(dim=1) == labels).sum()
         numbers = (result.loss, result.data_loss, result.penalty, correct, similarity)
         return torch.stack([number.detach().float() for number in numbers])
@@ -97,17 +115,23 @@ class TrainingSession:
         return torch.cat([part.flatten() for part in parts])
 
     def end_epoch(
-        self, validation: Performance | None = None, test: Performance | None = None
+        self,
+        validation: Performance | None = None,
+        test: Performance | None = None,
+        raw_validation: Performance | None = None,
     ) -> EpochMetrics:
         """Close the epoch in progress and return its metrics.
 
-        validation, test: of the network as it is now, if they were measured.
+        validation, test: of ``network`` as it is now, if they were measured; raw_validation: of the
+        raw weights, where ``network`` holds averaged ones.
         """
         metrics = self.totals.metrics(
             epoch=self.epochs_done + 1,
-            learning_rate=self.rate,
+            # Of the last step, which a resumed run may not have seen.
+            learning_rate=self._rate_after(self.steps_per_epoch - 1),
             validation=validation,
             test=test,
+            raw_validation=raw_validation,
         )
         self.history.append(metrics)
         self.epochs_done, self.steps_done, self.totals = metrics.epoch, 0, EpochTotals()
@@ -122,7 +146,6 @@ class TrainingSession:
 
     def capture(self) -> TrainingState:
         """Return the state between two steps."""
-        objective: dict[str, Any] = getattr(self.objective, "state_dict", dict)()
         return TrainingState(
             config=self.config.to_dict(),
             epochs_done=self.epochs_done,
@@ -131,7 +154,8 @@ class TrainingSession:
             history=[metrics.to_dict() for metrics in self.history],
             model=self.model.state_dict(),
             optimizer=self.optimizer.state_dict(),
-            objective=objective,
+            objective=self.objective.state_dict(),
+            averaged={} if self.averaged is None else self.averaged.state_dict(),
             generators=self._generator_states(),
             device=self.device.type,
             train_size=len(self.train),
@@ -155,8 +179,9 @@ class TrainingSession:
         try:
             self.model.load_state_dict(state.model)
             self.optimizer.load_state_dict(state.optimizer)
-            if state.objective:
-                self.objective.load_state_dict(state.objective)  # type: ignore[attr-defined] # mirrors state_dict
+            self.objective.load_state_dict(state.objective)
+            if self.averaged is not None:
+                self.averaged.load_state_dict(state.averaged)
             self._set_generator_states(state.generators)
             self.totals = EpochTotals(**state.totals)
             self.history = [EpochMetrics(**metrics) for metrics in state.history]

@@ -19,6 +19,7 @@ class TrainingState:
     """One moment of a run, between two steps; complete in itself, weights included.
 
     epochs_done, steps_done: whole epochs, and steps into the next one.
+    averaged: of ``AveragedWeights``; empty where nothing is averaged.
     totals: that next epoch's sums so far; history: the lines of metrics.jsonl.
     generators: states of the run's generators by purpose, torch's global ones included.
     device, train_size, threads: what has to be, or should be, the same on resuming.
@@ -32,6 +33,7 @@ class TrainingState:
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
     objective: dict[str, Any]
+    averaged: dict[str, Any]
     generators: dict[str, Tensor]
     device: str
     train_size: int

@@ -1,4 +1,4 @@
-"""How Yeats et al. (2021) train, data set by data set."""
+"""How Yeats et al. (2021) train, data set by data set, and which networks their figures show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,19 @@ from typing import Any, Literal, TypeAlias
 from steadygrad.experiments.network import Network
 from steadygrad.training import TrainingConfig
 
-__all__ = ["NEIGHBOUR", "RECIPES", "Kind", "Recipe", "strength_from_beta", "uniform_noise"]
+__all__ = [
+    "NEIGHBOUR",
+    "PAPER",
+    "RECIPES",
+    "Kind",
+    "Lineup",
+    "Recipe",
+    "strength_from_beta",
+    "uniform_noise",
+]
+
+PAPER = "yeats2021"
+"""As the data file of the printed numbers is called."""
 
 Kind: TypeAlias = Literal["complex", "real", "gelu", "wide real", "wide gelu"]
 """The paper's networks, and the smooth twin of each real one, of equal size. The wide ones are
@@ -20,7 +32,8 @@ _LABELS: Mapping[Kind, str] = {
     "wide real": "wide real",
     "wide gelu": "wide real GELU",
 }
-
+TWINS: Mapping[Kind, Kind] = {"real": "gelu", "wide real": "wide gelu"}
+"""The smooth twin of each real network."""
 
 NEIGHBOUR = 0.1
 """Half-width of the uniform noise of "the penalty at a random neighbour", but on CIFAR-10."""
@@ -72,7 +85,7 @@ class Recipe:
         size: int = self.settings["batch_size"]
         return size
 
-    def plain(self, kind: Kind, *, seed: int, noise: str | None = None) -> Network:
+    def plain(self, kind: Kind, *, seed: int = 0, noise: str | None = None) -> Network:
         """Return a network trained on the cross-entropy alone; with noise, the control for it."""
         label, changes = f"{_LABELS[kind]}, no defence", {}
         if noise is not None:
@@ -84,7 +97,7 @@ class Recipe:
         kind: Kind,
         beta: float,
         *,
-        seed: int,
+        seed: int = 0,
         second_order: str = "exact",
         noise: str | None = None,
     ) -> Network:
@@ -110,7 +123,7 @@ class Recipe:
         return self._network(label, kind, seed, settings)
 
     def at_a_neighbour(
-        self, beta: float, *, seed: int, half_width: float = NEIGHBOUR
+        self, beta: float, *, seed: int = 0, half_width: float = NEIGHBOUR
     ) -> tuple[Network, ...]:
         """Return those with the penalty at a random neighbour, and its noise alone.
 
@@ -127,7 +140,7 @@ class Recipe:
             self.plain("gelu", seed=seed, noise=noise),
         )
 
-    def at_beta(self, kind: Kind, beta: float, *, seed: int) -> Network:
+    def at_beta(self, kind: Kind, beta: float, *, seed: int = 0) -> Network:
         """Return the plain network at beta 0, else the penalised one."""
         if beta == 0:
             return self.plain(kind, seed=seed)
@@ -137,7 +150,7 @@ class Recipe:
         self,
         kind: Kind,
         *,
-        seed: int,
+        seed: int = 0,
         eps: float | None = None,
         steps: int = 4,
         epochs: int | None = None,
@@ -168,6 +181,65 @@ class Recipe:
             dataset=self.dataset, model=self.models[kind], seed=seed, **settings
         )
         return Network(label, config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineup:
+    """The networks of one data set's white-box figure, of seed 0.
+
+    betas: strengths of the penalty, by kind of network, the strongest last; where the paper's text
+        does not name them they are ours.
+    equal_time_epochs: after which a PGD-trained real network has taken as long as the complex
+        one with the penalty, both on one core, by their steps in ``step_seconds.json``.
+    neighbour: half-width of the uniform noise of "the penalty at a random neighbour".
+    adversary: kind of the network that the paper trains on PGD; wider_attack_eps: a second radius
+        for it to learn from, where the recipe's is smaller than the one that networks are judged
+        at.
+    """
+
+    recipe: Recipe
+    betas: Mapping[Kind, tuple[float, ...]]
+    equal_time_epochs: int
+    neighbour: float = NEIGHBOUR
+    adversary: Kind = "real"
+    wider_attack_eps: float | None = None
+
+    def of_paper(self) -> tuple[Network, ...]:
+        """Return the paper's networks, and the complex one by the rule of the paper's code."""
+        recipe = self.recipe
+        kinds = [kind for kind in self.betas if kind not in TWINS.values()]
+        radii = [None] if self.wider_attack_eps is None else [None, self.wider_attack_eps]
+        return (
+            *(recipe.plain(kind) for kind in kinds),
+            *(recipe.penalised_network(kind, beta) for kind in kinds for beta in self.betas[kind]),
+            self.frozen(),
+            *(recipe.pgd_trained(self.adversary, eps=eps) for eps in radii),
+        )
+
+    def beyond(self) -> tuple[Network, ...]:
+        """Return smooth twins, random neighbours, and attack training for an equal time."""
+        recipe = self.recipe
+        twins = [kind for kind in self.betas if kind in TWINS.values()]
+        return (
+            *(recipe.plain(kind) for kind in twins),
+            *(recipe.penalised_network(kind, beta) for kind in twins for beta in self.betas[kind]),
+            *self.at_a_neighbour(),
+            recipe.pgd_trained(TWINS[self.adversary]),
+            recipe.pgd_trained(self.adversary, epochs=self.equal_time_epochs),
+        )
+
+    def strongest(self, kind: Kind, second_order: str = "exact") -> Network:
+        """Return a network with the complex network's strongest penalty."""
+        beta = self.betas["complex"][-1]
+        return self.recipe.penalised_network(kind, beta, second_order=second_order)
+
+    def frozen(self) -> Network:
+        """Return the complex network at the strongest penalty by the rule of the paper's code."""
+        return self.strongest("complex", "frozen_phase")
+
+    def at_a_neighbour(self) -> tuple[Network, ...]:
+        """Return those with the strongest penalty at a random neighbour, and its noise alone."""
+        return self.recipe.at_a_neighbour(self.betas["complex"][-1], half_width=self.neighbour)
 
 
 def _short(noise: str) -> str:

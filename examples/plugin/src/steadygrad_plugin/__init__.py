@@ -1,0 +1,1 @@
+"""Parts of another package: steadygrad finds them by the entry points in pyproject.toml."""

@@ -1,0 +1,277 @@
+"""The covariances that a text or a table can name, fixed and running, and their simplest sources.
+
+exponential:8                      fixed: what it is follows from the settings and the images
+stationary:decay=0.2,source=pgd    running: learned from perturbations while a network trains
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from torch import Tensor
+
+from steadygrad.covariance.closed_form import ExponentialCovariance, IdentityCovariance
+from steadygrad.covariance.estimation import (
+    BlockStructure,
+    DenseStructure,
+    Estimator,
+    RadialStructure,
+    StationaryStructure,
+    streamed_covariance,
+)
+from steadygrad.covariance.files import load_covariance
+from steadygrad.covariance.operator import Covariance, FixedCovariance, ImageShape
+from steadygrad.covariance.part import COVARIANCES, SOURCES, DataFacts, built, covariance, source
+from steadygrad.covariance.running import RunningCovariance, check_decay
+from steadygrad.errors import HyperparameterError, UnknownNameError
+
+__all__ = [
+    "Block",
+    "CovarianceFile",
+    "Dataset",
+    "Dense",
+    "Exponential",
+    "GradientSource",
+    "Identity",
+    "Radial",
+    "SignSource",
+    "Stationary",
+    "build_covariance",
+    "covariance_names",
+]
+
+
+# What a running covariance learns from, as far as it needs no attack.
+
+
+@source("gradient", title="Loss gradient")
+@dataclass(frozen=True)
+class GradientSource:
+    """The input gradients that the penalty computes anyway."""
+
+    def attack(self) -> None:
+        """Return None."""
+
+    def of_gradient(self, gradient: Tensor) -> Tensor:
+        """Return the gradient."""
+        return gradient
+
+
+@source("fgsm", title="FGSM")
+@dataclass(frozen=True)
+class SignSource:
+    """The signs of the input gradients that the penalty computes anyway."""
+
+    def attack(self) -> None:
+        """Return None."""
+
+    def of_gradient(self, gradient: Tensor) -> Tensor:
+        """Return the gradient's sign."""
+        return gradient.sign()
+
+
+# Fixed.
+
+
+@covariance("identity", title="Identity")
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """White noise: every pixel by itself, with variance 1."""
+
+    def build(self, facts: DataFacts) -> FixedCovariance:
+        """Return the operator."""
+        return IdentityCovariance(facts.image_shape)
+
+
+@covariance("exponential", title="Exponential")
+@dataclass(frozen=True)
+class Exponential:
+    """``exp(-r / decay_length)`` within a channel, ``inter_channel`` times that between two.
+
+    Args:
+        decay_length: in pixels, positive.
+        inter_channel: correlation of two channels of one pixel, in [-1, 1].
+
+    Source: Roth et al., arXiv:1805.08736, section 4.3.
+    """
+
+    positional: ClassVar[str] = "decay_length"
+
+    decay_length: float = 8.0
+    inter_channel: float = 0.5
+
+    def __post_init__(self) -> None:
+        ExponentialCovariance((1, 1, 1), self.decay_length, inter_channel=self.inter_channel)
+
+    def build(self, facts: DataFacts) -> FixedCovariance:
+        """Return the operator.
+
+        Raises:
+            HyperparameterError: ``inter_channel`` is too negative for so many channels.
+        """
+        return ExponentialCovariance(
+            facts.image_shape, self.decay_length, inter_channel=self.inter_channel
+        )
+
+
+@covariance("dataset", title="Training images")
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """That of the training images about their mean image, stationary, with a unit mean diagonal.
+
+    The paper's average over the pairs of pixels ("unbiased"), which an image's edge does not taper.
+
+    Source: Roth et al., arXiv:1805.08736, Fig. 1 and section 4.3.
+    """
+
+    def build(self, facts: DataFacts) -> Covariance:
+        """Return the operator, after two passes over the images.
+
+        Raises:
+            HyperparameterError: ``facts`` has no images.
+            CovarianceError: the images are all equal.
+        """
+        if facts.images is None:
+            raise HyperparameterError(
+                "expected the training images along with covariance 'dataset', got none"
+            )
+        structure = StationaryStructure(estimator="unbiased", repair_steps=30)
+        return streamed_covariance(facts.images, structure)
+
+
+@covariance("file", title="File")
+@dataclass(frozen=True)
+class CovarianceFile:
+    """A covariance that ``save_covariance`` wrote, at the scale that it has there.
+
+    Args:
+        path: of the file; it is read when the covariance is built.
+    """
+
+    positional: ClassVar[str] = "path"
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
+    def build(self, facts: DataFacts) -> FixedCovariance:  # noqa: ARG002 - built() compares the size
+        """Return what the file holds.
+
+        Raises:
+            CheckpointError: it is missing, damaged or holds no covariance.
+        """
+        return load_covariance(self.path)
+
+
+# Running.
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Running:
+    decay: float = 0.1
+    source: Annotated[Any, SOURCES] = SignSource()
+    every: int = 1
+    mean: bool = False
+
+    def __post_init__(self) -> None:
+        check_decay(self.decay)
+        if self.every < 1:
+            raise HyperparameterError(f"expected every >= 1, got {self.every}")
+        object.__setattr__(self, "source", SOURCES.of(self.source))
+        self._structure()
+
+    def build(self, facts: DataFacts) -> RunningCovariance:  # noqa: ARG002 - it takes what it is shown
+        """Return a running covariance that has seen nothing yet."""
+        return RunningCovariance(self._structure(), decay=self.decay)
+
+    def _structure(self) -> Any:
+        raise NotImplementedError
+
+
+_LEARNING = """
+    Args:
+        decay: weight of the current batch in the running average, in (0, 1]; the paper's beta.
+        source: the perturbations it learns from, before each batch's penalty is taken: "gradient"
+            and "fgsm" cost no extra pass, "pgd" and "deepfool" run an attack.
+        every: learn from every so many-th batch, at least 1.
+        mean: add the shift of uncentred perturbations to a penalty (Roth et al., Eq. 12)."""
+
+
+@covariance("stationary", title="Stationary", is_running=True)
+@dataclass(frozen=True, kw_only=True)
+class Stationary(_Running):
+    """Learned, a function of the displacement between two pixels: see ``StationaryStructure``."""
+
+    estimator: Estimator = "biased"
+    repair_steps: int = 10
+
+    def _structure(self) -> StationaryStructure:
+        return StationaryStructure(estimator=self.estimator, repair_steps=self.repair_steps)
+
+
+@covariance("dense", title="Dense", is_running=True)
+@dataclass(frozen=True, kw_only=True)
+class Dense(_Running):
+    """Learned, every pair of pixels by itself, for small images: see ``DenseStructure``."""
+
+    def _structure(self) -> DenseStructure:
+        return DenseStructure()
+
+
+@covariance("radial", title="Radial", is_running=True)
+@dataclass(frozen=True, kw_only=True)
+class Radial(_Running):
+    """Learned, a function of the rounded distance of two pixels: see ``RadialStructure``."""
+
+    repair_steps: int = 10
+
+    def _structure(self) -> RadialStructure:
+        return RadialStructure(repair_steps=self.repair_steps)
+
+
+@covariance("block", title="Block", is_running=True)
+@dataclass(frozen=True, kw_only=True)
+class Block(_Running):
+    """Learned, the same for all pairs of rows equally far apart: see ``BlockStructure``."""
+
+    reach: int = 8
+    repair_steps: int = 3
+
+    def _structure(self) -> BlockStructure:
+        return BlockStructure(reach=self.reach, repair_steps=self.repair_steps)
+
+
+for _part in (Stationary, Dense, Radial, Block):
+    _part.__doc__ = f"{_part.__doc__}\n{_LEARNING}\n"
+
+
+# By name, with the images at hand.
+
+
+def covariance_names() -> tuple[str, ...]:
+    """Return the names of all covariances, the fixed ones first."""
+    return COVARIANCES.names()
+
+
+def build_covariance(kind: str, image_shape: ImageShape, **settings: Any) -> Covariance:
+    """Build the covariance of that name for images of that shape.
+
+    Args:
+        kind: a name of ``COVARIANCES``.
+        image_shape: channels, height, width.
+        settings: the part's own; for "dataset" the ``images``, a tensor.
+
+    Raises:
+        UnknownNameError: there is no such covariance.
+        HyperparameterError: it lacks or refuses a setting.
+        ShapeError: images or file are of another shape.
+    """
+    if kind not in covariance_names():
+        raise UnknownNameError(
+            f"expected covariance one of {', '.join(covariance_names())}, got {kind!r}"
+        )
+    images = settings.pop("images", None) if kind == "dataset" else None
+    batches = None if images is None else lambda: iter(images.split(1000))
+    part = COVARIANCES.build({"name": kind} | settings)
+    return built(part, DataFacts(image_shape, batches))

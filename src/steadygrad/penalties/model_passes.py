@@ -1,0 +1,275 @@
+"""What surrounds a model's passes in a penalty: its statistics, its randomness, its refusals."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from steadygrad._typing import Classifier
+from steadygrad.errors import ModelError
+
+__all__ = [
+    "Buffers",
+    "RandomState",
+    "buffer_copies",
+    "couples_images",
+    "explained",
+    "held_statistics",
+    "is_compiled",
+    "modules_of",
+    "refuse_no_second_derivative",
+    "running_statistics",
+]
+
+
+# Statistics.
+
+
+def modules_of(model: Classifier) -> list[nn.Module]:
+    """Return the modules that a model runs, also those that a function or a method wraps."""
+    if isinstance(model, nn.Module):
+        return list(model.modules())
+    found: dict[int, nn.Module] = {}
+    for value in _held_by(model):
+        if isinstance(value, nn.Module):
+            found |= {id(module): module for module in value.modules()}
+    return list(found.values())
+
+
+def _held_by(model: Any) -> Iterator[Any]:
+    """Yield what a callable holds: its object, its arguments, its closure, the globals it names."""
+    if isinstance(model, partial):
+        yield from (model.func, *model.args, *model.keywords.values())
+    yield getattr(model, "__self__", None)
+    yield from getattr(model, "__dict__", {}).values()
+    for cell in getattr(model, "__closure__", None) or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not yet assigned
+            continue
+    code = getattr(model, "__code__", None)
+    if code is not None:
+        named = getattr(model, "__globals__", {})
+        yield from (named.get(name) for name in code.co_names)
+
+
+def couples_images(model: Classifier) -> bool:
+    """Return whether a batch norm in training mode makes an image's loss depend on the others."""
+    return any(isinstance(module, _BatchNorm) and module.training for module in modules_of(model))
+
+
+Buffers: TypeAlias = list[tuple[nn.Module, str, Tensor]]
+
+
+def buffer_copies(model: Classifier) -> Buffers:
+    """Return copies of what layers in training mode keep in their buffers."""
+    return [(module, name, buffer.clone()) for module, name, buffer in _changing_buffers(model)]
+
+
+@contextmanager
+def held_statistics(model: Classifier, start: Buffers | None = None) -> Iterator[None]:
+    """Let passes read and change copies of all buffers, whatever layers keep in them.
+
+    The buffers themselves stay as they are. They are not written back: a batch norm's backward
+    pass may still need them, and would find them changed.
+
+    Args:
+        start: what the passes find there; None is what there is now.
+    """
+    originals = _changing_buffers(model)
+    for module, name, buffer in originals if start is None else start:
+        module._buffers[name] = buffer.clone()
+    try:
+        yield
+    finally:
+        for module, name, buffer in originals:
+            module._buffers[name] = buffer
+
+
+def _changing_buffers(model: Classifier) -> Buffers:
+    return [
+        (module, name, buffer)
+        for module in modules_of(model)
+        if module.training
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+
+
+@contextmanager
+def running_statistics(model: Classifier) -> Iterator[None]:
+    """Let batch norms that have running statistics normalise by these, as in eval mode."""
+    switched = [
+        module
+        for module in modules_of(model)
+        if isinstance(module, _BatchNorm) and module.training and module.running_mean is not None
+    ]
+    for module in switched:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in switched:
+            module.training = True
+
+
+# Randomness.
+
+
+class RandomState:
+    """The global generators of torch, NumPy and Python as they were, to draw the same again."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = None if device.type in ("cpu", "meta") else device
+        self._states = self._read()
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """Draw as from the moment of construction; afterwards go on as if nothing was drawn."""
+        now = self._read()
+        self._write(self._states)
+        try:
+            yield
+        finally:
+            self._write(now)
+
+    def _read(self) -> tuple[Any, ...]:
+        own = torch.get_rng_state(), np.random.get_state(), random.getstate()
+        return own if self._device is None else (*own, self._of_device().get_rng_state())
+
+    def _write(self, states: tuple[Any, ...]) -> None:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
+        if self._device is not None:
+            with self._on_device():
+                self._of_device().set_rng_state(states[3])
+
+    def _of_device(self) -> Any:
+        assert self._device is not None
+        return torch.get_device_module(self._device)
+
+    def _on_device(self) -> Any:
+        # The states of these are of the current device; mps has only one.
+        has_several = self._device is not None and hasattr(self._of_device(), "device")
+        return self._of_device().device(self._device) if has_several else nullcontext()
+
+
+# Refusals.
+
+_ATTENTION = (
+    'give it attention without a fused kernel: attn_implementation="eager" (transformers), or '
+    "call penalty and backward() inside torch.nn.attention.sdpa_kernel(SDPBackend.MATH), or "
+    "choose backend finite-difference"
+)
+_COMPILED = (
+    "a compiled model has no second derivative: give the penalty the model from before "
+    "torch.compile, or choose backend finite-difference"
+)
+_NO_DERIVATIVE = (
+    "replace the layer (hardsigmoid by sigmoid, hardswish by silu), or choose backend "
+    "finite-difference"
+)
+
+
+def is_compiled(model: Classifier) -> bool:
+    """Return whether torch.compile made the model, or one of its modules."""
+    if hasattr(model, "_torchdynamo_orig_callable"):
+        return True
+    return any(
+        hasattr(module, "_torchdynamo_orig_callable")
+        or getattr(module, "_compiled_call_impl", None) is not None
+        for module in modules_of(model)
+    )
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn torch's errors about derivatives into one sentence with the remedy.
+
+    Raises:
+        ModelError: in place of torch's error, which is its cause.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        sentence = _sentence(str(error))
+        if sentence is None:
+            raise
+        raise ModelError(sentence) from error
+
+
+def refuse_no_second_derivative(gradient: Tensor) -> None:
+    """Refuse an input gradient whose graph ``backward()`` would not come through.
+
+    Raises:
+        ModelError: names what to do.
+    """
+    names = set(_node_names(gradient))
+    if any(name.startswith("CompiledFunction") for name in names):
+        raise ModelError(_COMPILED)
+    if "torch::autograd::NotImplemented" in names:
+        kernels = sorted(name for name in names if "Attention" in name)
+        if kernels:
+            raise ModelError(
+                "the model's attention kernel has no second derivative "
+                f"({kernels[0].rstrip('0123456789')}): {_ATTENTION}"
+            )
+        raise ModelError(
+            f"a layer of the model, or the loss, has no second derivative: {_NO_DERIVATIVE}"
+        )
+
+
+def _node_names(tensor: Tensor) -> Iterator[str]:
+    pending, seen = [tensor.grad_fn], set()
+    while pending:
+        node = pending.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node.name()
+            pending.extend(parent for parent, _ in node.next_functions)
+
+
+_RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("does not currently support double backward", lambda _: _COMPILED),
+    (
+        "is not implemented",
+        lambda text: (
+            "the model's attention kernel has no second derivative: " + _ATTENTION
+            if "attention" in text
+            else f"a layer of the model has no second derivative ({text}): {_NO_DERIVATIVE}"
+        ),
+    ),
+    (
+        "use_reentrant=True",
+        lambda _: (
+            "reentrant checkpointing cannot differentiate with respect to the images: write "
+            "checkpoint(..., use_reentrant=False), in transformers "
+            'gradient_checkpointing_kwargs={"use_reentrant": False}'
+        ),
+    ),
+)
+_INDEPENDENT = (
+    "expected logits that depend on the images, got some without a gradient to them; look for "
+    "detach(), no_grad(), argmax or rounding in the model"
+)
+
+
+def _sentence(text: str) -> str | None:
+    first_line = text.splitlines()[0] if text else ""
+    if "derivative for" not in first_line and "is not implemented" in first_line:
+        return None
+    for mark, sentence in _RULES:
+        if mark in first_line:
+            return sentence(first_line)
+    is_independent = (
+        "does not require grad and does not have a grad_fn" in first_line
+        or "appears to not have been used in the graph" in first_line
+    )
+    return _INDEPENDENT if is_independent else None

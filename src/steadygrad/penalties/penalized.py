@@ -1,0 +1,160 @@
+"""From a norm and a backend to a loss: the steps that every penalty takes."""
+
+import torch
+from torch import Tensor
+
+from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.checks import check_images, values_are_due
+from steadygrad.errors import HyperparameterError, LabelError
+from steadygrad.penalties.agreement import check_first_batch
+from steadygrad.penalties.loss_watch import refuse_when_not_finite, warn_of_size
+from steadygrad.penalties.losses import checked_loss, example_losses
+from steadygrad.penalties.model_passes import (
+    couples_images,
+    explained,
+    held_statistics,
+    modules_of,
+)
+from steadygrad.penalties.part import (
+    Backend,
+    ExampleLoss,
+    GradientNorm,
+    PenalizedLoss,
+    PenaltyTerms,
+)
+
+__all__ = ["check_fraction", "check_strength", "penalized_loss", "plain_loss"]
+
+
+def penalized_loss(
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    *,
+    factor: float,
+    norm: GradientNorm,
+    power: int,
+    backend: Backend,
+    fraction: float = 1.0,
+    loss: ExampleLoss | None = None,
+) -> PenalizedLoss:
+    """Return the mean loss and ``factor * mean_i N(g_i) ** power``.
+
+    Where autograd records nothing (``no_grad``, ``inference_mode``), both are exact values without
+    a graph, whatever the backend.
+
+    Args:
+        factor: at least 0; 0 gives the plain loss to the bit.
+        power: 2 for the squared norm, 1 for the norm.
+        fraction: only the first ``ceil(fraction * batch)`` images are penalised.
+
+    Raises:
+        ImageError, LabelError, ModelError: the batch or the model's outputs do not fit.
+        HyperparameterError: the loss averages, or the backend is too far from the exact one.
+    """
+    loss = checked_loss(loss)
+    images, labels = _usable(images), _usable(labels)
+    check_images(images, values=values_are_due(model, images, "images"))
+    if isinstance(labels, Tensor) and labels.shape[:1] != images.shape[:1]:
+        raise LabelError(f"expected labels of shape ({len(images)},), got {tuple(labels.shape)}")
+    if factor == 0:
+        return plain_loss(model, images, labels, loss)
+    if not torch.is_grad_enabled():
+        return _value(model, images, labels, factor, norm, power, fraction, loss)
+
+    terms = _terms(model, images, labels, norm, power, backend, fraction, loss)
+    check_first_batch(backend, model, images, labels, norm, power, loss)
+    data_loss = terms.losses.mean()
+    penalty = factor * terms.norms.mean()
+    result = PenalizedLoss(data_loss + penalty, data_loss, penalty, terms.logits)
+    warn_of_size(model, result)
+    refuse_when_not_finite(model, result)
+    return result
+
+
+def plain_loss(
+    model: Classifier, images: Images, labels: Labels, loss: ExampleLoss | None = None
+) -> PenalizedLoss:
+    """Return the mean loss with a penalty of 0."""
+    losses, logits = example_losses(model, images, labels, loss)
+    data_loss = losses.mean()
+    return PenalizedLoss(data_loss, data_loss, data_loss.new_zeros(()), logits)
+
+
+def check_strength(strength: float) -> None:
+    """Refuse a strength that is negative or not finite.
+
+    Raises:
+        HyperparameterError: names it.
+    """
+    if not 0 <= strength < float("inf"):
+        raise HyperparameterError(f"expected strength >= 0, got {strength}")
+
+
+def check_fraction(fraction: float) -> None:
+    """Refuse a fraction outside (0, 1].
+
+    Raises:
+        HyperparameterError: names it.
+    """
+    if not 0 < fraction <= 1:
+        raise HyperparameterError(f"expected fraction in (0, 1], got {fraction}")
+
+
+def _terms(
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    norm: GradientNorm,
+    power: int,
+    backend: Backend,
+    fraction: float,
+    loss: ExampleLoss,
+) -> PenaltyTerms:
+    count = _count(fraction, len(images))
+    if count == len(images):
+        return backend(model, images, labels, norm, power=power, loss=loss)
+    if couples_images(model) or not modules_of(model):
+        # One pass over all images learns the batch's statistics; the penalty's pass learns none.
+        losses, logits = example_losses(model, images, labels, loss)
+        with held_statistics(model):
+            first = backend(model, images[:count], labels[:count], norm, power=power, loss=loss)
+        return PenaltyTerms(losses, first.norms, logits)
+    first = backend(model, images[:count], labels[:count], norm, power=power, loss=loss)
+    losses, logits = example_losses(model, images[count:], labels[count:], loss)
+    return PenaltyTerms(
+        torch.cat((first.losses, losses)), first.norms, torch.cat((first.logits, logits))
+    )
+
+
+def _count(fraction: float, batch: int) -> int:
+    """Return ``ceil(fraction * batch)``, not fooled by the rounding of the product."""
+    return min(batch, max(1, -int(-(fraction * batch - 1e-9) // 1)))
+
+
+def _value(
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    factor: float,
+    norm: GradientNorm,
+    power: int,
+    fraction: float,
+    loss: ExampleLoss,
+) -> PenalizedLoss:
+    with torch.inference_mode(False), torch.enable_grad(), explained():
+        images = images.detach().requires_grad_()
+        losses, logits = example_losses(model, images, labels, loss)
+        (gradient,) = torch.autograd.grad(losses.sum(), images)
+    gradient = gradient[: _count(fraction, len(images))]
+    norms = norm.squared(gradient) if power == 2 else norm.value(gradient)
+    data_loss, penalty = losses.detach().mean(), factor * norms.mean()
+    return PenalizedLoss(data_loss + penalty, data_loss, penalty, logits.detach())
+
+
+def _usable(tensor: Tensor) -> Tensor:
+    """Return the tensor, copied if it was made in inference mode: autograd refuses these."""
+    if not (isinstance(tensor, Tensor) and tensor.is_inference()):
+        return tensor
+    with torch.inference_mode(False):
+        return tensor.clone()

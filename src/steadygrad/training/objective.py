@@ -1,0 +1,82 @@
+"""What a step minimises: the loss at a batch, attacked if asked, and the penalty let in so far."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from steadygrad._typing import Images, Labels
+from steadygrad.covariance import DataFacts, prepared
+from steadygrad.datasets import ImageDataset
+from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.penalties import PenalizedLoss, example_losses
+from steadygrad.training.config import TrainingConfig
+
+__all__ = ["Objective", "data_facts"]
+
+
+class Objective:
+    """The loss of a configuration, ready for a training set.
+
+    penalty, attack: the configuration's, prepared for the images; None where there is none. A
+        penalty that learns while it trains (a running covariance) has ``state_dict()`` and
+        ``load_state_dict(state)``, of tensors and plain values, which checkpoints carry.
+    """
+
+    def __init__(self, config: TrainingConfig, facts: DataFacts) -> None:
+        self.config = config
+        self.penalty = None if config.penalty is None else prepared(config.penalty, facts)
+        self.attack = None if config.attack is None else prepared(config.attack, facts)
+
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Images,
+        labels: Labels,
+        *,
+        share: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> PenalizedLoss:
+        """Return ``loss = data_loss + penalty``, batch means in nats, and the logits behind it.
+
+        Args:
+            model: in training mode; an attack meets it in eval mode, so that no running statistics
+                move and dropout is off.
+            images: augmented, on the model's device.
+            labels: int64 (batch,).
+            share: of the penalty that counts, at least 0: what a ramp says of this step.
+            generator: feeds the attack.
+        """
+        if self.attack is not None:
+            with evaluation_mode(model):
+                images = self.attack(model, images, labels, generator=generator)
+        if self.penalty is None:
+            losses, logits = example_losses(model, images, labels, self.config.loss)
+            loss = losses.mean()
+            return PenalizedLoss(loss, loss, loss.new_zeros(()), logits)
+        result: PenalizedLoss = self.penalty(model, images, labels, loss=self.config.loss)
+        if share == 1:
+            return result
+        penalty = share * result.penalty
+        return PenalizedLoss(result.data_loss + penalty, result.data_loss, penalty, result.logits)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the penalty's state; empty for one that keeps none."""
+        state: dict[str, Any] = getattr(self.penalty, "state_dict", dict)()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Give the penalty back its state."""
+        if state and self.penalty is not None:
+            self.penalty.load_state_dict(state)
+
+
+def data_facts(train: ImageDataset) -> DataFacts:
+    """Return what parts may ask of a training set."""
+    channels, height, width = train.input_shape
+
+    def images() -> Iterator[Images]:
+        return iter(torch.split(train.pixels, 1000))
+
+    return DataFacts((channels, height, width), images)
