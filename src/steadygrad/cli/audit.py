@@ -21,6 +21,7 @@ from steadygrad.datasets.loading import Split
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation.auditing import (
+    ACCEPTABLE,
     AttackOutcome,
     AuditResult,
     Budget,
@@ -45,6 +46,7 @@ _BELIEF = {
     "doubtful": "yellow",
     "masked": "bold red",
     "incomplete": "yellow",
+    "nothing tested": "bold red",
 }
 
 
@@ -112,6 +114,14 @@ def _audit(
         bool,
         typer.Option("--diagnostics/--no-diagnostics", help="Look for gradient masking."),
     ] = True,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Go on in spite of a problem that would end the audit, knowingly; repeatable. "
+            f"Names: {', '.join(ACCEPTABLE)}.",
+            show_default=False,
+        ),
+    ] = None,
     batch_size: Annotated[
         str, typer.Option(help="Images attacked together: auto (fit to memory) or a number.")
     ] = "auto",
@@ -147,6 +157,7 @@ def _audit(
                 progress=progress,
                 notify=_tell,
                 diagnostics=diagnostics,
+                accept=accept or (),
                 model_name=audited.name,
                 data={
                     "name": data.name,
@@ -269,8 +280,8 @@ def _print_result(result: AuditResult) -> None:
     worst = result.worst_case
     table.add_row(
         "[bold]worst case of all[/]",
-        f"[bold]{_percent(worst.accuracy)}[/]",
-        _interval(*worst.ci95),
+        f"[bold]{_percent(worst.accuracy) if result.is_established else 'not established'}[/]",
+        _interval(*worst.ci95) if result.is_established else "",
         seconds_text(result.seconds),
         f"{sum(outcome.queries for outcome in result.outcomes):,}",
     )
@@ -279,6 +290,8 @@ def _print_result(result: AuditResult) -> None:
     results.print(
         f"[{colour}]{result.verdict.level}[/]: {escape(result.verdict.summary)}", soft_wrap=True
     )
+    for name in result.accepted:
+        results.print(f"accepted knowingly: {escape(name)}", soft_wrap=True)
     if result.untested:
         messages.print(f"left out: {len(result.untested)} things, listed on the page")
 

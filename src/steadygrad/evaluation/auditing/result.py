@@ -43,6 +43,7 @@ class AuditResult:
     findings, verdict: of the diagnostics of gradient masking.
     untested: what was left out, and why, a sentence each.
     fitness, facts: what a look at the model before the audit found wrong, and in order.
+    accepted: names of fatal problems among them in spite of which the audit was run, knowingly.
     gallery: a few images before and after; None if no example is right without attack.
     budget: name of the battery, None for attacks of one's own alone.
     seconds: spent on attacks and diagnostics, whenever they ran.
@@ -66,6 +67,7 @@ class AuditResult:
     untested: tuple[str, ...]
     fitness: tuple[Problem, ...]
     facts: tuple[str, ...]
+    accepted: tuple[str, ...] = ()
     gallery: AuditGallery | None = field(repr=False)
     seconds: float
     created: str
@@ -95,6 +97,11 @@ class AuditResult:
         standing = self.clean_correct & ~self.broken
         return AccuracyPoint(eps=self.eps, correct=int(standing.sum()), n=self.n)
 
+    @property
+    def is_established(self) -> bool:
+        """Whether ``worst_case`` tells anything of the model: it was attacked, and not masked."""
+        return self.verdict.level not in ("masked", "nothing tested")
+
     def broken_by_none_but(self, outcome: AttackOutcome) -> int:
         """Return how many examples this attack alone, of all, has misled."""
         others = torch.zeros_like(self.clean_correct)
@@ -122,12 +129,14 @@ class AuditResult:
             },
             "clean": _point(self.clean),
             "worst_case": _point(self.worst_case),
+            "established": self.is_established,
             "verdict": asdict(self.verdict),
             "attacks": [self._attack(outcome) for outcome in self.outcomes],
             "findings": [asdict(finding) for finding in self.findings],
             "untested": list(self.untested),
             "fitness": [asdict(problem) for problem in self.fitness],
             "facts": list(self.facts),
+            "accepted": list(self.accepted),
             "seconds": self.seconds,
             "created": self.created,
             "versions": dict(self.versions),
@@ -233,7 +242,7 @@ def read_audit(out: Path | str) -> AuditResult:
 
 
 def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
-    settings, verdict = record["settings"], record["verdict"]
+    settings = record["settings"]
     return AuditResult(
         model=record["model"],
         data=record["data"],
@@ -247,15 +256,11 @@ def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
         clean_correct=tensors["clean_correct"],
         outcomes=tuple(_outcome(attack, tensors) for attack in record["attacks"]),
         findings=tuple(Finding(**finding) for finding in record["findings"]),
-        verdict=Verdict(
-            level=verdict["level"],
-            summary=verdict["summary"],
-            causes=tuple(verdict["causes"]),
-            reasons=tuple(verdict["reasons"]),
-        ),
+        verdict=Verdict.of(record["verdict"]),
         untested=tuple(record["untested"]),
         fitness=tuple(Problem(**problem) for problem in record["fitness"]),
         facts=tuple(record["facts"]),
+        accepted=tuple(record.get("accepted", ())),
         gallery=_gallery(record, tensors),
         seconds=float(record["seconds"]),
         created=str(record["created"]),

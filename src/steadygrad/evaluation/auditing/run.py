@@ -1,16 +1,12 @@
 """The audit: a model looked over, attacked by a battery, and searched for gradient masking."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-import steadygrad
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack
 from steadygrad.attacks.ball import Norm
@@ -22,17 +18,16 @@ from steadygrad.evaluation.auditing.audit_gallery import audit_gallery
 from steadygrad.evaluation.auditing.batch_size import check_batch_size, choose_batch_size
 from steadygrad.evaluation.auditing.battery import Budget, beyond, build_battery
 from steadygrad.evaluation.auditing.campaign import Campaign
+from steadygrad.evaluation.auditing.diagnosis import diagnosis_of
 from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
-from steadygrad.evaluation.auditing.fitness import UnfitError, check_fitness
+from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
-from steadygrad.evaluation.masking import DIAGNOSTICS, Finding, Subject, Verdict, diagnose
-from steadygrad.evaluation.masking.verdict import default_diagnostics
-from steadygrad.evaluation.masking.verdict import verdict as masking_verdict
+from steadygrad.evaluation.masking import Subject
 from steadygrad.evaluation.pictures import one_of_each_class
 from steadygrad.evaluation.provenance import model_fingerprint, tensors_digest, weights_digest
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derive_seed
-from steadygrad.store import Key, Store, make_folder
+from steadygrad.store import Store, make_folder
 from steadygrad.versions import library_versions
 
 __all__ = ["audit"]
@@ -58,6 +53,7 @@ def audit(
     progress: Callable[[str, int, int], None] | None = None,
     notify: Callable[[str], None] | None = None,
     diagnostics: bool = True,
+    accept: Sequence[str] = (),
     model_name: str = "",
     data: Mapping[str, Any] | None = None,
 ) -> AuditResult:
@@ -81,6 +77,8 @@ def audit(
     seed: decides everything random. device: where batches are sent; None takes the model's.
     progress: told ``(name, done, total)`` of each attack and diagnostic; notify: told sentences.
     diagnostics: whether to look for gradient masking; without, the verdict is "incomplete".
+    accept: names of fatal problems (``ACCEPTABLE``) in spite of which to go on, knowingly; those
+        that were there are kept in the result.
     model_name, data: for the record: what is audited, on which images (name, split, note,
         class_names).
 
@@ -90,6 +88,7 @@ def audit(
     """
     _check_settings(eps, norm, budget, attacks)
     check_batch_size(batch_size)
+    accepted = check_accepted(accept)
     data = dict(data or {})
     class_names = data.get("class_names")
     fitness = check_fitness(
@@ -99,8 +98,8 @@ def audit(
         classes=None if class_names is None else len(class_names),
         device=device,
     )
-    if not fitness.is_fit:
-        raise UnfitError(fitness.problems)
+    if not fitness.is_fit_accepting(accepted):
+        raise UnfitError(fitness.problems, accepted)
     if out is not None:
         make_folder(Path(out))
     place = model_device(model, images) if device is None else torch.device(device)
@@ -129,7 +128,7 @@ def audit(
         campaign.run_all([*battery.entries, *own])
         larger = beyond(budget, own, eps=eps, norm=norm)
         outcomes = tuple(run.outcome for run in campaign.runs)
-        diagnosis = _diagnosis(
+        diagnosis = diagnosis_of(
             Subject(
                 model=model,
                 images=images,
@@ -144,7 +143,7 @@ def audit(
                 progress=progress,
             ),
             store,
-            campaign,
+            campaign.identity,
             wanted=diagnostics,
         )
         gallery = audit_gallery(model, images, labels, shown, campaign.runs, eps, place)
@@ -165,6 +164,9 @@ def audit(
         untested=(*campaign.untested, *battery.untested, *larger),
         fitness=fitness.problems,
         facts=fitness.facts,
+        accepted=tuple(
+            name for name in accepted if name in {each.name for each in fitness.problems}
+        ),
         gallery=gallery,
         seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
         created=max((*campaign.created, diagnosis.created)),
@@ -211,77 +213,3 @@ def _named(sources: Mapping[str, Classifier] | Sequence[Classifier]) -> dict[str
     if isinstance(sources, Mapping):
         return dict(sources)
     return {str(number): source for number, source in enumerate(sources, start=1)}
-
-
-@dataclass(frozen=True)
-class _Diagnosis:
-    """Findings and verdict, how long they took and when they were done."""
-
-    findings: tuple[Finding, ...]
-    verdict: Verdict
-    seconds: float
-    created: str
-
-
-def _diagnosis(subject: Subject, store: Store, campaign: Campaign, *, wanted: bool) -> _Diagnosis:
-    if not wanted:
-        verdict = Verdict(
-            level="incomplete",
-            summary="Nobody has looked for gradient masking: the diagnostics were left out.",
-            causes=(),
-            reasons=(),
-        )
-        return _Diagnosis((), verdict, 0.0, "")
-    diagnostics = default_diagnostics()
-    key = campaign.identity | {
-        "asked": "diagnosis",
-        "diagnostics": [DIAGNOSTICS.table(each) for each in diagnostics],
-        "outcomes": [
-            [
-                outcome.name,
-                outcome.family,
-                outcome.attack,
-                outcome.attacked.tolist(),
-                outcome.broken.tolist(),
-            ]
-            for outcome in subject.outcomes
-        ],
-        "eps": subject.eps,
-        "norm": subject.norm,
-        "seed": subject.seed,
-        "batch_size": subject.batch_size,
-        "steadygrad": steadygrad.__version__,
-    }
-    found = _kept(store, key, subject)
-    if found is not None:
-        return found
-    began = time.perf_counter()
-    findings, verdict = diagnose(subject, diagnostics)
-    seconds = time.perf_counter() - began
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    store.put(
-        key,
-        {
-            "findings": [asdict(finding) for finding in findings],
-            "seconds": seconds,
-            "created": created,
-        },
-        label="diagnostics",
-    )
-    return _Diagnosis(findings, verdict, seconds, created)
-
-
-def _kept(store: Store, key: Key, subject: Subject) -> _Diagnosis | None:
-    answer = store.get(key)
-    if answer is None:
-        return None
-    try:
-        values = answer.values
-        findings = tuple(Finding(**finding) for finding in values["findings"])
-        seconds, created = float(values["seconds"]), str(values["created"])
-    except (KeyError, TypeError, ValueError) as error:
-        path = store.path(key)
-        if path is not None:
-            store.reject(path, f"{type(error).__name__}: {error}")
-        return None
-    return _Diagnosis(findings, masking_verdict(subject, findings), seconds, created)
