@@ -109,7 +109,7 @@ def test_a_state_that_nobody_can_read_is_refused_or_has_no_digest() -> None:
     assert weights_digest(Extra(object())) is None
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")
 def test_quantised_networks_have_digests_too() -> None:
     networks = [nn.Sequential(nn.Linear(3, 4)).eval() for _ in range(2)]
     first, second = (quantize_dynamic(each, {nn.Linear}) for each in networks)

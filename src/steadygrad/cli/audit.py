@@ -15,7 +15,7 @@ from steadygrad.cli import shared_options as options
 from steadygrad.cli.audit_progress import audit_progress
 from steadygrad.cli.foreign_model import build_foreign_model, load_weights
 from steadygrad.cli.parsing import parse_fraction
-from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, results
+from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, print_table, results
 from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.devices import resolve_device
@@ -285,7 +285,7 @@ def _print_result(result: AuditResult) -> None:
         seconds_text(result.seconds),
         f"{sum(outcome.queries for outcome in result.outcomes):,}",
     )
-    results.print(table)
+    print_table(table)
     colour = _BELIEF[result.verdict.level]
     results.print(
         f"[{colour}]{result.verdict.level}[/]: {escape(result.verdict.summary)}", soft_wrap=True

@@ -9,12 +9,14 @@ from rich.table import Table
 
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.terminal import messages, results
+from steadygrad.cli.terminal import print_table, print_text, tell
+from steadygrad.errors import OutputError
 from steadygrad.evaluation import AccuracyCurve
 from steadygrad.evaluation.runs import DEFAULT_EPS, Search, evaluate_run
 from steadygrad.reports import wording
+from steadygrad.store import make_folder
 
-__all__ = ["register"]
+__all__ = ["can_keep", "register"]
 
 _EPILOG = (
     "Examples: steadygrad evaluate runs/mnist-complex --attack pgd:steps=8 --eps 0:0.3:0.02; "
@@ -68,6 +70,7 @@ def _evaluate(
     An image broken at one radius counts as broken at every larger one: the curve is each image's
     worst case. Results go to RUN/evaluations.
     """
+    keep = can_keep(run)
     with attack_progress(f"{run.name}: {attack}") as progress:
         curve, path = evaluate_run(
             run,
@@ -83,23 +86,35 @@ def _evaluate(
             seed=seed,
             device=device,
             progress=progress,
+            keep=keep,
         )
     if as_json:
         typer.echo(json.dumps(curve.to_json()))
         return
-    results.print(
-        f"{run.name}: {wording.attack_name(curve.attack)} on {curve.n} images, seed {curve.seed}",
-        soft_wrap=True,
+    print_text(
+        f"{run.name}: {wording.attack_name(curve.attack)} on {curve.n} images, seed {curve.seed}"
     )
-    results.print(_table(curve))
+    print_table(_table(curve))
     low, high = (100 * bound for bound in curve.mean_ci95)
-    results.print(
+    print_text(
         f"mean over these eps: {100 * curve.mean_accuracy:.1f} % (95 % interval "
-        f"{low:.1f}–{high:.1f})",
-        soft_wrap=True,
+        f"{low:.1f}–{high:.1f})"
     )
-    messages.print(f"stored in {path}", soft_wrap=True)
-    messages.print(f"next: steadygrad compare {run} --out report.html", soft_wrap=True)
+    if path is not None:
+        tell(f"stored in {path}")
+        tell(f"next: steadygrad compare {run} --out report.html")
+
+
+def can_keep(run: Path) -> bool:
+    """Tell whether results can be stored in a run's folder; say so before the work if not."""
+    if not run.is_dir():
+        return True  # what is wrong with it is told by whoever reads the run
+    try:
+        make_folder(run / "evaluations")
+    except OutputError as error:
+        tell(f"{error}; the result is printed and not stored")
+        return False
+    return True
 
 
 def _table(curve: AccuracyCurve) -> Table:

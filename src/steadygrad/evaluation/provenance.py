@@ -65,7 +65,8 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
         )
     else:
         raise ModelError(
-            f"expected a state of tensors, numbers and texts, got {type(value).__name__} as {name!r}"
+            f"expected a state of tensors, numbers and texts, got {type(value).__name__} as "
+            f"{name!r}"
         )
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from steadygrad.datasets import ImageDataset, batches
+from steadygrad.datasets import ImageDataset
 from steadygrad.errors import ModelError, NonFiniteLossError
-from steadygrad.seeds import derive_seed
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
 from steadygrad.training.model_file import save_model
@@ -100,10 +99,7 @@ class TrainingLoop:
     def _epoch(self, log: TensorBoardLog) -> bool:
         """Do what remains of an epoch; return whether to go on."""
         session, config = self.session, self.session.config
-        order = derive_seed(config.seed, f"order of epoch {session.epochs_done + 1}")
-        for images, labels in batches(
-            session.train, config.batch_size, shuffle_seed=order, start=session.steps_done
-        ):
+        for images, labels in session.remaining_batches():
             try:
                 numbers = session.step(images, labels)
             except ModelError:  # what an attack says of weights that diverged a step before

@@ -1,5 +1,6 @@
 """A run in progress: everything that a step changes, and its state as one value."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import torch
@@ -7,12 +8,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from steadygrad._typing import Images, Labels
-from steadygrad.datasets import ImageDataset, augment
+from steadygrad.datasets import ImageDataset, augment, batches
 from steadygrad.errors import CheckpointError
 from steadygrad.penalties import parameter_gradient
 from steadygrad.seeds import derive_seed, derived_generator
 from steadygrad.training.averaging import AveragedWeights
 from steadygrad.training.config import TrainingConfig
+from steadygrad.training.last_batch import joins_last_image, with_last_image_joined
 from steadygrad.training.metrics import EpochMetrics, EpochTotals
 from steadygrad.training.model_file import ModelSpec
 from steadygrad.training.objective import Objective, data_facts
@@ -43,6 +45,7 @@ class TrainingSession:
         self._augmentation_draws = derived_generator(config.seed, "augmentation", device=device)
         self._attack_draws = derived_generator(config.seed, "attack", device=device)
         torch.manual_seed(derive_seed(config.seed, "dropout"))
+        self.joins_last_image = joins_last_image(self.model, train, config.batch_size)
         self.epochs_done = self.steps_done = 0
         self.totals = EpochTotals()
         self.history: list[EpochMetrics] = []
@@ -50,8 +53,18 @@ class TrainingSession:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches an epoch has, the last partial one included."""
-        return -(-len(self.train) // self.config.batch_size)
+        """Batches an epoch has, the last partial one included unless it joins the one before."""
+        return -(-len(self.train) // self.config.batch_size) - self.joins_last_image
+
+    def remaining_batches(self) -> Iterator[tuple[Images, Labels]]:
+        """Yield the batches that the epoch in progress still has."""
+        if self.steps_done >= self.steps_per_epoch:
+            return iter(())
+        order = derive_seed(self.config.seed, f"order of epoch {self.epochs_done + 1}")
+        rest = batches(
+            self.train, self.config.batch_size, shuffle_seed=order, start=self.steps_done
+        )
+        return with_last_image_joined(rest) if self.joins_last_image else iter(rest)
 
     @property
     def position(self) -> float:

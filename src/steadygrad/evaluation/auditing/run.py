@@ -1,6 +1,7 @@
 """The audit: a model looked over, attacked by a battery, and searched for gradient masking."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +27,9 @@ from steadygrad.evaluation.masking import Subject
 from steadygrad.evaluation.pictures import one_of_each_class
 from steadygrad.evaluation.provenance import model_fingerprint, tensors_digest, weights_digest
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.folder_lock import only_writer
 from steadygrad.seeds import derive_seed
-from steadygrad.store import Store, make_folder
+from steadygrad.store import Store
 from steadygrad.versions import library_versions
 
 __all__ = ["audit"]
@@ -100,12 +102,14 @@ def audit(
     )
     if not fitness.is_fit_accepting(accepted):
         raise UnfitError(fitness.problems, accepted)
-    if out is not None:
-        make_folder(Path(out))
     place = model_device(model, images) if device is None else torch.device(device)
     notify, progress = notify or _silent, progress or _silent
     store = Store(None if out is None else Path(out) / "attacks", notify)
-    with evaluation_mode(model), parameters_at_rest(model):
+    with (
+        evaluation_mode(model),
+        parameters_at_rest(model),
+        nullcontext() if out is None else only_writer(Path(out)),
+    ):
         size = choose_batch_size(batch_size, model, images, place)
         clean_correct, classes = _clean(model, images, labels, size.size, seed, place)
         weights = weights_digest(model)
@@ -147,33 +151,33 @@ def audit(
             wanted=diagnostics,
         )
         gallery = audit_gallery(model, images, labels, shown, campaign.runs, eps, place)
-    result = AuditResult(
-        model={"name": model_name, "digest": weights, "fingerprint": fingerprint},
-        data={**data, "n": len(labels), "digest": examples},
-        eps=eps,
-        norm=norm,
-        budget=budget,
-        seed=seed,
-        device=str(place),
-        batch_size=size,
-        labels=labels.cpu(),
-        clean_correct=clean_correct,
-        outcomes=outcomes,
-        findings=diagnosis.findings,
-        verdict=diagnosis.verdict,
-        untested=(*campaign.untested, *battery.untested, *larger),
-        fitness=fitness.problems,
-        facts=fitness.facts,
-        accepted=tuple(
-            name for name in accepted if name in {each.name for each in fitness.problems}
-        ),
-        gallery=gallery,
-        seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
-        created=max((*campaign.created, diagnosis.created)),
-        versions=library_versions(),
-    )
-    if out is not None:
-        write_audit(result, out)
+        result = AuditResult(
+            model={"name": model_name, "digest": weights, "fingerprint": fingerprint},
+            data={**data, "n": len(labels), "digest": examples},
+            eps=eps,
+            norm=norm,
+            budget=budget,
+            seed=seed,
+            device=str(place),
+            batch_size=size,
+            labels=labels.cpu(),
+            clean_correct=clean_correct,
+            outcomes=outcomes,
+            findings=diagnosis.findings,
+            verdict=diagnosis.verdict,
+            untested=(*campaign.untested, *battery.untested, *larger),
+            fitness=fitness.problems,
+            facts=fitness.facts,
+            accepted=tuple(
+                name for name in accepted if name in {each.name for each in fitness.problems}
+            ),
+            gallery=gallery,
+            seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
+            created=max((*campaign.created, diagnosis.created)),
+            versions=library_versions(),
+        )
+        if out is not None:
+            write_audit(result, out)
     return result
 
 
