@@ -159,7 +159,7 @@ class AccuracyCurve:
         """
         if not self.reuse_broken:
             return wilson_interval(round(self.mean_accuracy * self.n), self.n)
-        eps = torch.tensor(self.eps_values, dtype=torch.float64)
+        eps = torch.tensor(self.eps_values, dtype=torch.float64, device="cpu")
         survived = self.broken_at.cpu().unsqueeze(1) > eps
         return bounded_mean_interval(survived.double().mean(dim=1))
 

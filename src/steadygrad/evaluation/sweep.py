@@ -47,7 +47,7 @@ class Trial:
         Raises: ModelError, for outputs that are no finite logits.
         """
         if len(rows) == 0:
-            return torch.zeros(0, dtype=torch.bool)
+            return torch.zeros(0, dtype=torch.bool, device="cpu")
         attack = with_eps(self.attack, eps)
         survives = []
         for number, batch in enumerate(torch.split(rows, self.batch_size)):
@@ -124,11 +124,11 @@ def accuracy_curve(
         is_correct = correct(model, images, labels, batch_size, device)
         place = model_device(model, images) if device is None else torch.device(device)
         trial = Trial(model, images, labels, attack, batch_size, seed, place, outcomes)
-        broken_at = torch.full((n,), torch.inf, dtype=torch.float64)
+        broken_at = torch.full((n,), torch.inf, dtype=torch.float64, device="cpu")
         broken_at[~is_correct] = 0.0
         for eps in radii:
             if eps == 0:
-                survives, rows = is_correct, torch.zeros(0, dtype=torch.int64)
+                survives, rows = is_correct, torch.zeros(0, dtype=torch.int64, device="cpu")
             else:
                 is_open = broken_at.isinf() if reuse_broken else torch.ones_like(is_correct)
                 survives, rows = torch.zeros_like(is_correct), is_open.nonzero().squeeze(1)
@@ -177,7 +177,7 @@ def bisected_curve(
         is_correct = correct(model, images, labels, batch_size, device)
         place = model_device(model, images) if device is None else torch.device(device)
         trial = Trial(model, images, labels, attack, batch_size, seed, place)
-        broken_at = torch.zeros(n, dtype=torch.float64)
+        broken_at = torch.zeros(n, dtype=torch.float64, device="cpu")
         wrong = n - int(is_correct.sum())
         count.add((len(radii) - len(tried)) * n + len(tried) * wrong)
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steadygrad.default_tensors import DefaultTensors
 from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.models import MODELS, ModelSource, model_entry
 from steadygrad.tensor_file import read_tensors, write_tensors
@@ -80,7 +81,8 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> tuple[nn
     path = Path(path)
     tensors, metadata = _read(path)
     spec = _parse_spec(path, metadata)
-    with torch.random.fork_rng(devices=[]):
+    plain = DefaultTensors(torch.float32, torch.device("cpu"))
+    with torch.random.fork_rng(devices=[]), plain.lent():
         try:
             model = spec.build()
         except (SteadygradError, TypeError, RuntimeError) as error:

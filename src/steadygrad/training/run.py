@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from steadygrad.datasets import ImageDataset, load_dataset
+from steadygrad.default_tensors import DefaultTensors
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError
 from steadygrad.folder_lock import only_writer
@@ -56,6 +57,7 @@ def train(
         folder.refuse_unless_empty()
     with ExitStack() as stack:
         stack.enter_context(only_writer(folder.path))
+        stack.enter_context(DefaultTensors(torch.float32, torch.device("cpu")).lent())
         state = None
         if resume:
             state = folder.state_to_resume(config)

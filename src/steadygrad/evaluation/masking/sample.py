@@ -150,7 +150,9 @@ class Sample:
         if len(self) == 0 or self.is_random or len(torch.unique(labels)) < 2:
             return False
         generator = derived_generator(self.subject.seed, "constant")
-        noise = torch.rand((4, *images.shape[1:]), generator=generator).to(images)
+        noise = torch.rand(
+            (4, *images.shape[1:]), generator=generator, dtype=torch.float32, device="cpu"
+        ).to(images)
         extremes = torch.stack((torch.zeros_like(noise[0]), torch.ones_like(noise[0])))
         shown = torch.cat((images.detach(), noise, extremes)).to(self.subject.place)
         logits = self.logits(shown)
@@ -268,7 +270,9 @@ def _part(difference: Tensor, whole: Tensor) -> Tensor:
 
 def _drawn(subject: Subject) -> Tensor:
     right = subject.clean_correct.nonzero().squeeze(1).cpu()
-    order = torch.randperm(len(right), generator=derived_generator(subject.seed, "sample"))
+    order = torch.randperm(
+        len(right), generator=derived_generator(subject.seed, "sample"), device="cpu"
+    )
     return right[order[: subject.examples]].sort().values
 
 

@@ -83,7 +83,11 @@ def check_fitness(
 
 def spread_rows(n: int, wanted: int) -> torch.Tensor:
     """Return ``wanted`` of the indices below ``n``, evenly spread, or all; int64, ascending."""
-    return torch.arange(n) if n <= wanted else torch.arange(wanted) * n // wanted
+    return (
+        torch.arange(n, device="cpu")
+        if n <= wanted
+        else torch.arange(wanted, device="cpu") * n // wanted
+    )
 
 
 def _model_problems(

@@ -160,8 +160,10 @@ def is_constant_output(model: Classifier, images: Images, logits: Logits) -> boo
 
     logits: of the images.
     """
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.rand((4, *images.shape[1:]), generator=generator)
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    noise = torch.rand(
+        (4, *images.shape[1:]), generator=generator, dtype=torch.float32, device="cpu"
+    )
     extremes = torch.stack((torch.zeros_like(noise[0]), torch.ones_like(noise[0])))
     strange = torch.cat((noise, extremes)).to(images)
     output = output_of(model, strange)
