@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.terminal import print_table, print_text, tell
 from steadygrad.errors import OutputError
-from steadygrad.evaluation import AccuracyCurve
 from steadygrad.evaluation.runs import DEFAULT_EPS, Search, evaluate_run
 from steadygrad.reports import wording
+from steadygrad.reports.curve import curve_table
 from steadygrad.store import make_folder
 
 __all__ = ["can_keep", "register"]
@@ -94,7 +93,7 @@ def _evaluate(
     print_text(
         f"{run.name}: {wording.attack_name(curve.attack)} on {curve.n} images, seed {curve.seed}"
     )
-    print_table(_table(curve))
+    print_table(curve_table(curve))
     low, high = (100 * bound for bound in curve.mean_ci95)
     print_text(
         f"mean over these eps: {100 * curve.mean_accuracy:.1f} % (95 % interval "
@@ -115,16 +114,3 @@ def can_keep(run: Path) -> bool:
         tell(f"{error}; the result is printed and not stored")
         return False
     return True
-
-
-def _table(curve: AccuracyCurve) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("eps", justify="right")
-    table.add_column("accuracy", justify="right")
-    table.add_column("95 % interval", justify="right")
-    for point in curve.points:
-        low, high = point.ci95
-        table.add_row(
-            f"{point.eps:.4g}", f"{100 * point.accuracy:.1f} %", f"{100 * low:.1f}–{100 * high:.1f}"
-        )
-    return table

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 __all__ = [
+    "FAILED",
     "INTERRUPTED",
     "REFUSED",
     "messages",
@@ -26,6 +27,9 @@ results = Console(highlight=False)
 
 messages = Console(stderr=True, highlight=False)
 """Standard error: progress, hints and refusals."""
+
+FAILED = 1
+"""Exit code when an audit is done and does not reach what was asked of it."""
 
 REFUSED = 2
 """Exit code when the input is refused, the same as for a mistyped option."""

@@ -11,6 +11,7 @@ from steadygrad.evaluation.auditing.fitness import (
     UnfitError,
     check_fitness,
 )
+from steadygrad.evaluation.auditing.gate import Gate
 from steadygrad.evaluation.auditing.result import AuditResult, read_audit, write_audit
 from steadygrad.evaluation.auditing.run import audit
 from steadygrad.evaluation.outcome import AttackOutcome, Family, Scope
@@ -25,6 +26,7 @@ __all__ = [
     "Budget",
     "Family",
     "Fitness",
+    "Gate",
     "Problem",
     "QueryCount",
     "Scope",

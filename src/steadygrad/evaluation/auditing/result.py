@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,6 +21,11 @@ from steadygrad.evaluation.masking import Finding, Verdict
 from steadygrad.evaluation.outcome import AttackOutcome
 from steadygrad.store import make_folder
 from steadygrad.tensor_file import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import (
+        Figure,
+    )
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -101,6 +106,23 @@ class AuditResult:
     def is_established(self) -> bool:
         """Whether ``worst_case`` tells anything of the model: it was attacked, and not masked."""
         return self.verdict.level not in ("masked", "nothing tested")
+
+    def show(self) -> None:
+        """Print a table of the attacks and the verdict."""
+        from steadygrad.reports.audit.summary import show_audit
+
+        show_audit(self)
+
+    def plot(self) -> "Figure":
+        """Return a chart of the accuracy under each attack, a matplotlib figure."""
+        from steadygrad.reports.audit.summary import audit_figure
+
+        return audit_figure(self)
+
+    def _repr_html_(self) -> str:
+        from steadygrad.reports.audit.summary import audit_html
+
+        return audit_html(self)
 
     def broken_by_none_but(self, outcome: AttackOutcome) -> int:
         """Return how many examples this attack alone, of all, has misled."""

@@ -12,6 +12,7 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack
 from steadygrad.attacks.ball import Norm
 from steadygrad.checks import check_eps
+from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.auditing.attack_run import Target, parameters_at_rest
@@ -23,6 +24,7 @@ from steadygrad.evaluation.auditing.diagnosis import diagnosis_of
 from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
+from steadygrad.evaluation.labelled_images import ImageSource, labelled_images
 from steadygrad.evaluation.masking import Subject
 from steadygrad.evaluation.pictures import one_of_each_class
 from steadygrad.evaluation.provenance import model_fingerprint, tensors_digest, weights_digest
@@ -40,8 +42,8 @@ _SHOWN = 12
 
 def audit(
     model: Classifier,
-    images: Images,
-    labels: Labels,
+    images: ImageSource,
+    labels: Labels | None = None,
     *,
     eps: float,
     norm: Norm = "linf",
@@ -64,7 +66,8 @@ def audit(
     The model is looked over first (``check_fitness``), then attacked in eval mode by one attack
     after the other, then searched for signs of gradient masking. It is left as it was.
 
-    images: (n, channels, height, width) in [0, 1]; labels: int64 (n,).
+    images: (n, channels, height, width) in [0, 1], with labels int64 (n,); or, without labels, an
+        ``ImageDataset``, a torch ``Dataset`` of (image, label), or a loader of batches.
     eps: radius in ``norm``: in (0, 1] for "linf", above 0 for "l2".
     budget: "quick", "standard" or "full"; None runs ``attacks`` alone.
     attacks: run after the budget's own, at ``eps`` whatever theirs: texts ("pgd:steps=200"), ours,
@@ -72,9 +75,9 @@ def audit(
         scope of one's choice.
     sources: other models of the same classes, on the same device; attacks on them are tried on
         ``model``. Without names they are called 1, 2, ...
-    out: folder for the result (see ``write_audit``), in which every finished attack is kept
-        (``out/attacks``). The same call then goes on where a stopped one was, and gives the same
-        result; another budget or more attacks repeat none that are there.
+    out: folder for the result (see ``write_audit``) and its page, audit.html; every finished
+        attack is kept there too (``out/attacks``). The same call then goes on where a stopped one
+        was, and gives the same result; another budget or more attacks repeat none that are there.
     batch_size: examples attacked together; "auto" fits them to memory. Halved where memory ends.
     seed: decides everything random. device: where batches are sent; None takes the model's.
     progress: told ``(name, done, total)`` of each attack and diagnostic; notify: told sentences.
@@ -88,10 +91,13 @@ def audit(
         UnknownNameError, for settings; OutputError, if ``out`` cannot be written. An attack that
         cannot be run is named in ``untested`` instead.
     """
+    from steadygrad.reports.audit.page import write_audit_page  # it needs what is measured here
+
     _check_settings(eps, norm, budget, attacks)
     check_batch_size(batch_size)
     accepted = check_accepted(accept)
-    data = dict(data or {})
+    data = _description(images) | dict(data or {})
+    images, labels = labelled_images(images, labels)
     class_names = data.get("class_names")
     fitness = check_fitness(
         model,
@@ -178,7 +184,20 @@ def audit(
         )
         if out is not None:
             write_audit(result, out)
+            write_audit_page(result, Path(out) / "audit.html")
     return result
+
+
+def _description(images: ImageSource) -> dict[str, Any]:
+    """Return what a data set says of itself, for the record."""
+    if not isinstance(images, ImageDataset):
+        return {}
+    return {
+        "name": images.name,
+        "split": images.split,
+        "note": images.note,
+        "class_names": list(images.class_names),
+    }
 
 
 def _silent(*_: object) -> None:
