@@ -87,7 +87,7 @@ def audit_html(result: AuditResult) -> str:
 def fragment(
     title: str, sentence: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]
 ) -> str:
-    """Return title, table and sentence as HTML; whatever signs they hold are shown as they are."""
+    """Return title, table and sentence as HTML; their signs are shown as they are."""
     head = Markup("").join(Markup("<th>{}</th>").format(text) for text in heads)
     body = Markup("").join(
         Markup("<tr>{}</tr>").format(
