@@ -7,6 +7,7 @@ from rich.table import Table
 from steadygrad.evaluation.curve import AccuracyCurve
 from steadygrad.reports.audit.summary import fragment
 from steadygrad.reports.figures.canvas import INK, MUTED, literal_text, new_figure, style
+from steadygrad.reports.whole_table import print_whole
 from steadygrad.reports.wording import attack_name
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def show_curve(curve: AccuracyCurve) -> None:
 
     console = Console(highlight=False)
     console.print(_title(curve), markup=False, soft_wrap=True)
-    console.print(curve_table(curve))
+    print_whole(console, curve_table(curve))
 
 
 def curve_html(curve: AccuracyCurve) -> str:

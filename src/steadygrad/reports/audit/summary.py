@@ -12,6 +12,7 @@ from steadygrad.evaluation.outcome import AttackOutcome
 from steadygrad.parts import number_text
 from steadygrad.reports.audit.figures import attack_figure
 from steadygrad.reports.audit.words import attack_rows
+from steadygrad.reports.whole_table import print_whole
 from steadygrad.reports.wording import percent, seconds_text
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def show_audit(result: AuditResult) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(audit_table(result))
+    print_whole(console, audit_table(result))
     verdict = result.verdict
     console.print(Text(f"{verdict.level}: {verdict.summary}"), soft_wrap=True)
 
