@@ -5,7 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadygrad.checks import check_eps, check_images, check_labels
+from steadygrad.checks import (
+    _seen,
+    check_eps,
+    check_images,
+    check_labels,
+    check_target_values,
+    first_time,
+)
 from steadygrad.errors import HyperparameterError, ImageError, LabelError, SteadygradError
 
 
@@ -57,3 +64,30 @@ def test_every_error_is_ours_and_a_standard_one() -> None:
         assert issubclass(error, SteadygradError)
         if error is not SteadygradError:
             assert issubclass(error, ValueError | RuntimeError)
+
+
+def test_probabilities_as_labels() -> None:
+    check_target_values(torch.tensor([[0.25, 0.75], [1.0, 0.0]]), 2)
+    check_target_values(torch.tensor([0.2, 1.0]), 2)
+    for wrong, message in (
+        (torch.tensor([[0.5, 0.6]]), "add up to 1, got a sum that is 0.1 off"),
+        (torch.tensor([[-0.5, 1.5]]), "no probabilities either, from -0.5 to 1.5"),
+        (torch.rand(1, 2, 3), r"of shape \(1, classes\)"),
+        (torch.tensor([float("nan")]), "from nan"),
+    ):
+        with pytest.raises(LabelError, match=message):
+            check_target_values(wrong, 1)
+
+
+def test_a_first_time_is_once_an_object_and_a_topic() -> None:
+    class Model:
+        def method(self) -> None: ...
+
+    one, other = Model(), Model()
+    assert first_time(one, "a") and first_time(one, "b") and first_time(other, "a")
+    assert not first_time(one, "a")
+    assert not first_time(one.method, "b")  # a bound method stands for its object
+    key = id(one)
+    del one
+    assert key not in _seen  # another object at that address begins anew
+    assert first_time(3.5, "a") in (True, False)  # no weak references: still no error

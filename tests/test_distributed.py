@@ -24,7 +24,7 @@ from steadygrad.distributed import (
 from steadygrad.draws import ImageDraws
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.layers import ComplexConv2d
-from steadygrad.penalties import SquaredNormPenalty, StructuredPenalty
+from steadygrad.penalties import FiniteDifference, SquaredNormPenalty, StructuredPenalty
 
 SIZE = 7
 """Images of a batch: not the same number in both processes."""
@@ -33,7 +33,9 @@ EXACT = SquaredNormPenalty(strength=0.05)
 PENALTIES = {
     "exact": EXACT,
     "L2": SquaredNormPenalty(strength=0.5, norm="l2"),
-    "finite difference": SquaredNormPenalty(strength=0.05, backend="finite_difference"),
+    "finite difference": SquaredNormPenalty(
+        strength=0.05, backend=FiniteDifference(step_size=0.003)
+    ),
     "structured": StructuredPenalty(
         strength=0.5, covariance=ExponentialCovariance((1, 8, 8), decay_length=2.0)
     ),

@@ -23,7 +23,12 @@ from steadygrad.attacks.part import ATTACKS
 from steadygrad.covariance import ExponentialCovariance, RunningCovariance
 from steadygrad.errors import MissingExtraError
 from steadygrad.models import build_model
-from steadygrad.penalties import FiniteDifference, SquaredNormPenalty, StructuredPenalty
+from steadygrad.penalties import (
+    FiniteDifference,
+    SquaredNormPenalty,
+    StructuredPenalty,
+    loss_watch,
+)
 from steadygrad.pending_checks import settle_checks
 
 __all__ = ["LAYERS", "agreement_checks", "refusing_to_wait"]
@@ -201,8 +206,9 @@ def refusing_to_wait(device: torch.device) -> Iterator[None]:
         return
     late = patch.object(pending_checks, "_arrives_late", lambda _: True)
     sent = patch.object(pending_checks, "_send", _send_at_once)
+    looked = patch.object(loss_watch, "reading_waits", lambda _: True)
     try:
-        with late, sent, _NoReads():  # type: ignore[no-untyped-call] # torch leaves it untyped
+        with late, sent, looked, _NoReads():  # type: ignore[no-untyped-call] # torch leaves it untyped
             yield
     finally:
         settle_checks()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from device_suite.record import Measurement, Values, sentence
 from device_suite.timing import synchronise
 from steadygrad.attacks import FGSM
-from steadygrad.evaluation.audit.battery import Budget, build_battery
+from steadygrad.evaluation.auditing.battery import Budget, build_battery
 from steadygrad.models import build_model
 
 __all__ = ["battery_measurements"]

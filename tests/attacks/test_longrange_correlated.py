@@ -16,7 +16,14 @@ from steadygrad.covariance import (
     RunningCovariance,
     estimate_covariance,
 )
-from steadygrad.errors import HyperparameterError, ImageError, LabelError, ModelError, ShapeError
+from steadygrad.errors import (
+    HyperparameterError,
+    ImageError,
+    LabelError,
+    ModelError,
+    ShapeError,
+    UnknownNameError,
+)
 
 SHAPE = (2, 6, 5)
 GREY = torch.full((4, *SHAPE), 0.5, dtype=torch.float64)
@@ -235,3 +242,18 @@ def test_images_of_another_size_than_the_covariance_are_refused() -> None:
     images, labels = batch()
     with pytest.raises(ShapeError, match=r"\(batch, 1, 4, 4\)"):
         LongRangeCorrelated(eps=0.1, covariance=covariance)(network(), images, labels)
+
+
+def test_noise_in_units_of_the_image_follows_its_contrast() -> None:
+    images = 0.5 + torch.tensor([0.1, 0.4]).view(-1, 1, 1, 1) * (batch(2)[0] - 0.5)
+    attack = LongRangeCorrelated(eps=0.1, decay_length=3.0, samples=1, unit="image")
+    there = attack(network(), images, LABELS[:2], generator=seeded()) - images
+    plain = LongRangeCorrelated(eps=0.1, decay_length=3.0, samples=1)
+    as_pixels = plain(network(), torch.full_like(images, 0.5), LABELS[:2], generator=seeded()) - 0.5
+    spread = images.flatten(1).std(dim=1, correction=0).view(-1, 1, 1, 1)
+    torch.testing.assert_close(there, spread * as_pixels, rtol=0, atol=1e-6)
+
+
+def test_an_unknown_unit_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="expected unit one of pixel, image, got 'std'"):
+        LongRangeCorrelated(eps=0.1, unit="std")  # type: ignore[arg-type]

@@ -26,7 +26,7 @@ def test_every_public_name_is_there() -> None:
 
 @pytest.mark.parametrize("name", ATTACKS.names())
 def test_every_name_builds_with_its_defaults_and_describes_itself(name: str) -> None:
-    attack = ATTACKS.parse(name, eps=0.1)
+    attack = ATTACKS.parse(name, eps=0.1, attack="fgsm:eps=0.1")
     described = describe_attack(attack)
     library = described.pop("library", None)
     assert (library is not None) == (name in ("autoattack", "carlini-wagner"))

@@ -118,8 +118,8 @@ def test_evaluate_and_train_read_the_files(
     assert attacked.code == 0, attacked.err
     assert kind in json.loads(attacked.out)["attack"]["covariance"]["file"]
     trained = program(
-        *("train", *TINY, "--model", "digits-real", "--penalty", "sgr", "--strength", 0.1),
-        *("--covariance", file, "--out", tmp_path / "run"),
+        *("train", *TINY, "--model", "digits-real", "--out", tmp_path / "run"),
+        *("--penalty", f"sgr:strength=0.1,covariance=file:{file}"),
     )
     assert trained.code == 0, trained.err
 

@@ -159,7 +159,7 @@ def test_runs_that_do_not_go_together(
     for name in ("config.json", "model.safetensors"):
         (other / name).write_bytes((second_run / name).read_bytes())
     config = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps(config | {"dataset": "mnist"}))
+    (other / "config.json").write_text(json.dumps(config | {"data": "mnist"}))
     assert load_run_model(other).dataset == "mnist"
     options = (*options, "--victims", other)
     message = refused(program, trained_run, *options)

@@ -11,13 +11,14 @@ from steadygrad.experiments import LineChart, NetworkStore, Table, Workbench
 from steadygrad.experiments.epoch_points import LossAndPenalty, UpdateSimilarity
 from steadygrad.experiments.training_histories import Panel
 from steadygrad.experiments.yeats2021.training import panel
+from steadygrad.training import SGD
 from written_results import written_results
 
 RECIPE = replace(DIGITS, title="first", penalised={"update_similarity": True})
 OTHER = replace(
     DIGITS,
     title="second",
-    settings={**DIGITS.settings, "learning_rate": 0.01},
+    settings={**DIGITS.settings, "optimizer": SGD(learning_rate=0.01)},
     caution="half of the data",
     penalised={"update_similarity": True},
 )
@@ -144,7 +145,7 @@ def test_the_networks_of_both_figures_are_the_same() -> None:
     )
     assert len(ours) == 2 * (3 * 2 + 1) * 2
     assert theirs < ours
-    assert all(n.config.strength > 0 for n in PENALTY.networks(SCALE, SEEDS))
+    assert all(n.config.penalty.strength > 0 for n in PENALTY.networks(SCALE, SEEDS))
     assert SIMILARITY.printed_paths() == PENALTY.printed_paths() == ()
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from digits_recipe import DIGITS, TINY_SCALE
-from steadygrad.datasets import load_dataset
+from steadygrad.datasets import GaussianNoise, load_dataset
 from steadygrad.errors import ModelError
 from steadygrad.experiments import ImageGrid, NetworkStore, Workbench
 from steadygrad.experiments.complex_filters import (
@@ -30,7 +30,7 @@ from written_results import written_results
 RECIPE = replace(
     DIGITS,
     settings={**DIGITS.settings, "test_images": 40},
-    penalised_complex={"noise": "gaussian:0.05"},
+    penalised_noise=GaussianNoise(0.05),
 )
 EXPERIMENT = filters_of(RECIPE, beta=8)
 

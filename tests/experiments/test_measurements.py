@@ -15,7 +15,7 @@ CLEAN = {"asked": "correct", "eps": [0.0, 0.1], "n": 100}
 
 def written(folder: Path, measurements: Measurements) -> Path:
     path = folder / "measurements.json"
-    path.write_text(json.dumps(measurements.to_json()))
+    measurements.write(path)
     return path
 
 
@@ -44,20 +44,22 @@ def test_an_empty_one_is_false_and_a_missing_file_is_empty(tmp_path: Path) -> No
 def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     measurements = noted()
     measurements.note(COMPLEX, {"asked": "seconds"}, {"seconds": 0.1 + 0.2})
-    read = Measurements.read(written(tmp_path, measurements))
-    assert read.to_json() == measurements.to_json()
+    before = written(tmp_path, measurements).read_text()
+    read = Measurements.read(tmp_path / "measurements.json")
+    assert written(tmp_path, read).read_text() == before
     assert read.find(COMPLEX, {"asked": "seconds"}) == {"seconds": 0.1 + 0.2}
 
 
 def test_what_is_taken_over_keeps_its_date_and_versions(tmp_path: Path) -> None:
-    values = noted().to_json()
-    values["networks"][REAL.digest] |= {"date": "2020-01-01T00:00:00+00:00", "versions": {"a": "1"}}
-    path = tmp_path / "measurements.json"
+    path = written(tmp_path, noted())
+    values = json.loads(path.read_text())
+    about = values["answers"][0]["values"]
+    about |= {"date": "2020-01-01T00:00:00+00:00", "versions": {"a": "1"}}
     path.write_text(json.dumps(values))
-    fresh = Measurements()
-    assert fresh.take_over(REAL, CLEAN, Measurements.read(path)) == {"correct": [99, 50]}
-    assert fresh.take_over(REAL, CLEAN, Measurements.read(path)) == {"correct": [99, 50]}
-    assert fresh.to_json() == values
+    fresh, earlier = Measurements(), Measurements.read(path)
+    assert fresh.take_over(REAL, CLEAN, earlier) == {"correct": [99, 50]}
+    assert fresh.take_over(REAL, CLEAN, earlier) == {"correct": [99, 50]}
+    assert json.loads(written(tmp_path, fresh).read_text()) == values
 
 
 @pytest.mark.parametrize("network", [REAL, COMPLEX])
@@ -72,11 +74,13 @@ def test_what_was_not_asked_earlier_cannot_be_taken_over(network: Network) -> No
         "{",
         "[]",
         "{}",
-        '{"networks": []}',
-        '{"networks": {"a": 3}}',
-        '{"networks": {"a": {"label": "a", "date": "d", "versions": {}}}}',
-        '{"networks": {"a": {"label": "a", "date": "d", "versions": {}, "answers": [1]}}}',
-        '{"networks": {"a": {"label": "a", "date": "d", "versions": {}, "answers": [{}]}}}',
+        '{"answers": {}}',
+        '{"answers": [3]}',
+        '{"answers": [{"key": {}}]}',
+        '{"answers": [{"key": {"asked": "correct"}, "values": {}}]}',
+        '{"answers": [{"key": {"asked": "correct", "network": "a"}, "values": {}}]}',
+        '{"answers": [{"key": {"asked": "when, and by what versions", "network": "a"}, '
+        '"values": {"label": "a"}}]}',
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from digits_recipe import DIGITS, TINY_SCALE
-from steadygrad.attacks import NES
+from steadygrad.attacks import NES, PGD
 from steadygrad.evaluation import read_evaluation
 from steadygrad.experiments import (
     NOT_TRAINED,
@@ -50,8 +50,8 @@ def test_the_paper_row_climbs_the_logit_and_the_other_the_cross_entropy() -> Non
 def test_the_paper_trains_five_networks_and_ours_are_fourteen() -> None:
     networks = others_examples.NES.networks(SCALES["paper"], (0,))
     assert len({network.digest for network in networks}) == len(networks) == 14
-    attacked = [network.config for network in networks if network.config.adversarial == "pgd"]
-    assert {config.adversarial_eps for config in attacked} == {0.2}
+    attacked = [network.config.attack for network in networks if network.config.attack]
+    assert attacked and all(attack == PGD(eps=0.2, steps=4) for attack in attacked)
 
 
 def test_every_printed_accuracy_is_compared_once(outcome: ExperimentOutcome) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from digits_recipe import DIGITS, TINY_SCALE
 from made_up_training import made_up_training
+from steadygrad.datasets import GaussianNoise
 from steadygrad.experiments import ExperimentOutcome, LineChart, Network, NetworkStore, Workbench
 from steadygrad.experiments.training_losses import TrainingLosses
 from steadygrad.experiments.yeats2021.training import panel
@@ -16,7 +17,7 @@ from written_results import written_results
 RECIPE = replace(
     DIGITS,
     settings={**DIGITS.settings, "test_images": 40},
-    penalised_complex={"noise": "gaussian:0.05"},
+    penalised_noise=GaussianNoise(0.05),
 )
 EXPERIMENT = TrainingLosses(
     paper="yeats2021", stem="figure4", claim="", panel=panel(RECIPE, (0, 8))

@@ -9,7 +9,7 @@ import torch
 
 from digits_recipe import DIGITS, TINY_SCALE
 from steadygrad.attacks import FGSM
-from steadygrad.datasets import load_dataset
+from steadygrad.datasets import UniformNoise, load_dataset
 from steadygrad.evaluation import AccuracyPoint, accuracy
 from steadygrad.experiments import (
     NOT_TRAINED,
@@ -59,9 +59,12 @@ def rows(table: Table) -> dict[str, dict[str, object]]:
 def test_sources_and_victims_have_seeds_of_their_own() -> None:
     networks = EXPERIMENT.networks(PAPER, (0, 1))
     assert len({network.digest for network in networks}) == len(networks) == 2 * (6 + 12)
-    frozen = [n for n in networks if n.config.second_order == "frozen_phase"]
+    frozen = [n for n in networks if getattr(n.config.model, "second_order", "") == "frozen_phase"]
     assert [network.config.seed for network in frozen] == [100, 100, 101, 101]
-    assert {n.config.seed for n in networks if n.config.noise == "uniform:0.1"} == {100, 101}
+    assert {n.config.seed for n in networks if UniformNoise(0.1) in n.config.augmentation} == {
+        100,
+        101,
+    }
 
 
 def test_the_whole_table_trains_nothing_twice_and_has_every_printed_cell() -> None:

@@ -51,12 +51,13 @@ from steadygrad.experiments.yeats2021.white_box import (
     independent_networks,
     white_box,
 )
+from steadygrad.training import MultiStep
 
 DIGITS = Recipe(
     dataset="digits",
     title="digits",
     models={"complex": "digits-complex", "real": "digits-real", "gelu": "digits-gelu"},
-    settings={"epochs": 8, "drop_at": (4,), "batch_size": 64},
+    settings={"epochs": 8, "schedule": MultiStep(at=(4,)), "batch_size": 64},
     attack_eps=0.2,
 )
 SCALE = Scale(
@@ -91,7 +92,7 @@ PRINTED = (
     ),
 )
 FIGURE = white_box("figure", LINEUP, CURVES, PRINTED)
-A, B, C = (Network(name, replace(DIGITS.plain("real").config, strength=s, penalty="l1"))
+A, B, C = (Network(name, replace(DIGITS.plain("real").config, penalty=f"squared-norm:strength={s}"))
            for name, s in (("a", 0.1), ("b", 0.2), ("c", 0.3)))  # fmt: skip
 UNDEFENDED = Network("d", DIGITS.plain("real").config)
 
@@ -156,7 +157,10 @@ def test_equal_time_is_that_of_the_steps_without_what_is_measured_in_them(
     ]
     train_networks(networks, bench.store)
     known = {"plain": 600.0, "l1": 300.0, "l1, update similarity": 10_000.0}
-    record = {"processor": "p", "seconds": {f"{plain.config.model}, batch 64": known}}
+    record = {
+        "processor": "p",
+        "seconds": {training_cost.measured_model(plain.config): known},
+    }
     monkeypatch.setattr(training_cost, "step_seconds_record", lambda: record)
     measured = measured_accuracies(bench, networks, PGD(eps=0.1, steps=1), (0.0, 0.1))
     found = at_equal_time(bench, tuple(measured.values()), "PGD(1)", 0.1)
@@ -185,14 +189,15 @@ def test_a_second_radius_to_learn_from_adds_one_network_of_the_papers_kind() -> 
     (added,) = [network for network in twice if network.digest not in once]
     assert len(twice) == len(once) + 1
     assert added.label == "real, PGD(4)-trained at 0.25"
-    assert added.config.adversarial_eps == 0.25
+    assert added.config.attack == PGD(eps=0.25, steps=4)
 
 
 @pytest.mark.parametrize(
     "figure", [FIGURE6, FIGURE7, FIGURE8, FIGURE9, *FIGURE10.panels], ids=lambda figure: figure.name
 )
 def test_attack_training_reaches_the_radius_that_figures_judge_at(figure: WhiteBox) -> None:
-    learnt = max(network.config.adversarial_eps for network in figure.networks(SCALE, (0,)))
+    attacks = [network.config.attack for network in figure.networks(SCALE, (0,))]
+    learnt = max(attack.eps for attack in attacks if attack is not None)
     assert learnt >= figure.curves.judged_eps
 
 
@@ -234,15 +239,17 @@ def without_networks(bench: Workbench, tmp_path: Path) -> Workbench:
     train_networks([network], bench.store)
     FIGURE.measure(bench)
     path = tmp_path / "measurements.json"
-    path.write_text(json.dumps(bench.measurements.to_json()))
+    bench.measurements.write(path)
     return replace(bench, store=NetworkStore(tmp_path / "none"), earlier=Measurements.read(path))
 
 
 def test_measurements_draw_the_same_without_the_networks(
-    bench: Workbench, without_networks: Workbench
+    bench: Workbench, without_networks: Workbench, tmp_path: Path
 ) -> None:
     assert FIGURE.measure(without_networks) == FIGURE.measure(bench)
-    assert without_networks.measurements.to_json() == bench.measurements.to_json()
+    for one, name in ((without_networks, "one.json"), (bench, "other.json")):
+        one.measurements.write(tmp_path / name)
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "other.json").read_bytes()
 
 
 def test_measurements_answer_no_other_question(without_networks: Workbench) -> None:
@@ -266,10 +273,9 @@ def test_a_damaged_answer_is_named(
 ) -> None:
     path = tmp_path / "measurements.json"
     values = json.loads(path.read_text())
-    (known,) = values["networks"].values()
-    for entry in known["answers"]:
-        if entry["question"]["asked"] == asked:
-            entry["answer"] = answer
+    for entry in values["answers"]:
+        if entry["key"]["asked"] == asked:
+            entry["values"] = answer
     path.write_text(json.dumps(values))
     damaged = replace(without_networks, earlier=Measurements.read(path))
     with pytest.raises(CheckpointError, match=f"what was measured of complex.*{said}"):
@@ -284,10 +290,10 @@ def test_a_worst_case_is_kept_until_the_weights_change(bench: Workbench) -> None
     first = worst_case_of(listening, network, 0.1)
     assert worst_case_of(listening, network, 0.1) == first
     assert len(said) == 1
-    (kept,) = bench.store.path(network).glob("worst-case/*.json")
+    (kept,) = bench.store.path(network).glob("answers/worst-case-*.json")
     kept.write_text(kept.read_text().replace('"model": "', '"model": "another '))
     assert worst_case_of(listening, network, 0.1) == first
-    assert len(said) == 2
+    assert [text for text in said if "is damaged" in text]
     kept.write_text("{")
     assert worst_case_of(listening, network, 0.1) == first
 
@@ -430,12 +436,12 @@ def test_printed_numbers_ask_for_networks_and_radii_of_the_figure(figure: WhiteB
 
 def test_recipes_convert_the_papers_strength() -> None:
     mnist = RECIPES["mnist"].penalised_network("complex", 512, seed=0).config
-    assert mnist.strength == pytest.approx(0.125)
+    assert mnist.penalty.strength == pytest.approx(0.125)
     cifar = RECIPES["cifar10"]
     complex_, real = (cifar.penalised_network(k, 32, seed=0).config for k in ("complex", "real"))
-    assert complex_.strength == pytest.approx(32 / 128**2)
+    assert complex_.penalty.strength == pytest.approx(32 / 128**2)
     # The released code takes a real network's gradient at pixels divided by their deviation.
-    assert real.strength == pytest.approx(0.04 * complex_.strength)
+    assert real.penalty.strength == pytest.approx(0.04 * complex_.penalty.strength)
     strongest = LINEUPS["figure9"].betas["real"][-1]
     as_strong = cifar.penalised_network("real", strongest).config
-    assert as_strong.strength == pytest.approx(complex_.strength)
+    assert as_strong.penalty.strength == pytest.approx(complex_.penalty.strength)

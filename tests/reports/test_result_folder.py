@@ -92,14 +92,14 @@ def test_a_record_that_names_files_elsewhere_removes_none(tmp_path: Path) -> Non
 def test_the_comparison_names_the_seeds_of_the_networks_that_were_measured(tmp_path: Path) -> None:
     written(tmp_path, outcome())
     assert "Seeds: 0." in (tmp_path / "comparison.md").read_text()
-    config = TrainingConfig(dataset="digits", model="digits-real")
+    config = TrainingConfig(data="digits", model="digits-real")
     networks = tuple(Network(f"{s}", replace(config, seed=s)) for s in (2, 0, 1))
     written(tmp_path, outcome(), networks)
     assert "Seeds: 0, 1, 2." in (tmp_path / "comparison.md").read_text()
 
 
 def test_the_comparison_names_what_is_not_trained(tmp_path: Path) -> None:
-    config = TrainingConfig(dataset="digits", model="digits-real", seed=3)
+    config = TrainingConfig(data="digits", model="digits-real", seed=3)
     written(tmp_path, outcome(), untrained=(Network("real", config), Network("b", config)))
     comparison = (tmp_path / "comparison.md").read_text()
     assert "Not trained yet, and so left out: real (seed 3); b (seed 3)." in comparison

@@ -217,3 +217,31 @@ def test_any_numbers_survive_both_ways(strength: float, eps: float, epochs: int)
     back = flat_settings(now(**flat))
     assert back is not None
     assert {name: back[name] for name in flat} == flat
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (
+            {"attack": LongRangeCorrelated(eps=0.3, samples=1)},
+            {"attack": LongRangeCorrelated(eps=0.3, samples=1, unit="image")},
+        ),
+        (
+            {"attack": LongRangeCorrelated(eps=0.3, samples=1)},
+            {"attack": LongRangeCorrelated(eps=0.3, samples=1, inter_channel=0.0)},
+        ),
+        (
+            {"penalty": Structured(strength=1.0, covariance=Exponential(8.0))},
+            {"penalty": Structured(strength=1.0, covariance=Exponential(8.0, inter_channel=0.0))},
+        ),
+        (
+            {"penalty": Structured(strength=1.0, covariance="stationary")},
+            {"penalty": Structured(strength=1.0, covariance="stationary:estimator=unbiased")},
+        ),
+    ],
+)
+def test_a_setting_that_version_0_1_did_not_have_changes_the_digest(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    one, other = (replace(now(), **settings) for settings in (first, second))
+    assert configuration_digest(one) != configuration_digest(other)

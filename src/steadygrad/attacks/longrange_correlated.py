@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import torch
+from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.goal import Goal
@@ -20,10 +21,13 @@ from steadygrad.covariance import (
     IdentityCovariance,
     built,
 )
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.layers import image_std
 from steadygrad.parts import read_nested
 
-__all__ = ["LongRangeCorrelated", "WhiteNoise"]
+__all__ = ["LongRangeCorrelated", "Unit", "WhiteNoise"]
+
+Unit: TypeAlias = Literal["pixel", "image"]
 
 
 @attack("lrc", title="LRC noise", family="noise", is_gaussian=True)
@@ -40,6 +44,9 @@ class LongRangeCorrelated:
     decay_length: ``Sigma`` is ``exp(-r / decay_length)`` within a channel at distance ``r``,
     inter_channel: and this much of that between channels, see ``ExponentialCovariance``.
     samples: draws an image, at least 1.
+    unit: of ``eps``: "pixel", or "image", each image's own standard deviation, at least 1/255: as
+        where noise is added to images that are standardised already; a pixel then changes by the
+        noise times that deviation. UnknownNameError otherwise.
     covariance: takes the place of the function, scaled to a unit mean diagonal: an operator (of a
         running one the value at this moment), or a part such as "dataset" or "file:PATH". A part
         that needs the training images is built by ``prepared``.
@@ -52,11 +59,16 @@ class LongRangeCorrelated:
     inter_channel: float = 0.5
     samples: int = 100
     covariance: Annotated[Covariance | CovariancePart | None, COVARIANCES] = None
+    unit: Unit = "pixel"
 
     def __post_init__(self) -> None:
         read_nested(self)
         check_eps(self.eps)
         _check_samples(self.samples)
+        if self.unit not in get_args(Unit):
+            raise UnknownNameError(
+                f"expected unit one of {', '.join(get_args(Unit))}, got {self.unit!r}"
+            )
         ExponentialCovariance((1, 1, 1), self.decay_length, inter_channel=self.inter_channel)
         if isinstance(self.covariance, Covariance):
             object.__setattr__(self, "covariance", _of_unit_diagonal(self.covariance))
@@ -88,7 +100,10 @@ class LongRangeCorrelated:
         check_labels(labels, len(images))
         covariance = self._covariance(images)
         covariance.check_fit(images)
-        return _worst_draw(model, images, labels, covariance, self.eps, self.samples, generator)
+        spread = image_std(images.detach()) if self.unit == "image" else None
+        return _worst_draw(
+            model, images, labels, covariance, self.eps, self.samples, generator, spread
+        )
 
     def _covariance(self, images: Images) -> Covariance:
         channels, height, width = images.shape[1:]
@@ -146,13 +161,16 @@ def _worst_draw(
     eps: float,
     samples: int,
     generator: torch.Generator | None,
+    spread: Tensor | None = None,
 ) -> Images:
+    """Return the worst draws; spread: what each image's noise is multiplied with besides eps."""
     images = images.detach()
     if eps == 0:
         return images.clone()
 
     def draw() -> Images:
         noise = covariance.sample(len(images), generator, dtype=images.dtype, device=images.device)
+        noise = noise if spread is None else noise * spread
         return torch.add(images, noise, alpha=eps).clamp_(0, 1)
 
     if samples == 1:

@@ -13,6 +13,7 @@ from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import messages, print_table, results
 from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
 from steadygrad.evaluation.runs import load_run_data
+from steadygrad.models import MODELS
 from steadygrad.reports.covariance import (
     length_text,
     prepare_folder,
@@ -93,7 +94,7 @@ def _covariance(
         analysis = analyse_perturbations(
             subject.trained.model, subject.images, settings, progress=progress
         )
-    about = {"run": run.name, "model": subject.trained.config.model}
+    about = {"run": run.name, "model": MODELS.text(subject.trained.config.model)}
     record = write_covariance_analysis(analysis, out, about=about)
     if as_json:
         typer.echo(json.dumps(record))

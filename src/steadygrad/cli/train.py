@@ -76,6 +76,13 @@ def _train(
         list[str] | None,
         typer.Option(help="flip, crop:4, gaussian:0.05, uniform:0.1; repeat, in this order."),
     ] = None,
+    mixing: Annotated[
+        str | None, typer.Option(help="Mix images in pairs, with soft labels: mixup, cutmix.")
+    ] = None,
+    tuning: Annotated[
+        str | None,
+        typer.Option(help="Of a trained network: fine-tune:freeze=...,early_rate=0.1, ..."),
+    ] = None,
     optimizer: Annotated[
         str | None, typer.Option(help="sgd:learning_rate=0.005, adam, adamw, ...")
     ] = None,
@@ -127,6 +134,8 @@ def _train(
         "loss": loss,
         "attack": attack,
         "augmentation": augment,
+        "mixing": mixing,
+        "tuning": tuning,
         "optimizer": optimizer,
         "schedule": schedule,
         "averaging": averaging,

@@ -198,6 +198,15 @@ _LEARNING = """
         mean: add the shift of uncentred perturbations to a penalty (Roth et al., Eq. 12)."""
 
 
+@covariance("dense", title="Dense", is_running=True)
+@dataclass(frozen=True, kw_only=True)
+class Dense(_Running):
+    """Learned, every pair of pixels by itself, for small images: see ``DenseStructure``."""
+
+    def _structure(self) -> DenseStructure:
+        return DenseStructure()
+
+
 @covariance("stationary", title="Stationary", is_running=True)
 @dataclass(frozen=True, kw_only=True)
 class Stationary(_Running):
@@ -208,15 +217,6 @@ class Stationary(_Running):
 
     def _structure(self) -> StationaryStructure:
         return StationaryStructure(estimator=self.estimator, repair_steps=self.repair_steps)
-
-
-@covariance("dense", title="Dense", is_running=True)
-@dataclass(frozen=True, kw_only=True)
-class Dense(_Running):
-    """Learned, every pair of pixels by itself, for small images: see ``DenseStructure``."""
-
-    def _structure(self) -> DenseStructure:
-        return DenseStructure()
 
 
 @covariance("radial", title="Radial", is_running=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack, LongRangeCorrelated, with_eps
+from steadygrad.attacks.longrange_correlated import Unit
 from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
 from steadygrad.errors import HyperparameterError, ShapeError
 from steadygrad.evaluation.accuracy import model_device, predictions
@@ -141,6 +142,7 @@ def correlated_samples(
     eps: float = 0.3,
     decay_lengths: Sequence[float] = (1, 2, 4, 8, 12),
     samples: int = 100,
+    unit: Unit = "pixel",
     seed: int = 0,
     device: torch.device | str | None = None,
 ) -> CorrelatedSamples:
@@ -149,6 +151,7 @@ def correlated_samples(
     images: as many for each decay length, in order: with 10 images and 5 lengths, the first two
         get the shortest. labels: int64, theirs.
     decay_lengths: at least one, in pixels; used in ascending order.
+    unit: of ``eps``, as in ``LongRangeCorrelated``.
     seed: of the noise; device: where batches are sent; None takes the model's.
     Raises: ImageError, LabelError, ModelError; HyperparameterError, if a number is out of range or
         the images cannot be shared out.
@@ -166,7 +169,8 @@ def correlated_samples(
     each = len(images) // len(lengths)
     parts = zip(lengths, torch.split(images, each), torch.split(labels, each), strict=True)
     attacks = [
-        LongRangeCorrelated(eps=eps, decay_length=length, samples=samples) for length in lengths
+        LongRangeCorrelated(eps=eps, decay_length=length, samples=samples, unit=unit)
+        for length in lengths
     ]
     with evaluation_mode(model):
         noisy = torch.cat(

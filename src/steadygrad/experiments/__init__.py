@@ -1,7 +1,15 @@
 """The papers' figures and tables, each by its name: what it trains, measures and compares."""
 
 from steadygrad.experiments.catalogue import experiment_by_name, experiment_names
-from steadygrad.experiments.chart import Chart, ImageGrid, LineChart, PrintedPoint, Series, Surface
+from steadygrad.experiments.chart import (
+    Chart,
+    ImageGrid,
+    LineChart,
+    MatrixImage,
+    PrintedPoint,
+    Series,
+    Surface,
+)
 from steadygrad.experiments.comparison import Compared, ComparisonVerdict, verdict_counts
 from steadygrad.experiments.experiment import (
     Artefact,
@@ -12,7 +20,7 @@ from steadygrad.experiments.experiment import (
     Table,
 )
 from steadygrad.experiments.measurements import MEASUREMENTS, Measurements
-from steadygrad.experiments.network import Network, configuration_digest, decisive_settings
+from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.published import published_number, published_numbers, setting_paths
 from steadygrad.experiments.run import (
@@ -40,6 +48,7 @@ __all__ = [
     "ImageGrid",
     "Interval",
     "LineChart",
+    "MatrixImage",
     "Measurements",
     "Network",
     "NetworkStore",
@@ -49,8 +58,6 @@ __all__ = [
     "Surface",
     "Table",
     "Workbench",
-    "configuration_digest",
-    "decisive_settings",
     "distinct",
     "experiment_by_name",
     "experiment_names",

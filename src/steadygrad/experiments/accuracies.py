@@ -34,6 +34,11 @@ class MeanAccuracy:
     n: int
 
     @property
+    def correct(self) -> float:
+        """How many of the images that is, on average."""
+        return self.accuracy * self.n
+
+    @property
     def ci95(self) -> tuple[float, float]:
         """Wilson's 95 % interval for the choice of the n images.
 
@@ -87,7 +92,7 @@ class Accuracies:
         }
 
 
-def mean_accuracy(points: Sequence[AccuracyPoint]) -> MeanAccuracy:
+def mean_accuracy(points: Sequence[AccuracyPoint | MeanAccuracy]) -> MeanAccuracy:
     """Return what several networks, or pairs of them, have on the same images together."""
     correct = sum(point.correct for point in points) / len(points)
     return MeanAccuracy(correct / points[0].n, points[0].n)
@@ -163,8 +168,11 @@ def difference_cell(first: MeanAccuracy, second: MeanAccuracy) -> Interval:
     return Interval(100 * low, 100 * high)
 
 
-def accuracy_table(title: str, measured: Iterable[Accuracies]) -> Table:
-    """Return a row for each network: its clean accuracy and that at every radius, in percent."""
+def accuracy_table(title: str, measured: Iterable[Accuracies], x_name: str = "eps") -> Table:
+    """Return a row for each network: its clean accuracy and that at every radius, in percent.
+
+    x_name: what stands before each radius in the columns' names.
+    """
     rows: list[tuple[Cell, ...]] = []
     eps_values: tuple[float, ...] = ()
     for accuracies in measured:
@@ -178,7 +186,7 @@ def accuracy_table(title: str, measured: Iterable[Accuracies]) -> Table:
             )
     return Table(
         title=title,
-        columns=("network", "seed", "clean", *(f"eps {eps:.3g}" for eps in eps_values)),
+        columns=("network", "seed", "clean", *(f"{x_name} {eps:.3g}" for eps in eps_values)),
         rows=tuple(rows),
         note="Accuracies in percent; a row for each network.",
     )

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor
 
-__all__ = ["Chart", "ImageGrid", "LineChart", "PrintedPoint", "Series", "Surface"]
+__all__ = ["Chart", "ImageGrid", "LineChart", "MatrixImage", "PrintedPoint", "Series", "Surface"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +71,20 @@ class Surface:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MatrixImage:
+    """A square matrix with values in [-1, 1], rows from above, white where it is 0.
+
+    start: number of the first row and column that is shown; step: rows that stand in one, averaged.
+    """
+
+    title: str
+    label: str
+    values: Tensor = field(repr=False)
+    start: int = 0
+    step: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageGrid:
     """Small RGB images with titles: images (n, height, width, 3) in [0, 1].
 
@@ -84,4 +98,4 @@ class ImageGrid:
     legend: str = ""
 
 
-Chart: TypeAlias = LineChart | Surface | ImageGrid
+Chart: TypeAlias = LineChart | Surface | MatrixImage | ImageGrid

@@ -21,6 +21,7 @@ class Compared:
         of test images alone, None for a count.
     tolerance: how far ours may lie from the printed number for another reason, which ``note``
         states: rounding in print, the spread between seeds. In the paper's units, at least 0.
+    is_lower_bound: the paper says "at least" this.
     obstacle: why the two cannot be compared ("1 of 30 epochs"), None if they can.
     """
 
@@ -32,6 +33,7 @@ class Compared:
     tolerance: float = 0.0
     obstacle: str | None = None
     note: str = ""
+    is_lower_bound: bool = False
 
     def __post_init__(self) -> None:
         if self.tolerance < 0:
@@ -52,11 +54,15 @@ class Compared:
 
     @property
     def verdict(self) -> ComparisonVerdict:
-        """Reproduced: the printed number lies in the interval, widened by the tolerance."""
+        """Reproduced: the printed number lies in the interval, widened by the tolerance.
+
+        A lower bound is reproduced if the interval, so widened, reaches it from anywhere.
+        """
         if self.obstacle is not None or self.ours is None:
             return "not comparable"
         low, high = self.interval or (self.ours, self.ours)
-        is_near = low - self.tolerance <= self.printed <= high + self.tolerance
+        is_below = self.is_lower_bound or low - self.tolerance <= self.printed
+        is_near = is_below and self.printed <= high + self.tolerance
         return "reproduced" if is_near else "differs"
 
 

@@ -1,8 +1,8 @@
 """What differences from printed accuracies hang on: one setting changed at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypeAlias
 
 from steadygrad.experiments.accuracies import (
     Accuracies,
@@ -22,10 +22,18 @@ from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.white_box import PERCENT_RANGE, WhiteBox
 from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.worst_case import worst_case_of
+from steadygrad.training import TrainingConfig
 
-__all__ = ["AS_HERE", "Departures", "Question"]
+__all__ = ["AS_HERE", "Change", "Departures", "Question"]
 
 AS_HERE = "as here"
+
+
+Change: TypeAlias = Callable[[TrainingConfig], TrainingConfig]
+
+
+def _unchanged(config: TrainingConfig) -> TrainingConfig:
+    return config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +43,15 @@ class Question:
     Args:
         figure: whose attack, radii and printed numbers are meant; network: of it.
         clean, attacked: where the paper prints its two accuracies, None if it does not.
-        changes: settings of ``TrainingConfig`` by what is changed; the unchanged network comes
-            first.
+        changes: what makes another configuration of this one, by what is changed; the unchanged
+            network comes first.
     """
 
     figure: WhiteBox
     network: Network
     clean: str | None = None
     attacked: str | None = None
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    changes: Mapping[str, Change] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -53,8 +61,8 @@ class Question:
     def variants(self) -> dict[str, Network]:
         """Return the network as it is here, then with each change, by what is changed."""
         return {
-            name: Network(f"{self.title}, {name}", replace(self.network.config, **settings))
-            for name, settings in {AS_HERE: {}, **self.changes}.items()
+            name: Network(f"{self.title}, {name}", change(self.network.config))
+            for name, change in {AS_HERE: _unchanged, **self.changes}.items()
         }
 
     def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:

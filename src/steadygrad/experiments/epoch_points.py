@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from steadygrad.experiments.chart import LineChart, Series
 from steadygrad.experiments.experiment import Artefact, Cell, ExperimentOutcome, Table
@@ -255,7 +256,7 @@ def _penalty_table(title: str, panels: Sequence[_Measured]) -> Table:
                     len(own.epochs),
                     f"{own.over_epochs(TRAINING_LOSS.value):.4f}",
                     f"{penalty:.4f}",
-                    f"{penalty / own.networks[0].config.strength:.3f}",
+                    f"{penalty / _strength(own.networks[0]):.3f}",
                     f"{penalty / own.member.strength:.6f}",
                 )
             )
@@ -303,3 +304,9 @@ def _both_terms_table(panels: Sequence[_Measured]) -> Table:
         "lower one. The paper concludes that complex networks are more capable of satisfying "
         "both objectives.",
     )
+
+
+def _strength(network: Network) -> float:
+    penalty: Any = network.config.penalty
+    strength: float = penalty.strength
+    return strength

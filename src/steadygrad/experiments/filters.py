@@ -16,7 +16,6 @@ from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.training_histories import training_caution
 from steadygrad.experiments.workbench import Workbench
-from steadygrad.models import build_model
 from steadygrad.seeds import derive_seed
 
 __all__ = ["Filters"]
@@ -184,7 +183,7 @@ def _initial_filters(network: Network) -> ComplexFilters:
     """Return the filters that the training of a network began with."""
     with torch.random.fork_rng():
         torch.manual_seed(derive_seed(network.config.seed, "initialisation"))
-        return first_filters(build_model(network.config.model))
+        return first_filters(network.config.model.build())
 
 
 def _differences(noisy: _Measured, still: _Measured) -> Iterator[tuple[Cell, ...]]:

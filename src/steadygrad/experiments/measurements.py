@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 
 from steadygrad.errors import CheckpointError
 from steadygrad.experiments.network import Network
-from steadygrad.json_file import read_object, required
+from steadygrad.json_file import required
+from steadygrad.store import Answer as Entry
+from steadygrad.store import read_answers, write_answers
 from steadygrad.versions import library_versions
 
 __all__ = ["MEASUREMENTS", "Answer", "Measurements", "Question"]
@@ -21,6 +23,12 @@ Question: TypeAlias = Mapping[str, Any]
 
 Answer: TypeAlias = Mapping[str, Any]
 """What was measured, as JSON can hold it."""
+
+NETWORK = "network"
+"""Under what the key of an answer has the digest of the network's configuration."""
+
+WHEN = {"asked": "when, and by what versions"}
+"""The question that a network's label, date and versions answer; it comes before its others."""
 
 
 @dataclass(frozen=True)
@@ -87,22 +95,23 @@ class Measurements:
         fresh = _Measured(network.label, date, versions)
         return self._networks.setdefault(network.digest, fresh)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return one JSON object: {"networks": {digest: label, date, versions, answers}}."""
-        return {
-            "networks": {
-                digest: {
-                    "label": known.label,
-                    "date": known.date,
-                    "versions": dict(known.versions),
-                    "answers": [
-                        {"question": dict(question), "answer": dict(answer)}
-                        for question, answer in known.answers
-                    ],
-                }
-                for digest, known in self._networks.items()
-            }
-        }
+    def entries(self) -> list[Entry]:
+        """Return everything as answers of ``steadygrad.store``, network by network."""
+        found = []
+        for digest, known in self._networks.items():
+            about = {"label": known.label, "date": known.date, "versions": dict(known.versions)}
+            found.append(Entry({NETWORK: digest, **WHEN}, about))
+            found += [
+                Entry({NETWORK: digest, **question}, answer) for question, answer in known.answers
+            ]
+        return found
+
+    def write(self, path: Path) -> None:
+        """Write everything to one file; atomic.
+
+        Raises: OutputError, if it cannot be written.
+        """
+        write_answers(path, self.entries())
 
     @classmethod
     def of_results(cls, folder: Path) -> "Measurements":
@@ -115,27 +124,26 @@ class Measurements:
 
     @classmethod
     def read(cls, path: Path) -> "Measurements":
-        """Return what a file holds that was made of ``to_json``; nothing, without a file.
+        """Return what ``write`` wrote; nothing, without a file.
 
         Raises: CheckpointError, if it is damaged.
         """
-        read = cls()
-        if path.is_file():
-            networks = required(read_object(path), "networks", dict, str(path))
-            for digest in networks:
-                read._networks[digest] = _measured(networks, digest, str(path))
+        read, where = cls(), str(path)
+        for entry in read_answers(path) if path.is_file() else ():
+            question = dict(entry.key)
+            digest = required(question, NETWORK, str, where)
+            del question[NETWORK]
+            if question == WHEN:
+                about = entry.values
+                read._networks[digest] = _Measured(
+                    required(about, "label", str, where),
+                    required(about, "date", str, where),
+                    required(about, "versions", dict, where),
+                )
+            elif digest in read._networks:
+                read._networks[digest].add(question, entry.values)
+            else:
+                raise CheckpointError(
+                    f"{where} is damaged: an answer comes before when it was measured"
+                )
         return read
-
-
-def _measured(networks: Mapping[str, Any], digest: str, where: str) -> _Measured:
-    values = required(networks, digest, dict, where)
-    known = _Measured(
-        required(values, "label", str, where),
-        required(values, "date", str, where),
-        required(values, "versions", dict, where),
-    )
-    for entry in required(values, "answers", list, where):
-        if not isinstance(entry, dict):
-            raise CheckpointError(f"{where} is damaged: expected an object, got {entry!r}")
-        known.add(required(entry, "question", dict, where), required(entry, "answer", dict, where))
-    return known

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from steadygrad.evaluation import AccuracyPoint
 from steadygrad.experiments.accuracies import (
@@ -68,6 +68,10 @@ class Printed(Protocol):
     def eps(self) -> float | None:
         """The radius that ours is read at; None if it takes the whole curve."""
 
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether the paper says "at least" this."""
+
     def ours(self, measured: Mapping[str, Accuracies]) -> Reading | None:
         """Return our number; None if a network that it needs is missing.
 
@@ -92,6 +96,7 @@ class PrintedAccuracy:
     eps: float
     tolerance: float = 1.0
     is_marked: bool = True
+    is_lower_bound: ClassVar[bool] = False
 
     def ours(self, measured: Mapping[str, Accuracies]) -> Reading | None:
         """Return the lowest accuracy of those that are trained, in percent."""
@@ -119,6 +124,7 @@ class PrintedDifference:
     second: Network
     eps: float
     tolerance: float = 1.0
+    is_lower_bound: bool = False
 
     def ours(self, measured: Mapping[str, Accuracies]) -> Reading | None:
         """Return the difference, with Newcombe's interval for two independent samples."""
@@ -140,6 +146,7 @@ class PrintedRadius:
     path: str
     networks: tuple[Network, ...]
     tolerance: float = 1.0
+    is_lower_bound: ClassVar[bool] = False
 
     @property
     def eps(self) -> None:
@@ -192,12 +199,13 @@ def compared_with_print(
                 tolerance=entry.tolerance,
                 obstacle=missing or obstacle,
                 note="" if missing else reading.remark,
+                is_lower_bound=entry.is_lower_bound,
             )
         )
     return tuple(compared)
 
 
-def allowed_spread(points: Sequence[AccuracyPoint]) -> float:
+def allowed_spread(points: Sequence[AccuracyPoint | MeanAccuracy]) -> float:
     """Return how far apart independently trained networks of ours lie, in percentage points.
 
     At least ``NETWORK_SPREAD``. The paper's network is one more draw from the same spread.
@@ -210,7 +218,7 @@ def compared_accuracy(
     quantity: str,
     paper: str,
     path: str,
-    points: Sequence[AccuracyPoint],
+    points: Sequence[AccuracyPoint | MeanAccuracy],
     *,
     obstacle: str | None,
     note: str,

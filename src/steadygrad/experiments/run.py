@@ -7,15 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from steadygrad.datasets import data_source
 from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.experiments.experiment import Experiment, ExperimentOutcome
 from steadygrad.experiments.measurements import Measurements
-from steadygrad.experiments.network import Network, decisive_settings
+from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.training_queue import distinct, missing, train_networks
 from steadygrad.experiments.workbench import Workbench
-from steadygrad.training import Progress
+from steadygrad.training import Progress, TrainingConfig, decisive_settings
 from steadygrad.versions import library_versions
 
 __all__ = ["ExperimentRecord", "planned_networks", "result_folder", "run_experiment"]
@@ -87,13 +88,17 @@ def planned_networks(
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise HyperparameterError(f"expected distinct seeds, at least one, got {list(seeds)}")
-    place = None if data_dir is None else str(data_dir)
     return distinct(
         [
-            replace(network, config=replace(network.config, data_dir=place))
+            replace(network, config=_at(network.config, data_dir))
             for network in experiment.networks(scale, seeds)
         ]
     )
+
+
+def _at(config: TrainingConfig, data_dir: Path | None) -> TrainingConfig:
+    """Return a configuration whose data lie in a folder of local copies, if there is one."""
+    return replace(config, data=data_source(config.data, data_dir))
 
 
 def result_folder(out: Path, experiment: Experiment, scale: Scale) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from steadygrad.errors import UnknownNameError
 from steadygrad.experiments.network import Network
-from steadygrad.training import TrainingConfig
+from steadygrad.training import Constant, MultiStep, Schedule, TrainingConfig
 
 __all__ = ["SCALES", "Scale", "scale_by_name"]
 
@@ -47,6 +47,10 @@ class Scale:
         wanted = (grid[0], *needed, grid[-1])
         return tuple(eps for eps in grid if any(abs(eps - other) < 1e-9 for other in wanted))
 
+    def attack_steps(self, steps: int) -> int:
+        """Return the steps of an attack; where not even whole grids are attacked, a few."""
+        return steps if self.whole_grids else min(steps, self.steps)
+
     def of(self, network: Network) -> Network:
         """Return the paper's network at this scale."""
         return replace(network, config=self.shrink(network.config))
@@ -67,14 +71,21 @@ class Scale:
     def shrink(self, config: TrainingConfig) -> TrainingConfig:
         """Return the paper's configuration at this scale; at ``paper``, the same."""
         epochs = max(1, round(self.epochs * config.epochs))
-        drops = sorted({max(1, round(self.epochs * drop)) for drop in config.drop_at})
         return replace(
             config,
             limit_train=self.limit_train,
             test_images=min(config.test_images, self.clean or config.test_images),
             epochs=epochs,
-            drop_at=tuple(drop for drop in drops if drop < epochs),
+            schedule=self._shrunk(config.schedule, epochs),
         )
+
+    def _shrunk(self, schedule: Schedule, epochs: int) -> Schedule:
+        """Return a schedule whose drops come in proportion, those before the last epoch."""
+        if not isinstance(schedule, MultiStep):
+            return schedule
+        drops = sorted({max(1, round(self.epochs * drop)) for drop in schedule.at})
+        kept = tuple(drop for drop in drops if drop < epochs)
+        return replace(schedule, at=kept) if kept else Constant()
 
 
 SCALES: Mapping[str, Scale] = {

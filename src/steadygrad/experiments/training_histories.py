@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 from statistics import fmean
 
+from steadygrad.datasets import AUGMENTATIONS, GaussianNoise, UniformNoise
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
-from steadygrad.training import EpochMetrics
+from steadygrad.training import ClipNorm, EpochMetrics, TrainingConfig
 
 __all__ = [
     "TRAINING_LOSS",
@@ -156,17 +157,30 @@ def training_caution(networks: Iterable[Network]) -> str:
     """Return sentences on what sets training apart, from the paper's or network from network."""
     variants = tuple({network.variant: network for network in networks}.values())
     sentences = []
-    for noise in sorted({n.config.noise for n in variants} - {"none"}):
-        labels = [n.label for n in variants if n.config.noise == noise]
+    noises = {n.variant: _noise(n.config) for n in variants}
+    for noise in sorted({text for text in noises.values() if text is not None}):
+        labels = [n.label for n in variants if noises[n.variant] == noise]
         if len(labels) < len(variants):
             sentences.append(
                 f"Trained on images with noise {noise}, as in the paper, which raises their "
                 f"training loss: {'; '.join(labels)}."
             )
-    for limit in sorted({n.config.clip_gradient for n in variants} - {None}, key=str):
-        labels = [n.label for n in variants if n.config.clip_gradient == limit]
+    limits = {n.variant: _limit(n.config) for n in variants}
+    for limit in sorted({length for length in limits.values() if length is not None}):
+        labels = [n.label for n in variants if limits[n.variant] == limit]
         sentences.append(
             f"Parameter gradients cut at length {limit:g}, where the paper has no limit: "
             f"{'; '.join(labels)}."
         )
     return " ".join(sentences)
+
+
+def _noise(config: TrainingConfig) -> str | None:
+    for step in config.augmentation:
+        if isinstance(step, GaussianNoise | UniformNoise):
+            return AUGMENTATIONS.text(step)
+    return None
+
+
+def _limit(config: TrainingConfig) -> float | None:
+    return config.clipping.length if isinstance(config.clipping, ClipNorm) else None

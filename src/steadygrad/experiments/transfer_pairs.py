@@ -167,9 +167,10 @@ def transfer_cells(
         attacked = [name for (variant, _), name in names.items() if variant in sources]
         if not attacked:
             continue
-        dataset = trained[0].config.dataset
-        data = bench.test_set(dataset, bench.scale.attacked)
-        bench.progress(f"transfer on {len(data)} images of {dataset}, seeds {seed} and {seeds[1]}")
+        data = bench.test_set(trained[0].config.data, bench.scale.attacked)
+        bench.progress(
+            f"transfer on {len(data)} images of {data.name}, seeds {seed} and {seeds[1]}"
+        )
         models = {names[n.variant, n.config.seed]: bench.model(n) for n in trained}
         matrix = transfer_matrix(
             {name: models[name] for name in attacked},
@@ -179,7 +180,7 @@ def transfer_cells(
             victims=models,
             seed=EVALUATION_SEED,
             store=Store(bench.store.folder / EXAMPLES),
-            dataset=dataset,
+            dataset=data.name,
             split=data.split,
         )
         pairs.append(SeedPair(seeds, names, matrix))

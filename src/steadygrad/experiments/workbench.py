@@ -1,21 +1,23 @@
 """What an experiment measures with: trained networks, data, and measurements that are kept."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from steadygrad._typing import Images
 from steadygrad.attacks import FGSM, Attack, describe_attack, norm_of
-from steadygrad.datasets import ImageDataset, load_dataset
+from steadygrad.covariance import DataFacts, prepared
+from steadygrad.datasets import DataSource, ImageDataset, data_source, load_dataset
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import (
     AccuracyCurve,
     AccuracyPoint,
     accuracy_curve,
     ascending_eps,
-    read_evaluation,
     write_evaluation,
 )
 from steadygrad.evaluation.provenance import run_digest
@@ -24,6 +26,7 @@ from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.scale import Scale
 from steadygrad.json_file import required
+from steadygrad.models import MODELS
 from steadygrad.store import Store
 from steadygrad.training import EpochMetrics
 
@@ -31,6 +34,9 @@ __all__ = ["NOT_TRAINED", "Workbench"]
 
 NOT_TRAINED = "the network is not trained yet"
 """Why a number is missing from an experiment that was run on the trained networks only."""
+
+ANSWERS = "answers"
+"""Folder of what was measured, within a network's run folder."""
 
 EVALUATION_SEED = 0
 """Of the attacks' random draws, the same for every network."""
@@ -56,6 +62,9 @@ class Workbench:
     _loaded: dict[tuple[str, int | None], ImageDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _ready: dict[tuple[str, str], Attack] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def trained(self, networks: Sequence[Network]) -> tuple[Network, ...]:
         """Return those of the networks that are trained: all, unless only the trained were asked.
@@ -77,14 +86,20 @@ class Workbench:
     def answer(self, network: Network, question: Question, measure: Callable[[], Answer]) -> Answer:
         """Return what ``measure`` finds of a trained network, or what was found of it earlier.
 
+        Kept in the network's run folder, and found there unless its weights or the question have
+        changed since.
+
         question: all that decides the answer, but the network.
         Raises: CheckpointError, if the network is not trained and was not asked this earlier.
         """
         if not self.store.has(network):
             return self.measurements.take_over(network, question, self.earlier)
-        answer = measure()
-        self.measurements.note(network, question, answer)
-        return answer
+        run = self.store.path(network)
+        kept = Store(run / ANSWERS, notify=self.progress)
+        key = {**question, "model": run_digest(run)}
+        found = kept.get(key) or kept.put(key, measure(), label=str(question["asked"]))
+        self.measurements.note(network, question, found.values)
+        return found.values
 
     def model(self, network: Network) -> nn.Module:
         """Return a trained network in eval mode."""
@@ -96,34 +111,51 @@ class Workbench:
 
     def training_seconds(self, network: Network) -> float:
         """Return what its training took by the clock, with what was measured in it."""
-        answer = self.answer(
-            network,
-            {"asked": "seconds of training"},
-            lambda: {"seconds": sum(epoch.seconds for epoch in self.metrics(network))},
-        )
+        question = {"asked": "seconds of training"}
+        if self.store.has(network):  # read from the run each time, not measured
+            answer: Answer = {"seconds": sum(epoch.seconds for epoch in self.metrics(network))}
+            self.measurements.note(network, question, answer)
+        else:
+            answer = self.measurements.take_over(network, question, self.earlier)
         return required(answer, "seconds", float, f"what was measured of {network.label}")
 
-    def test_set(self, dataset: str, limit: int | None) -> ImageDataset:
+    def test_set(self, dataset: DataSource | str, limit: int | None) -> ImageDataset:
         """Return the first ``limit`` test images of a data set; None for all of them."""
-        asked = dataset, limit
+        source = data_source(dataset)
+        asked = source.title, limit
         if asked not in self._loaded:
-            self._loaded[asked] = load_dataset(dataset, "test", data_dir=self.data_dir, limit=limit)
+            self._loaded[asked] = load_dataset(source, "test", data_dir=self.data_dir, limit=limit)
         return self._loaded[asked]
+
+    def prepared(self, attack: Attack, network: Network) -> Attack:
+        """Return an attack ready for a network's images.
+
+        One that learns from training images sees those that the scale has.
+        """
+        source = network.config.data
+        asked = source.title, repr(attack)
+        if asked not in self._ready:
+            limit = self.scale.limit_train
+
+            def images() -> Iterator[Images]:
+                train = load_dataset(source, "train", data_dir=self.data_dir, limit=limit)
+                return iter(torch.split(train.pixels, 1000))
+
+            shape = self.test_set(source, self.scale.attacked).input_shape
+            self._ready[asked] = prepared(attack, DataFacts(shape, images))
+        return self._ready[asked]
 
     def curve(
         self, network: Network, attack: Attack, eps_values: Sequence[float], limit: int | None
     ) -> AccuracyCurve:
         """Return the accuracy at each radius, every radius attacked anew, as the papers do.
 
-        Kept in the network's run folder: the same question is answered from there, unless the
-        weights have changed since. A measurement that was killed goes on at its last batch.
+        It is one of the network's evaluations from then on. A measurement that was killed goes on
+        at its last batch.
         """
-        data = self.test_set(network.config.dataset, limit)
+        data = self.test_set(network.config.data, limit)
         run = self.store.path(network)
         weights = run_digest(run)
-        kept = self._kept(run, weights, attack, eps_values, data)
-        if kept is not None:
-            return kept
         self.progress(f"{network.label}: {describe_attack(attack)['name']} on {len(data)} images")
         outcomes = Store(run / "unfinished").growing(
             {
@@ -139,14 +171,19 @@ class Workbench:
             self.model(network),
             data.images(),
             data.labels,
-            attack,
+            self.prepared(attack, network),
             eps_values,
             seed=EVALUATION_SEED,
             reuse_broken=False,
             outcomes=outcomes,
         )
+        curve = replace(curve, attack=describe_attack(attack))
         write_evaluation(
-            run, curve, labels=data.labels, dataset=data, model_name=network.config.model
+            run,
+            curve,
+            labels=data.labels,
+            dataset=data,
+            model_name=MODELS.text(network.config.model),
         )
         outcomes.discard()
         return curve
@@ -155,7 +192,7 @@ class Workbench:
         self, network: Network, attack: Attack, eps_values: Sequence[float], limit: int | None
     ) -> tuple[AccuracyPoint, ...]:
         """Return the points of ``curve``, ascending; of a network at hand or measured earlier."""
-        data = self.test_set(network.config.dataset, limit)
+        data = self.test_set(network.config.data, limit)
         radii = ascending_eps(eps_values, norm_of(attack))
         answer = self.answer(
             network,
@@ -181,31 +218,3 @@ class Workbench:
     def clean_accuracy(self, network: Network) -> AccuracyPoint:
         """Return the accuracy without attack, on the scale's clean images."""
         return self.points(network, FGSM(eps=0.0), (0.0,), self.scale.clean)[0]
-
-    def _kept(
-        self,
-        run: Path,
-        weights: str | None,
-        attack: Attack,
-        eps_values: Sequence[float],
-        data: ImageDataset,
-    ) -> AccuracyCurve | None:
-        described, radii = describe_attack(attack), ascending_eps(eps_values, norm_of(attack))
-        for path in sorted(run.glob("evaluations/*.json")):
-            try:
-                evaluation = read_evaluation(path)
-            except CheckpointError:
-                continue  # damaged: measured again
-            curve = evaluation.curve
-            is_same = (
-                curve.attack == described
-                and curve.eps_values == radii
-                and curve.n == len(data)
-                and curve.seed == EVALUATION_SEED
-                and curve.search == "separate"
-                and evaluation.dataset["name"] == data.name
-                and evaluation.model_digest == weights
-            )
-            if is_same:
-                return curve
-        return None

@@ -1,22 +1,17 @@
 """The accuracy that is left when several kinds of attack try every image."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.atomic_file import write_atomically
 from steadygrad.attacks import PGD, Attack, AutoAttack, describe_attack
-from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import AccuracyPoint, predictions
-from steadygrad.evaluation.provenance import run_digest
 from steadygrad.experiments.accuracies import Accuracies, mean_accuracy, percent_interval
 from steadygrad.experiments.experiment import Cell, Table
-from steadygrad.experiments.measurements import Answer, Question
+from steadygrad.experiments.measurements import Answer
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.workbench import EVALUATION_SEED, Workbench
-from steadygrad.json_file import read_object, required
+from steadygrad.json_file import required
 from steadygrad.seeds import derived_generator
 
 __all__ = [
@@ -122,28 +117,18 @@ def attack_in_turn(
 def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
     """Return the worst case on the first ``bench.scale.worst_case`` test images.
 
-    Kept in the network's run folder, and found there unless weights, attacks or images changed;
-    of a network that is not at hand, what was measured earlier.
+    Of a network that is not at hand, what was measured earlier.
     """
-    data = bench.test_set(network.config.dataset, bench.scale.worst_case)
+    data = bench.test_set(network.config.data, bench.scale.worst_case)
     battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
     described = {member.key: describe_attack(member.attack) for member in battery}
     question = bench.question("worst case", data, eps=eps, attacks=described)
 
     def measure() -> Answer:
-        run = bench.store.path(network)
-        asked = {**question, "model": run_digest(run)}
-        path = run / "worst-case" / f"eps-{eps:.4g}-images-{len(data)}.json"
-        kept = _kept(path, asked)
-        if kept is not None:
-            return kept
         bench.progress(f"{network.label}: worst case at eps {eps:.3g} on {len(data)} images")
         images, labels = data.images().to(bench.device), data.labels.to(bench.device)
         worst = attack_in_turn(bench.model(network), images, labels, battery, eps)
-        found = {"correct": worst.correct, "broken_by": dict(worst.broken_by)}
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, (json.dumps({**asked, **found}, indent=2) + "\n").encode())
-        return found
+        return {"correct": worst.correct, "broken_by": dict(worst.broken_by)}
 
     answer = bench.answer(network, question, measure)
     where = f"what was measured of {network.label}"
@@ -153,9 +138,16 @@ def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
 
 
 def worst_case_table(
-    bench: Workbench, measured: Iterable[Accuracies], eps: float, title: str
+    bench: Workbench,
+    measured: Iterable[Accuracies],
+    eps: float,
+    title: str,
+    attack: str = "PGD(8)",
 ) -> Table:
-    """Return a row for each of them: its worst case at a radius of its curves, over its seeds."""
+    """Return a row for each of them: its worst case at a radius of its curves, over its seeds.
+
+    attack: how that of the curves is called.
+    """
     rows: list[tuple[Cell, ...]] = []
     battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
     for accuracies in measured:
@@ -180,7 +172,7 @@ def worst_case_table(
         columns=(
             "network",
             "clean",
-            "PGD(8), all attacked images",
+            f"{attack}, all attacked images",
             "worst case",
             "95 % interval",
             *(f"broken by {member.title}" for member in battery),
@@ -188,18 +180,6 @@ def worst_case_table(
         rows=tuple(rows),
         intervals=("95 % interval",),
         note=f"Percent of the first {bench.scale.worst_case} test images, over the seeds, but "
-        f"for PGD(8): the first {bench.scale.attacked:,}. Each attack meets what those before "
+        f"for {attack}: the first {bench.scale.attacked:,}. Each attack meets what those before "
         "it left standing.",
     )
-
-
-def _kept(path: Path, asked: Question) -> Answer | None:
-    if not path.is_file():
-        return None
-    try:
-        values = read_object(path)
-        if any(values[name] != value for name, value in asked.items()):
-            return None
-        return {name: values[name] for name in ("correct", "broken_by")}
-    except (CheckpointError, KeyError):
-        return None  # damaged: measured again

@@ -21,6 +21,7 @@ from steadygrad.layers.preprocessing import (
     PhaseEncoding,
     PixelNormalization,
     SinusoidalContrast,
+    image_std,
 )
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "SecondOrder",
     "SinusoidalContrast",
     "fuse_elementwise_work",
+    "image_std",
     "modulus",
     "use_fast_layers",
     "use_torch_layers",

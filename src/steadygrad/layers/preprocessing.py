@@ -15,6 +15,7 @@ __all__ = [
     "PhaseEncoding",
     "PixelNormalization",
     "SinusoidalContrast",
+    "image_std",
 ]
 
 
@@ -112,6 +113,20 @@ class PerImageStandardization(nn.Module):
 
     def extra_repr(self) -> str:
         return f"minimum_std={self.minimum_std:g}"
+
+
+def image_std(images: Tensor, minimum_std: float = 1 / 255) -> Tensor:
+    """Return each image's standard deviation over all its values, at least ``minimum_std``.
+
+    Args:
+        images: (batch, channels, height, width).
+        minimum_std: in the units of the images, as in ``PerImageStandardization``.
+
+    Returns:
+        Shape (batch, 1, 1, 1), to multiply images by.
+    """
+    variance = images.var(dim=(1, 2, 3), correction=0, keepdim=True)
+    return variance.clamp_min(minimum_std**2).sqrt()
 
 
 class ChannelGroupSum(nn.Module):

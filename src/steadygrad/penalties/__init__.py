@@ -40,6 +40,7 @@ from steadygrad.penalties.perturbation_source import (
     deepfool_source,
     pgd_source,
 )
+from steadygrad.penalties.standardized import Standardized
 from steadygrad.penalties.structured import Structured, StructuredPenalty, strength_from_lambda
 from steadygrad.penalties.suggestion import StrengthSuggestion, suggest_strength
 from steadygrad.penalties.update_similarity import (
@@ -76,6 +77,7 @@ __all__ = [
     "PenaltyTerms",
     "SourceName",
     "SquaredNormPenalty",
+    "Standardized",
     "StrengthSuggestion",
     "Structured",
     "StructuredPenalty",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import first_time
+from steadygrad.distributed import refuse_static_graph
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.penalties.backends import Statistics
 from steadygrad.penalties.losses import example_losses
@@ -113,8 +114,10 @@ class FiniteDifference:
 
         Raises:
             ModelError: the model's outputs are no logits or do not depend on the images, or it
-                draws from a generator of its own.
+                draws from a generator of its own, or it is in
+                ``DistributedDataParallel(static_graph=True)``.
         """
+        refuse_static_graph(model)
         images = images.detach().requires_grad_()
         passes = _Passes(model, images, labels, loss, self.statistics)
         with explained():

@@ -58,8 +58,7 @@ def write_experiment(folder: Path, outcome: ExperimentOutcome, record: Experimen
         write_atomically(folder / f"{name}.csv", _csv(table).encode())
         write_atomically(folder / f"{name}.md", _markdown(table).encode())
     if record.measurements:
-        text = json.dumps(record.measurements.to_json(), indent=1) + "\n"
-        write_atomically(folder / MEASUREMENTS, text.encode())
+        record.measurements.write(folder / MEASUREMENTS)
     comparison = _comparison(outcome, record)
     write_atomically(folder / "comparison.md", comparison.encode())
     values = record.to_json() | {

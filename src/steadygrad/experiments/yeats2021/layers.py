@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import torch
 
+from steadygrad.datasets import GaussianNoise
 from steadygrad.experiments.chart import LineChart, Series
 from steadygrad.experiments.counts import Counted, Counts
 from steadygrad.experiments.filters import Filters
 from steadygrad.experiments.plotted_function import PlottedFunction
 from steadygrad.experiments.response_surface import ResponseSurface
-from steadygrad.experiments.yeats2021.recipes import PAPER, RECIPES, Recipe
+from steadygrad.experiments.yeats2021.recipes import PAPER, RECIPES, Recipe, short_noise
 from steadygrad.layers import SinusoidalContrast
 
 __all__ = ["FIGURE1", "FIGURE2", "FIGURE3", "TABLE1", "filters"]
@@ -21,12 +22,12 @@ FIGURE1 = ResponseSurface(paper=PAPER, stem="figure1", angles=((-30.0, -150.0), 
 def filters(recipe: Recipe, beta: float) -> Filters:
     """Return the penalised network with the recipe's noise and without, beside a plain one."""
     noisy = recipe.penalised_network("complex", beta)
-    still = recipe.penalised_network("complex", beta, noise="none")
+    still = recipe.penalised_network("complex", beta, with_noise=False)
     return Filters(
         paper=PAPER,
         stem="figure2",
         data_title=recipe.title,
-        noisy=replace(noisy, label=f"{noisy.label}, noise {noisy.config.noise}"),
+        noisy=replace(noisy, label=f"{noisy.label}, noise {short_noise(GaussianNoise(0.05))}"),
         still=replace(still, label=f"{noisy.label}, without noise"),
         beside=recipe.plain("complex"),
         noise=0.05,

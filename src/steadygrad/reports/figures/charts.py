@@ -5,7 +5,14 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from steadygrad.experiments.chart import Chart, ImageGrid, LineChart, Series, Surface
+from steadygrad.experiments.chart import (
+    Chart,
+    ImageGrid,
+    LineChart,
+    MatrixImage,
+    Series,
+    Surface,
+)
 from steadygrad.reports.figures.canvas import (
     INK,
     MUTED,
@@ -155,6 +162,8 @@ def _draw(axes: "Axes", chart: Chart, looks: Mapping[str, SeriesStyle]) -> dict[
             return _lines(axes, chart, looks)
         case Surface():
             _surface(axes, chart)
+        case MatrixImage():
+            _matrix(axes, chart)
         case ImageGrid():
             _images(axes, chart)
     return {}
@@ -289,6 +298,17 @@ def _surface(axes: "Axes", chart: Surface) -> None:
     axes.grid(visible=False)
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
+
+
+def _matrix(axes: "Axes", chart: MatrixImage) -> None:
+    start, stop = chart.start, chart.start + chart.step * len(chart.values)
+    shades = axes.imshow(
+        chart.values.numpy(), cmap="RdBu_r", vmin=-1, vmax=1, extent=(start, stop, stop, start)
+    )
+    axes.figure.colorbar(shades, ax=axes, label=chart.label)
+    axes.grid(visible=False)
+    axes.set_xlabel("pixel")
+    axes.set_ylabel("pixel")
 
 
 def _images(axes: "Axes", chart: ImageGrid) -> None:

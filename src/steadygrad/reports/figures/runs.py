@@ -16,7 +16,7 @@ from steadygrad.reports.figures.canvas import (
     wrapped,
 )
 from steadygrad.reports.runs import RunRecord
-from steadygrad.reports.wording import GAUSSIAN, large_number, seconds_text
+from steadygrad.reports.wording import about_record, large_number, seconds_text
 from steadygrad.training.metrics import EpochMetrics
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _label(axes: "Axes", comparison: Comparison, scale: float) -> None:
     axes.set_title(comparison.protocol.title, parse_math=False)
     unit = "1/255 of the pixel range" if scale == 255 else "1 = the whole pixel range"
     attack = comparison.protocol.attack
-    is_gaussian = attack["name"] in GAUSSIAN
+    is_gaussian = about_record(attack).is_gaussian
     quantity = "standard deviation eps" if is_gaussian else "perturbation radius eps"
     is_l2 = attack.get("norm") == "l2"
     kind = "Gaussian noise" if is_gaussian else "L2 length" if is_l2 else "L-infinity"

@@ -1,0 +1,419 @@
+"""Training methods against attacks, white-box and transferred: means over the attacks' radii."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+from steadygrad.attacks import PGD, Attack, RandomNoise, describe_attack
+from steadygrad.evaluation import (
+    AccuracyPoint,
+    craft_adversarial_examples,
+    deepfool_margins,
+    predictions,
+)
+from steadygrad.experiments.accuracies import (
+    Accuracies,
+    MeanAccuracy,
+    accuracy_series,
+    mean_accuracy,
+    measured_accuracies,
+    percent_interval,
+    percent_series,
+)
+from steadygrad.experiments.chart import LineChart, PrintedPoint
+from steadygrad.experiments.comparison import Compared
+from steadygrad.experiments.experiment import Artefact, Cell, ExperimentOutcome, Interval, Table
+from steadygrad.experiments.network import Network
+from steadygrad.experiments.printed import compared_accuracy
+from steadygrad.experiments.published import published_number
+from steadygrad.experiments.scale import Scale
+from steadygrad.experiments.transfer_pairs import EXAMPLES, PARTNER
+from steadygrad.experiments.white_box import PERCENT_RANGE
+from steadygrad.experiments.workbench import EVALUATION_SEED, NOT_TRAINED, Workbench
+from steadygrad.experiments.worst_case import worst_case_table
+from steadygrad.json_file import required
+from steadygrad.store import Store
+
+__all__ = ["Method", "MethodTable", "PrintedColumns"]
+
+DEEPFOOL_TOLERANCE = 0.1
+"""Share of a printed DeepFool figure by which independently trained networks may differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A row of the table.
+
+    Args:
+        network: of seed 0 and the paper's scale.
+        row: where its printed numbers stand, such as "table1/mnist/clean"; "" for none.
+        is_source: whether its examples are shown to the others.
+    """
+
+    network: Network
+    row: str = ""
+    is_source: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedColumns:
+    """In which item of a printed row each column stands.
+
+    Args:
+        attacks: by the column's name; transfer: by the source's row.
+    """
+
+    clean: int
+    attacks: Mapping[str, int] = field(hash=False)
+    transfer: Mapping[str, int] = field(hash=False)
+    deepfool: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What was measured of one method.
+
+    clean: for each seed; attacked: means over the radii, by the column; transferred: the same, by
+    the source's ``row``; margins: DeepFool's, for each seed.
+    """
+
+    method: Method
+    clean: tuple[MeanAccuracy, ...]
+    attacked: Mapping[str, tuple[MeanAccuracy, ...]]
+    transferred: Mapping[str, tuple[MeanAccuracy, ...]]
+    margins: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodTable(Artefact):
+    """Test accuracy, attacks averaged over their radii, transfer, and DeepFool's margins.
+
+    Args:
+        data_title: the data set for people.
+        methods: the paper's first; transfers are from networks of another seed, which a method's
+            transfer to itself needs.
+        eps_values: radii of the means, ascending from 0; transfer_eps: those of the transfers.
+        printed: where the paper's numbers stand.
+        steps: of the white-box PGD; transfer_steps: of that whose examples are transferred.
+    """
+
+    title: str
+    data_title: str
+    methods: tuple[Method, ...]
+    eps_values: tuple[float, ...]
+    transfer_eps: tuple[float, ...]
+    printed: PrintedColumns
+    steps: int = 10
+    transfer_steps: int = 40
+
+    def attacks(self, scale: Scale) -> dict[str, Attack]:
+        """Return the attacks of the columns, in their order; steps of eps / 5, as the paper's."""
+        pgd = _pgd(scale.attack_steps(self.steps))
+        return {
+            "random noise": RandomNoise(eps=0.0),
+            "PGD": pgd,
+            "targeted PGD": replace(pgd, target="random"),
+        }
+
+    @property
+    def sources(self) -> tuple[Method, ...]:
+        """The methods whose examples are shown to the others."""
+        return tuple(method for method in self.methods if method.is_source)
+
+    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
+        """Return every method's network, then the sources' of the partner seeds."""
+        partners = [seed + PARTNER for seed in seeds]
+        return (
+            *scale.all_of([method.network for method in self.methods], seeds),
+            *scale.all_of([method.network for method in self.sources], partners),
+        )
+
+    def printed_paths(self) -> tuple[str, ...]:
+        """Return where the paper's table has the rows of these methods."""
+        columns = self.printed
+        items = [columns.clean, columns.deepfool, *columns.attacks.values()]
+        return tuple(
+            f"{method.row}/{item}"
+            for method in self.methods
+            if method.row
+            for item in sorted([*items, *columns.transfer.values()])
+        )
+
+    def measure(self, bench: Workbench) -> ExperimentOutcome:
+        """Attack every network, show it the others' examples, and measure its margins."""
+        rows = [row for method in self.methods if (row := self._row(bench, method)).clean]
+        largest = self.eps_values[-1]
+        seeds_networks = bench.scale.all_of([m.network for m in self.methods], bench.seeds)
+        radii = self._radii(bench.scale, self.eps_values)
+        curves = measured_accuracies(bench, seeds_networks, self.attacks(bench.scale)["PGD"], radii)
+        found = tuple(curves.values())
+        return ExperimentOutcome(
+            caption=f"{self.data_title}, scale {bench.scale.name}: first "
+            f"{bench.scale.attacked:,} test images (clean: "
+            f"{'all' if bench.scale.clean is None else bench.scale.clean}); seeds "
+            f"{', '.join(map(str, bench.seeds))}; means over radii from 0 to "
+            f"{255 * largest:.3g}/255 by the trapezoid rule; PGD({self.steps}) with a random start "
+            f"and steps of eps/5 away from the prediction; transfers from PGD({self.transfer_steps}"
+            f") examples of networks of other seeds (+{PARTNER}); bands are 95 % intervals for the "
+            "choice of images; stars are the paper's values.",
+            charts={
+                self.stem: (self._chart(rows), *self._transfer_chart(rows)),
+                f"{self.stem}-curves": (self._curves(found),),
+            },
+            tables={
+                self.stem: self._table(rows),
+                f"{self.stem}-worst-case": worst_case_table(
+                    bench, found, largest, self.data_title, f"PGD({self.steps})"
+                ),
+            },
+            compared=tuple(
+                entry
+                for method in self.methods
+                if method.row
+                for entry in self._compared(bench.scale, method, rows)
+            ),
+        )
+
+    def _radii(self, scale: Scale, grid: Sequence[float]) -> tuple[float, ...]:
+        return scale.radii(grid, [])
+
+    def _row(self, bench: Workbench, method: Method) -> _Row:
+        networks = bench.measurable(bench.scale.all_of([method.network], bench.seeds))
+        radii = self._radii(bench.scale, self.eps_values)
+        attacked = {
+            name: tuple(
+                _mean_over_radii(bench.points(network, attack, radii, bench.scale.attacked))
+                for network in networks
+            )
+            for name, attack in self.attacks(bench.scale).items()
+        }
+        transferred: dict[str, tuple[MeanAccuracy, ...]] = {}
+        for source in self.sources:
+            points = [self._transfer(bench, source, network) for network in networks]
+            if points and all(point is not None for point in points):
+                transferred[source.row] = tuple(p for p in points if p is not None)
+        return _Row(
+            method,
+            tuple(mean_accuracy([bench.clean_accuracy(network)]) for network in networks),
+            attacked,
+            transferred,
+            tuple(_margins(bench, network) for network in networks),
+        )
+
+    def _transfer(self, bench: Workbench, source: Method, victim: Network) -> MeanAccuracy | None:
+        """Return the victim's mean accuracy on a source's examples; None without the source."""
+        seed = victim.config.seed + PARTNER
+        attacked = bench.scale.of(source.network.of_seed(seed))
+        attack = _pgd(bench.scale.attack_steps(self.transfer_steps))
+        radii = self._radii(bench.scale, self.transfer_eps)
+        data = bench.test_set(victim.config.data, bench.scale.attacked)
+        question = bench.question(
+            "correct on another network's examples",
+            data,
+            source=attacked.digest,
+            attack=describe_attack(attack),
+            eps=list(radii),
+        )
+        if bench.store.has(victim) and not bench.store.has(attacked):
+            return None
+        if not bench.store.has(victim) and bench.earlier.find(victim, question) is None:
+            return None
+
+        def measure() -> dict[str, Any]:
+            kept = Store(bench.store.folder / EXAMPLES)
+            model, shown = bench.model(attacked), bench.model(victim)
+            correct = []
+            for eps in radii:
+                examples = craft_adversarial_examples(
+                    model,
+                    data.images(),
+                    data.labels,
+                    replace(attack, eps=eps),
+                    source=attacked.label,
+                    dataset=data.name,
+                    split=data.split,
+                    seed=EVALUATION_SEED,
+                    store=kept,
+                )
+                right = predictions(shown, examples.images) == data.labels
+                correct.append(int(right.sum()))
+            return {"correct": correct}
+
+        bench.progress(f"{source.network.label} to {victim.label}: transfer")
+        answer = bench.answer(victim, question, measure)
+        correct = required(answer, "correct", list, f"what was measured of {victim.label}")
+        return _mean_over_radii(
+            [AccuracyPoint(eps, k, len(data)) for eps, k in zip(radii, correct, strict=True)]
+        )
+
+    def _table(self, rows: Sequence[_Row]) -> Table:
+        names = [*self.printed.attacks, *(f"from {s.network.label}" for s in self.sources)]
+        cells: list[tuple[Cell, ...]] = []
+        for row in rows:
+            transfers = [row.transferred.get(s.row, ()) for s in self.sources]
+            line: list[Cell] = [row.method.network.label, len(row.clean)]
+            for points in (row.clean, *row.attacked.values(), *transfers):
+                line += _with_interval(points)
+            means = [m["mean"] for m in row.margins if m["mean"] is not None]
+            line.append(round(sum(means) / len(means), 4) if means else None)
+            line.append(round(100 * sum(m["unbroken"] for m in row.margins) / len(row.margins), 1))
+            cells.append(tuple(line))
+        measured = ["clean", *names]
+        intervals = tuple(f"95 % interval of {name}" for name in measured)
+        pairs = zip(measured, intervals, strict=True)
+        return Table(
+            title=self.title,
+            columns=(
+                "method",
+                "seeds",
+                *(column for pair in pairs for column in pair),
+                "DeepFool",
+                "unbroken by DeepFool",
+            ),
+            rows=tuple(cells),
+            intervals=intervals,
+            note="Accuracies in percent, under attacks the mean over the radii; 'from': on the "
+            "examples of a network trained so, of another seed. DeepFool: mean of |r|/|x| over the "
+            "images whose prediction it changed; the last column has the share of the others.",
+        )
+
+    def _chart(self, rows: Sequence[_Row]) -> LineChart:
+        series, printed = [], []
+        columns = {"clean": self.printed.clean} | dict(self.printed.attacks)
+        for column, (name, item) in enumerate(columns.items()):
+            shift = 0.12 * (column - (len(columns) - 1) / 2)
+            points = [
+                mean_accuracy(row.clean if name == "clean" else row.attacked[name]) for row in rows
+            ]
+            places = [place + shift for place in range(len(rows))]
+            series.append(percent_series(name, places, points, drawn="points"))
+            printed += self._stars(rows, places, item, name)
+        return LineChart(
+            title=f"{self.data_title}: clean, and attacked at the mean over the radii",
+            x_label="training method",
+            y_label="accuracy (%)",
+            series=tuple(series),
+            printed=tuple(printed),
+            x_names=tuple(row.method.network.label for row in rows),
+            y_range=PERCENT_RANGE,
+        )
+
+    def _transfer_chart(self, rows: Sequence[_Row]) -> tuple[LineChart, ...]:
+        series, printed = [], []
+        for column, source in enumerate(self.sources):
+            label = source.network.label
+            shown = [(at, row) for at, row in enumerate(rows) if source.row in row.transferred]
+            if not shown:
+                continue
+            places = [at + 0.1 * (column - (len(self.sources) - 1) / 2) for at, _ in shown]
+            points = [mean_accuracy(row.transferred[source.row]) for _, row in shown]
+            series.append(percent_series(f"from {label}", places, points, drawn="points"))
+            item = self.printed.transfer[source.row]
+            printed += self._stars([row for _, row in shown], places, item, f"from {label}")
+        if not series:
+            return ()
+        chart = LineChart(
+            title=f"{self.data_title}: on examples of other networks",
+            x_label="training method",
+            y_label="accuracy (%)",
+            series=tuple(series),
+            printed=tuple(printed),
+            x_names=tuple(row.method.network.label for row in rows),
+            y_range=PERCENT_RANGE,
+        )
+        return (chart,)
+
+    def _curves(self, found: Sequence[Accuracies]) -> LineChart:
+        return LineChart(
+            title=f"{self.data_title}: PGD({self.steps})",
+            x_label="radius eps (share of the pixel range)",
+            y_label="accuracy (%)",
+            series=tuple(accuracy_series(accuracies) for accuracies in found),
+            y_range=PERCENT_RANGE,
+        )
+
+    def _stars(
+        self, rows: Sequence[_Row], places: Sequence[float], item: int, series: str
+    ) -> list[PrintedPoint]:
+        """Return what the paper prints of the rows that it has."""
+        return [
+            PrintedPoint("", x, published_number(self.paper, f"{row.method.row}/{item}"), series)
+            for row, x in zip(rows, places, strict=True)
+            if row.method.row
+        ]
+
+    def _compared(self, scale: Scale, method: Method, rows: Sequence[_Row]) -> list[Compared]:
+        row = next((row for row in rows if row.method is method), None)
+        what, columns = f"{self.data_title}, {method.network.label}", self.printed
+        points: dict[str, tuple[int, tuple[MeanAccuracy, ...]]] = {
+            "clean": (columns.clean, () if row is None else row.clean)
+        }
+        for name, item in columns.attacks.items():
+            points[name] = item, () if row is None else row.attacked[name]
+        for source in self.sources:
+            label, item = source.network.label, columns.transfer[source.row]
+            found = () if row is None else row.transferred.get(source.row, ())
+            points[f"PGD examples of {label}"] = item, found
+        compared = [
+            compared_accuracy(
+                f"{what}: {name} (%)",
+                self.paper,
+                f"{method.row}/{item}",
+                own,
+                obstacle=scale.obstacle(""),
+                note=f"{len(own)} seed(s)",
+            )
+            for name, (item, own) in points.items()
+        ]
+        means = [m["mean"] for m in row.margins if m["mean"] is not None] if row else []
+        path = f"{method.row}/{columns.deepfool}"
+        allowed = DEEPFOOL_TOLERANCE * published_number(self.paper, path)
+        intervals = [m["ci95"] for m in row.margins if m["ci95"] is not None] if row else []
+        interval = (intervals[0][0], intervals[0][1]) if len(intervals) == 1 else None
+        compared.append(
+            Compared(
+                quantity=f"{what}: DeepFool, mean |r|/|x|",
+                paper=self.paper,
+                path=path,
+                ours=sum(means) / len(means) if means else None,
+                interval=interval,
+                tolerance=round(allowed, 4),
+                obstacle=scale.obstacle("") if means else NOT_TRAINED,
+                note=f"{len(means)} seed(s); tolerance for other networks of the same training",
+            )
+        )
+        return compared
+
+
+def _pgd(steps: int) -> PGD:
+    return PGD(eps=0.0, steps=steps, reach=steps / 5, start_from_prediction=True)
+
+
+def _mean_over_radii(points: Sequence[AccuracyPoint]) -> MeanAccuracy:
+    """Return the area under a curve over its range, by the trapezoid rule, divided by its width."""
+    area = sum(
+        (right.eps - left.eps) * (left.accuracy + right.accuracy) / 2
+        for left, right in pairwise(points)
+    )
+    return MeanAccuracy(area / (points[-1].eps - points[0].eps), points[0].n)
+
+
+def _with_interval(points: Sequence[MeanAccuracy]) -> tuple[float | None, Interval | None]:
+    if not points:
+        return None, None
+    mean = mean_accuracy(points)
+    return round(100 * mean.accuracy, 1), percent_interval(mean)
+
+
+def _margins(bench: Workbench, network: Network) -> Mapping[str, Any]:
+    """Return mean, its interval and the share of unbroken images under DeepFool."""
+    data = bench.test_set(network.config.data, bench.scale.attacked)
+
+    def measure() -> dict[str, Any]:
+        bench.progress(f"{network.label}: DeepFool on {len(data)} images")
+        margins = deepfool_margins(bench.model(network), data.images(), device=bench.device)
+        found = margins.to_json()
+        return {name: found[name] for name in ("mean", "ci95", "unbroken")}
+
+    return bench.answer(network, bench.question("DeepFool margins", data), measure)
