@@ -9,6 +9,7 @@ see one whole answer or the other.
 
 import hashlib
 import json
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -261,15 +262,17 @@ def write_answers(path: Path, answers: Iterable[Answer]) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
+    """Make a folder and those above it, and see that it can be written: before work, not after.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: it cannot be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"cannot write {folder}: it is read-only here")
 
 
 def _answer(record: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> Answer:

@@ -189,3 +189,31 @@ def test_options_that_do_not_go_together(program: Program, place: Path, trained_
     assert dataset.code == 2 and "expected a dataset to audit my_networks:build on" in dataset.err
     eps = program("audit", trained_run)
     assert eps.code == 2 and "--eps" in eps.err
+
+
+def test_a_gate_that_is_not_met_exits_with_1_and_one_sentence(
+    program: Program, place: Path
+) -> None:
+    call = ("audit", "my_networks:build", "--weights", "w.safetensors", *EVERYDAY, "--eps", "0.1")
+    forms = ("junit", "sarif", "robustbench", "markdown", "model-index")
+    written = [part for form in forms for part in (f"--{form}", place / "reports" / form)]
+    passed = program(*call, "--fail-under", "0.5", "--fail-measure", "clean", *written)
+    assert passed.code == 0, passed.err
+    assert sorted(path.name for path in (place / "reports").iterdir()) == sorted(forms)
+    # Elsewhere than on a terminal every attack that ends is a plain line.
+    assert "fgsm: 29 images in " in passed.err or "fgsm: 30 images in " in passed.err
+    assert "\x1b" not in passed.err + passed.out
+    failed = program(*call, "--fail-under", "0.99", "--fail-on", "masked,incomplete", "--json")
+    assert failed.code == 1 and "failed: the accuracy in the worst case is" in failed.err
+    assert failed.err.strip().endswith("the verdict is: incomplete")
+    assert json.loads(failed.out)["verdict"]["level"] == "incomplete"
+    refused = program(*call, "--fail-on", "maskd")
+    assert refused.code == 2 and "masked, doubtful, incomplete, got 'maskd'" in refused.err
+
+
+def test_on_a_narrow_terminal_no_number_is_cut(program: Program, place: Path) -> None:
+    call = ("audit", "my_networks:build", "--weights", "w.safetensors", *EVERYDAY, "--eps", "0.1")
+    outcome = program(*call, columns=30)
+    assert outcome.code == 0, outcome.err
+    assert "worst case of all" in outcome.out and "95 % interval: " in outcome.out
+    assert "…" not in outcome.out

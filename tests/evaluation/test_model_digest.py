@@ -5,6 +5,7 @@ import hashlib
 import pytest
 import torch
 from torch import nn
+from torch.ao.quantization import quantize_dynamic
 
 from steadygrad.errors import ModelError
 from steadygrad.evaluation import model_digest
@@ -80,13 +81,37 @@ def test_what_has_no_weights_has_no_digest_of_them() -> None:
     assert weights_digest(network()) == model_digest(network())
 
 
-def test_state_that_is_no_tensor_is_refused() -> None:
-    class Extra(nn.Linear):
-        def get_extra_state(self) -> dict[str, int]:
-            return {"steps": 3}
+class Extra(nn.Linear):
+    """A layer with a state of its own beside its tensors."""
 
-        def set_extra_state(self, state: object) -> None:
-            pass
+    def __init__(self, extra: object) -> None:
+        super().__init__(2, 2)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+        self.extra = extra
 
-    with pytest.raises(ModelError, match="a state of tensors alone, got dict as '_extra_state'"):
-        model_digest(Extra(2, 2))
+    def get_extra_state(self) -> object:
+        return self.extra
+
+    def set_extra_state(self, state: object) -> None:
+        pass
+
+
+def test_numbers_texts_and_containers_of_a_state_count() -> None:
+    states = [{"steps": 3}, {"steps": 4}, (3, "a"), (3, "b"), [torch.zeros(1), None], torch.qint8]
+    assert len({model_digest(Extra(state)) for state in states}) == len(states)
+    assert model_digest(Extra({"steps": 3})) == model_digest(Extra({"steps": 3}))
+
+
+def test_a_state_that_nobody_can_read_is_refused_or_has_no_digest() -> None:
+    with pytest.raises(ModelError, match="tensors, numbers and texts, got object as"):
+        model_digest(Extra(object()))
+    assert weights_digest(Extra(object())) is None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_networks_have_digests_too() -> None:
+    networks = [nn.Sequential(nn.Linear(3, 4)).eval() for _ in range(2)]
+    first, second = (quantize_dynamic(each, {nn.Linear}) for each in networks)
+    again = quantize_dynamic(networks[0], {nn.Linear})
+    assert model_digest(first) == model_digest(again) != model_digest(second)

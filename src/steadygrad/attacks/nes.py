@@ -159,7 +159,7 @@ class NES:
     def _holds(self, model: Classifier, images: Images, labels: Labels) -> Tensor:
         """Return which images are still classified as labelled, bool (batch,)."""
         holds = []
-        for rows in torch.arange(len(images)).split(self.samples_per_batch):  # type: ignore[no-untyped-call] # torch leaves it untyped
+        for rows in torch.arange(len(images), device="cpu").split(self.samples_per_batch):  # type: ignore[no-untyped-call] # torch leaves it untyped
             values, is_broken = Goal(labels[rows]).judge(model, images[rows])
             check_finite_losses(values)
             holds.append(~is_broken)

@@ -23,7 +23,7 @@ from steadygrad.cli import (
     train,
     transfer,
 )
-from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages
+from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, tolerate_any_encoding
 from steadygrad.errors import SteadygradError
 from steadygrad.memory import keep_freed_memory
 
@@ -81,6 +81,7 @@ for command in (
 def main() -> None:
     """Run the program: exit 0 when done, 2 with one sentence when refused, 130 on Ctrl-C."""
     keep_freed_memory()
+    tolerate_any_encoding()
     try:
         app()
     except SteadygradError as error:

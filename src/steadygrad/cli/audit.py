@@ -7,30 +7,41 @@ from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 from torch import nn
 
 from steadygrad.attacks import attack_names
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.audit_progress import audit_progress
 from steadygrad.cli.parsing import parse_fraction
-from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, results
+from steadygrad.cli.terminal import (
+    FAILED,
+    INTERRUPTED,
+    REFUSED,
+    messages,
+    print_table,
+    print_text,
+    results,
+    tell,
+)
 from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing import (
-    AttackOutcome,
+    ACCEPTABLE,
     AuditResult,
     Budget,
     Problem,
     UnfitError,
     audit,
 )
+from steadygrad.evaluation.auditing.gate import FAIL_LEVELS, Gate, Measure
 from steadygrad.evaluation.runs import load_run_data
 from steadygrad.models import Classifier, RunModel, check_fits, load_classifier, model_source
-from steadygrad.reports.audit import write_audit_page
-from steadygrad.reports.wording import seconds_text
+from steadygrad.reports.audit import export_audit
+from steadygrad.reports.audit.summary import audit_table
+from steadygrad.store import make_folder
 
 __all__ = ["register"]
 
@@ -44,6 +55,7 @@ _BELIEF = {
     "doubtful": "yellow",
     "masked": "bold red",
     "incomplete": "yellow",
+    "nothing tested": "bold red",
 }
 
 
@@ -114,18 +126,72 @@ def _audit(
         bool,
         typer.Option("--diagnostics/--no-diagnostics", help="Look for gradient masking."),
     ] = True,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Go on in spite of a problem that would end the audit, knowingly; repeatable. "
+            f"Names: {', '.join(ACCEPTABLE)}.",
+            show_default=False,
+        ),
+    ] = None,
     batch_size: Annotated[
         str, typer.Option(help="Images attacked together: auto (fit to memory) or a number.")
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
     device: options.Device = "auto",
+    fail_under: Annotated[
+        float | None,
+        typer.Option(help="Exit with 1 if less of the images is correct, such as 0.40."),
+    ] = None,
+    fail_measure: Annotated[
+        Measure,
+        typer.Option(
+            help="What --fail-under is about: accuracy in the worst case, the lower end of its "
+            "95 % interval, or accuracy without attack."
+        ),
+    ] = "worst-case",
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Exit with 1 at these verdicts, with commas between: {', '.join(FAIL_LEVELS)}.",
+            show_default=False,
+        ),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit report.")] = None,
+    sarif: Annotated[Path | None, typer.Option(help="Also write a SARIF log.")] = None,
+    robustbench: Annotated[
+        Path | None, typer.Option(help="Also write JSON with RobustBench's keys.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write a summary for a pull request.")
+    ] = None,
+    model_index: Annotated[
+        Path | None, typer.Option(help="Also write a model card's model-index, YAML.")
+    ] = None,
     as_json: options.JsonOnly = False,
 ) -> None:
     """Attack any classifier with a battery and say how far its accuracy can be believed.
 
+    Exit code 0: done; 1: done, and --fail-under or --fail-on is not met; 2: refused.
+
     Writes audit.html and audit.json to --out. Every finished attack is kept there: the same
     command after an interruption goes on, and one with more attacks repeats none.
     """
+    gate = Gate(
+        fail_under=fail_under,
+        measure=fail_measure,
+        fail_on=tuple(name.strip() for name in fail_on.split(",")) if fail_on else (),
+    )
+    forms = {
+        "junit": junit,
+        "sarif": sarif,
+        "robustbench": robustbench,
+        "markdown": markdown,
+        "model-index": model_index,
+    }
+    files = {form: path for form, path in forms.items() if path is not None}
+    for path in files.values():
+        make_folder(path.parent)  # what cannot be written is refused before the work
     radius = parse_fraction(eps)
     size = _batch_size(batch_size)
     shown = None if every_image else limit
@@ -147,8 +213,9 @@ def _audit(
                 batch_size=size,
                 seed=seed,
                 progress=progress,
-                notify=_tell,
+                notify=tell,
                 diagnostics=diagnostics,
+                accept=accept or (),
                 model_name=audited.name,
                 data={
                     "name": data.name,
@@ -161,27 +228,24 @@ def _audit(
         _print_problems(error.problems)
         raise typer.Exit(REFUSED) from error
     except KeyboardInterrupt:
-        messages.print(
-            f"stopped; what is finished lies in {out}, and the same command goes on from there",
-            soft_wrap=True,
-        )
+        tell(f"stopped; what is finished lies in {out}, and the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
-    page = write_audit_page(result, out / "audit.html")
+    for form, path in files.items():
+        export_audit(form, result, path, gate)
     if as_json:
         typer.echo(json.dumps(result.to_json()))
-        return
-    _print_problems(result.fitness)
-    results.print(
-        f"{escape(audited.name)} on {result.n:,} {data.split} images of {escape(data.name)}, "
-        f"eps {eps} ({norm}), seed {seed}",
-        soft_wrap=True,
-    )
-    _print_result(result)
-    messages.print(f"page: [bold]{escape(str(page))}[/]", soft_wrap=True)
-
-
-def _tell(sentence: str) -> None:
-    messages.print(escape(sentence), soft_wrap=True)
+    else:
+        _print_problems(result.fitness)
+        print_text(
+            f"{audited.name} on {result.n:,} {data.split} images of {data.name}, "
+            f"eps {eps} ({norm}), seed {seed}"
+        )
+        _print_result(result)
+        tell(f"page: {out / 'audit.html'}")
+    failure = gate.failure(result)
+    if failure is not None:
+        tell(f"failed: {failure}")
+        raise typer.Exit(FAILED)
 
 
 def _load(
@@ -212,7 +276,7 @@ def _load(
     images = load_dataset(dataset, split, data_dir=data_dir, limit=limit, image_size=image_size)
     check_fits(model, images.input_shape, None, target)
     if isinstance(model, Classifier) and (model.taken_from or model.weight_notes):
-        _tell(f"{target}: {model.describe()}")
+        tell(f"{target}: {model.describe()}")
     return _Audited(model.to(place).eval(), target, images)
 
 
@@ -243,52 +307,11 @@ def _print_problems(problems: tuple[Problem, ...]) -> None:
 
 
 def _print_result(result: AuditResult) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("attack", no_wrap=True)
-    table.add_column("accuracy", justify="right")
-    table.add_column("95 % interval", justify="right")
-    table.add_column("time", justify="right")
-    table.add_column("queries", justify="right")
-    low, high = result.clean.ci95
-    table.add_row("none", _percent(result.clean.accuracy), _interval(low, high), "", "")
-    for outcome in result.outcomes:
-        table.add_row(
-            outcome.name,
-            *_accuracy(outcome, result),
-            seconds_text(outcome.seconds),
-            f"{outcome.queries:,}",
-        )
-    spent = result.seconds - sum(outcome.seconds for outcome in result.outcomes)
-    if result.findings:
-        table.add_row("diagnostics", "", "", seconds_text(spent), "")
-    worst = result.worst_case
-    table.add_row(
-        "[bold]worst case of all[/]",
-        f"[bold]{_percent(worst.accuracy)}[/]",
-        _interval(*worst.ci95),
-        seconds_text(result.seconds),
-        f"{sum(outcome.queries for outcome in result.outcomes):,}",
-    )
-    results.print(table)
-    colour = _BELIEF[result.verdict.level]
-    results.print(
-        f"[{colour}]{result.verdict.level}[/]: {escape(result.verdict.summary)}", soft_wrap=True
-    )
+    print_table(audit_table(result))
+    verdict = result.verdict
+    said = Text.assemble((verdict.level, _BELIEF[verdict.level]), f": {verdict.summary}")
+    results.print(said, soft_wrap=True)
+    for name in result.accepted:
+        print_text(f"accepted knowingly: {name}")
     if result.untested:
-        messages.print(f"left out: {len(result.untested)} things, listed on the page")
-
-
-def _accuracy(outcome: AttackOutcome, result: AuditResult) -> tuple[str, str]:
-    point = outcome.accuracy(result.clean_correct)
-    if point is None:
-        broken, met = int(outcome.broken.sum()), int(outcome.attacked.sum())
-        return f"broke {broken} of {met} standing", ""
-    return _percent(point.accuracy), _interval(*point.ci95)
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{100 * low:.1f}–{100 * high:.1f}"
+        tell(f"left out: {len(result.untested)} things, listed on the page")

@@ -1,27 +1,29 @@
-"""How an audit shows where it is: a bar for what runs now, a line for what is done."""
+"""How an audit shows where it is: a bar on a terminal, a line for what is done elsewhere."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from steadygrad.cli.terminal import messages
+from steadygrad.cli.terminal import messages, tell
 
 __all__ = ["audit_progress"]
 
 
 @contextmanager
 def audit_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a callback ``(name, done, total)``; elsewhere than on a terminal it shows nothing."""
+    """Yield a callback ``(name, done, total)``; every attack that ends is told as a line."""
+    if not messages.is_terminal:
+        yield _Lines()
+        return
     columns = (
-        TextColumn("{task.description:<24}"),
+        TextColumn("{task.description:<24}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
         TimeElapsedColumn(),
     )
-    with Progress(
-        *columns, console=messages, transient=True, disable=not messages.is_terminal
-    ) as bar:
+    with Progress(*columns, console=messages, transient=True) as bar:
         task = bar.add_task("looking the model over", total=1)
         now = ""
 
@@ -33,3 +35,21 @@ def audit_progress() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(task, completed=done, total=total)
 
         yield report
+
+
+class _Lines:
+    """Tells a plain line when something is done: no control signs, and no silence of minutes."""
+
+    def __init__(self) -> None:
+        self.now, self.began, self.is_told = "", time.monotonic(), False
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if name != self.now:
+            self.now, self.began, self.is_told = name, time.monotonic(), False
+        if done < total or self.is_told:
+            return
+        self.is_told = True
+        if name == "done":  # as the diagnostics say of themselves
+            tell(f"diagnostics: {total:,} done")
+        else:
+            tell(f"{name}: {total:,} images in {time.monotonic() - self.began:.1f} s")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from steadygrad.cli.terminal import messages, results
+from steadygrad.cli.terminal import messages, print_table
 from steadygrad.reports import load_runs, summary_table, write_report
 
 __all__ = ["register"]
@@ -25,5 +25,5 @@ def _compare(
 ) -> None:
     """Make one self-contained HTML page of several runs, and print their table."""
     path = write_report(runs, out, title=title)
-    results.print(summary_table(load_runs(runs)))
+    print_table(summary_table(load_runs(runs)))
     messages.print(f"report: [bold]{path}[/]", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from steadygrad.cli import shared_options as options
-from steadygrad.cli.terminal import results
+from steadygrad.cli.terminal import print_table
 from steadygrad.reports.audit import comparison_table, load_audits
 
 __all__ = ["register"]
@@ -37,4 +37,4 @@ def _compare_audits(
     if as_json:
         typer.echo(json.dumps(comparison.to_json()))
         return
-    results.print(comparison_table(comparison))
+    print_table(comparison_table(comparison))

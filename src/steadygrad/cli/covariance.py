@@ -10,7 +10,7 @@ from rich.table import Table
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.parsing import parse_fraction
-from steadygrad.cli.terminal import messages, results
+from steadygrad.cli.terminal import messages, print_table, results
 from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
 from steadygrad.evaluation.runs import load_run_data
 from steadygrad.models import MODELS
@@ -121,7 +121,7 @@ def _print(run: Path, out: Path, analysis: CovarianceAnalysis, record: dict[str,
         farthest = structure.function.shape[2] - 1
         lengths = (structure.intra_reach, structure.inter_reach)
         table.add_row(title, *(length_text(length, farthest) for length in lengths))
-    results.print(table)
+    print_table(table)
     if analysis.perturbations.unchanged:
         messages.print(
             f"{count_text(analysis.perturbations.unchanged, 'image')} stayed as they were"

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from steadygrad.cli.terminal import INTERRUPTED, messages, results
+from steadygrad.cli.terminal import INTERRUPTED, messages, print_table, results
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation.runs import evaluate_run
 from steadygrad.reports import load_runs, summary_table, write_report
@@ -61,7 +61,7 @@ def _demo(
             raise typer.Exit(INTERRUPTED)
         evaluate_run(run, "pgd:steps=8", _EPS, seed=seed)
     path = write_report(runs, out / "report.html", title="steadygrad demo: handwritten digits")
-    results.print(summary_table(load_runs(runs)))
+    print_table(summary_table(load_runs(runs)))
     results.print(f"report: {path}", soft_wrap=True)
 
 

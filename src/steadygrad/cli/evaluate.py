@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.terminal import messages, results
-from steadygrad.evaluation import AccuracyCurve
+from steadygrad.cli.terminal import print_table, print_text, tell
+from steadygrad.errors import OutputError
 from steadygrad.evaluation.runs import DEFAULT_EPS, Search, evaluate_run
 from steadygrad.reports import wording
+from steadygrad.reports.curve import curve_table
+from steadygrad.store import make_folder
 
-__all__ = ["register"]
+__all__ = ["can_keep", "register"]
 
 _EPILOG = (
     "Examples: steadygrad evaluate runs/mnist-complex --attack pgd:steps=8 --eps 0:0.3:0.02; "
@@ -68,6 +69,7 @@ def _evaluate(
     An image broken at one radius counts as broken at every larger one: the curve is each image's
     worst case. Results go to RUN/evaluations.
     """
+    keep = can_keep(run)
     with attack_progress(f"{run.name}: {attack}") as progress:
         curve, path = evaluate_run(
             run,
@@ -83,33 +85,32 @@ def _evaluate(
             seed=seed,
             device=device,
             progress=progress,
+            keep=keep,
         )
     if as_json:
         typer.echo(json.dumps(curve.to_json()))
         return
-    results.print(
-        f"{run.name}: {wording.attack_name(curve.attack)} on {curve.n} images, seed {curve.seed}",
-        soft_wrap=True,
+    print_text(
+        f"{run.name}: {wording.attack_name(curve.attack)} on {curve.n} images, seed {curve.seed}"
     )
-    results.print(_table(curve))
+    print_table(curve_table(curve))
     low, high = (100 * bound for bound in curve.mean_ci95)
-    results.print(
+    print_text(
         f"mean over these eps: {100 * curve.mean_accuracy:.1f} % (95 % interval "
-        f"{low:.1f}–{high:.1f})",
-        soft_wrap=True,
+        f"{low:.1f}–{high:.1f})"
     )
-    messages.print(f"stored in {path}", soft_wrap=True)
-    messages.print(f"next: steadygrad compare {run} --out report.html", soft_wrap=True)
+    if path is not None:
+        tell(f"stored in {path}")
+        tell(f"next: steadygrad compare {run} --out report.html")
 
 
-def _table(curve: AccuracyCurve) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("eps", justify="right")
-    table.add_column("accuracy", justify="right")
-    table.add_column("95 % interval", justify="right")
-    for point in curve.points:
-        low, high = point.ci95
-        table.add_row(
-            f"{point.eps:.4g}", f"{100 * point.accuracy:.1f} %", f"{100 * low:.1f}–{100 * high:.1f}"
-        )
-    return table
+def can_keep(run: Path) -> bool:
+    """Tell whether results can be stored in a run's folder; say so before the work if not."""
+    if not run.is_dir():
+        return True  # what is wrong with it is told by whoever reads the run
+    try:
+        make_folder(run / "evaluations")
+    except OutputError as error:
+        tell(f"{error}; the result is printed and not stored")
+        return False
+    return True

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.experiment_plans import part_of_plan, print_experiments, print_plan
-from steadygrad.cli.terminal import INTERRUPTED, messages, results
+from steadygrad.cli.terminal import INTERRUPTED, messages, print_table, results
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.experiments import (
     SCALES,
@@ -215,7 +215,7 @@ def _print_results(folder: Path, record: Mapping[str, Any]) -> None:
                 entry["verdict"],
                 mark,
             )
-        results.print(table)
+        print_table(table)
         for remark, number in remarks.items():
             results.print(f"({number}) {remark}", markup=False)
     else:

@@ -6,7 +6,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from steadygrad.cli.terminal import results
+from steadygrad.cli.terminal import print_table, results
 
 __all__ = ["print_listing"]
 
@@ -24,7 +24,7 @@ def print_listing(
         table.add_column(name, justify="right" if is_number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    results.print(table)
+    print_table(table)
     results.print()
     named: dict[str, list[str]] = {}
     for row, sentence in zip(rows, sentences, strict=True):

@@ -9,7 +9,8 @@ import typer
 from steadygrad.attacks import ATTACKS, DeepFool
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.terminal import messages, results
+from steadygrad.cli.evaluate import can_keep
+from steadygrad.cli.terminal import print_text, tell
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
 from steadygrad.evaluation.runs import load_run_data
@@ -60,6 +61,7 @@ def _margin(
         device=device,
     )
     images = loaded.images
+    keep = can_keep(run)
     with attack_progress(f"{run.name}: deepfool on {len(images)} images") as progress:
         margins = deepfool_margins(
             loaded.trained.model,
@@ -68,13 +70,16 @@ def _margin(
             batch_size=batch_size,
             progress=progress,
         )
-    path = write_margins(run, margins, dataset=images, model_name=loaded.trained.spec.name)
+    path = None
+    if keep:
+        path = write_margins(run, margins, dataset=images, model_name=loaded.trained.spec.name)
     if as_json:
         typer.echo(json.dumps(margins.to_json()))
         return
     for line in _lines(run.name, margins):
-        results.print(line, soft_wrap=True)
-    messages.print(f"stored in {path}", soft_wrap=True)
+        print_text(line)
+    if path is not None:
+        tell(f"stored in {path}")
 
 
 def _lines(name: str, margins: Margins) -> list[str]:

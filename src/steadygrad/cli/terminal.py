@@ -1,8 +1,25 @@
 """What the program tells its caller: results, messages, exit codes."""
 
-from rich.console import Console
+import codecs
+import io
+import sys
 
-__all__ = ["INTERRUPTED", "REFUSED", "messages", "results"]
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from steadygrad.reports.whole_table import print_whole
+
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "REFUSED",
+    "messages",
+    "print_table",
+    "print_text",
+    "results",
+    "tell",
+    "tolerate_any_encoding",
+]
 
 results = Console(highlight=False)
 """Standard output: what was asked for, and nothing else."""
@@ -10,8 +27,60 @@ results = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
 """Standard error: progress, hints and refusals."""
 
+FAILED = 1
+"""Exit code when an audit is done and does not reach what was asked of it."""
+
 REFUSED = 2
 """Exit code when the input is refused, the same as for a mistyped option."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
+
+
+def print_text(text: str, style: str = "") -> None:
+    """Print a result line as it is: brackets are no markup, and nothing is wrapped."""
+    results.print(Text(text, style=style), soft_wrap=True)
+
+
+def tell(sentence: str) -> None:
+    """Print a message as it is: brackets are no markup, and nothing is wrapped."""
+    messages.print(Text(sentence), soft_wrap=True)
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table whole, see ``print_whole``."""
+    print_whole(results, table)
+
+
+_PLAIN_SIGNS = {
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "…": "...",
+    "±": "+-",
+    "×": "x",
+    "→": "->",
+    "≤": "<=",
+    "≥": ">=",
+    "∞": "inf",
+    "·": "*",
+    "•": "*",
+    "│": "|",
+    "─": "-",
+    "\u00a0": " ",
+}
+
+
+def tolerate_any_encoding() -> None:
+    """Print a plainer sign for every one that the encoding of the output lacks."""
+    codecs.register_error("steadygrad", _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="steadygrad")
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_PLAIN_SIGNS.get(sign, "?") for sign in lacking), error.end

@@ -15,7 +15,7 @@ from steadygrad.atomic_file import write_atomically
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.parsing import parse_fraction
-from steadygrad.cli.terminal import messages, results
+from steadygrad.cli.terminal import messages, print_table
 from steadygrad.datasets import ImageDataset
 from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
@@ -29,7 +29,7 @@ from steadygrad.reports.transfer import (
     transfer_markdown,
     transfer_table,
 )
-from steadygrad.store import Store
+from steadygrad.store import Store, make_folder
 from steadygrad.training import run_config
 
 __all__ = ["register"]
@@ -107,6 +107,7 @@ def _transfer(
         for name, path in (sources | (shown_to or {})).items()
     }
     data = _shared_images(loaded)
+    make_folder(out)  # what cannot be written is refused before the work
     title = f"{attack} on {len(sources)} x {len(data)} images"
     with attack_progress(title) as progress:
         matrix = transfer_matrix(
@@ -133,7 +134,7 @@ def _transfer(
     if as_json:
         typer.echo(json.dumps(matrix.to_json()))
         return
-    results.print(transfer_table(matrix))
+    print_table(transfer_table(matrix))
     messages.print(f"stored in {path} and beside it (.csv, .md, .png, .svg)", soft_wrap=True)
 
 

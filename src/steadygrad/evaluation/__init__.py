@@ -10,6 +10,7 @@ from steadygrad.evaluation.adversarial_examples import (
 from steadygrad.evaluation.auditing import (
     AuditResult,
     BatteryEntry,
+    Gate,
     audit,
     read_audit,
     write_audit,
@@ -50,6 +51,7 @@ from steadygrad.evaluation.results_file import (
     read_evaluation,
     write_evaluation,
 )
+from steadygrad.evaluation.robust_accuracy import RobustAccuracy
 from steadygrad.evaluation.statistics import (
     PairedComparison,
     bounded_mean_interval,
@@ -76,10 +78,12 @@ __all__ = [
     "CovarianceAnalysis",
     "Evaluation",
     "Gallery",
+    "Gate",
     "Margins",
     "PairedComparison",
     "PerturbationSource",
     "PerturbationStructure",
+    "RobustAccuracy",
     "SoftmaxLines",
     "TransferMatrix",
     "accuracy",

@@ -277,7 +277,7 @@ def craft_adversarial_examples(
     examples = AdversarialExamples(
         images=_attacked(model, images, labels, attack, batch_size, seed, device, report),
         labels=labels.cpu(),
-        indices=torch.arange(len(images)) if indices is None else indices.cpu(),
+        indices=torch.arange(len(images), device="cpu") if indices is None else indices.cpu(),
         norm=None if is_gaussian else norm_of(attack),
         source=source,
         dataset=dataset,

@@ -178,7 +178,9 @@ def analyse_perturbations(
     )
     count = COLUMNS_PER_LENGTH * len(lengths)
     columns = _examples(labels.cpu(), right, count)
-    columns = columns[torch.arange(count) % len(columns)]  # few images stand there twice
+    columns = columns[
+        torch.arange(count, device="cpu") % len(columns)
+    ]  # few images stand there twice
     samples = correlated_samples(
         model,
         images[columns],

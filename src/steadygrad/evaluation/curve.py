@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,11 @@ from steadygrad.attacks.ball import Norm
 from steadygrad.checks import check_eps
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.statistics import bounded_mean_interval, wilson_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import (
+        Figure,
+    )
 
 __all__ = [
     "AccuracyCurve",
@@ -159,9 +164,26 @@ class AccuracyCurve:
         """
         if not self.reuse_broken:
             return wilson_interval(round(self.mean_accuracy * self.n), self.n)
-        eps = torch.tensor(self.eps_values, dtype=torch.float64)
+        eps = torch.tensor(self.eps_values, dtype=torch.float64, device="cpu")
         survived = self.broken_at.cpu().unsqueeze(1) > eps
         return bounded_mean_interval(survived.double().mean(dim=1))
+
+    def show(self) -> None:
+        """Print the accuracy at each radius."""
+        from steadygrad.reports.curve import show_curve
+
+        show_curve(self)
+
+    def plot(self) -> "Figure":
+        """Return accuracy against eps, a matplotlib figure."""
+        from steadygrad.reports.curve import curve_figure
+
+        return curve_figure(self)
+
+    def _repr_html_(self) -> str:
+        from steadygrad.reports.curve import curve_html
+
+        return curve_html(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return attack, results ``[{"eps", "accuracy", "n", "ci95"}, ...]`` and their mean."""

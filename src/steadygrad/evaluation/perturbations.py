@@ -265,7 +265,7 @@ def image_structure(images: Images, *, batch_size: int = 1000) -> PerturbationSt
     if batch_size < 1:
         raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
     scale = 255.0 if images.dtype == torch.uint8 else 1.0
-    total = torch.zeros(images.shape[1:], dtype=torch.float64)
+    total = torch.zeros(images.shape[1:], dtype=torch.float64, device="cpu")
     for batch in torch.split(images, batch_size):
         total += batch.sum(dim=0, dtype=torch.float64).cpu()
     mean = total / len(images)
@@ -304,7 +304,9 @@ class _Sums:
         self.image_shape: ImageShape = (channels, height, width)
         self.is_dense = math.prod(self.image_shape) <= DENSE_LIMIT
         self.count = self.unchanged = 0
-        self.mean = self.displacements = self.matrix = torch.zeros((), dtype=torch.float64)
+        self.mean = self.displacements = self.matrix = torch.zeros(
+            (), dtype=torch.float64, device="cpu"
+        )
         self.add(first)
 
     @torch.no_grad()

@@ -100,7 +100,7 @@ def one_of_each_class(labels: Labels, is_eligible: Tensor, count: int) -> Tensor
     ]
     longest = max(len(rows) for rows in by_class)
     in_turn = [rows[turn] for turn in range(longest) for rows in by_class if turn < len(rows)]
-    return torch.tensor(in_turn[:count], dtype=torch.int64)
+    return torch.tensor(in_turn[:count], dtype=torch.int64, device="cpu")
 
 
 def _telling_radius(curve: AccuracyCurve) -> float:
@@ -110,7 +110,7 @@ def _telling_radius(curve: AccuracyCurve) -> float:
 
 def _predicted(model: Classifier, images: Images, device: torch.device | str) -> Labels:
     if len(images) == 0:
-        return torch.zeros(0, dtype=torch.int64)
+        return torch.zeros(0, dtype=torch.int64, device="cpu")
     return predictions(model, images, device=device)
 
 
@@ -244,7 +244,7 @@ def softmax_lines(
     if points < 2:
         raise HyperparameterError(f"expected at least 2 points, got {points}")
     device = model_device(model, images) if device is None else device
-    positions = torch.linspace(-reach, reach, points, dtype=torch.float64)
+    positions = torch.linspace(-reach, reach, points, dtype=torch.float64, device="cpu")
     along = positions.to(device, images.dtype).view(-1, 1, 1, 1)
     lines = []
     with evaluation_mode(model):

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,43 @@ def model_digest(model: nn.Module) -> str:
 
     Equal digests mean equal weights, on whatever device, not equal models: what has no tensor, such
     as a factor on the logits or an activation function, does not count, see ``structure_digest``.
-    Raises: ModelError, if the state holds anything but tensors.
+    Tuples, lists and dicts of tensors count with their parts, numbers, texts and dtypes as they
+    print: the states of quantised layers hold such.
+    Raises: ModelError, if the state holds anything else.
     """
-    state = model.state_dict()
-    for name, value in state.items():
-        if not isinstance(value, Tensor):
-            raise ModelError(
-                f"expected a state of tensors alone, got {type(value).__name__} as {name!r}"
-            )
-    return tensors_digest(state)
+    return tensors_digest(
+        {
+            path: tensor
+            for name, value in model.state_dict().items()
+            for path, tensor in _parts(name, value)
+        }
+    )
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of a state's value by name; what is none of them as the bytes it prints."""
+    if isinstance(value, Tensor):
+        if value.is_quantized:
+            yield f"{name}.values", value.dequantize()
+            yield from _parts(f"{name}.dtype", value.dtype)
+        else:
+            yield name, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _parts(f"{name}.{key}", part)
+    elif isinstance(value, tuple | list):
+        for number, part in enumerate(value):
+            yield from _parts(f"{name}.{number}", part)
+    elif value is None or isinstance(value, str | bytes | int | float | torch.dtype):
+        yield (
+            f"{name}.printed",
+            torch.frombuffer(bytearray(repr(value).encode()), dtype=torch.uint8),
+        )
+    else:
+        raise ModelError(
+            f"expected a state of tensors, numbers and texts, got {type(value).__name__} as "
+            f"{name!r}"
+        )
 
 
 def structure_digest(model: nn.Module) -> str:
@@ -49,10 +77,13 @@ def structure_digest(model: nn.Module) -> str:
 
 
 def weights_digest(model: Classifier) -> str | None:
-    """Return ``model_digest``, None for what is no module or has no weights to tell it apart."""
+    """Return ``model_digest``; None for what is no module, or has no weights that can be told."""
     if not isinstance(model, nn.Module) or not model.state_dict():
         return None
-    return model_digest(model)
+    try:
+        return model_digest(model)
+    except ModelError:
+        return None
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
@@ -91,7 +122,10 @@ def model_fingerprint(model: Classifier, images: Images) -> str:
         torch.manual_seed(0)
         probes = probes.detach().clone().requires_grad_()
         logits = model(probes)
-        (gradient,) = torch.autograd.grad(logits.square().sum(), probes)
+        gradient = None
+        if logits.requires_grad:
+            (gradient,) = torch.autograd.grad(logits.square().sum(), probes, allow_unused=True)
+    gradient = torch.zeros_like(probes) if gradient is None else gradient
     lengths = gradient.flatten(start_dim=1).double().norm(dim=1)
     numbers = [*logits.detach().double().flatten().tolist(), *lengths.tolist()]
     behaviour = " ".join(f"{number:.{_DIGITS}g}" for number in numbers)

@@ -118,7 +118,7 @@ def _gallery_tensors(gallery: Gallery | None) -> dict[str, Tensor]:
     if gallery is None:
         return {}
     return {
-        "gallery_eps": torch.tensor(gallery.eps, dtype=torch.float64),
+        "gallery_eps": torch.tensor(gallery.eps, dtype=torch.float64, device="cpu"),
         "gallery_clean": gallery.clean,
         "gallery_adversarial": gallery.adversarial,
         "gallery_labels": gallery.labels,

@@ -20,6 +20,7 @@ from steadygrad.evaluation.curve import AccuracyCurve, parse_eps_grid
 from steadygrad.evaluation.pictures import select_gallery
 from steadygrad.evaluation.results_file import write_evaluation
 from steadygrad.evaluation.sweep import accuracy_curve, bisected_curve
+from steadygrad.store import make_folder
 from steadygrad.training import ModelSpec, TrainedRun, TrainingConfig, load_run_model
 
 __all__ = ["DEFAULT_EPS", "RunData", "Search", "evaluate_run", "load_run_data"]
@@ -89,7 +90,8 @@ def evaluate_run(
     seed: int = 0,
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[AccuracyCurve, Path]:
+    keep: bool = True,
+) -> tuple[AccuracyCurve, Path | None]:
     """Attack the network of a run and keep the curve in the run's folder.
 
     Args:
@@ -108,9 +110,10 @@ def evaluate_run(
         seed: of the attack's random draws.
         device: where the work is done.
         progress: called as ``progress(done, total)``.
+        keep: whether the curve is written; whether it can be is seen to before any work.
 
     Returns:
-        The curve, and the path of its JSON file.
+        The curve, and the path of its JSON file; None if it is not kept.
 
     Raises:
         UnknownNameError: there is no such attack, search or data set.
@@ -122,6 +125,8 @@ def evaluate_run(
     """
     if search not in _SEARCHES:
         raise UnknownNameError(f"expected search one of {', '.join(_SEARCHES)}, got {search!r}")
+    if keep:
+        make_folder(run / "evaluations")
     chosen, radii = _attack_and_radii(attack, eps_values)
     if covariance is not None:
         _refuse_beside_covariance(chosen)
@@ -153,6 +158,8 @@ def evaluate_run(
         progress=progress,
     )
     curve = dataclasses.replace(curve, attack=curve.attack | described)
+    if not keep:
+        return curve, None
     gallery = select_gallery(trained.model, images, labels, chosen, curve)
     path = write_evaluation(
         run, curve, labels=labels, dataset=data, model_name=trained.spec.name, gallery=gallery

@@ -12,6 +12,7 @@ from steadygrad.attacks import Attack, describe_attack, norm_of, with_eps
 from steadygrad.checks import check_finite_losses, check_logits
 from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, ascending_eps, surviving
+from steadygrad.evaluation.labelled_images import ImageSource, labelled_images
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derived_generator
 
@@ -47,7 +48,7 @@ class Trial:
         Raises: ModelError, for outputs that are no finite logits.
         """
         if len(rows) == 0:
-            return torch.zeros(0, dtype=torch.bool)
+            return torch.zeros(0, dtype=torch.bool, device="cpu")
         attack = with_eps(self.attack, eps)
         survives = []
         for number, batch in enumerate(torch.split(rows, self.batch_size)):
@@ -86,8 +87,8 @@ class ProgressCount:
 
 def accuracy_curve(
     model: Classifier,
-    images: Images,
-    labels: Labels,
+    images: ImageSource,
+    labels: Labels | None,
     attack: Attack,
     eps_values: Iterable[float],
     *,
@@ -100,7 +101,8 @@ def accuracy_curve(
 ) -> AccuracyCurve:
     """Return the accuracy under ``attack`` at each radius, the model in eval mode throughout.
 
-    images: (N, channels, height, width) in [0, 1]; labels int64 (N,).
+    images: (N, channels, height, width) in [0, 1], with labels int64 (N,); or, with labels None,
+        an ``ImageDataset``, a torch ``Dataset`` of (image, label), or a loader of batches.
     attack: its own eps plays no part; ``with_eps`` moves it to each of ``eps_values``, which are
         sorted first. The accuracy at eps 0 is the clean one; nothing is attacked for it.
     batch_size: examples attacked together, at least 1.
@@ -118,17 +120,18 @@ def accuracy_curve(
     """
     began = time.perf_counter()
     radii = ascending_eps(eps_values, norm_of(attack))
+    images, labels = labelled_images(images, labels)
     n, points = len(images), []
     count = ProgressCount(progress, len(radii) * n)
     with evaluation_mode(model):
         is_correct = correct(model, images, labels, batch_size, device)
         place = model_device(model, images) if device is None else torch.device(device)
         trial = Trial(model, images, labels, attack, batch_size, seed, place, outcomes)
-        broken_at = torch.full((n,), torch.inf, dtype=torch.float64)
+        broken_at = torch.full((n,), torch.inf, dtype=torch.float64, device="cpu")
         broken_at[~is_correct] = 0.0
         for eps in radii:
             if eps == 0:
-                survives, rows = is_correct, torch.zeros(0, dtype=torch.int64)
+                survives, rows = is_correct, torch.zeros(0, dtype=torch.int64, device="cpu")
             else:
                 is_open = broken_at.isinf() if reuse_broken else torch.ones_like(is_correct)
                 survives, rows = torch.zeros_like(is_correct), is_open.nonzero().squeeze(1)
@@ -148,8 +151,8 @@ def accuracy_curve(
 
 def bisected_curve(
     model: Classifier,
-    images: Images,
-    labels: Labels,
+    images: ImageSource,
+    labels: Labels | None,
     attack: Attack,
     eps_values: Iterable[float],
     *,
@@ -171,13 +174,14 @@ def bisected_curve(
     began = time.perf_counter()
     radii = ascending_eps(eps_values, norm_of(attack))
     tried = tuple(eps for eps in radii if eps > 0)
+    images, labels = labelled_images(images, labels)
     n = len(images)
     count = ProgressCount(progress, len(radii) * n)
     with evaluation_mode(model):
         is_correct = correct(model, images, labels, batch_size, device)
         place = model_device(model, images) if device is None else torch.device(device)
         trial = Trial(model, images, labels, attack, batch_size, seed, place)
-        broken_at = torch.zeros(n, dtype=torch.float64)
+        broken_at = torch.zeros(n, dtype=torch.float64, device="cpu")
         wrong = n - int(is_correct.sum())
         count.add((len(radii) - len(tried)) * n + len(tried) * wrong)
 

@@ -271,7 +271,8 @@ def transfer_matrix(
             [
                 [_are_one(victim, source) for source in sources.values()]
                 for victim in victims.values()
-            ]
+            ],
+            device="cpu",
         ),
         correct=torch.stack(columns, dim=1),
         self_correct=torch.stack(own),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steadygrad.default_tensors import DefaultTensors
 from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.models.registry import MODELS, ModelSource, bare, model_entry
 from steadygrad.tensor_file import read_tensors, write_tensors
@@ -96,7 +97,8 @@ def load_model(
             f"{path} is of the model {text}, which is code that only you can vouch for; name it "
             f"yourself, as {text},weights={path}"
         )
-    with torch.random.fork_rng(devices=[]):
+    plain = DefaultTensors(torch.float32, torch.device("cpu"))
+    with torch.random.fork_rng(devices=[]), plain.lent():
         try:
             model = spec.build()
         except (SteadygradError, TypeError, RuntimeError) as error:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from steadygrad.errors import ModelError, NonFiniteLossError
 from steadygrad.models.model_file import save_model
 from steadygrad.pending_checks import settle_checks
-from steadygrad.seeds import derive_seed
-from steadygrad.training.given_data import TrainingImages, epoch_batches
+from steadygrad.training.given_data import TrainingImages
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
 from steadygrad.training.progress import Progress
@@ -101,10 +100,7 @@ class TrainingLoop:
     def _epoch(self, log: TensorBoardLog) -> bool:
         """Do what remains of an epoch; return whether to go on."""
         session, config = self.session, self.session.config
-        order = derive_seed(config.seed, f"order of epoch {session.epochs_done + 1}")
-        for images, labels in epoch_batches(
-            session.train, config.batch_size, seed=order, start=session.steps_done
-        ):
+        for images, labels in session.remaining_batches():
             try:
                 numbers = session.step(images, labels)
             except ModelError:  # what an attack says of weights that diverged a step before

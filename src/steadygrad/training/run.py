@@ -7,14 +7,16 @@ from pathlib import Path
 import torch
 
 from steadygrad.datasets import load_dataset
+from steadygrad.default_tensors import DefaultTensors
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError
+from steadygrad.folder_lock import only_writer
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.given_data import GivenImages, TrainingImages
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.loop import HeldOut, TrainingLoop, TrainingResult
 from steadygrad.training.progress import Progress, SilentProgress
-from steadygrad.training.run_folder import RunFolder
+from steadygrad.training.run_folder import RunFolder, run_config
 from steadygrad.training.session import TrainingSession
 
 __all__ = ["train"]
@@ -41,21 +43,28 @@ def train(
         on them. A run killed before its first checkpoint starts again.
     overwrite: replace the run in ``out``, its evaluations included.
     progress: ``console_progress()``, one's own ``Progress``, or None for silence.
-    Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``) or cannot be
-        written; CheckpointError, if there is nothing to resume or it does not fit; DatasetError;
-        NonFiniteLossError, if the loss becomes infinite or NaN: the last good checkpoint is kept.
+    Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``), cannot be
+        written, or another process is writing into it; CheckpointError, if there is nothing to
+        resume or it does not fit; DatasetError; NonFiniteLossError, if the loss becomes infinite
+        or NaN: the last good checkpoint is kept.
     """
     folder, progress = RunFolder(Path(out)), progress or SilentProgress()
     if resume and overwrite:
         raise HyperparameterError("expected resume or overwrite, not both")
     device = resolve_device(config.device)
-    state = None
     if resume:
-        state = folder.state_to_resume(config)
+        run_config(folder.path)  # where there is no run, no folder is made
     elif not overwrite:
         folder.refuse_unless_empty()
-    train_set, held_out = _load_data(config, device)
     with ExitStack() as stack:
+        stack.enter_context(only_writer(folder.path))
+        stack.enter_context(DefaultTensors(torch.float32, torch.device("cpu")).lent())
+        state = None
+        if resume:
+            state = folder.state_to_resume(config)
+        elif not overwrite:
+            folder.refuse_unless_empty()  # again: another process may have been quicker
+        train_set, held_out = _load_data(config, device)
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
         stack.enter_context(
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)

@@ -14,6 +14,7 @@ from torch import nn
 from steadygrad.atomic_file import write_atomically
 from steadygrad.datasets.sources import with_settings
 from steadygrad.errors import CheckpointError, OutputError
+from steadygrad.folder_lock import LOCK_NAME
 from steadygrad.models.model_file import ModelSpec, load_model
 from steadygrad.parts import part_fields
 from steadygrad.training.config import TrainingConfig
@@ -75,7 +76,9 @@ class RunFolder:
     def refuse_unless_empty(self) -> None:
         """Raise OutputError, if a fresh run would mix with something that is there already."""
         try:
-            occupied = self.path.is_dir() and any(self.path.iterdir())
+            occupied = self.path.is_dir() and any(
+                each.name != LOCK_NAME for each in self.path.iterdir()
+            )
         except OSError as error:
             raise OutputError(f"cannot read {self.path}: {error.strerror or error}") from error
         if occupied:

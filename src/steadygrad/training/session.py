@@ -1,5 +1,6 @@
 """A run in progress: everything that a step changes, and its state as one value."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -20,7 +21,8 @@ from steadygrad.penalties import (
 from steadygrad.seeds import derive_seed, derived_generator
 from steadygrad.training.averaging import AveragedWeights
 from steadygrad.training.config import TrainingConfig
-from steadygrad.training.given_data import LoaderImages, TrainingImages
+from steadygrad.training.given_data import LoaderImages, TrainingImages, epoch_batches
+from steadygrad.training.last_batch import joins_last_image, with_last_image_joined
 from steadygrad.training.metrics import EpochMetrics, EpochTotals
 from steadygrad.training.objective import Objective, data_facts
 from steadygrad.training.training_state import TrainingState
@@ -48,6 +50,10 @@ class TrainingSession:
         self._augmentation_draws = derived_generator(config.seed, "augmentation", device=device)
         self._attack_draws = derived_generator(config.seed, "attack", device=device)
         torch.manual_seed(derive_seed(config.seed, "dropout"))
+        # A loader cuts its own batches.
+        self.joins_last_image = not isinstance(train, LoaderImages) and joins_last_image(
+            self.model, train, config.batch_size
+        )
         self.epochs_done = self.steps_done = 0
         self.totals = EpochTotals()
         self.history: list[EpochMetrics] = []
@@ -55,10 +61,18 @@ class TrainingSession:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches an epoch has, the last partial one included."""
+        """Batches an epoch has, the last partial one included unless it joins the one before."""
         if isinstance(self.train, LoaderImages):
             return self.train.steps_per_epoch
-        return -(-len(self.train) // self.config.batch_size)
+        return -(-len(self.train) // self.config.batch_size) - self.joins_last_image
+
+    def remaining_batches(self) -> Iterator[tuple[Images, Labels]]:
+        """Yield the batches that the epoch in progress still has."""
+        if self.steps_done >= self.steps_per_epoch:
+            return iter(())
+        order = derive_seed(self.config.seed, f"order of epoch {self.epochs_done + 1}")
+        rest = epoch_batches(self.train, self.config.batch_size, seed=order, start=self.steps_done)
+        return with_last_image_joined(rest) if self.joins_last_image else rest
 
     @property
     def position(self) -> float:

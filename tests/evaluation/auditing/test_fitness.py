@@ -119,3 +119,56 @@ def test_complex_layers_are_said_to_hand_over_exact_gradients(held_out: Data) ->
     facts = check_fitness(network, *held_out).facts
     assert any("1 complex layer" in fact for fact in facts)
     assert any("autograd agrees" in fact and "8 of 8" in fact for fact in facts)
+
+
+class Brightness(nn.Module):
+    """Two classes, dark and bright."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        score = 20 * (images.mean(dim=(1, 2, 3)) - 0.5)
+        return torch.stack((-score, score), dim=1)
+
+
+def uneven(n: int, bright: int, labelled: int) -> Data:
+    """Return ``n`` images, ``bright`` of them bright, ``labelled`` of them of the second class."""
+    torch.manual_seed(0)
+    is_bright, labels = (torch.arange(n) < count for count in (bright, labelled))
+    images = 0.3 * torch.rand(n, 1, 8, 8) + torch.where(is_bright, 0.6, 0.1).view(-1, 1, 1, 1)
+    order = torch.randperm(n)
+    return images[order], labels.long()[order]
+
+
+@pytest.mark.parametrize(
+    ("n", "bright", "labelled"),
+    [(256, 5, 13), (20, 3, 3), (200, 2, 2), (100, 90, 80), (100, 30, 20)],
+)
+def test_a_good_classifier_of_uneven_classes_has_no_problem(
+    n: int, bright: int, labelled: int
+) -> None:
+    assert check_fitness(Brightness(), *uneven(n, bright, labelled)).problems == ()
+
+
+def test_images_of_one_class_are_no_ground_for_doubt() -> None:
+    images, labels = uneven(50, 50, 50)
+    assert check_fitness(Brightness(), images, labels).problems == ()
+
+
+def test_always_naming_the_most_frequent_class_is_at_chance_however_often_it_is_right() -> None:
+    images, labels = uneven(200, 0, 10)
+    assert names(check_fitness(Brightness(), images, labels)) == {"at-chance"}
+    assert names(check_fitness(Brightness(), images, 1 - labels), fatal=True) == set()
+
+
+def test_a_swap_of_uneven_classes_is_still_found() -> None:
+    images, labels = uneven(200, 40, 40)
+    assert names(check_fitness(Brightness(), images, 1 - labels), fatal=True) == {
+        "labels-do-not-match"
+    }
+
+
+def test_a_constant_model_is_said_to_be_one_and_may_be_audited(held_out: Data) -> None:
+    def constant(images: Tensor) -> Tensor:
+        return (3 * torch.eye(10)[3]).expand(len(images), 10)
+
+    fitness = check_fitness(constant, *held_out)
+    assert names(fitness) == {"constant", "at-chance"} and fitness.is_fit

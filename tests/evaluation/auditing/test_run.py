@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from evaluation.auditing.test_fitness import Wrapped
 from steadygrad.attacks import FGSM, PGD, RandomNoise, WhiteNoise
-from steadygrad.errors import HyperparameterError, OutputError, UnknownNameError
+from steadygrad.errors import HyperparameterError, ModelError, OutputError, UnknownNameError
 from steadygrad.evaluation import predictions
 from steadygrad.evaluation.auditing import AuditResult, BatteryEntry, UnfitError, audit, read_audit
+from steadygrad.reports.audit.page import render_audit_page
 
 Data = tuple[Tensor, Tensor]
 EPS = 0.1
@@ -59,6 +62,10 @@ class Meddling:
         self, model: nn.Module, images: Tensor, labels: Tensor, *, generator: Any = None
     ) -> Any:
         return self.what(model, images, labels)
+
+
+def render(result: AuditResult) -> str:
+    return render_audit_page(result, title=None, created=datetime(2026, 1, 2, tzinfo=UTC))
 
 
 def meddling(what: Callable[..., Any], **options: Any) -> BatteryEntry:
@@ -383,3 +390,81 @@ def test_the_gallery_shows_what_broke_each_image(trained: nn.Module, few: Data) 
     ):
         assert bool(outcomes[attack].broken[row]) == bool(fooled != label)
         assert bool(result.broken[row]) == bool(fooled != label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusing:
+    """An attack that no model suits."""
+
+    eps: float
+
+    def __call__(self, *_: Any, **__: Any) -> Tensor:
+        raise ModelError("expected another model")
+
+
+def test_where_no_attack_could_run_there_is_no_verdict_and_no_number(
+    trained: nn.Module, few: Data, tmp_path: Path
+) -> None:
+    for diagnostics in (True, False):
+        result = small_audit(
+            trained, few, attacks=[Refusing(eps=EPS)], diagnostics=diagnostics, out=tmp_path
+        )
+        assert result.outcomes == () and "refusing" in result.untested[0]
+        assert result.verdict.level == "nothing tested" and not result.is_established
+        assert read_audit(tmp_path).verdict == result.verdict
+        assert "There is none: nothing was tested" in render(result)
+
+
+def test_attacks_that_never_looked_at_the_model_certify_nothing(
+    trained: nn.Module, few: Data
+) -> None:
+    noise = BatteryEntry("noise", "noise", RandomNoise(eps=EPS))
+    result = small_audit(trained, few, attacks=[noise], diagnostics=True)
+    assert result.verdict.level == "incomplete" and "noise" in result.verdict.summary
+    result = small_audit(trained, few, attacks=[noise, FGSM(eps=EPS)], diagnostics=True)
+    assert result.verdict.level == "no sign of masking"
+
+
+def test_what_ends_an_audit_can_be_accepted_knowingly(
+    trained: nn.Module, few: Data, tmp_path: Path
+) -> None:
+    images, labels = few[0], (few[1] + 1) % 10
+    with pytest.raises(UnfitError, match="all the same, accept labels-do-not-match"):
+        small_audit(trained, (images, labels))
+    accept = ["labels-do-not-match", "probabilities"]
+    result = small_audit(trained, (images, labels), accept=accept, out=tmp_path)
+    assert result.accepted == ("labels-do-not-match",)
+    assert read_audit(tmp_path).to_json() == result.to_json()
+    assert "accepted knowingly: <strong>labels-do-not-match</strong>" in render(result)
+    with pytest.raises(UnfitError, match=r"pixels lie between") as refused:
+        small_audit(trained, (images + 1, labels), accept=accept)
+    assert "accept" not in str(refused.value)
+    with pytest.raises(UnknownNameError, match="did you mean no-gradient"):
+        small_audit(trained, few, accept=["no-gradiant"])
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda f, x: f(x).softmax(dim=1), "probabilities"),
+        (lambda f, x: f(x / 255), "input-range"),
+        (lambda f, x: f(x.detach()), "no-gradient"),
+    ],
+)
+def test_every_problem_that_can_be_accepted_lets_the_audit_end(
+    trained: nn.Module, few: Data, function: Callable[..., Tensor], name: str
+) -> None:
+    model = Wrapped(trained, function)
+    result = small_audit(model, few, accept=[name])
+    assert result.accepted == (name,) and result.outcomes
+
+
+def test_a_constant_classifier_is_not_masked(few: Data) -> None:
+    class Constant(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return 3 * torch.eye(10)[few[1][0]] + 0 * images.sum(dim=(1, 2, 3)).unsqueeze(1)
+
+    result = small_audit(Constant(), few, diagnostics=True)
+    assert result.verdict.level == "no sign of masking"
+    assert result.verdict.causes == ("constant model",)
+    assert result.worst_case.correct == result.clean.correct > 0

@@ -13,6 +13,7 @@ from steadygrad.attacks.adapters.shielded_model import ShieldedModel
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.l2_ball import ball_of_norm
 from steadygrad.checks import PIXEL_TOLERANCE, check_eps, check_images, check_labels
+from steadygrad.default_tensors import DefaultTensors
 from steadygrad.errors import HyperparameterError, ModelError
 
 __all__ = ["ForeignAttack"]
@@ -141,9 +142,11 @@ class ForeignAttack(ABC):
             dtype = self.working_dtype or torch.promote_types(images.dtype, torch.float32)
             # Rounding may have put a pixel at 1 + 1e-8, which libraries refuse.
             start = images.to(dtype).clamp(0, 1)
-            found = self._perturb(
-                shielded, start.clone(), labels.clone(), classes=classes, seed=seed, eps=eps
-            )
+            # Libraries make tensors without saying a dtype or a device.
+            with DefaultTensors(dtype, images.device).lent():
+                found = self._perturb(
+                    shielded, start.clone(), labels.clone(), classes=classes, seed=seed, eps=eps
+                )
             found = self._accept(found.detach(), start, eps)
             if dtype != images.dtype:
                 found = images + (found - start).to(images.dtype)

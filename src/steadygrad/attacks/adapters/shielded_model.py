@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from steadygrad._typing import Classifier, Images, Logits
 from steadygrad.checks import check_logits
+from steadygrad.default_tensors import DefaultTensors
 from steadygrad.errors import ModelError
 
 __all__ = ["ShieldedModel"]
@@ -30,6 +31,8 @@ class ShieldedModel(nn.Module):
         # In a tuple: a module in an attribute would become part of this one.
         self._hidden = (model,)
         self.dtype = images.dtype
+        # The model meets the defaults under which it was handed over, not a library's.
+        self._defaults = DefaultTensors.now()
         # Libraries ask the first parameter where the model lies.
         self.anchor = nn.Parameter(torch.empty(0, device=images.device), requires_grad=False)
         self.eval()
@@ -48,7 +51,8 @@ class ShieldedModel(nn.Module):
     def logits(self, images: Images) -> Logits:
         """Ask the model, in whatever grad mode. NaN in, NaN out is not the model's doing."""
         (model,) = self._hidden
-        logits = model(images.to(self.dtype))
+        with self._defaults.lent():
+            logits = model(images.to(self.dtype))
         check_logits(logits, len(images))
         # A sum that is finite has finite terms, and one number is soon read.
         is_suspect = not logits.detach().sum().isfinite()

@@ -141,7 +141,10 @@ def run_attack(
     began = time.perf_counter()
     counted = QueryCount(target.model)
     n = len(target.labels)
-    attacked, broken = torch.zeros(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
+    attacked, broken = (
+        torch.zeros(n, dtype=torch.bool, device="cpu"),
+        torch.zeros(n, dtype=torch.bool, device="cpu"),
+    )
     shown_rows, shown, outside = [], [], 0
     for number, batch in enumerate(torch.split(rows, batch_size)):
         images = target.images[batch.to(target.images.device)].to(target.device)
@@ -189,7 +192,9 @@ def run_attack(
     empty = target.images[:0].cpu()
     return AttackRun(
         outcome=outcome,
-        shown_rows=torch.cat(shown_rows) if shown_rows else torch.zeros(0, dtype=torch.int64),
+        shown_rows=torch.cat(shown_rows)
+        if shown_rows
+        else torch.zeros(0, dtype=torch.int64, device="cpu"),
         shown=torch.cat(shown) if shown else empty,
     )
 

@@ -44,7 +44,7 @@ def audit_gallery(
     kept = [(row, run) for row, run in zip(rows.tolist(), chosen, strict=True) if run is not None]
     if not kept:
         return None
-    shown = torch.tensor([row for row, _ in kept])
+    shown = torch.tensor([row for row, _ in kept], device="cpu")
     clean = images[shown.to(images.device)].cpu()
     adversarial = torch.stack([_image(row, run) for row, run in kept])
     return AuditGallery(

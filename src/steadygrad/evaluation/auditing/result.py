@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,6 +21,11 @@ from steadygrad.evaluation.masking import Finding, Verdict
 from steadygrad.evaluation.outcome import AttackOutcome
 from steadygrad.store import make_folder
 from steadygrad.tensor_file import read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import (
+        Figure,
+    )
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -43,6 +48,7 @@ class AuditResult:
     findings, verdict: of the diagnostics of gradient masking.
     untested: what was left out, and why, a sentence each.
     fitness, facts: what a look at the model before the audit found wrong, and in order.
+    accepted: names of fatal problems among them in spite of which the audit was run, knowingly.
     gallery: a few images before and after; None if no example is right without attack.
     budget: name of the battery, None for attacks of one's own alone.
     seconds: spent on attacks and diagnostics, whenever they ran.
@@ -66,6 +72,7 @@ class AuditResult:
     untested: tuple[str, ...]
     fitness: tuple[Problem, ...]
     facts: tuple[str, ...]
+    accepted: tuple[str, ...] = ()
     gallery: AuditGallery | None = field(repr=False)
     seconds: float
     created: str
@@ -95,6 +102,28 @@ class AuditResult:
         standing = self.clean_correct & ~self.broken
         return AccuracyPoint(eps=self.eps, correct=int(standing.sum()), n=self.n)
 
+    @property
+    def is_established(self) -> bool:
+        """Whether ``worst_case`` tells anything of the model: it was attacked, and not masked."""
+        return self.verdict.level not in ("masked", "nothing tested")
+
+    def show(self) -> None:
+        """Print a table of the attacks and the verdict."""
+        from steadygrad.reports.audit.summary import show_audit
+
+        show_audit(self)
+
+    def plot(self) -> "Figure":
+        """Return a chart of the accuracy under each attack, a matplotlib figure."""
+        from steadygrad.reports.audit.summary import audit_figure
+
+        return audit_figure(self)
+
+    def _repr_html_(self) -> str:
+        from steadygrad.reports.audit.summary import audit_html
+
+        return audit_html(self)
+
     def broken_by_none_but(self, outcome: AttackOutcome) -> int:
         """Return how many examples this attack alone, of all, has misled."""
         others = torch.zeros_like(self.clean_correct)
@@ -122,12 +151,14 @@ class AuditResult:
             },
             "clean": _point(self.clean),
             "worst_case": _point(self.worst_case),
+            "established": self.is_established,
             "verdict": asdict(self.verdict),
             "attacks": [self._attack(outcome) for outcome in self.outcomes],
             "findings": [asdict(finding) for finding in self.findings],
             "untested": list(self.untested),
             "fitness": [asdict(problem) for problem in self.fitness],
             "facts": list(self.facts),
+            "accepted": list(self.accepted),
             "seconds": self.seconds,
             "created": self.created,
             "versions": dict(self.versions),
@@ -233,7 +264,7 @@ def read_audit(out: Path | str) -> AuditResult:
 
 
 def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
-    settings, verdict = record["settings"], record["verdict"]
+    settings = record["settings"]
     return AuditResult(
         model=record["model"],
         data=record["data"],
@@ -247,15 +278,11 @@ def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
         clean_correct=tensors["clean_correct"],
         outcomes=tuple(_outcome(attack, tensors) for attack in record["attacks"]),
         findings=tuple(Finding(**finding) for finding in record["findings"]),
-        verdict=Verdict(
-            level=verdict["level"],
-            summary=verdict["summary"],
-            causes=tuple(verdict["causes"]),
-            reasons=tuple(verdict["reasons"]),
-        ),
+        verdict=Verdict.of(record["verdict"]),
         untested=tuple(record["untested"]),
         fitness=tuple(Problem(**problem) for problem in record["fitness"]),
         facts=tuple(record["facts"]),
+        accepted=tuple(record.get("accepted", ())),
         gallery=_gallery(record, tensors),
         seconds=float(record["seconds"]),
         created=str(record["created"]),

@@ -1,20 +1,18 @@
 """The audit: a model looked over, attacked by a battery, and searched for gradient masking."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-import steadygrad
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack
 from steadygrad.attacks.ball import Norm
 from steadygrad.checks import check_eps
+from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.auditing.attack_run import Target, parameters_at_rest
@@ -22,17 +20,18 @@ from steadygrad.evaluation.auditing.audit_gallery import audit_gallery
 from steadygrad.evaluation.auditing.batch_size import check_batch_size, choose_batch_size
 from steadygrad.evaluation.auditing.battery import Budget, beyond, build_battery
 from steadygrad.evaluation.auditing.campaign import Campaign
+from steadygrad.evaluation.auditing.diagnosis import diagnosis_of
 from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
-from steadygrad.evaluation.auditing.fitness import UnfitError, check_fitness
+from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
-from steadygrad.evaluation.masking import DIAGNOSTICS, Finding, Subject, Verdict, diagnose
-from steadygrad.evaluation.masking.verdict import default_diagnostics
-from steadygrad.evaluation.masking.verdict import verdict as masking_verdict
+from steadygrad.evaluation.labelled_images import ImageSource, labelled_images
+from steadygrad.evaluation.masking import Subject
 from steadygrad.evaluation.pictures import one_of_each_class
 from steadygrad.evaluation.provenance import model_fingerprint, tensors_digest, weights_digest
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.folder_lock import only_writer
 from steadygrad.seeds import derive_seed
-from steadygrad.store import Key, Store, make_folder
+from steadygrad.store import Store
 from steadygrad.versions import library_versions
 
 __all__ = ["audit"]
@@ -43,8 +42,8 @@ _SHOWN = 12
 
 def audit(
     model: Classifier,
-    images: Images,
-    labels: Labels,
+    images: ImageSource,
+    labels: Labels | None = None,
     *,
     eps: float,
     norm: Norm = "linf",
@@ -58,6 +57,7 @@ def audit(
     progress: Callable[[str, int, int], None] | None = None,
     notify: Callable[[str], None] | None = None,
     diagnostics: bool = True,
+    accept: Sequence[str] = (),
     model_name: str = "",
     data: Mapping[str, Any] | None = None,
 ) -> AuditResult:
@@ -66,7 +66,8 @@ def audit(
     The model is looked over first (``check_fitness``), then attacked in eval mode by one attack
     after the other, then searched for signs of gradient masking. It is left as it was.
 
-    images: (n, channels, height, width) in [0, 1]; labels: int64 (n,).
+    images: (n, channels, height, width) in [0, 1], with labels int64 (n,); or, without labels, an
+        ``ImageDataset``, a torch ``Dataset`` of (image, label), or a loader of batches.
     eps: radius in ``norm``: in (0, 1] for "linf", above 0 for "l2".
     budget: "quick", "standard" or "full"; None runs ``attacks`` alone.
     attacks: run after the budget's own, at ``eps`` whatever theirs: texts ("pgd:steps=200"), ours,
@@ -74,13 +75,15 @@ def audit(
         scope of one's choice.
     sources: other models of the same classes, on the same device; attacks on them are tried on
         ``model``. Without names they are called 1, 2, ...
-    out: folder for the result (see ``write_audit``), in which every finished attack is kept
-        (``out/attacks``). The same call then goes on where a stopped one was, and gives the same
-        result; another budget or more attacks repeat none that are there.
+    out: folder for the result (see ``write_audit``) and its page, audit.html; every finished
+        attack is kept there too (``out/attacks``). The same call then goes on where a stopped one
+        was, and gives the same result; another budget or more attacks repeat none that are there.
     batch_size: examples attacked together; "auto" fits them to memory. Halved where memory ends.
     seed: decides everything random. device: where batches are sent; None takes the model's.
     progress: told ``(name, done, total)`` of each attack and diagnostic; notify: told sentences.
     diagnostics: whether to look for gradient masking; without, the verdict is "incomplete".
+    accept: names of fatal problems (``ACCEPTABLE``) in spite of which to go on, knowingly; those
+        that were there are kept in the result.
     model_name, data: for the record: what is audited, on which images (name, split, note,
         class_names).
 
@@ -88,9 +91,13 @@ def audit(
         UnknownNameError, for settings; OutputError, if ``out`` cannot be written. An attack that
         cannot be run is named in ``untested`` instead.
     """
+    from steadygrad.reports.audit.page import write_audit_page  # it needs what is measured here
+
     _check_settings(eps, norm, budget, attacks)
     check_batch_size(batch_size)
-    data = dict(data or {})
+    accepted = check_accepted(accept)
+    data = _description(images) | dict(data or {})
+    images, labels = labelled_images(images, labels)
     class_names = data.get("class_names")
     fitness = check_fitness(
         model,
@@ -99,14 +106,16 @@ def audit(
         classes=None if class_names is None else len(class_names),
         device=device,
     )
-    if not fitness.is_fit:
-        raise UnfitError(fitness.problems)
-    if out is not None:
-        make_folder(Path(out))
+    if not fitness.is_fit_accepting(accepted):
+        raise UnfitError(fitness.problems, accepted)
     place = model_device(model, images) if device is None else torch.device(device)
     notify, progress = notify or _silent, progress or _silent
     store = Store(None if out is None else Path(out) / "attacks", notify)
-    with evaluation_mode(model), parameters_at_rest(model):
+    with (
+        evaluation_mode(model),
+        parameters_at_rest(model),
+        nullcontext() if out is None else only_writer(Path(out)),
+    ):
         size = choose_batch_size(batch_size, model, images, place)
         clean_correct, classes = _clean(model, images, labels, size.size, seed, place)
         weights = weights_digest(model)
@@ -129,7 +138,7 @@ def audit(
         campaign.run_all([*battery.entries, *own])
         larger = beyond(budget, own, eps=eps, norm=norm)
         outcomes = tuple(run.outcome for run in campaign.runs)
-        diagnosis = _diagnosis(
+        diagnosis = diagnosis_of(
             Subject(
                 model=model,
                 images=images,
@@ -144,35 +153,51 @@ def audit(
                 progress=progress,
             ),
             store,
-            campaign,
+            campaign.identity,
             wanted=diagnostics,
         )
         gallery = audit_gallery(model, images, labels, shown, campaign.runs, eps, place)
-    result = AuditResult(
-        model={"name": model_name, "digest": weights, "fingerprint": fingerprint},
-        data={**data, "n": len(labels), "digest": examples},
-        eps=eps,
-        norm=norm,
-        budget=budget,
-        seed=seed,
-        device=str(place),
-        batch_size=size,
-        labels=labels.cpu(),
-        clean_correct=clean_correct,
-        outcomes=outcomes,
-        findings=diagnosis.findings,
-        verdict=diagnosis.verdict,
-        untested=(*campaign.untested, *battery.untested, *larger),
-        fitness=fitness.problems,
-        facts=fitness.facts,
-        gallery=gallery,
-        seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
-        created=max((*campaign.created, diagnosis.created)),
-        versions=library_versions(),
-    )
-    if out is not None:
-        write_audit(result, out)
+        result = AuditResult(
+            model={"name": model_name, "digest": weights, "fingerprint": fingerprint},
+            data={**data, "n": len(labels), "digest": examples},
+            eps=eps,
+            norm=norm,
+            budget=budget,
+            seed=seed,
+            device=str(place),
+            batch_size=size,
+            labels=labels.cpu(),
+            clean_correct=clean_correct,
+            outcomes=outcomes,
+            findings=diagnosis.findings,
+            verdict=diagnosis.verdict,
+            untested=(*campaign.untested, *battery.untested, *larger),
+            fitness=fitness.problems,
+            facts=fitness.facts,
+            accepted=tuple(
+                name for name in accepted if name in {each.name for each in fitness.problems}
+            ),
+            gallery=gallery,
+            seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
+            created=max((*campaign.created, diagnosis.created)),
+            versions=library_versions(),
+        )
+        if out is not None:
+            write_audit(result, out)
+            write_audit_page(result, Path(out) / "audit.html")
     return result
+
+
+def _description(images: ImageSource) -> dict[str, Any]:
+    """Return what a data set says of itself, for the record."""
+    if not isinstance(images, ImageDataset):
+        return {}
+    return {
+        "name": images.name,
+        "split": images.split,
+        "note": images.note,
+        "class_names": list(images.class_names),
+    }
 
 
 def _silent(*_: object) -> None:
@@ -211,77 +236,3 @@ def _named(sources: Mapping[str, Classifier] | Sequence[Classifier]) -> dict[str
     if isinstance(sources, Mapping):
         return dict(sources)
     return {str(number): source for number, source in enumerate(sources, start=1)}
-
-
-@dataclass(frozen=True)
-class _Diagnosis:
-    """Findings and verdict, how long they took and when they were done."""
-
-    findings: tuple[Finding, ...]
-    verdict: Verdict
-    seconds: float
-    created: str
-
-
-def _diagnosis(subject: Subject, store: Store, campaign: Campaign, *, wanted: bool) -> _Diagnosis:
-    if not wanted:
-        verdict = Verdict(
-            level="incomplete",
-            summary="Nobody has looked for gradient masking: the diagnostics were left out.",
-            causes=(),
-            reasons=(),
-        )
-        return _Diagnosis((), verdict, 0.0, "")
-    diagnostics = default_diagnostics()
-    key = campaign.identity | {
-        "asked": "diagnosis",
-        "diagnostics": [DIAGNOSTICS.table(each) for each in diagnostics],
-        "outcomes": [
-            [
-                outcome.name,
-                outcome.family,
-                outcome.attack,
-                outcome.attacked.tolist(),
-                outcome.broken.tolist(),
-            ]
-            for outcome in subject.outcomes
-        ],
-        "eps": subject.eps,
-        "norm": subject.norm,
-        "seed": subject.seed,
-        "batch_size": subject.batch_size,
-        "steadygrad": steadygrad.__version__,
-    }
-    found = _kept(store, key, subject)
-    if found is not None:
-        return found
-    began = time.perf_counter()
-    findings, verdict = diagnose(subject, diagnostics)
-    seconds = time.perf_counter() - began
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    store.put(
-        key,
-        {
-            "findings": [asdict(finding) for finding in findings],
-            "seconds": seconds,
-            "created": created,
-        },
-        label="diagnostics",
-    )
-    return _Diagnosis(findings, verdict, seconds, created)
-
-
-def _kept(store: Store, key: Key, subject: Subject) -> _Diagnosis | None:
-    answer = store.get(key)
-    if answer is None:
-        return None
-    try:
-        values = answer.values
-        findings = tuple(Finding(**finding) for finding in values["findings"])
-        seconds, created = float(values["seconds"]), str(values["created"])
-    except (KeyError, TypeError, ValueError) as error:
-        path = store.path(key)
-        if path is not None:
-            store.reject(path, f"{type(error).__name__}: {error}")
-        return None
-    return _Diagnosis(findings, masking_verdict(subject, findings), seconds, created)

@@ -16,6 +16,9 @@ from steadygrad.evaluation.masking.verdict import diagnose, verdict
 from steadygrad.evaluation.masking.randomness import ExpectationOverRandomness, Randomness
 
 # isort: split
+from steadygrad.evaluation.masking.memory import CallHistory, FreshImages
+
+# isort: split
 from steadygrad.evaluation.masking.slopes import FiniteDifferences, Staircase
 
 # isort: split
@@ -52,6 +55,7 @@ from steadygrad.evaluation.masking.loss_surface import (
 __all__ = [
     "DIAGNOSTICS",
     "BlackBoxBeatsWhiteBox",
+    "CallHistory",
     "Convergence",
     "Diagnostic",
     "EnsembleGap",
@@ -59,6 +63,7 @@ __all__ = [
     "Finding",
     "FiniteDifferences",
     "Float64Gradients",
+    "FreshImages",
     "GradientAlignment",
     "GradientDirection",
     "LocalLinearity",

@@ -156,7 +156,7 @@ def _of_own(sample: Sample, weaker: tuple[Attack, ...]) -> _Match:
     stronger = sample.pgd(OWN_STEPS)
     left = sample.rows[~sample.broken_by(stronger)]
     met = Sample(sample.subject, left[:OWN_EXAMPLES] if weaker else left[:0])
-    is_broken = torch.zeros(len(met), dtype=torch.bool)
+    is_broken = torch.zeros(len(met), dtype=torch.bool, device="cpu")
     for attack in weaker if len(met) else ():
         is_broken |= met.broken_by(attack)
     return _Match(

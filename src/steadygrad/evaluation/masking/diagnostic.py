@@ -18,7 +18,7 @@ every diagnosis and verdict.
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
@@ -84,10 +84,24 @@ class Verdict:
         reasons: the names of the findings.
     """
 
-    level: Literal["no sign of masking", "doubtful", "masked", "incomplete"]
+    level: Literal["no sign of masking", "doubtful", "masked", "incomplete", "nothing tested"]
     summary: str
     causes: tuple[str, ...]
     reasons: tuple[str, ...]
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Verdict":
+        """Return the verdict that a record of JSON holds.
+
+        Raises:
+            KeyError, TypeError: it holds none.
+        """
+        return cls(
+            level=record["level"],
+            summary=record["summary"],
+            causes=tuple(record["causes"]),
+            reasons=tuple(record["reasons"]),
+        )
 
 
 @dataclass(frozen=True)

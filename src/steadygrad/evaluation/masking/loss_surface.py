@@ -81,7 +81,7 @@ def loss_surface(sample: Sample, index: int, *, points: int = POINTS) -> LossSur
     generator = derived_generator(sample.subject.seed, f"loss surface {index}")
     along = _unit_direction(sample, gradients[index:])
     across = _unit_direction(sample, random_signs(image, generator))
-    offsets = torch.linspace(-2 * eps, 2 * eps, points, dtype=torch.float64).to(image)
+    offsets = torch.linspace(-2 * eps, 2 * eps, points, dtype=torch.float64, device="cpu").to(image)
     grids = torch.meshgrid(offsets, offsets, indexing="ij")
     rows, columns = (grid.reshape(-1, 1, 1, 1) for grid in grids)
     logits = sample.logits((image + columns * along + rows * across).clamp_(0, 1))

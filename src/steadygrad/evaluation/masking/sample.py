@@ -86,6 +86,8 @@ class Subject:
 
 JUDGING_PASSES = 16
 """Passes whose logits are averaged to judge a model that answers differently every time."""
+_COMPARED = 256
+"""Images whose logits are compared to see whether a model is constant."""
 EQUAL_PASSES = 1e-4
 """Two passes agree if they differ by no more than this part of what they return."""
 
@@ -137,6 +139,24 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def is_constant(self) -> bool:
+        """Whether images of at least two classes, and noise, all get the same logits to the bit.
+
+        A model of which that is true tells no image from another: nothing hides its gradient.
+        """
+        images, labels = self.subject.images[:_COMPARED], self.subject.labels[:_COMPARED]
+        if len(self) == 0 or self.is_random or len(torch.unique(labels)) < 2:
+            return False
+        generator = derived_generator(self.subject.seed, "constant")
+        noise = torch.rand(
+            (4, *images.shape[1:]), generator=generator, dtype=torch.float32, device="cpu"
+        ).to(images)
+        extremes = torch.stack((torch.zeros_like(noise[0]), torch.ones_like(noise[0])))
+        shown = torch.cat((images.detach(), noise, extremes)).to(self.subject.place)
+        logits = self.logits(shown)
+        return bool((logits == logits[:1]).all())
 
     def pgd(self, steps: int, **settings: Any) -> PGD:
         """Return PGD at the subject's radius and norm, ``settings`` apart."""
@@ -250,7 +270,9 @@ def _part(difference: Tensor, whole: Tensor) -> Tensor:
 
 def _drawn(subject: Subject) -> Tensor:
     right = subject.clean_correct.nonzero().squeeze(1).cpu()
-    order = torch.randperm(len(right), generator=derived_generator(subject.seed, "sample"))
+    order = torch.randperm(
+        len(right), generator=derived_generator(subject.seed, "sample"), device="cpu"
+    )
     return right[order[: subject.examples]].sort().values
 
 

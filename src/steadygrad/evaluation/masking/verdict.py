@@ -20,6 +20,18 @@ __all__ = ["default_diagnostics", "diagnose", "verdict"]
 
 NOTHING_RIGHT = "No example is right without an attack: there is nothing to break."
 
+ONE_ANSWER = "The model gives every image the same answer: there is nothing to be misled by."
+
+_CONSTANT = Verdict(
+    level="no sign of masking",
+    summary=(
+        "The model gives every image the same answer, noise too: no attack can change it and no "
+        "gradient is hidden. Its accuracy is that of naming one class without a look."
+    ),
+    causes=("constant model",),
+    reasons=(),
+)
+
 SEVERE = 5.0
 """A single symptom is proof of masking when its number is beyond this many thresholds."""
 
@@ -46,6 +58,8 @@ def diagnose(
     ):
         torch.manual_seed(derive_seed(subject.seed, "diagnosis"))
         sample, findings = Sample(subject), []
+        if sample.is_constant:
+            return tuple(each.untested(ONE_ANSWER) for each in chosen), _CONSTANT
         for done, diagnostic in enumerate(chosen):
             if subject.progress is not None:
                 name = DIAGNOSTICS.name_of(diagnostic) or type(diagnostic).__name__

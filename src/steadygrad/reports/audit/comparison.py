@@ -66,7 +66,7 @@ class AuditComparison:
                     f"{name} and {other} were not attacked alike ({'; '.join(parts)}): the one "
                     "that met more looks worse than it is."
                 )
-        for level in ("masked", "doubtful", "incomplete"):
+        for level in ("masked", "nothing tested", "doubtful", "incomplete"):
             named = [name for name, a in self.audits.items() if a.verdict.level == level]
             if named:
                 sentences.append(

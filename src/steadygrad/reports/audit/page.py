@@ -69,6 +69,8 @@ def audit_page_contents(result: AuditResult, title: str | None) -> dict[str, Any
         "problems": result.fitness,
         "fatal": [problem for problem in result.fitness if problem.is_fatal],
         "facts": result.facts,
+        "accepted": result.accepted,
+        "established": result.is_established,
         "threat": threat_model(result.outcomes, result.eps, result.norm),
         "cost": cost_facts(result),
         "provenance": provenance_rows(result),

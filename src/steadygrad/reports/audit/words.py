@@ -47,6 +47,7 @@ BELIEF: dict[str, tuple[Belief, str]] = {
     "doubtful": ("caution", "Only with caution"),
     "masked": ("no", "No"),
     "incomplete": ("caution", "Not yet"),
+    "nothing tested": ("no", "There is none: nothing was tested"),
 }
 
 

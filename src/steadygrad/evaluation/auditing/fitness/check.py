@@ -1,5 +1,6 @@
 """Is this model fit to be audited on these images? Every problem at once."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,9 @@ from steadygrad.evaluation.auditing.fitness.gradients import (
     gradient_problems,
 )
 from steadygrad.evaluation.auditing.fitness.outputs import (
+    CONSTANT,
     class_problems,
+    is_constant_output,
     mode_problems,
     neighbour_problems,
     output_of,
@@ -39,7 +42,11 @@ class Fitness:
     @property
     def is_fit(self) -> bool:
         """Whether an audit may go on."""
-        return not any(problem.is_fatal for problem in self.problems)
+        return self.is_fit_accepting(())
+
+    def is_fit_accepting(self, names: Collection[str]) -> bool:
+        """Whether an audit may go on if the problems of these names are accepted."""
+        return not any(problem.is_fatal and problem.name not in names for problem in self.problems)
 
 
 def check_fitness(
@@ -76,7 +83,11 @@ def check_fitness(
 
 def spread_rows(n: int, wanted: int) -> torch.Tensor:
     """Return ``wanted`` of the indices below ``n``, evenly spread, or all; int64, ascending."""
-    return torch.arange(n) if n <= wanted else torch.arange(wanted) * n // wanted
+    return (
+        torch.arange(n, device="cpu")
+        if n <= wanted
+        else torch.arange(wanted, device="cpu") * n // wanted
+    )
 
 
 def _model_problems(
@@ -106,9 +117,12 @@ def _model_problems(
         neighbours = list(neighbour_problems(model, first, logits[: len(first)]))
         facts.append("a second pass over the same images gives the same outputs")
     problems += neighbours
-    gradient = list(gradient_problems(model, few))
+    is_constant = is_finite and not random and is_constant_output(model, images, logits)
+    if is_constant:
+        problems.append(CONSTANT)
+    gradient = [] if is_constant else list(gradient_problems(model, few))
     problems += gradient
-    if not (gradient or random or neighbours):
+    if not (gradient or random or neighbours or is_constant):
         inexact, exact = exactness(model, few)
         problems += inexact
         facts += exact

@@ -60,10 +60,10 @@ def exactness(model: Classifier, images: Images) -> tuple[list[Problem], list[st
     Both are taken beside the images, not at them: black and white pixels sit on the kinks of
     clamps and of pooling. Returns problems, and what was found to be in order.
     """
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.rand(images.shape, generator=generator, dtype=torch.float64)
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    noise = torch.rand(images.shape, generator=generator, dtype=torch.float64, device="cpu")
     beside = 0.05 + 0.88 * images.double() + 0.02 * noise.to(images.device)
-    signs = 2 * torch.randint(2, images.shape, generator=generator).double() - 1
+    signs = 2 * torch.randint(2, images.shape, generator=generator, device="cpu").double() - 1
     direction = signs.to(images.device)
     try:
         twin = copy.deepcopy(model).double() if isinstance(model, nn.Module) else model

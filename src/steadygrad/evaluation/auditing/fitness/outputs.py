@@ -11,7 +11,9 @@ from steadygrad.errors import ModelError
 from steadygrad.evaluation.auditing.fitness.problem import Problem, first_line
 
 __all__ = [
+    "CONSTANT",
     "class_problems",
+    "is_constant_output",
     "mode_problems",
     "neighbour_problems",
     "output_of",
@@ -143,6 +145,31 @@ def class_problems(logits: Logits, labels: Labels, classes: int | None) -> Itera
             "if that is not meant",
             is_fatal=False,
         )
+
+
+CONSTANT = Problem(
+    "constant",
+    "every image gets the same outputs, noise too",
+    "check the weights: no attack can change such a model, and no image is told from another",
+    is_fatal=False,
+)
+
+
+def is_constant_output(model: Classifier, images: Images, logits: Logits) -> bool:
+    """Tell whether all images, and noise of their shape, get the same outputs to the bit.
+
+    logits: of the images.
+    """
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    noise = torch.rand(
+        (4, *images.shape[1:]), generator=generator, dtype=torch.float32, device="cpu"
+    )
+    extremes = torch.stack((torch.zeros_like(noise[0]), torch.ones_like(noise[0])))
+    strange = torch.cat((noise, extremes)).to(images)
+    output = output_of(model, strange)
+    if isinstance(output, Problem):
+        return False
+    return bool((torch.cat((logits, output)) == logits[:1]).all())
 
 
 def randomness_problems(model: Classifier, images: Images, logits: Logits) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """What the clean accuracy betrays: images of another scale, labels that mean something else."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -15,6 +16,8 @@ __all__ = ["prediction_problems"]
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _TELLING = 0.05
 """By how much another reading of images must raise accuracy before it is worth a word."""
+_BEYOND_CHANCE = 2.0
+"""Standard errors by which agreement must exceed that of shuffled predictions."""
 _MOST = 0.6
 """Share of predictions that a renaming of classes must explain to be believed."""
 
@@ -27,9 +30,10 @@ def prediction_problems(
     predictions: the classes it gives the images as they are, int64 (n,), on the labels' device.
     """
     right, n = int((predictions == labels).sum()), len(labels)
-    low, high = wilson_interval(right, n)
-    chance = torch.bincount(labels).max().item() / n
-    accuracy, is_at_chance = f"{100 * right / n:.0f} %", low <= chance
+    _, high = wilson_interval(right, n)
+    accuracy, is_at_chance = f"{100 * right / n:.0f} %", _is_at_chance(predictions, labels)
+    frequencies = torch.bincount(labels).double() / n
+    classes = int((frequencies > 0).sum())
     reading, better = _best_reading(model, images, labels, batch_size) if high < 1 else ("", 0)
     renaming, agreeing = _renaming(predictions, labels)
     better_low, _ = wilson_interval(better, n)
@@ -41,7 +45,7 @@ def prediction_problems(
             "put that change of scale inside the model, so that it takes pixels in [0, 1]",
             is_fatal=is_at_chance,
         )
-    elif is_at_chance and agreeing >= _MOST:
+    elif is_at_chance and agreeing >= _MOST and agreeing * n > right:
         yield Problem(
             "labels-do-not-match",
             f"only {accuracy} of {n} labels are right, but {100 * agreeing:.0f} % are under"
@@ -49,7 +53,7 @@ def prediction_problems(
             "put labels and outputs into the same order of classes",
             is_fatal=True,
         )
-    elif len(torch.unique(labels)) > 1 and high < 1 / len(torch.unique(labels)):
+    elif is_at_chance and _is_below_chance(predictions, right, high, classes):
         yield Problem(
             "labels-do-not-match",
             f"accuracy on {n} clean images is {accuracy}, below chance",
@@ -57,14 +61,46 @@ def prediction_problems(
             "labels are of the same examples",
             is_fatal=True,
         )
-    elif is_at_chance:
+    elif is_at_chance and classes > 1:
         yield Problem(
             "at-chance",
-            f"accuracy on {n} clean images is {accuracy}, no better than naming the most frequent "
-            f"class ({100 * chance:.0f} %)",
+            f"accuracy on {n} clean images is {accuracy}, no better than predictions that know "
+            f"nothing of the images (always naming the most frequent class gives "
+            f"{100 * frequencies.max().item():.0f} %)",
             "check the weights, and that images and labels are of the same examples",
             is_fatal=False,
         )
+
+
+def _is_at_chance(predictions: Labels, labels: Labels) -> bool:
+    """Tell whether the predictions agree with the labels no better than when shuffled.
+
+    Accuracy alone cannot say so where classes are uneven: always naming a class that 95 % of the
+    images are of is 95 % right and knows nothing, while finding half of the others is far beyond
+    chance at 97 %. Labels of one class leave nothing to shuffle: then more than half must be right.
+
+    Source: Cohen, Educational and Psychological Measurement 20 (1960), 37-46, the agreement that
+        chance explains; its standard error without association: Fleiss, Cohen & Everitt,
+        Psychological Bulletin 72 (1969), 323-327.
+    """
+    n, observed = len(labels), (predictions == labels).double().mean().item()
+    if n == 0 or len(torch.unique(labels)) < 2:
+        return observed <= 0.5
+    classes = int(max(predictions.max(), labels.max())) + 1
+    ours = torch.bincount(predictions, minlength=classes).double() / n
+    theirs = torch.bincount(labels, minlength=classes).double() / n
+    expected = (ours @ theirs).item()
+    spread = expected + expected**2 - (ours * theirs * (ours + theirs)).sum().item()
+    return observed - expected <= _BEYOND_CHANCE * math.sqrt(max(spread, 0.0) / n)
+
+
+def _is_below_chance(predictions: Labels, right: int, high: float, classes: int) -> bool:
+    """Tell whether predictions are right less often than guesses among the labels' classes.
+
+    One prediction for all images is no sign of misnamed classes unless it is never right.
+    """
+    names_one = len(torch.unique(predictions)) == 1
+    return classes > 1 and high < 1 / classes and (right == 0 or not names_one)
 
 
 def _readings(images: Images) -> Iterator[tuple[str, Callable[[Images], Images]]]:
@@ -94,21 +130,25 @@ def _best_reading(
 
 
 def _right(model: Classifier, images: Images, labels: Labels, batch_size: int) -> int:
-    total = 0
-    for batch, expected in zip(
-        torch.split(images, batch_size), torch.split(labels, batch_size), strict=True
-    ):
+    """Return how many images are right; 0 if that is no more than chance."""
+    predicted = []
+    for batch in torch.split(images, batch_size):
         logits = output_of(model, batch)
-        if isinstance(logits, Tensor):
-            total += int((logits.argmax(dim=1) == expected).sum())
-    return total
+        if not isinstance(logits, Tensor):
+            return 0
+        predicted.append(logits.argmax(dim=1))
+    predictions = torch.cat(predicted)
+    if _is_at_chance(predictions, labels):
+        return 0
+    return int((predictions == labels).sum())
 
 
 def _renaming(predictions: Labels, labels: Labels) -> tuple[str, float]:
     """Return a renaming of classes, and the share of predictions that are right under it.
 
     On every other example, each predicted class gets the label it most often goes with; unless
-    that is one-to-one it is no renaming. The share is that of the examples between.
+    that is one-to-one and moves a class it is no renaming. The share is that of the examples
+    between, where it must be beyond chance.
     """
     classes = int(max(predictions.max(), labels.max())) + 1
     counts = torch.bincount(predictions[::2] * classes + labels[::2], minlength=classes**2)
@@ -122,4 +162,8 @@ def _renaming(predictions: Labels, labels: Labels) -> tuple[str, float]:
     pairs = zip(predicted.tolist(), named.tolist(), strict=True)
     moved = [f"output {ours} is label {theirs}" for ours, theirs in pairs if ours != theirs]
     text = ", ".join(moved[:3]) + (", ..." if len(moved) > 3 else "")
-    return text, (names[predictions[1::2]] == labels[1::2]).double().mean().item()
+    renamed, expected = names[predictions[1::2]], labels[1::2]
+    is_known = renamed >= 0  # a class that the first half never predicted has no other name
+    if not moved or not is_known.any() or _is_at_chance(renamed[is_known], expected[is_known]):
+        return "", 0.0
+    return text, (renamed == expected).double().mean().item()

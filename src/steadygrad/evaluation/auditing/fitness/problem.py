@@ -1,15 +1,18 @@
 """What makes a model, its images or its labels unfit for an audit, and what to do about it."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steadygrad._typing import Images, Labels
 from steadygrad.checks import PIXEL_TOLERANCE, check_images, check_labels
-from steadygrad.errors import ImageError, LabelError, ModelError
+from steadygrad.errors import ImageError, LabelError, ModelError, UnknownNameError
 
 __all__ = [
+    "ACCEPTABLE",
     "Problem",
     "UnfitError",
+    "check_accepted",
     "data_problems",
     "first_line",
     "is_readable",
@@ -29,16 +32,40 @@ class Problem:
     is_fatal: bool
 
 
+ACCEPTABLE = ("input-range", "labels-do-not-match", "no-gradient", "probabilities")
+"""Fatal problems that somebody may accept knowingly: the audit can be run in spite of them."""
+
+
 class UnfitError(ModelError):
     """A model cannot be audited on these images and labels; ``problems`` holds all that was seen.
 
-    The text is one sentence that names every fatal problem and its remedy.
+    The text is one sentence that names every fatal problem that was not accepted, its remedy, and
+    which of them may be accepted.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], accepted: Sequence[str] = ()) -> None:
         self.problems = tuple(problems)
-        fatal = [f"{problem.what} ({problem.remedy})" for problem in problems if problem.is_fatal]
-        super().__init__(f"this cannot be audited: {'; '.join(fatal)}")
+        fatal = [each for each in problems if each.is_fatal and each.name not in accepted]
+        told = "; ".join(f"{problem.what} ({problem.remedy})" for problem in fatal)
+        names = dict.fromkeys(each.name for each in fatal if each.name in ACCEPTABLE)
+        offer = f"; to audit it all the same, accept {', '.join(names)}" if names else ""
+        super().__init__(f"this cannot be audited: {told}{offer}")
+
+
+def check_accepted(accepted: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of problems that are accepted, each once, sorted.
+
+    Raises: UnknownNameError, for a name that is not in ``ACCEPTABLE``.
+    """
+    for name in accepted:
+        if name not in ACCEPTABLE:
+            near = difflib.get_close_matches(name, ACCEPTABLE, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UnknownNameError(
+                f"expected a problem that can be accepted ({', '.join(ACCEPTABLE)}), "
+                f"got {name!r}{hint}"
+            )
+    return tuple(sorted(set(accepted)))
 
 
 def first_line(error: BaseException) -> str:

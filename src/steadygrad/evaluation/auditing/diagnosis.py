@@ -1,0 +1,139 @@
+"""The diagnosis of an audit: findings and verdict, kept, and silent where nothing was tested."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import steadygrad
+from steadygrad.evaluation.masking import DIAGNOSTICS, Finding, Subject, Verdict, diagnose
+from steadygrad.evaluation.masking.verdict import default_diagnostics
+from steadygrad.evaluation.outcome import Family
+from steadygrad.store import Key, Store
+
+__all__ = ["Diagnosis", "diagnosis_of"]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Findings and verdict, how long they took and when they were done."""
+
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    seconds: float
+    created: str
+
+
+def diagnosis_of(
+    subject: Subject, store: Store, identity: Mapping[str, Any], *, wanted: bool
+) -> Diagnosis:
+    """Return the diagnosis of a subject, from the store if it is kept there.
+
+    Without an attack that met an example there is nothing that a verdict could be about, unless
+    the diagnostics alone show how gradients are hidden.
+
+    identity: what a stored result must share besides settings, as JSON can hold it.
+    wanted: whether to look for gradient masking at all.
+    """
+    found = _diagnosed(subject, store, identity, wanted=wanted)
+    return replace(found, verdict=_judged(subject, found.verdict))
+
+
+def _judged(subject: Subject, found: Verdict) -> Verdict:
+    """Return the verdict, unless nothing, or next to nothing, was tried on the model."""
+    met = [outcome for outcome in subject.outcomes if bool(outcome.attacked.any())]
+    if found.level == "masked" or not bool(subject.clean_correct.any()):
+        return found
+    if not met:
+        return Verdict(
+            level="nothing tested",
+            summary=(
+                "No attack could be run: nothing is known of the accuracy under attack. What was "
+                "left out, and why, is listed under what was not tested."
+            ),
+            causes=(),
+            reasons=(),
+        )
+    if found.level == "no sign of masking" and all(each.family in _BLIND for each in met):
+        return replace(
+            found,
+            level="incomplete",
+            summary=(
+                "No sign of gradient masking, but no attack looked at this model: "
+                f"{', '.join(each.name for each in met)} would be the same for any other."
+            ),
+        )
+    return found
+
+
+_BLIND: tuple[Family, ...] = ("noise", "transfer")
+"""Attacks that ask the model nothing: their failure says next to nothing about it."""
+
+
+def _diagnosed(
+    subject: Subject, store: Store, identity: Mapping[str, Any], *, wanted: bool
+) -> Diagnosis:
+    if not wanted:
+        verdict = Verdict(
+            level="incomplete",
+            summary="Nobody has looked for gradient masking: the diagnostics were left out.",
+            causes=(),
+            reasons=(),
+        )
+        return Diagnosis((), verdict, 0.0, "")
+    diagnostics = default_diagnostics()
+    key = dict(identity) | {
+        "asked": "diagnosis",
+        "diagnostics": [DIAGNOSTICS.table(each) for each in diagnostics],
+        "outcomes": [
+            [
+                outcome.name,
+                outcome.family,
+                outcome.attack,
+                outcome.attacked.tolist(),
+                outcome.broken.tolist(),
+            ]
+            for outcome in subject.outcomes
+        ],
+        "eps": subject.eps,
+        "norm": subject.norm,
+        "seed": subject.seed,
+        "batch_size": subject.batch_size,
+        "steadygrad": steadygrad.__version__,
+    }
+    found = _kept(store, key)
+    if found is not None:
+        return found
+    began = time.perf_counter()
+    findings, verdict = diagnose(subject, diagnostics)
+    seconds = time.perf_counter() - began
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    store.put(
+        key,
+        {
+            "findings": [asdict(finding) for finding in findings],
+            "verdict": asdict(verdict),
+            "seconds": seconds,
+            "created": created,
+        },
+        label="diagnostics",
+    )
+    return Diagnosis(findings, verdict, seconds, created)
+
+
+def _kept(store: Store, key: Key) -> Diagnosis | None:
+    answer = store.get(key)
+    if answer is None:
+        return None
+    try:
+        values = answer.values
+        findings = tuple(Finding(**finding) for finding in values["findings"])
+        verdict = Verdict.of(values["verdict"])
+        seconds, created = float(values["seconds"]), str(values["created"])
+    except (KeyError, TypeError, ValueError) as error:
+        path = store.path(key)
+        if path is not None:
+            store.reject(path, f"{type(error).__name__}: {error}")
+        return None
+    return Diagnosis(findings, verdict, seconds, created)

@@ -1,0 +1,87 @@
+"""One writer for a folder: the second process is refused in a sentence."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from steadygrad.errors import OutputError
+from steadygrad.store import make_folder
+
+__all__ = ["LOCK_NAME", "only_writer"]
+
+LOCK_NAME = ".writing"
+"""A hidden file in the folder; the system drops the lock on it when its process ends."""
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Let no other process write into the folder meanwhile; make it if it is missing.
+
+    Where the file system knows no locks, nothing is locked.
+
+    Args:
+        folder: the folder.
+
+    Raises:
+        OutputError: another process is writing into it, or it cannot be written.
+    """
+    made = not folder.exists()
+    make_folder(folder)
+    path = folder / LOCK_NAME
+    descriptor = _opened(path)
+    try:
+        yield
+    finally:
+        # Removed while it is still held: whoever waits for it finds it gone and makes another.
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+        if made:
+            with suppress(OSError):
+                folder.rmdir()  # only if nothing was written
+
+
+def _opened(path: Path) -> int:
+    """Return the descriptor of the locked file."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise OutputError(f"cannot write {path.parent}: {error.strerror or error}") from error
+        if not _locked(descriptor):
+            os.close(descriptor)
+            raise OutputError(
+                f"another process is writing into {path.parent}; wait until it has ended, or "
+                "choose another folder"
+            )
+        try:
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except FileNotFoundError:  # its last owner has just removed it
+            pass
+        os.close(descriptor)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _locked(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _locked(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # this file system knows no locks
+            return True
+        return True
