@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint types tests test-slow test-browser benchmarks clean
+.PHONY: demo test lint types tests test-slow test-browser benchmarks accelerator clean
 
 demo: $(VENV)/.installed
 	$(BIN)/steadygrad demo --out runs/demo
@@ -27,6 +27,12 @@ test-slow: $(VENV)/.installed-test
 # Skipped without Chromium (Debian: apt-get install chromium).
 test-browser: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m browser
+
+# On a machine with a GPU; needs nothing installed but torch, numpy and safetensors for its PYTHON.
+ACCELERATOR ?= results/accelerator/accelerator.json
+accelerator:
+	PYTHONPATH=src $(PYTHON) benchmarks/accelerator.py --minutes 8 --out $(ACCELERATOR)
+	PYTHONPATH=src $(PYTHON) benchmarks/accelerator.py --report $(ACCELERATOR)
 
 benchmarks: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/training_step.py

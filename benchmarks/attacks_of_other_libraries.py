@@ -34,8 +34,7 @@ from torch import Tensor, nn
 
 from steadygrad.attacks import PGD, Attack, DeepFool, MomentumIterative, relative_perturbation
 from steadygrad.evaluation import wilson_interval
-from steadygrad.evaluation.statistics import mean_interval
-from steadygrad.evaluation.statistics import paired_comparison
+from steadygrad.evaluation.statistics import mean_interval, paired_comparison
 from steadygrad.training import load_run_model
 
 with warnings.catch_warnings():

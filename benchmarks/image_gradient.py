@@ -14,7 +14,7 @@ from interleaved import measure_in_turn, ratio_cells
 from rich.console import Console
 from rich.table import Table
 
-from steadygrad.layers.sliding_window import SlidingWindow
+from steadygrad.layers.hand_written.sliding_window import SlidingWindow
 from steadygrad.memory import keep_freed_memory
 
 # Image shape, batch size; filters, kernel, stride, padding.

@@ -17,7 +17,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from steadygrad.layers import GELU, AvgPool2x2, BatchNorm2d, Conv2d, Linear
+from steadygrad.layers import use_torch_layers
 from steadygrad.memory import keep_freed_memory
 from steadygrad.models import build_model, model_entry
 from steadygrad.penalties import SquaredNormPenalty
@@ -42,7 +42,8 @@ def main() -> None:
     table = Table("network", "step", "CPU ms", "with PyTorch's", "ratio", "spread")
     for name in MODELS:
         torch.manual_seed(0)
-        ours, theirs = build_model(name), with_pytorchs_blocks(build_model(name))
+        ours, theirs = build_model(name), build_model(name)
+        use_torch_layers(theirs)
         images = torch.rand(BATCH_SIZE, *model_entry(name).input_shape)
         labels = torch.randint(10, (BATCH_SIZE,))
         for step, penalty in (("penalised", SquaredNormPenalty(strength=0.1)), ("plain", None)):
@@ -57,21 +58,6 @@ def main() -> None:
             )
             table.add_row(name, step, *ratio_cells(timings["ours"], timings["PyTorch's"]))
     Console().print(table)
-
-
-def with_pytorchs_blocks(model: nn.Module) -> nn.Module:
-    """Undo ``use_fast_layers``; return the model."""
-    theirs: dict[type[nn.Module], type[nn.Module]] = {
-        AvgPool2x2: nn.AvgPool2d,
-        BatchNorm2d: nn.BatchNorm2d,
-        Conv2d: nn.Conv2d,
-        GELU: nn.GELU,
-        Linear: nn.Linear,
-    }
-    for module in model.modules():
-        if type(module) in theirs:
-            module.__class__ = theirs[type(module)]
-    return model
 
 
 def _loss(

@@ -92,10 +92,10 @@ def _of_recipe(recipe: Recipe) -> Iterable[TrainingConfig]:
 
 
 def _step(config: TrainingConfig) -> Callable[[], object]:
-    entry = dataset_entry(config.dataset)
+    entry = dataset_entry(config.data_title)
     images = torch.rand(config.batch_size, *entry.input_shape)
     labels = torch.randint(entry.num_classes, (config.batch_size,))
-    data = ImageDataset(config.dataset, "train", images, labels, entry.class_names)
+    data = ImageDataset(config.data_title, "train", images, labels, entry.class_names)
     return partial(TrainingSession(config, data, torch.device("cpu")).step, images, labels)
 
 

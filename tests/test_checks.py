@@ -5,7 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadygrad.checks import check_eps, check_images, check_labels
+from steadygrad import checks
+from steadygrad.checks import (
+    _seen,
+    check_eps,
+    check_images,
+    check_labels,
+    check_target_values,
+    first_time,
+    values_are_due,
+)
 from steadygrad.errors import HyperparameterError, ImageError, LabelError, SteadygradError
 
 
@@ -57,3 +66,44 @@ def test_every_error_is_ours_and_a_standard_one() -> None:
         assert issubclass(error, SteadygradError)
         if error is not SteadygradError:
             assert issubclass(error, ValueError | RuntimeError)
+
+
+def test_values_need_not_be_looked_at() -> None:
+    check_images(torch.full((1, 1, 2, 2), 7.0), values=False)
+    check_labels(torch.tensor([-1]), 1, values=False)
+    with pytest.raises(ImageError, match="non-empty batch"):
+        check_images(torch.rand(2, 2), values=False)
+
+
+def test_probabilities_as_labels() -> None:
+    check_target_values(torch.tensor([[0.25, 0.75], [1.0, 0.0]]), 2)
+    check_target_values(torch.tensor([0.2, 1.0]), 2)
+    for wrong, message in (
+        (torch.tensor([[0.5, 0.6]]), "add up to 1, got a sum that is 0.1 off"),
+        (torch.tensor([[-0.5, 1.5]]), "no probabilities either, from -0.5 to 1.5"),
+        (torch.rand(1, 2, 3), r"of shape \(1, classes\)"),
+        (torch.tensor([float("nan")]), "from nan"),
+    ):
+        with pytest.raises(LabelError, match=message):
+            check_target_values(wrong, 1)
+
+
+def test_a_first_time_is_once_an_object_and_a_topic() -> None:
+    class Model:
+        def method(self) -> None: ...
+
+    one, other = Model(), Model()
+    assert first_time(one, "a") and first_time(one, "b") and first_time(other, "a")
+    assert not first_time(one, "a")
+    assert not first_time(one.method, "b")  # a bound method stands for its object
+    key = id(one)
+    del one
+    assert key not in _seen  # another object at that address begins anew
+    assert first_time(3.5, "a") in (True, False)  # no weak references: still no error
+
+
+def test_values_are_due_at_every_step_on_the_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject, images = torch.nn.Identity(), torch.rand(1)
+    assert [values_are_due(subject, images, "x") for _ in range(2)] == [True, True]
+    monkeypatch.setattr(checks, "reading_waits", lambda tensor: True)
+    assert [values_are_due(subject, images, "x") for _ in range(2)] == [True, False]

@@ -25,6 +25,7 @@ __all__ = [
     "check_step_size",
     "check_target_values",
     "first_time",
+    "reading_waits",
     "values_are_due",
 ]
 
@@ -135,8 +136,13 @@ def values_are_due(subject: Any, tensor: Tensor, topic: Hashable) -> bool:
     On the CPU always. An accelerator would have to finish its work first: there, only the first
     time that ``subject`` (the model) is used, which finds what is wrong with a whole loader.
     """
-    is_elsewhere = isinstance(tensor, Tensor) and tensor.device.type != "cpu"
-    return not is_elsewhere or first_time(subject, topic)
+    waits = isinstance(tensor, Tensor) and reading_waits(tensor)
+    return not waits or first_time(subject, topic)
+
+
+def reading_waits(tensor: Tensor) -> bool:
+    """Return whether reading a number of the tensor waits for work that runs beside Python."""
+    return tensor.device.type != "cpu"
 
 
 _seen: dict[int, set[Hashable]] = {}

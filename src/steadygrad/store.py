@@ -205,7 +205,7 @@ def key_digest(key: Key) -> str:
     Raises:
         HyperparameterError: JSON cannot hold the key.
     """
-    return hashlib.sha256(_text(key).encode()).hexdigest()
+    return hashlib.sha256(_text(key, sort=True).encode()).hexdigest()
 
 
 def read_answer(path: Path) -> Answer:
@@ -233,7 +233,7 @@ def write_answer(path: Path, answer: Answer) -> None:
     if path.suffix == ".json":
         write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
     else:
-        write_tensors(path, answer.tensors, {_METADATA: json.dumps(record, sort_keys=True)})
+        write_tensors(path, answer.tensors, {_METADATA: json.dumps(record)})
 
 
 def read_answers(path: Path) -> list[Answer]:
@@ -288,9 +288,9 @@ def _plain(values: Mapping[str, Any]) -> Any:
     return json.loads(_text(values))
 
 
-def _text(values: Mapping[str, Any]) -> str:
+def _text(values: Mapping[str, Any], *, sort: bool = False) -> str:
     try:
-        return json.dumps(values, sort_keys=True)
+        return json.dumps(values, sort_keys=sort)
     except (TypeError, ValueError) as error:
         raise HyperparameterError(
             f"expected what JSON can hold, got {values!r}: {error}"

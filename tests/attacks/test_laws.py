@@ -1,4 +1,8 @@
-"""What every attack owes its caller, whatever its method."""
+"""What every attack owes its caller, whatever its method.
+
+Every registered attack takes part with its defaults, other packages' too; an attack that says of
+itself that a law does not hold for it (``about_attack``) is skipped there with the reason.
+"""
 
 import dataclasses
 from typing import Any
@@ -10,7 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from conv_network import conv_network
+from part_examples import example
 from steadygrad.attacks import (
+    ATTACKS,
     FGSM,
     NES,
     PGD,
@@ -18,15 +24,16 @@ from steadygrad.attacks import (
     IterativeFGSM,
     LongRangeCorrelated,
     MomentumIterative,
+    NoisyFGSM,
     RandomNoise,
     WhiteNoise,
-    attack_settings,
-    build_attack,
+    about_attack,
     norm_of,
     with_eps,
 )
+from steadygrad.errors import SteadygradError
 
-BOUNDED = [
+VARIANTS = [
     FGSM(eps=0.1),
     FGSM(eps=0.1, start_from_prediction=True),
     PGD(eps=0.1),
@@ -55,14 +62,16 @@ BOUNDED = [
     NES(eps=0.1, queries=96, steps=4, random_start=False, loss="margin"),
     NES(eps=0.03, queries=16, steps=2, step_size=0.5, loss="logit"),
 ]
-# Their eps is a standard deviation: no ball holds them.
-GAUSSIAN = [
+# Their eps is a standard deviation or a step: no ball holds them.
+UNBOUNDED = [
     LongRangeCorrelated(eps=0.1, decay_length=2.0, samples=1),
     LongRangeCorrelated(eps=0.1, samples=5),
+    LongRangeCorrelated(eps=0.1, covariance="exponential:2", samples=2),
     WhiteNoise(eps=0.1, samples=1),
     WhiteNoise(eps=0.1, samples=5),
+    NoisyFGSM(eps=0.1, noise=1.0),
 ]
-ATTACKS = [*BOUNDED, *GAUSSIAN]
+REGISTERED = {name: example(ATTACKS, name) for name in ATTACKS.names()}
 DETERMINISTIC = [
     FGSM(eps=0.1),
     FGSM(eps=0.1, start_from_prediction=True),
@@ -75,8 +84,30 @@ DETERMINISTIC = [
     MomentumIterative(eps=0.1),
     MomentumIterative(eps=0.6, norm="l2"),
 ]
-NAMES = ["fgsm", "i-fgsm", "pgd", "mim", "random-noise", "lrc", "white-noise"]
-each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=repr)
+_IN_TESTS_OF_ADAPTERS = ("autoattack", "carlini-wagner")
+"""Other libraries' attacks: slow, and held to the same laws in adapters/test_laws.py."""
+
+each_attack = pytest.mark.parametrize(
+    "attack",
+    [
+        *(
+            pytest.param(
+                part,
+                id=name,
+                marks=pytest.mark.skipif(
+                    name in _IN_TESTS_OF_ADAPTERS, reason="see adapters/test_laws.py"
+                ),
+            )
+            for name, part in REGISTERED.items()
+        ),
+        *(pytest.param(part, id=ATTACKS.text(part)) for part in (*VARIANTS, *UNBOUNDED)),
+    ],
+)
+
+
+def only_with_eps(attack: Attack) -> None:
+    if not about_attack(attack).has_eps:
+        pytest.skip("it says that it has no eps")
 
 
 def small_network() -> nn.Sequential:
@@ -104,7 +135,7 @@ def test_stays_in_the_ball_and_in_the_pixel_range(attack: Attack) -> None:
     images, labels = batch()
     adversarial = attack(small_network(), images, labels, generator=generator())
     assert adversarial.min() >= 0 and adversarial.max() <= 1
-    if attack in BOUNDED:
+    if about_attack(attack).stays_in_ball:
         assert size(adversarial - images, attack) <= attack.eps + 1e-6
     assert not torch.equal(adversarial, images)
     assert adversarial.shape == images.shape and adversarial.dtype == images.dtype
@@ -133,8 +164,9 @@ def test_leaves_no_trace_on_model_or_inputs(attack: Attack) -> None:
 @each_attack
 def test_never_returns_the_images_memory(attack: Attack) -> None:
     images, labels = batch()
-    for eps in (0.0, attack.eps):
-        adversarial = with_eps(attack, eps)(small_network(), images, labels, generator=generator())
+    parts = [attack, with_eps(attack, 0.0)] if about_attack(attack).has_eps else [attack]
+    for part in parts:
+        adversarial = part(small_network(), images, labels, generator=generator())
         assert adversarial.untyped_storage().data_ptr() != images.untyped_storage().data_ptr()
 
 
@@ -150,8 +182,11 @@ def test_same_generator_same_result_and_the_global_one_is_left_alone(attack: Att
 
 @pytest.mark.parametrize(
     "attack",
-    [*(a for a in BOUNDED if isinstance(a, RandomNoise | NES) or a == PGD(eps=0.1)), *GAUSSIAN],
-    ids=repr,
+    [
+        *(a for a in VARIANTS if isinstance(a, RandomNoise | NES) or a == PGD(eps=0.1)),
+        *UNBOUNDED,
+    ],
+    ids=ATTACKS.text,
 )
 def test_another_generator_gives_another_result(attack: Attack) -> None:
     model, (images, labels) = small_network(), batch()
@@ -159,7 +194,7 @@ def test_another_generator_gives_another_result(attack: Attack) -> None:
     assert not torch.equal(first, attack(model, images, labels, generator=generator(4)))
 
 
-@pytest.mark.parametrize("attack", DETERMINISTIC, ids=repr)
+@pytest.mark.parametrize("attack", DETERMINISTIC, ids=ATTACKS.text)
 def test_neighbours_in_the_batch_play_no_part(attack: Attack) -> None:
     model, (images, labels) = small_network().double(), batch(dtype=torch.float64)
     together = attack(model, images, labels)
@@ -180,11 +215,12 @@ def test_what_an_example_gets_does_not_depend_on_the_labels_of_others(attack: At
 
 @each_attack
 def test_eps_zero_returns_the_images(attack: Attack) -> None:
+    only_with_eps(attack)
     images, labels = batch()
     assert torch.equal(with_eps(attack, 0.0)(small_network(), images, labels), images)
 
 
-@pytest.mark.parametrize("attack", DETERMINISTIC, ids=repr)
+@pytest.mark.parametrize("attack", DETERMINISTIC, ids=ATTACKS.text)
 def test_a_vanishing_gradient_moves_nothing(attack: Attack) -> None:
     images, labels = batch()
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
@@ -218,7 +254,7 @@ def test_is_a_value(attack: Attack) -> None:
     assert dataclasses.replace(untyped) == attack
     assert hash(dataclasses.replace(untyped)) == hash(attack)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        untyped.eps = 0.5
+        untyped.anything = 0.5
 
 
 @pytest.mark.parametrize(
@@ -242,10 +278,17 @@ def test_keeps_the_dtype(attack: Attack, dtype: torch.dtype) -> None:
     assert size(adversarial.double() - images.double(), attack) <= attack.eps + rounding
 
 
-@settings(max_examples=40, deadline=None)
+WITH_EPS = [
+    name
+    for name in ATTACKS.names()
+    if about_attack(name).has_eps and name not in _IN_TESTS_OF_ADAPTERS
+]
+
+
+@settings(max_examples=60, deadline=None)
 @given(
     eps=st.floats(0, 1),
-    name=st.sampled_from(NAMES),
+    name=st.sampled_from(WITH_EPS),
     norm=st.sampled_from(["linf", "l2"]),
     shape=st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5)),
     seed=st.integers(0, 2**32),
@@ -255,8 +298,12 @@ def test_any_radius_and_shape(
 ) -> None:
     images = torch.rand(shape, generator=generator(seed))
     weight = torch.randn(3, images[0].numel(), generator=generator(seed + 1))
-    has_norm = "norm" in attack_settings(name)
-    attack = build_attack(name, eps=eps, **({"norm": norm} if has_norm else {}))
+    has_norm = "norm" in {setting.key for setting in ATTACKS.settings(name)}
+    try:
+        attack = ATTACKS.parse(name, eps=eps, **({"norm": norm} if has_norm else {}))
+    except SteadygradError:
+        assert norm not in about_attack(name).norms  # it must take any eps in [0, 1]
+        return
     adversarial = attack(
         lambda x: x.flatten(1) @ weight.T,
         images,
@@ -265,7 +312,7 @@ def test_any_radius_and_shape(
     )
     assert adversarial.shape == images.shape
     assert adversarial.min() >= 0 and adversarial.max() <= 1
-    if name not in ("lrc", "white-noise"):
+    if about_attack(name).stays_in_ball:
         assert size(adversarial - images, attack) <= eps + 1e-6
 
 

@@ -13,9 +13,9 @@ from steadygrad.cli import main
 def program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
     """``program("train", "--out", path)`` is what typing it would do."""
 
-    def run(*arguments: object) -> Outcome:
+    def run(*arguments: object, columns: int = 200) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["steadygrad", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setenv("COLUMNS", str(columns))
         capsys.readouterr()
         code = 0
         try:
@@ -33,7 +33,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "digits"
     for arguments in (
         ("train", *TINY, "--model", "digits-complex", "--out", folder),
-        ("evaluate", folder, "--eps", "0:0.2:0.1", "--steps", 2, "--limit", 40),
+        ("evaluate", folder, "--attack", "pgd:steps=2", "--eps", "0:0.2:0.1", "--limit", 40),
     ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["steadygrad", *map(str, arguments)])

@@ -26,6 +26,7 @@ COMMANDS = (
     "compare",
     "models",
     "datasets",
+    "parts",
     "demo",
 )
 
@@ -48,41 +49,49 @@ def test_the_installed_program_knows_its_version() -> None:
 def test_train_writes_a_run_folder(program: Program, tmp_path: Path) -> None:
     out = tmp_path / "run"
     outcome = program(
-        "train", *TINY, "--model", "digits-complex", "--penalty", "l1", "--strength", 0.01,
-        "--second-order", "frozen_phase", "--noise", "uniform:0.1", "--drop-at", "1,2",
+        "train", *TINY, "--model", "digits-complex:second_order=frozen_phase",
+        "--penalty", "squared-norm:strength=0.01", "--ramp", "ramp:0.5",
+        "--augment", "flip", "--augment", "uniform:0.1", "--schedule", "multi-step:1+2",
+        "--averaging", "ema:0.9", "--clipping", "norm:5", "--loss", "cross-entropy:smoothing=0.1",
         "--update-similarity", "--validation-size", 100, "--out", out,
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert outcome.out == ""
     assert "epoch 1/1" in outcome.err
     config = json.loads((out / "config.json").read_text())
-    assert (config["penalty"], config["strength"], config["drop_at"]) == ("l1", 0.01, [1, 2])
+    assert config["penalty"]["strength"] == 0.01
+    assert config["schedule"]["at"] == [1, 2]
+    assert [step["name"] for step in config["augmentation"]] == ["flip", "uniform"]
+    assert config["loss"] == {"name": "cross-entropy", "smoothing": 0.1, "class_weights": None}
     (metrics,) = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
     assert metrics["penalty"] > 0
     assert -1 <= metrics["update_similarity"] <= 1
     assert 0 <= metrics["validation_accuracy"] <= 1
+    assert 0 <= metrics["raw_validation_accuracy"] <= 1
     assert (out / "model.safetensors").exists()
+    assert (out / "raw_model.safetensors").exists()
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        ("--adversarial", "pgd", "--adversarial-eps", "8/255", "--adversarial-steps", 2),
-        ("--adversarial", "fgsm", "--adversarial-eps", 0.1, "--adversarial-fraction", 0.5),
+        ("--attack", "pgd:eps=8/255,steps=2"),
+        ("--attack", "mixture:attack=fgsm,attack.eps=0.1,fraction=0.5"),
         (
-            *("--penalty", "l2", "--strength", 0.1, "--backend", "finite_difference"),
-            *("--difference-order", 2, "--difference-check", 0.9),
+            "--penalty",
+            "squared-norm:strength=0.1,norm=l2,backend=finite-difference,backend.order=2",
         ),
-        ("--penalty", "gn", "--strength", 0.1),
+        ("--penalty", "gn:strength=0.1"),
         (
-            *("--penalty", "sgr", "--strength", 0.0025, "--covariance", "stationary"),
-            *("--covariance-source", "fgsm", "--covariance-decay", 0.1, "--covariance-every", 2),
+            "--penalty",
+            "sgr:strength=0.0025,covariance=stationary,covariance.source=fgsm,"
+            "covariance.decay=0.1,covariance.every=2",
         ),
+        ("--penalty", "sgr:strength=0.1,covariance=exponential:2"),
         (
-            *("--penalty", "sgr", "--strength", 0.1),
-            *("--covariance", "exponential", "--decay-length", 2),
+            *("--penalty", "squared-norm:strength=0.1,norm=linf"),
+            *("--optimizer", "adam", "--augment", "crop:1"),
         ),
-        ("--penalty", "linf", "--strength", 0.1, "--optimizer", "adam", "--crop-padding", 1),
     ],
     ids=["pgd", "fgsm-mixture", "finite-difference", "gn", "sgr", "sgr-fixed", "adam"],
 )
@@ -98,7 +107,7 @@ def test_a_configuration_file_gives_settings_that_flags_override(
 ) -> None:
     file = tmp_path / "settings.toml"
     file.write_text(
-        'dataset = "digits"\nmodel = "digits-real"\nlimit_train = 64\nepochs = 3\nseed = 5\n'
+        'data = "digits"\nmodel = "digits-real"\nlimit_train = 64\nepochs = 3\nseed = 5\n'
     )
     out = tmp_path / "run"
     assert program("train", "--config", file, "--epochs", 1, "--out", out).code == 0
@@ -130,8 +139,8 @@ def test_evaluate_prints_a_table_and_stores_it(program: Program, trained_run: Pa
 
 
 def test_evaluate_measures_in_l2_with_radii_beyond_1(program: Program, trained_run: Path) -> None:
-    options = ("--norm", "l2", "--loss", "margin", "--target", "least-likely", "--reach", 2)
-    outcome = program("evaluate", trained_run, *options, "--steps", 2, "--limit", 20)
+    attack = "pgd:norm=l2,loss=margin,target=least-likely,reach=2,steps=2"
+    outcome = program("evaluate", trained_run, "--attack", attack, "--limit", 20)
     assert outcome.code == 0, outcome.err
     assert "least-likely-class L2 PGD(2), margin loss on 20 images" in outcome.out
     (stored,) = (
@@ -151,7 +160,15 @@ def test_evaluate_json_is_all_there_is_on_standard_output(
     program: Program, trained_run: Path
 ) -> None:
     outcome = program(
-        "evaluate", trained_run, "--eps", "0:0.2:0.1", "--steps", 2, "--limit", 20, "--json"
+        "evaluate",
+        trained_run,
+        "--eps",
+        "0:0.2:0.1",
+        "--attack",
+        "pgd:steps=2",
+        "--limit",
+        20,
+        "--json",
     )
     printed = json.loads(outcome.out)
     assert set(printed) == {"attack", "results", "mean_accuracy", "mean_accuracy_ci95"}
@@ -203,7 +220,7 @@ def test_a_lambda_of_the_paper_is_twice_the_strength(
     assert outcome.code == 0, outcome.err
     assert "lambda 0.005 of Roth et al. is strength 0.0025 (lambda / 2)" in outcome.err
     config = json.loads((out / "config.json").read_text())
-    assert (config["penalty"], config["strength"]) == (penalty, 0.0025)
+    assert (config["penalty"]["name"], config["penalty"]["strength"]) == (penalty, 0.0025)
 
 
 def test_noise_of_every_covariance(program: Program, trained_run: Path, tmp_path: Path) -> None:
@@ -214,31 +231,32 @@ def test_noise_of_every_covariance(program: Program, trained_run: Path, tmp_path
     for file, length in zip(files, (1.0, 4.0), strict=True):
         file.parent.mkdir()
         save_covariance(file, ExponentialCovariance((1, 8, 8), length))
-    lrc = ("evaluate", run, "--attack", "lrc", "--samples", 5, "--eps", "0:0.7:0.35")
+    evaluate = ("evaluate", run, "--eps", "0:0.7:0.35", "--limit", 20)
     attacks = []
     for options in (
-        ("--decay-length", 4),
-        ("--decay-length", 4, "--inter-channel", 0.2),
-        ("--covariance", "dataset"),
-        ("--covariance", files[0]),
-        ("--covariance", files[1]),
+        ("lrc:samples=5,decay_length=4",),
+        ("lrc:samples=5,decay_length=4,inter_channel=0.2",),
+        ("lrc:samples=5", "--covariance", "dataset"),
+        ("lrc:samples=5", "--covariance", files[0]),
+        ("lrc:samples=5", "--covariance", files[1]),
     ):
-        outcome = program(*lrc, *options, "--limit", 20, "--json")
+        outcome = program(*evaluate, "--json", "--attack", *options)
         assert outcome.code == 0, outcome.err
         printed = json.loads(outcome.out)
         attacks.append(printed)
         assert [result["eps"] for result in printed["results"]] == [0.0, 0.35, 0.7]
     names = [attack["attack"].get("covariance") for attack in attacks]
-    assert names[:3] == [None, None, "of 128 training images of digits"]
-    assert names[3].startswith("sigma.safetensors, digest ")
-    assert names[3] != names[4]
+    assert names[:3] == [None, None, {"dataset": "digits", "n": 128}]
+    assert names[3]["file"] == names[4]["file"] == "sigma.safetensors"
+    assert names[3]["digest"] != names[4]["digest"]
     # A file of the function is the function: the same draws, the same accuracies.
     assert attacks[4]["results"] == attacks[0]["results"]
     assert len(list((run / "evaluations").glob("lrc*.json"))) == len(attacks)
 
-    assert program(*lrc[:3], "white-noise", *lrc[4:], "--limit", 20).code == 0
+    assert program(*evaluate, "--attack", "white-noise:samples=5").code == 0
     page = tmp_path / "report.html"
     assert program("compare", run, "--out", page).code == 0
     text = page.read_text()
     assert "LRC noise (decay length 4), worst of 5" in text
+    assert "LRC noise (covariance of 128 training images of digits), worst of 5" in text
     assert "eps is its standard deviation" in text

@@ -28,7 +28,7 @@ FIGURES = ("functions", "matrices", "noise", "softmax-lines")
 def analysed(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the program wrote for FGSM perturbations of 60 images; it printed covariance.json."""
     out = tmp_path_factory.mktemp("covariance") / "fgsm"
-    command = ("covariance", trained_run, "--attack", "fgsm", "--eps", 0.1, "--limit", 60)
+    command = ("covariance", trained_run, "--attack", "fgsm:eps=0.1", "--limit", 60)
     command += ("--decay-lengths", "1,4")
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
@@ -112,7 +112,7 @@ def test_evaluate_and_train_read_the_files(
 ) -> None:
     file = analysed / f"{kind}.safetensors"
     attacked = program(
-        *("evaluate", trained_run, "--attack", "lrc", "--covariance", file, "--samples", 2),
+        *("evaluate", trained_run, "--attack", "lrc:samples=2", "--covariance", file),
         *("--eps", "0,0.3", "--limit", 10, "--json"),
     )
     assert attacked.code == 0, attacked.err
@@ -129,7 +129,7 @@ def test_it_prints_the_reach_and_what_comes_next(
 ) -> None:
     command = ("covariance", trained_run, "--limit", 20, "--out", tmp_path / "out")
     command += ("--decay-lengths", 3)
-    outcome = program(*command, "--attack", "pgd", "--steps", 2, "--eps", "8/255")
+    outcome = program(*command, "--attack", "pgd:steps=2,eps=8/255")
     assert outcome.code == 0, outcome.err
     assert "PGD(2), eps 8/255 on 20 test images of digits, seed 0" in outcome.out
     record = json.loads((tmp_path / "out/covariance.json").read_text())
@@ -145,12 +145,12 @@ def test_it_prints_the_reach_and_what_comes_next(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--attack", "cw"), "attack one of gradient, fgsm, pgd, deepfool, got 'cw'"),
-        (("--attack", "deepfool", "--eps", 0.1), "eps 0.1 has no effect with deepfool"),
-        (("--attack", "fgsm", "--steps", 3), "steps 3 has no effect with fgsm"),
-        (("--eps", 8), "got 8.0; did you mean 8/255?"),
-        (("--eps", 0), "eps > 0"),
-        (("--steps", 0), "steps >= 1, got 0"),
+        (("--attack", "cw"), "unknown attack 'cw'; choose one of"),
+        (("--attack", "deepfool:eps=0.1"), "attack deepfool has no setting 'eps'"),
+        (("--attack", "fgsm:steps=3"), "attack fgsm has no setting 'steps'"),
+        (("--attack", "pgd:eps=8"), "got 8.0; did you mean 8/255?"),
+        (("--attack", "pgd:eps=0"), "eps > 0"),
+        (("--attack", "pgd:steps=0"), "steps >= 1, got 0"),
         (("--decay-lengths", "1,0"), "decay_length > 0 pixels, got 0"),
         (("--noise-eps", 2), "eps in [0, 1], got 2.0"),
         (("--line-eps", 0), "eps > 0"),

@@ -52,8 +52,8 @@ class MadeUp:
 
 @pytest.fixture(autouse=True)
 def _made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    experiments: dict[str, Experiment] = {**catalogue._EXPERIMENTS, NAME: MadeUp()}
-    monkeypatch.setattr(catalogue, "_EXPERIMENTS", experiments)
+    experiments: dict[str, Experiment] = {**catalogue._experiments(), NAME: MadeUp()}
+    monkeypatch.setattr(catalogue, "_experiments", lambda: experiments)
 
 
 def run(program: Program, folder: Path, *more: object) -> Any:

@@ -13,7 +13,7 @@ from program import Program
     ("attack", "library", "settings"),
     [
         ("autoattack", "pyautoattack", ("--eps", "0,0.9")),
-        ("carlini-wagner", "foolbox", ("--norm", "l2", "--eps", "0,4", "--steps", 15)),
+        ("carlini-wagner:steps=15", "foolbox", ("--eps", "0,4")),
     ],
 )
 def test_an_attack_by_name_breaks_what_stood(
@@ -24,7 +24,7 @@ def test_an_attack_by_name_breaks_what_stood(
     )
     assert outcome.code == 0, outcome.err
     told = json.loads(outcome.out)
-    assert told["attack"]["name"] == attack
+    assert told["attack"]["name"] == attack.partition(":")[0]
     assert told["attack"]["library"].startswith(f"{library} ")
     clean, attacked = (result["accuracy"] for result in told["results"])
     assert clean > 0.1 and attacked < clean / 2
@@ -51,8 +51,9 @@ def test_without_the_library_one_sentence_says_how_to_install_it(
 
 
 def test_a_setting_that_it_does_not_have_is_refused(program: Program, trained_run: Path) -> None:
-    outcome = program(
-        *("evaluate", trained_run, "--attack", "autoattack", "--steps", 3, "--eps", 0.1)
-    )
+    outcome = program(*("evaluate", trained_run, "--attack", "autoattack:steps=3", "--eps", 0.1))
     assert outcome.code == 2
-    assert "autoattack among eps, norm, version, attacks, square_queries, got" in outcome.err
+    assert (
+        "attack autoattack has no setting 'steps' (did you mean 'eps'?); choose from eps, norm"
+        in outcome.err
+    )

@@ -27,7 +27,9 @@ def test_prints_the_figure_with_its_interval_and_stores_it(
 
 
 def test_json_is_all_there_is_on_standard_output(program: Program, trained_run: Path) -> None:
-    outcome = program("margin", trained_run, "--limit", 20, "--steps", 40, "--json")
+    outcome = program(
+        "margin", trained_run, "--limit", 20, "--attack", "deepfool:steps=40", "--json"
+    )
     printed = json.loads(outcome.out)
     assert set(printed) == {"attack", "n", "mean", "ci95", "median", "unbroken"}
     assert (printed["n"], printed["attack"]["steps"]) == (20, 40)
@@ -49,9 +51,9 @@ def test_margins_do_not_get_in_the_way_of_a_comparison(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--overshoot", -1), "expected overshoot >= 0, got -1"),
-        (("--steps", 0), "expected steps >= 1, got 0"),
-        (("--candidates", 0), "expected candidates >= 1, got 0"),
+        (("--attack", "deepfool:overshoot=-1"), "expected overshoot >= 0, got -1"),
+        (("--attack", "deepfool:steps=0"), "expected steps >= 1, got 0"),
+        (("--attack", "deepfool:candidates=0"), "expected candidates >= 1, got 0"),
         (("--batch-size", 0), "expected batch_size >= 1, got 0"),
         (("--limit", 0), "limit"),
         (("--dataset", "nowhere"), "nowhere"),
@@ -72,7 +74,7 @@ def test_a_folder_without_a_run_is_refused(program: Program, tmp_path: Path) -> 
 
 
 def test_all_is_the_whole_split_whatever_the_limit(program: Program, trained_run: Path) -> None:
-    options = ("--all", "--limit", 5, "--steps", 1, "--json")
+    options = ("--all", "--limit", 5, "--attack", "deepfool:steps=1", "--json")
     assert json.loads(program("margin", trained_run, *options).out)["n"] > 300
     assert json.loads(program("margin", trained_run, *options[1:]).out)["n"] == 5
 

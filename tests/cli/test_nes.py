@@ -10,9 +10,9 @@ from program import Program
 
 def test_its_settings_reach_the_attack(program: Program, trained_run: Path) -> None:
     outcome = program(
-        "evaluate", trained_run, "--attack", "nes", "--queries", 56, "--sigma", 0.01,
-        "--stop-early", "--steps", 4, "--loss", "logit", "--eps", "0,0.3", "--limit", 10, "--json",
-    )  # fmt: skip
+        *("evaluate", trained_run, "--eps", "0,0.3", "--limit", 10, "--json"),
+        *("--attack", "nes:queries=56,sigma=0.01,stop_early=true,steps=4,loss=logit"),
+    )
     assert outcome.code == 0, outcome.err
     printed = json.loads(outcome.out)
     expected = {"name": "nes", "queries": 56, "sigma": 0.01, "steps": 4, "loss": "logit"}
@@ -24,13 +24,55 @@ def test_its_settings_reach_the_attack(program: Program, trained_run: Path) -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--attack", "nes", "--queries", 801), "queries in pairs, got 801"),
-        (("--attack", "nes", "--queries", 4), "queries >= 16 for 8 steps, got 4"),
-        (("--attack", "nes", "--sigma", 0), "sigma in (0, 1], got 0.0"),
-        (("--attack", "nes", "--loss", "hinge"), "got 'hinge'"),
-        (("--attack", "pgd", "--queries", 800), "'queries'"),
-        (("--attack", "fgsm", "--sigma", 0.1), "'sigma'"),
-        (("--attack", "pgd", "--stop-early"), "'stop_early'"),
+        (
+            (
+                "--attack",
+                "nes:queries=801",
+            ),
+            "queries in pairs, got 801",
+        ),
+        (
+            (
+                "--attack",
+                "nes:queries=4",
+            ),
+            "queries >= 16 for 8 steps, got 4",
+        ),
+        (
+            (
+                "--attack",
+                "nes:sigma=0",
+            ),
+            "sigma in (0, 1], got 0.0",
+        ),
+        (
+            (
+                "--attack",
+                "nes:loss=hinge",
+            ),
+            "got 'hinge'",
+        ),
+        (
+            (
+                "--attack",
+                "pgd:queries=800",
+            ),
+            "'queries'",
+        ),
+        (
+            (
+                "--attack",
+                "fgsm:sigma=0.1",
+            ),
+            "'sigma'",
+        ),
+        (
+            (
+                "--attack",
+                "pgd:stop_early=true",
+            ),
+            "'stop_early'",
+        ),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(

@@ -1,13 +1,13 @@
-"""``steadygrad train`` under noise, and with the settings of a covariance's source."""
+"""``steadygrad train`` under attacks and noise, and with parts that learn or read files."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from program import TINY, Program
 from steadygrad.covariance import ExponentialCovariance, save_covariance
+from steadygrad.training import TrainingConfig, run_config
 
 
 @pytest.fixture(scope="module")
@@ -18,72 +18,69 @@ def covariance_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("options", "stored"),
+    ("option", "text"),
     [
         (
-            "--adversarial lrc --adversarial-eps 0.3 --adversarial-decay-length 2 "
-            "--adversarial-fraction 0.5",
-            {"adversarial": "lrc", "adversarial_eps": 0.3, "adversarial_decay_length": 2.0},
+            "attack",
+            "mixture:attack=lrc,attack.eps=0.3,attack.decay_length=2,attack.samples=1,fraction=0.4",
+        ),
+        ("attack", "lrc:eps=0.3,samples=1,covariance=dataset"),
+        ("attack", "lrc:eps=0.1,samples=2,covariance=exponential:4"),
+        ("attack", "lrc:eps=0.3,samples=1,covariance=FILE"),
+        ("attack", "white-noise:eps=8/255,samples=1"),
+        ("attack", "n-fgsm:eps=8/255"),
+        ("attack", "pgd:eps=8/255,steps=2,start_from_prediction=true"),
+        (
+            "penalty",
+            "sgr:strength=0.01,covariance=stationary,covariance.mean=true,covariance.source=pgd,"
+            "covariance.source.eps=16/255,covariance.source.steps=2",
         ),
         (
-            "--adversarial lrc --adversarial-eps 0.3 --adversarial-covariance dataset",
-            {"adversarial_covariance": "dataset"},
+            "penalty",
+            "sgr:strength=0.01,covariance=dense,covariance.source=deepfool,"
+            "covariance.source.steps=2",
         ),
-        ("--adversarial lrc --adversarial-eps 0.3 --adversarial-covariance FILE", {}),
-        ("--adversarial white-noise --adversarial-eps 8/255", {"adversarial_eps": 8 / 255}),
-        (
-            "--penalty sgr --strength 0.01 --covariance-source pgd --covariance-eps 16/255 "
-            "--covariance-steps 2 --covariance-mean",
-            {"covariance_eps": 16 / 255, "covariance_steps": 2, "covariance_mean": True},
-        ),
-        (
-            "--penalty sgr --strength 0.01 --covariance-source deepfool --covariance-steps 2",
-            {"covariance_steps": 2, "covariance_mean": False},
-        ),
+        ("penalty", "sgr:strength=0.01,covariance=FILE"),
     ],
 )
 def test_trains_as_told_and_keeps_the_settings(
-    program: Program,
-    tmp_path: Path,
-    covariance_file: Path,
-    options: str,
-    stored: dict[str, Any],
+    program: Program, tmp_path: Path, covariance_file: Path, option: str, text: str
 ) -> None:
-    typed = options.replace("FILE", str(covariance_file)).split()
-    outcome = program("train", *TINY, "--model", "digits-gelu", *typed, "--out", tmp_path / "run")
+    text = text.replace("FILE", str(covariance_file))
+    out = tmp_path / "run"
+    outcome = program("train", *TINY, "--model", "digits-gelu", f"--{option}", text, "--out", out)
     assert outcome.code == 0, outcome.err
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert {name: config[name] for name in stored} == stored
+    expected = TrainingConfig(data="digits", model="digits-gelu", **{option: text})
+    assert getattr(run_config(out), option) == getattr(expected, option)
+    stored = json.loads((out / "config.json").read_text())[option]
+    assert stored["name"] == text.partition(":")[0]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--adversarial lrc", "expected adversarial_eps in (0, 1] with adversarial 'lrc', got 0"),
+        ("--attack lrc", "attack lrc needs a value for eps, as in lrc:eps=..."),
+        ("--attack lrc:eps=0.3,decay_length=0", "decay_length > 0"),
+        ("--attack lrc:eps=0.3,covariance=statoinary", "did you mean 'stationary'?"),
         (
-            "--adversarial lrc --adversarial-eps 0.3 --adversarial-decay-length 0",
-            "expected adversarial_decay_length > 0, got 0.0",
-        ),
-        (
-            "--adversarial lrc --adversarial-eps 0.3 --adversarial-covariance stationary",
-            "expected adversarial_covariance one of exponential, dataset, or the path of a",
-        ),
-        (
-            "--adversarial lrc --adversarial-eps 0.3 --adversarial-covariance no/such.safetensors",
+            "--attack lrc:eps=0.3,covariance=no/such.safetensors",
             "no covariance file at no/such.safetensors",
         ),
         (
-            "--penalty sgr --strength 1 --covariance-source pgd --covariance-eps 8",
-            "expected covariance_eps in (0, 1], got 8.0; did you mean N/255?",
+            "--penalty sgr:strength=1,covariance=dense,covariance.source=pgd,"
+            "covariance.source.eps=8",
+            "expected eps in [0, 1], got 8.0; did you mean 8/255?",
         ),
         (
-            "--penalty sgr --strength 1 --covariance-eps 8/255",
-            "has no effect with covariance_source 'fgsm'; choose 'pgd', or leave it out",
+            "--penalty sgr:strength=1,covariance=dense,covariance.source=fgsm,"
+            "covariance.source.eps=8/255",
+            "source fgsm has no setting 'eps'; it has none",
         ),
         (
-            "--penalty sgr --strength 1 --covariance identity --covariance-mean",
-            "covariance_mean True has no effect with covariance 'identity'",
+            "--penalty sgr:strength=1,covariance=identity,covariance.mean=true",
+            "covariance identity has no setting 'mean'",
         ),
+        ("--attack mixture:attack=pgd,fraction=0.5", "attack pgd needs a value for eps"),
     ],
 )
 def test_what_cannot_be_or_has_no_effect_is_one_sentence(

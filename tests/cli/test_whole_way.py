@@ -35,7 +35,7 @@ def test_a_penalised_complex_network_on_mnist(program: Program, tmp_path: Path) 
     accuracies = {}
     for name, options in {
         "plain": (),
-        "penalised": ("--penalty", "l1", "--strength", 0.03),
+        "penalised": ("--penalty", "squared-norm:strength=0.03"),
     }.items():
         run = tmp_path / name
         trained = program(

@@ -23,7 +23,7 @@ from steadygrad.covariance import (
     pair_counts,
     radial_function,
 )
-from steadygrad.covariance.circulant import fast_length
+from steadygrad.covariance.displacements import fast_length
 from steadygrad.errors import CovarianceError, HyperparameterError, ShapeError, UnknownNameError
 
 SHAPE = (2, 4, 3)

@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import pad
 
-from steadygrad.datasets import Augmentation, parse_noise
-from steadygrad.errors import HyperparameterError
+from steadygrad.datasets import (
+    AUGMENTATIONS,
+    Augmentation,
+    AugmentationStep,
+    GaussianNoise,
+    HorizontalFlip,
+    RandomCrop,
+    UniformNoise,
+    augment,
+    parse_noise,
+)
+from steadygrad.errors import HyperparameterError, ImageError
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -224,3 +234,66 @@ def test_settings_that_mean_nothing_are_refused(arguments: dict, message: str) -
 def test_padding_as_large_as_the_image_is_refused() -> None:
     with pytest.raises(HyperparameterError, match=r"below the images' side 5, got 5"):
         Augmentation(crop_padding=5)(images(2), generator())
+
+
+PARTS = [
+    ("flip", HorizontalFlip()),
+    ("crop:4", RandomCrop(4)),
+    ("crop:2,mode=constant,value=0", RandomCrop(2, "constant", 0.0)),
+    ("gaussian:0.05", GaussianNoise(0.05)),
+    ("uniform:8/255", UniformNoise(8 / 255)),
+]
+
+
+@pytest.mark.parametrize(("text", "step"), PARTS)
+def test_text_table_and_object_are_the_same(text: str, step: AugmentationStep) -> None:
+    assert AUGMENTATIONS.parse(text) == step
+    assert AUGMENTATIONS.text(step) == text
+    assert AUGMENTATIONS.build(AUGMENTATIONS.table(step)) == step
+
+
+def test_every_registered_step_is_tried() -> None:
+    assert {type(step) for _, step in PARTS} == set(AUGMENTATIONS)
+
+
+@pytest.mark.parametrize("step", [step for _, step in PARTS], ids=repr)
+def test_every_step_keeps_shape_dtype_range_and_its_input(step: AugmentationStep) -> None:
+    for dtype in (torch.float32, torch.float64):
+        batch = torch.rand(5, 3, 9, 8, dtype=dtype, generator=generator())
+        before = batch.clone()
+        result = step(batch, generator(1))
+        assert (result.shape, result.dtype) == (batch.shape, dtype)
+        assert torch.equal(batch, before)
+        assert 0 <= result.min() <= result.max() <= 1
+        assert torch.equal(step(batch, generator(1)), result)
+        assert not torch.equal(step(batch, generator(2)), result)
+
+
+def test_the_usual_steps_are_the_single_ones_in_order() -> None:
+    whole = Augmentation(True, 2, "constant", 0.25, "uniform", 0.1)
+    steps = (HorizontalFlip(), RandomCrop(2, "constant", 0.25), UniformNoise(0.1))
+    assert whole.steps == steps
+    batch = images(6)
+    assert torch.equal(whole(batch, generator(3)), augment(batch, steps, generator(3)))
+
+
+def test_bytes_are_refused() -> None:
+    batch = (images(2) * 255).to(torch.uint8)
+    with pytest.raises(ImageError, match=r"got torch\.uint8; divide bytes by 255"):
+        Augmentation(flip=True)(batch, generator())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("crop:0", "padding >= 1, got 0"),
+        ("crop:2,mode=reflect", "'reflect'"),
+        ("crop:2,value=3", r"value in \[0, 1\], got 3"),
+        ("gaussian:8", r"got 8\.0; did you mean 8/255\?"),
+        ("uniform:-1", r"noise scale in \[0, 1\], got -1"),
+        ("flop", "did you mean 'flip'"),
+    ],
+)
+def test_parts_that_mean_nothing_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AUGMENTATIONS.parse(text)

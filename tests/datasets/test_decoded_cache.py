@@ -6,20 +6,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from steadygrad.datasets import ImageDataset, cache_folder, load_dataset, parquet_folder
+from steadygrad.datasets import (
+    ImageDataset,
+    cache_folder,
+    decoded_cache,
+    image_loader,
+    load_dataset,
+)
 
 
 @pytest.fixture
 def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Note how many images each decoding reads."""
     noted: list[int] = []
-    decode = parquet_folder.decode_images
+    decode = decoded_cache.decode_images
 
-    def counted(encoded, where, describe):
-        noted.append(len(encoded))
-        return decode(encoded, where, describe)
+    def counted(images, total, where, describe, **framing):
+        noted.append(total)
+        return decode(images, total, where, describe, **framing)
 
-    monkeypatch.setattr(parquet_folder, "decode_images", counted)
+    monkeypatch.setattr(decoded_cache, "decode_images", counted)
     return noted
 
 
@@ -129,3 +135,51 @@ def test_the_folder_follows_the_environment(monkeypatch, tmp_path) -> None:
     assert cache_folder() == tmp_path / "xdg" / "steadygrad"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "steadygrad"
+
+
+def test_a_file_of_equal_size_and_time_is_noticed(mnist_like, decodings) -> None:
+    folder, _ = mnist_like
+    load_dataset("mnist", "test", data_dir=folder)
+    path = folder / "mnist" / "test-00000-of-00001.parquet"
+    state = path.stat()
+    path.write_bytes(path.read_bytes())
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    load_dataset("mnist", "test", data_dir=folder)
+    assert decodings == [10, 10]
+
+
+def test_under_a_limit_no_more_is_decoded(mnist_like, decodings) -> None:
+    folder, images = mnist_like
+    few = [load_dataset("mnist", "train", data_dir=folder, limit=3) for _ in range(2)]
+    assert decodings == [3]
+    assert all(torch.equal(one.pixels[:, 0], torch.from_numpy(images[:3])) for one in few)
+    assert few[0].note == few[1].note == "20 of the set's 60,000 train images"
+    load_dataset("mnist", "train", data_dir=folder, limit=50)
+    load_dataset("mnist", "train", data_dir=folder, limit=7)
+    assert decodings == [3, 20]  # a copy of all serves every limit
+
+
+def test_every_size_has_a_copy_of_its_own(mnist_like, decodings) -> None:
+    sizes = (14, None, 7, 14)
+    shapes = [
+        load_dataset("mnist", "test", data_dir=mnist_like[0], image_size=size).input_shape
+        for size in sizes
+    ]
+    assert shapes == [(1, 14, 14), (1, 28, 28), (1, 7, 7), (1, 14, 14)]
+    assert decodings == [10, 10, 10]
+
+
+def test_rows_follow_their_files(mnist_like) -> None:
+    def labels() -> list[int]:
+        loader = image_loader("mnist", "test", data_dir=folder, batch_size=99)
+        return next(loader.epoch(0))[1].tolist()
+
+    folder, _ = mnist_like
+    assert labels() == [*range(10)]
+    train = folder / "mnist" / "train-00001-of-00002.parquet"
+    path = folder / "mnist" / "test-00000-of-00001.parquet"
+    state = path.stat()
+    path.write_bytes(train.read_bytes())
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert labels() == [5, 6, 7, 8, 9]
+    assert len(list((cache_folder() / "rows").glob("*/*"))) == 1

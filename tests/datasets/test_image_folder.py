@@ -1,5 +1,7 @@
 """Laws of steadygrad.datasets.image_folder, through load_dataset and on made-up files."""
 
+import shutil
+
 import pytest
 import torch
 from PIL import Image
@@ -73,6 +75,7 @@ def test_a_folder_without_splits_classes_or_images_is_refused(tmp_path) -> None:
 
 def test_a_class_that_only_test_has_is_refused(folder) -> None:
     (folder / "test" / "rook").mkdir()
+    (folder / "test" / "owl" / "000.png").rename(folder / "test" / "rook" / "000.png")
     assert "expected the classes crow, owl, wren in" in refusal(folder, "test")
     assert refusal(folder, "test").endswith("got also rook")
 
@@ -81,4 +84,92 @@ def test_a_damaged_file_and_one_of_another_size_are_named(folder, png, pixels) -
     (folder / "train" / "owl" / "001.png").write_bytes(b"no image")
     assert "cannot read owl/001.png of" in refusal(folder)
     (folder / "train" / "owl" / "001.png").write_bytes(png(pixels(6, 6)))
-    assert "in owl/001.png, 6x6; resize them first" in refusal(folder)
+    assert "in owl/001.png, 6x6; give an image_size" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", "#recycle", "lost+found", ".thumbnails"])
+def test_what_systems_leave_behind_is_no_class(folder, name) -> None:
+    for place in (folder / "train" / name, folder / "train" / "owl" / name):
+        shutil.copytree(folder / "train" / "wren", place)
+    train = load_dataset(str(folder), "train")
+    assert train.class_names == ("crow", "owl", "wren")
+    assert len(train) == 6
+    assert train.note == ""
+
+
+def test_a_folder_without_an_image_is_no_class_and_is_named(folder) -> None:
+    (folder / "train" / "emu" / "deeper").mkdir(parents=True)
+    (folder / "test" / "dodo").mkdir()
+    train, test = (load_dataset(str(folder), split) for split in ("train", "test"))
+    assert train.class_names == test.class_names == ("crow", "owl", "wren")
+    assert train.note == "no image in train/emu"
+    assert test.note == "no image in test/dodo; no test image of crow"
+    assert load_dataset(str(folder), "train").note == train.note  # from the decoded copy too
+
+
+def test_images_in_deeper_folders_belong_to_the_class(folder) -> None:
+    before = load_dataset(str(folder), "train")
+    deeper = folder / "train" / "crow" / "a" / "b"
+    deeper.mkdir(parents=True)
+    (folder / "train" / "wren" / "001.png").rename(deeper / "000.png")
+    after = load_dataset(str(folder), "train")
+    assert len(after) == len(before)
+    assert after.labels.bincount().tolist() == [2, 3, 1]
+
+
+def test_a_class_of_deeper_images_alone(folder) -> None:
+    place = folder / "train" / "emu" / "a"
+    shutil.copytree(folder / "train" / "wren", place)
+    assert load_dataset(str(folder), "train").class_names == ("crow", "emu", "owl", "wren")
+
+
+def test_links_that_lead_in_a_circle_end(folder) -> None:
+    (folder / "train" / "owl" / "again").symlink_to(folder / "train" / "owl")
+    (folder / "train" / "robin").symlink_to(folder / "train" / "wren")
+    train = load_dataset(str(folder), "train")
+    assert train.class_names == ("crow", "owl", "robin", "wren")
+    assert train.labels.bincount().tolist() == [1, 3, 2, 2]
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "JPG", "jpe", "webp", "bmp", "tif"])
+def test_every_suffix_of_a_format_is_an_image(folder, suffix) -> None:
+    place = folder / "train" / "emu"
+    place.mkdir()
+    kind = {"jfif": "JPEG", "JPG": "JPEG", "jpe": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
+    Image.new("L", (5, 6)).save(place / f"0.{suffix}", kind)
+    assert load_dataset(str(folder), "train", image_size=4).class_names[1] == "emu"
+
+
+def test_images_that_cannot_be_read_are_refused_and_not_left_out(folder) -> None:
+    (folder / "train" / "owl" / "photo.HEIC").write_bytes(b"x")
+    assert "cannot read owl/photo.HEIC of" in refusal(folder)
+    assert "convert it" in refusal(folder)
+    assert len(load_dataset(str(folder), "test")) == 2  # another split's matter
+
+
+def test_images_outside_a_class_are_refused(folder) -> None:
+    (folder / "train" / "owl" / "000.png").rename(folder / "train" / "000.png")
+    assert "cannot read 000.png of" in refusal(folder)
+    assert "in the folder of its class" in refusal(folder)
+
+
+def test_files_left_out_are_named(folder) -> None:
+    (folder / "train" / "owl" / "1234").write_bytes(b"x")
+    (folder / "train" / "notes.txt").write_text("x")
+    assert load_dataset(str(folder), "train").note == (
+        "left out of train, being no images: notes.txt, owl/1234"
+    )
+
+
+def test_a_link_to_nothing_stops_its_own_split_only(folder) -> None:
+    (folder / "test" / "owl" / "9.png").symlink_to(folder / "nowhere.png")
+    assert len(load_dataset(str(folder), "train")) == 6
+    assert "cannot read owl/9.png of" in refusal(folder, "test")
+    assert refusal(folder, "test").endswith("the file that its link points to does not exist")
+
+
+def test_one_split_under_two_names_is_refused(folder) -> None:
+    shutil.copytree(folder / "test", folder / "val")
+    shutil.copytree(folder / "test", folder / "validation")
+    assert "expected one validation split in" in refusal(folder)
+    assert refusal(folder).endswith("got validation and val")

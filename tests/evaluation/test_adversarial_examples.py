@@ -22,12 +22,12 @@ from steadygrad.errors import (
 )
 from steadygrad.evaluation import (
     AdversarialExamples,
-    ExampleStore,
     craft_adversarial_examples,
     load_adversarial_examples,
     model_digest,
     save_adversarial_examples,
 )
+from steadygrad.store import Store
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -134,8 +134,9 @@ def test_other_programs_find_tensors_and_json(
         assert set(file.keys()) == {"images", "labels", "indices"}
         (record,) = file.metadata().values()
     said = json.loads(record)
-    assert said["eps"] == 8 / 255
-    assert said["source_digest"] == model_digest(network())
+    assert said["key"]["eps"] == 8 / 255
+    assert said["key"]["source_digest"] == model_digest(network())
+    assert said["values"]["source"] == "plain"
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", None])
@@ -158,7 +159,8 @@ def write(path: Path, examples: AdversarialExamples, **changes: Any) -> None:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no dict)
         record = json.loads(file.metadata()["steadygrad"])
     for name, value in changes.items():
-        target = tensors if isinstance(value, Tensor) or name in tensors else record
+        parts = (tensors, record["key"], record["values"])
+        target = next(part for part in parts if name in part)
         if value is ...:
             del target[name]
         else:
@@ -178,7 +180,7 @@ def write(path: Path, examples: AdversarialExamples, **changes: Any) -> None:
         ({"labels": torch.zeros(2, dtype=torch.int64)}, "is damaged: expected labels of shape"),
         ({"indices": torch.zeros(7)}, "is damaged: expected 7 int64 indices, got torch.float32"),
         ({"images": torch.full((7, 1, 4, 4), 3.0)}, "is damaged: expected pixels in"),
-        ({"format": "covariance"}, "holds no adversarial examples"),
+        ({"asked": "covariance"}, "holds no adversarial examples"),
     ],
 )
 def test_damage_is_named(
@@ -203,7 +205,7 @@ def test_files_that_are_something_else(tmp_path: Path, examples: AdversarialExam
     with pytest.raises(CheckpointError, match="is damaged or not a safetensors file"):
         load_adversarial_examples(path)
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(CheckpointError, match="holds tensors, but no adversarial examples"):
+    with pytest.raises(CheckpointError, match="holds tensors, but no answer of steadygrad"):
         load_adversarial_examples(path)
     save_file({"x": torch.zeros(1)}, path, {"steadygrad": "{"})
     with pytest.raises(CheckpointError, match="is damaged"):
@@ -265,7 +267,7 @@ def made(tmp_path: Path, model: nn.Module, **changes: Any) -> AdversarialExample
     images = settings.pop("images", data()[0])
     attack = settings.pop("attack")
     return craft_adversarial_examples(
-        model, images, data()[1], attack, store=ExampleStore(tmp_path), **settings
+        model, images, data()[1], attack, store=Store(tmp_path), **settings
     )
 
 
@@ -321,16 +323,27 @@ def test_what_has_no_weights_is_never_kept(tmp_path: Path) -> None:
     images, labels = data()
     model = network()
     craft_adversarial_examples(
-        lambda x: model(x), images, labels, FGSM(eps=0.1), source="f", store=ExampleStore(tmp_path)
+        lambda x: model(x), images, labels, FGSM(eps=0.1), source="f", store=Store(tmp_path)
     )
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_under_a_wrong_name_is_refused(tmp_path: Path) -> None:
-    made(tmp_path, network())
+def test_a_file_that_holds_something_else_is_named_and_made_again(tmp_path: Path) -> None:
+    whole = made(tmp_path, network())
     made(tmp_path, network(), seed=1)
     first, second = sorted(tmp_path.iterdir())
     first.write_bytes(second.read_bytes())
-    with pytest.raises(CheckpointError, match="holds other examples than its name says; remove"):
+    with pytest.warns(UserWarning, match="is damaged and is not used: it holds another answer"):
         made(tmp_path, network())
-        made(tmp_path, network(), seed=1)
+        again = made(tmp_path, network(), seed=1)
+    assert same(made(tmp_path, network()), whole)
+    assert torch.equal(again.images, whole.images)  # FGSM draws nothing
+
+
+def test_examples_that_do_not_fit_together_are_named_and_made_again(tmp_path: Path) -> None:
+    whole = made(tmp_path, network())
+    (path,) = tmp_path.iterdir()
+    write(path, whole, labels=torch.zeros(2, dtype=torch.int64))
+    with pytest.warns(UserWarning, match="is damaged .*expected labels of shape"):
+        assert same(made(tmp_path, network()), whole)
+    assert same(made(tmp_path, network()), whole)

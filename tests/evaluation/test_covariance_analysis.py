@@ -123,8 +123,8 @@ def test_a_model_that_is_never_right_is_shown_all_the_same(dataset: ImageDataset
 
 def test_settings_out_of_range_are_refused() -> None:
     for settings, error, message in (
-        ({"attack": "cw"}, UnknownNameError, "got 'cw'"),
-        ({"attack": "gradient", "eps": 0.1}, HyperparameterError, "no effect with gradient"),
+        ({"attack": "cw"}, UnknownNameError, "unknown attack 'cw'"),
+        ({"attack": "gradient:eps=0.1"}, HyperparameterError, "gradient without settings"),
         ({"decay_lengths": ()}, HyperparameterError, "at least one decay length, got none"),
         ({"decay_lengths": (1, 0)}, HyperparameterError, "decay_length > 0 pixels, got 0"),
         ({"noise_eps": 2}, HyperparameterError, r"eps in \[0, 1\], got 2"),

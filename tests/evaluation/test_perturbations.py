@@ -14,12 +14,11 @@ HeldOut = tuple[Tensor, Tensor]
 
 def test_the_named_sources_are_those_of_the_paper() -> None:
     eps = 8 / 255
-    assert perturbation_source("pgd") == PGD(
-        eps=eps, steps=10, step_size=eps / 5, random_start=False
+    assert perturbation_source("pgd") == PGD(eps=eps, steps=10, reach=2, random_start=False)
+    assert perturbation_source("pgd:eps=0.1,steps=40,random_start=true") == PGD(
+        eps=0.1, steps=40, reach=2, random_start=True
     )
-    assert perturbation_source("pgd", eps=0.1, steps=40) == PGD(
-        eps=0.1, steps=40, step_size=0.005, random_start=False
-    )
+    assert perturbation_source("fgsm:eps=0.2") == FGSM(eps=0.2)
     assert perturbation_source("fgsm", eps=0.2) == FGSM(eps=0.2)
     assert perturbation_source("deepfool") == DeepFool(steps=100)
     assert perturbation_source("gradient") == "gradient"
@@ -81,18 +80,20 @@ def test_the_seed_and_the_batch_decide_the_draws() -> None:
 
 
 def test_what_a_source_lacks_or_refuses() -> None:
-    with pytest.raises(UnknownNameError, match="gradient, fgsm, pgd, deepfool, got 'cw'"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown attack 'cw'; choose one of .*fgsm, .*, gradient"
+    ):
         perturbation_source("cw")
-    with pytest.raises(HyperparameterError, match=r"eps 0\.1 has no effect with deepfool"):
-        perturbation_source("deepfool", eps=0.1)
-    with pytest.raises(HyperparameterError, match="steps 3 has no effect with fgsm"):
-        perturbation_source("fgsm", steps=3)
+    with pytest.raises(HyperparameterError, match="deepfool has no setting 'eps'"):
+        perturbation_source("deepfool:eps=0.1")
+    with pytest.raises(HyperparameterError, match="fgsm has no setting 'steps'"):
+        perturbation_source("fgsm:steps=3")
     with pytest.raises(HyperparameterError, match=r"eps > 0 .* got 0"):
         perturbation_source("pgd", eps=0)
     with pytest.raises(HyperparameterError, match="did you mean 8/255"):
-        perturbation_source("pgd", eps=8)
+        perturbation_source("pgd:eps=8")
     with pytest.raises(HyperparameterError, match="steps >= 1, got 0"):
-        perturbation_source("pgd", steps=0)
+        perturbation_source("pgd:steps=0")
     images, labels = torch.rand(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64)
     with pytest.raises(HyperparameterError, match="batch_size >= 1, got 0"):
         perturbation_batches(nn.Flatten(), images, labels, "gradient", batch_size=0)

@@ -27,6 +27,7 @@ from steadygrad.evaluation import (
     wilson_interval,
     write_transfer,
 )
+from steadygrad.store import Store
 
 Data = tuple[Tensor, Tensor]
 
@@ -181,18 +182,18 @@ def test_examples_in_the_folder_are_not_made_again(
     tmp_path: Path, data: Data, attacks: list[int]
 ) -> None:
     sources = {"a": network(0), "b": network(1)}
-    first = transfer_matrix(sources, *data, FGSM(eps=0.1), folder=tmp_path)
+    first = transfer_matrix(sources, *data, FGSM(eps=0.1), store=Store(tmp_path))
     assert attacks == [40, 40]
     heard: list[tuple[int, int]] = []
     more = {"c": network(2)}
     second = transfer_matrix(
-        sources, *data, FGSM(eps=0.1), victims=more, folder=tmp_path,
+        sources, *data, FGSM(eps=0.1), victims=more, store=Store(tmp_path),
         progress=lambda done, total: heard.append((done, total)),
     )  # fmt: skip
     assert attacks == [40, 40]
     assert torch.equal(first.self_correct, second.self_correct)
     assert heard == [(40, 80), (80, 80)]
-    transfer_matrix({"d": network(3)} | sources, *data, FGSM(eps=0.1), folder=tmp_path)
+    transfer_matrix({"d": network(3)} | sources, *data, FGSM(eps=0.1), store=Store(tmp_path))
     assert attacks == [40, 40, 40]
 
 
@@ -206,8 +207,8 @@ def test_a_call_that_was_stopped_goes_on(tmp_path: Path, data: Data, attacks: li
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        transfer_matrix(sources, *data, FGSM(eps=0.1), folder=tmp_path, progress=stop)
-    found = transfer_matrix(sources, *data, FGSM(eps=0.1), folder=tmp_path)
+        transfer_matrix(sources, *data, FGSM(eps=0.1), store=Store(tmp_path), progress=stop)
+    found = transfer_matrix(sources, *data, FGSM(eps=0.1), store=Store(tmp_path))
     assert attacks == [40, 40, 40]
     assert found.to_json() | {"seconds": 0} == expected.to_json() | {"seconds": 0}
 

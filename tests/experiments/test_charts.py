@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 
 from steadygrad.experiments import LineChart, PrintedPoint, Series
 from steadygrad.reports.figures import charts_figure
+from steadygrad.reports.figures.charts import AXES_HEIGHT
 
 SERIES = Series(
     label="from a", x=(0, 1), y=(40, 60), low=(30, 50), high=(50, 70), drawn="points"
@@ -94,12 +95,29 @@ def test_a_long_title_has_lines_and_room_for_them() -> None:
     long = replace(
         CHART, title="MNIST: complex, beta 512, frozen phase, at a neighbour (uniform:0.1)"
     )
-    (short_axes,), (long_axes,) = charts_figure([CHART]).axes, charts_figure([long]).axes
-    title = long_axes.get_title(loc="left")
+    short_figure, long_figure = charts_figure([CHART]), charts_figure([long])
+    (axes,) = long_figure.axes
+    title = axes.get_title(loc="left")
     assert "\n" in title
     assert title.split() == long.title.split()
-    heights = [axes.figure.get_figheight() for axes in (short_axes, long_axes)]  # type: ignore[union-attr] # axes have a figure
-    assert heights[0] < heights[1]
+    assert short_figure.get_figheight() < long_figure.get_figheight()
+
+
+def test_axes_are_equally_high_whatever_stands_around_them() -> None:
+    tall = replace(CHART, title="a title of many words " * 5, printed=())
+    legend = replace(CHART, series=tuple(replace(SERIES, label=f"{k}") for k in range(9)))
+    figures = [charts_figure([CHART]), charts_figure([legend, tall], "a caption " * 100)]
+    heights = [axes.bbox.height / figure.dpi for figure in figures for axes in figure.axes]
+    assert heights == pytest.approx([AXES_HEIGHT] * 3, abs=0.1)
+
+
+def test_the_caption_stands_below_everything_and_inside_the_figure() -> None:
+    figure = charts_figure([CHART] * 2, "what a reader must know " * 30)
+    (caption,) = (text for part in figure.subfigs for text in part.texts)
+    (legend,) = (legend for part in figure.subfigs for legend in part.legends)
+    box = caption.get_window_extent()
+    assert 0 <= box.y0 < box.y1 <= legend.get_window_extent().y0
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
 def test_the_outermost_names_have_room() -> None:

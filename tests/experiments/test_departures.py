@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 
 from digits_recipe import DIGITS, TINY_SCALE
+from steadygrad.datasets import GaussianNoise
 from steadygrad.experiments import SCALES, NetworkStore, Workbench, train_networks
 from steadygrad.experiments.chart import LineChart
+from steadygrad.experiments.departures import AS_HERE, Question
+from steadygrad.experiments.white_box import pgd8_curves
 from steadygrad.experiments.worst_case import worst_case_of
-from steadygrad.experiments.yeats2021.departures import AS_HERE, QUESTIONS, Departures, Question
-from steadygrad.experiments.yeats2021.robustness import FIGURE6
+from steadygrad.experiments.yeats2021.departures import DEPARTURES
+from steadygrad.experiments.yeats2021.white_box import FIGURE6
 
+QUESTIONS = DEPARTURES.questions
 each_question = pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: q.title)
 PAPER = SCALES["paper"]
 
@@ -19,7 +23,7 @@ PAPER = SCALES["paper"]
 @each_question
 def test_the_unchanged_network_is_the_figures_own(question: Question) -> None:
     of_figure = {n.digest for n in question.figure.networks(PAPER, (0,))}
-    networks = {question.name_of(n.label): n for n in question.networks(PAPER, (0,))}
+    networks = question.variants()
     assert networks[AS_HERE].digest in of_figure
     for name, network in networks.items():
         assert (network.digest in of_figure) == (
@@ -44,15 +48,14 @@ def test_every_seed_has_every_variant() -> None:
 
 
 def test_variants_are_attacked_at_every_radius_and_by_four_kinds_of_attack(tmp_path: Path) -> None:
-    figure = replace(FIGURE6, recipe=DIGITS, eps_values=(0.0, 0.1, 0.2), judged_eps=0.1)
+    figure = replace(FIGURE6, data_title="digits", curves=pgd8_curves((0.0, 0.1, 0.2), 0.1))
     noisy = Question(
         figure=figure,
-        kind="real",
-        beta=64,
+        network=DIGITS.penalised_network("real", 64),
         clean="figure6_mnist_text/real_clean_beta_512",
-        changes={"with noise": {"noise": "gaussian:0.05"}},
+        changes={"with noise": lambda c: replace(c, augmentation=(GaussianNoise(0.05),))},
     )
-    experiment = Departures(questions=(noisy,))
+    experiment = replace(DEPARTURES, questions=(noisy,))
     scale = replace(TINY_SCALE, attacked=10, worst_case=6, steps=2, queries=5)
     bench = Workbench(store=NetworkStore(tmp_path), scale=scale, seeds=(0,))
     assert train_networks(experiment.networks(scale, (0,)), bench.store)

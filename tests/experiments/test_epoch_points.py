@@ -7,23 +7,24 @@ import pytest
 
 from digits_recipe import DIGITS, TINY_SCALE
 from made_up_training import made_up_training
-from steadygrad.experiments import Experiment, LineChart, NetworkStore, Table, Workbench
-from steadygrad.experiments.yeats2021.loss_and_penalty import LossAndPenalty
-from steadygrad.experiments.yeats2021.training_histories import Panel
-from steadygrad.experiments.yeats2021.update_similarity import UpdateSimilarity
-from steadygrad.reports.experiments import run_experiment
+from steadygrad.experiments import LineChart, NetworkStore, Table, Workbench
+from steadygrad.experiments.epoch_points import LossAndPenalty, UpdateSimilarity
+from steadygrad.experiments.training_histories import Panel
+from steadygrad.experiments.yeats2021.training import panel
+from steadygrad.training import SGD
+from written_results import written_results
 
 RECIPE = replace(DIGITS, title="first", penalised={"update_similarity": True})
 OTHER = replace(
     DIGITS,
     title="second",
-    settings={**DIGITS.settings, "learning_rate": 0.01},
+    settings={**DIGITS.settings, "optimizer": SGD(learning_rate=0.01)},
     caution="half of the data",
     penalised={"update_similarity": True},
 )
-PANELS = (Panel(recipe=RECIPE, betas=(0, 8)), Panel(recipe=OTHER, betas=(0, 2)))
-SIMILARITY = UpdateSimilarity(panels=PANELS, last_epochs=2)
-PENALTY = LossAndPenalty(panels=PANELS, last_epochs=2)
+PANELS = (panel(RECIPE, (0, 8)), panel(OTHER, (0, 2)))
+SIMILARITY = UpdateSimilarity(paper="yeats2021", stem="figure5", panels=PANELS, last_epochs=2)
+PENALTY = LossAndPenalty(paper="yeats2021", stem="supplement-figure1", panels=PANELS, last_epochs=2)
 SCALE = replace(TINY_SCALE, epochs=0.75)
 SEEDS = (0, 1)
 
@@ -40,9 +41,9 @@ def made_up(
     losses: tuple[float, ...],
     similarities: tuple[float, ...] | None = None,
     penalties: tuple[float, ...] | None = None,
-    panel: Panel = PANELS[0],
+    of: Panel = PANELS[0],
 ) -> None:
-    networks = panel.networks(SCALE, SEEDS)
+    networks = of.networks(SCALE, SEEDS)
     network = next(n for n in networks if (n.label, n.config.seed) == (label, seed))
     epochs = [{"data_loss": loss, "penalty": 0.0, "update_similarity": None} for loss in losses]
     for number, epoch in enumerate(epochs):
@@ -130,7 +131,7 @@ def test_both_terms_are_compared_epoch_by_epoch(bench: Workbench) -> None:
 
 
 def test_a_partial_data_set_says_so_in_the_caption(bench: Workbench) -> None:
-    made_up(bench, "real, beta 2", 0, (1.0, 1.0, 1.0), (0.5,) * 3, panel=PANELS[1])
+    made_up(bench, "real, beta 2", 0, (1.0, 1.0, 1.0), (0.5,) * 3, of=PANELS[1])
     for experiment in (SIMILARITY, PENALTY):
         outcome = experiment.measure(bench)
         assert "second: half of the data." in outcome.caption
@@ -144,23 +145,19 @@ def test_the_networks_of_both_figures_are_the_same() -> None:
     )
     assert len(ours) == 2 * (3 * 2 + 1) * 2
     assert theirs < ours
-    assert all(n.config.strength > 0 for n in PENALTY.networks(SCALE, SEEDS))
+    assert all(n.config.penalty.strength > 0 for n in PENALTY.networks(SCALE, SEEDS))
     assert SIMILARITY.printed_paths() == PENALTY.printed_paths() == ()
 
 
-@pytest.mark.parametrize(
-    ("kind_of_experiment", "figure"),
-    [(UpdateSimilarity, "figure5"), (LossAndPenalty, "supplement-figure1")],
-)
+@pytest.mark.parametrize("whole", [SIMILARITY, PENALTY], ids=lambda one: one.stem)
 def test_digits_from_training_to_the_folder(
-    kind_of_experiment: type[UpdateSimilarity] | type[LossAndPenalty], figure: str, tmp_path: Path
+    whole: UpdateSimilarity | LossAndPenalty, tmp_path: Path
 ) -> None:
-    experiment: Experiment = kind_of_experiment(
-        panels=(Panel(recipe=RECIPE, betas=(8,), kinds=("complex",)),)
-    )
+    (alone,) = (m for m in panel(RECIPE, (8,)).members if m.kind == "complex")
+    experiment = replace(whole, panels=(replace(PANELS[0], members=(alone,)),))
+    figure = whole.stem
     store = NetworkStore(tmp_path / "networks")
-    folder = run_experiment(experiment, scale=TINY_SCALE, seeds=(0,), store=store, out=tmp_path)
-    assert folder is not None
+    folder = written_results(experiment, scale=TINY_SCALE, seeds=(0,), store=store, out=tmp_path)
     (network,) = experiment.networks(TINY_SCALE, (0,))
     (epoch,) = store.metrics(network)
     assert epoch.update_similarity is not None

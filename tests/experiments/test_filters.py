@@ -12,27 +12,27 @@ import torch
 from torch import nn
 
 from digits_recipe import DIGITS, TINY_SCALE
-from steadygrad.datasets import load_dataset
+from steadygrad.datasets import GaussianNoise, load_dataset
 from steadygrad.errors import ModelError
 from steadygrad.experiments import ImageGrid, NetworkStore, Workbench
-from steadygrad.experiments.yeats2021.complex_filters import (
+from steadygrad.experiments.complex_filters import (
     ComplexFilters,
     color_key,
     first_filters,
     rgb_of_hue,
 )
-from steadygrad.experiments.yeats2021.filters import Filters
+from steadygrad.experiments.yeats2021.layers import filters as filters_of
 from steadygrad.layers import ComplexConv2d
 from steadygrad.models import build_model
-from steadygrad.reports.experiments import run_experiment
 from steadygrad.training.session import TrainingSession
+from written_results import written_results
 
 RECIPE = replace(
     DIGITS,
     settings={**DIGITS.settings, "test_images": 40},
-    penalised_complex={"noise": "gaussian:0.05"},
+    penalised_noise=GaussianNoise(0.05),
 )
-EXPERIMENT = Filters(recipe=RECIPE, beta=8)
+EXPERIMENT = filters_of(RECIPE, beta=8)
 
 
 @pytest.fixture
@@ -139,8 +139,9 @@ def test_filters_are_the_layers_weights_and_columns_what_it_adds_up() -> None:
 
 def test_digits_from_training_to_the_folder(tmp_path: Path) -> None:
     store = NetworkStore(tmp_path / "networks")
-    folder = run_experiment(EXPERIMENT, scale=TINY_SCALE, seeds=(0,), store=store, out=tmp_path)
-    assert folder is not None
+    folder = written_results(EXPERIMENT, scale=TINY_SCALE, seeds=(0,), store=store, out=tmp_path)
+    header = (folder / "figure2-noise.csv").read_text().partition("\n")[0]
+    assert '"95 % interval, low","95 % interval, high",verdict' in header
     labels = [n.label for n in EXPERIMENT.networks(TINY_SCALE, (0,))]
     assert labels == [
         "complex, beta 8, noise gaussian:0.05",

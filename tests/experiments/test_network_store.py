@@ -11,7 +11,7 @@ from steadygrad.errors import CheckpointError
 from steadygrad.experiments import Network, NetworkStore, distinct, missing, train_networks
 from steadygrad.training import LineProgress, TrainingConfig
 
-CONFIG = TrainingConfig(dataset="digits", model="digits-real", limit_train=64, epochs=1)
+CONFIG = TrainingConfig(data="digits", model="digits-real", limit_train=64, epochs=1)
 
 
 @pytest.fixture

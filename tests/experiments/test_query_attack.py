@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from digits_recipe import DIGITS, TINY_SCALE
-from steadygrad.attacks import NES
+from steadygrad.attacks import NES, PGD
 from steadygrad.evaluation import read_evaluation
 from steadygrad.experiments import (
     NOT_TRAINED,
@@ -17,11 +17,11 @@ from steadygrad.experiments import (
     Workbench,
     train_networks,
 )
-from steadygrad.experiments.yeats2021.query_attack import ATTACKS, SIZES, QueryAttack
-from steadygrad.experiments.yeats2021.query_attack import _attacks as attacks_of
-from steadygrad.experiments.yeats2021.query_attack import _sizes as sizes_at
+from steadygrad.experiments.yeats2021 import others_examples
+from steadygrad.experiments.yeats2021.others_examples import query_attack
 
-EXPERIMENT = QueryAttack(recipe=DIGITS)
+EXPERIMENT = query_attack(DIGITS)
+TITLES = tuple(one.title for one in EXPERIMENT.tried(TINY_SCALE))
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +37,21 @@ def outcome(bench: Workbench) -> ExperimentOutcome:
 
 
 def test_every_scale_has_its_images_and_queries() -> None:
-    assert set(SIZES) == set(SCALES)
-    assert sizes_at(SCALES["paper"]) == (1000, 4000)
-    assert sizes_at(SCALES["quick"]) == (100, 4000)
+    sizes = {name: (s.queried, EXPERIMENT.queries_at(s)) for name, s in SCALES.items()}
+    assert sizes == {"smoke": (8, 64), "quick": (100, 4000), "paper": (1000, 4000)}
 
 
 def test_the_paper_row_climbs_the_logit_and_the_other_the_cross_entropy() -> None:
-    on_logit, on_entropy, _ = attacks_of(4000).values()
+    on_logit, on_entropy, _ = (one.attack for one in EXPERIMENT.tried(SCALES["paper"]))
     assert on_logit == NES(eps=0.0, queries=4000, steps=8, loss="logit")
     assert on_entropy == replace(on_logit, loss="cross-entropy")
 
 
 def test_the_paper_trains_five_networks_and_ours_are_fourteen() -> None:
-    networks = QueryAttack().networks(SCALES["paper"], (0,))
+    networks = others_examples.NES.networks(SCALES["paper"], (0,))
     assert len({network.digest for network in networks}) == len(networks) == 14
-    attacked = [network.config for network in networks if network.config.adversarial == "pgd"]
-    assert {config.adversarial_eps for config in attacked} == {0.2}
+    attacked = [network.config.attack for network in networks if network.config.attack]
+    assert attacked and all(attack == PGD(eps=0.2, steps=4) for attack in attacked)
 
 
 def test_every_printed_accuracy_is_compared_once(outcome: ExperimentOutcome) -> None:
@@ -65,7 +64,7 @@ def test_the_worst_of_all_is_no_better_than_any_attack(outcome: ExperimentOutcom
     assert len(table.rows) == 14
     for row in table.rows:
         cells = dict(zip(table.columns, row, strict=True))
-        attacked = [cells[name] for name in ("clean", *ATTACKS)]
+        attacked = [cells[name] for name in ("clean", *TITLES)]
         assert all(isinstance(cell, float) for cell in attacked)
         assert cells["worst of all"] <= min(attacked)  # type: ignore[operator, type-var] # floats
 
@@ -75,7 +74,7 @@ def test_caption_and_figure_say_how_much_was_asked(outcome: ExperimentOutcome) -
     assert "64 queries an image" in outcome.caption
     (chart,) = outcome.charts["nes"]
     assert isinstance(chart, LineChart)
-    assert [series.label for series in chart.series] == list(ATTACKS)
+    assert [series.label for series in chart.series] == list(TITLES)
     assert len(chart.printed) == 5
 
 

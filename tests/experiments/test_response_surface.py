@@ -1,6 +1,7 @@
 """The response surfaces are those of numpy's complex numbers, and their turns are counted right."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,11 @@ import pytest
 import torch
 
 from steadygrad.experiments import NetworkStore, Workbench, scale_by_name
-from steadygrad.experiments.yeats2021.response_surface import (
-    ResponseSurface,
-    extrema,
-    summed_features,
-)
-from steadygrad.reports.experiments import run_experiment
+from steadygrad.experiments.response_surface import extrema, summed_features
+from steadygrad.experiments.yeats2021.layers import FIGURE1
+from written_results import written_results
 
-SMALL = ResponseSurface(points=120, draws=5)
+SMALL = replace(FIGURE1, points=120, draws=5)
 
 
 @pytest.fixture
@@ -70,14 +68,13 @@ def test_one_feature_has_one_maximum_and_two_zeros_a_turn(angles: tuple[float, f
 
 
 def test_the_tables_and_the_figure_are_written(tmp_path: Path) -> None:
-    folder = run_experiment(
+    folder = written_results(
         SMALL,
         scale=scale_by_name("smoke"),
         seeds=(0,),
         store=NetworkStore(tmp_path / "networks"),
         out=tmp_path,
     )
-    assert folder is not None
     with (folder / "figure1.csv").open() as file:
         rows = {(row["features"], row["input"]): row for row in csv.DictReader(file)}
     counts = {key: (int(row["maxima"]), int(row["minima"])) for key, row in rows.items()}

@@ -11,10 +11,12 @@ from steadygrad.experiments import (
     NetworkStore,
     experiment_by_name,
     experiment_names,
+    planned_networks,
     scale_by_name,
 )
-from steadygrad.models import build_model, parameter_count
-from steadygrad.reports.experiments import planned_networks, read_record, run_experiment
+from steadygrad.models import MODELS, build_model, parameter_count
+from steadygrad.reports.experiments import read_record
+from written_results import written_results
 
 
 def test_names_are_unique_and_every_plan_can_be_made() -> None:
@@ -24,9 +26,9 @@ def test_names_are_unique_and_every_plan_can_be_made() -> None:
         for scale in SCALES.values():
             planned = planned_networks(experiment_by_name(name), scale, (0, 1), None)
             assert len({network.digest for network in planned}) == len(planned)
-            models.update(network.config.model for network in planned)
+            models.update(MODELS.text(network.config.model) for network in planned)
     for model in models:
-        build_model(model)
+        MODELS.parse(model).build()
 
 
 def test_smaller_scales_train_less_and_drop_the_rate_within_the_run() -> None:
@@ -59,7 +61,7 @@ def test_every_experiment_runs_whole_at_smoke_scale(
     name: str, shared_networks: NetworkStore, tmp_path: Path, real_data: Path
 ) -> None:
     experiment, smoke = experiment_by_name(name), scale_by_name("smoke")
-    folder = run_experiment(
+    folder = written_results(
         experiment,
         scale=smoke,
         seeds=(0,),
@@ -67,7 +69,6 @@ def test_every_experiment_runs_whole_at_smoke_scale(
         out=tmp_path,
         data_dir=real_data,
     )
-    assert folder is not None
     record = read_record(folder)
     assert record is not None
     assert record["figures"] or record["tables"]
@@ -87,7 +88,7 @@ def test_every_experiment_runs_whole_at_smoke_scale(
 
 
 def test_table1_says_what_was_counted_and_what_is_printed(tmp_path: Path) -> None:
-    folder = run_experiment(
+    folder = written_results(
         experiment_by_name("yeats2021/table1"),
         scale=scale_by_name("paper"),
         seeds=(0,),
@@ -108,13 +109,12 @@ def test_table1_says_what_was_counted_and_what_is_printed(tmp_path: Path) -> Non
 
 
 def test_figure3_is_drawn(tmp_path: Path) -> None:
-    folder = run_experiment(
+    folder = written_results(
         experiment_by_name("yeats2021/figure3"),
         scale=scale_by_name("paper"),
         seeds=(0,),
         store=NetworkStore(tmp_path / "networks"),
         out=tmp_path,
     )
-    assert folder is not None
     assert (folder / "figure3.png").read_bytes().startswith(b"\x89PNG")
     assert "identity" in (folder / "figure3.svg").read_text()

@@ -24,8 +24,8 @@ from steadygrad.experiments.training_cost import (
 )
 from steadygrad.training import TrainingConfig
 
-MNIST = TrainingConfig(dataset="mnist", model="yeats2021-mnist-real", epochs=30)
-DIGITS = TrainingConfig(dataset="digits", model="digits-real", limit_train=64, epochs=1)
+MNIST = TrainingConfig(data="mnist", model="yeats2021-mnist-real", epochs=30)
+DIGITS = TrainingConfig(data="digits", model="digits-real", limit_train=64, epochs=1)
 
 
 @pytest.fixture
@@ -38,23 +38,30 @@ def _known_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     ("changes", "name"),
     [
         ({}, "plain"),
-        ({"penalty": "l1", "strength": 0.1}, "l1"),
+        ({"penalty": "squared-norm:strength=0.1"}, "l1"),
         (
-            {"penalty": "l1", "strength": 0.1, "second_order": "frozen_phase"},
+            {
+                "penalty": "squared-norm:strength=0.1",
+                "model": "yeats2021-mnist-complex:second_order=frozen_phase",
+            },
             "l1, frozen phase",
         ),
-        ({"penalty": "l1", "strength": 0.1, "update_similarity": True}, "l1, update similarity"),
         (
-            {"penalty": "l1", "strength": 0.1, "backend": "finite_difference"},
+            {"penalty": "squared-norm:strength=0.1", "update_similarity": True},
+            "l1, update similarity",
+        ),
+        (
+            {"penalty": "squared-norm:strength=0.1,backend=finite-difference"},
             "l1, finite_difference",
         ),
-        ({"adversarial": "pgd", "adversarial_eps": 0.1, "adversarial_steps": 8}, "pgd(8)"),
-        ({"noise": "uniform:0.1"}, "plain"),
+        ({"penalty": "gn:strength=0.1"}, "gn"),
+        ({"attack": "pgd:eps=0.1,steps=8"}, "pgd(8)"),
+        ({"augmentation": ("uniform:0.1",)}, "plain"),
     ],
     ids=str,
 )
 def test_what_a_step_costs_is_named(changes: dict[str, object], name: str) -> None:
-    complex_network = replace(MNIST, model="yeats2021-mnist-complex", **changes)  # type: ignore[arg-type] # settings of a test
+    complex_network = replace(MNIST, **({"model": "yeats2021-mnist-complex"} | changes))  # type: ignore[arg-type] # settings of a test
     assert objective_name(complex_network) == name
 
 

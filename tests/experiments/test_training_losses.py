@@ -7,17 +7,21 @@ import pytest
 
 from digits_recipe import DIGITS, TINY_SCALE
 from made_up_training import made_up_training
+from steadygrad.datasets import GaussianNoise
 from steadygrad.experiments import ExperimentOutcome, LineChart, Network, NetworkStore, Workbench
-from steadygrad.experiments.yeats2021.training_histories import Panel
-from steadygrad.experiments.yeats2021.training_losses import TrainingLosses
-from steadygrad.reports.experiments import read_record, run_experiment
+from steadygrad.experiments.training_losses import TrainingLosses
+from steadygrad.experiments.yeats2021.training import panel
+from steadygrad.reports.experiments import read_record
+from written_results import written_results
 
 RECIPE = replace(
     DIGITS,
     settings={**DIGITS.settings, "test_images": 40},
-    penalised_complex={"noise": "gaussian:0.05"},
+    penalised_noise=GaussianNoise(0.05),
 )
-EXPERIMENT = TrainingLosses(panel=Panel(recipe=RECIPE, betas=(0, 8)))
+EXPERIMENT = TrainingLosses(
+    paper="yeats2021", stem="figure4", claim="", panel=panel(RECIPE, (0, 8))
+)
 SCALE = replace(TINY_SCALE, epochs=0.5)
 SEEDS = (0, 1)
 
@@ -114,10 +118,10 @@ def test_the_caption_says_what_sets_networks_apart(outcome: ExperimentOutcome) -
 
 
 def test_digits_from_training_to_the_folder(tmp_path: Path) -> None:
-    one = TrainingLosses(panel=Panel(recipe=RECIPE, betas=(8,), kinds=("complex",)))
+    (alone,) = (m for m in panel(RECIPE, (8,)).members if m.kind == "complex")
+    one = replace(EXPERIMENT, panel=replace(EXPERIMENT.panel, members=(alone,)))
     store = NetworkStore(tmp_path / "networks")
-    folder = run_experiment(one, scale=SCALE, seeds=(0,), store=store, out=tmp_path)
-    assert folder is not None
+    folder = written_results(one, scale=SCALE, seeds=(0,), store=store, out=tmp_path)
     record = read_record(folder)
     assert record is not None
     assert record["figures"] == ["figure4"]

@@ -19,18 +19,18 @@ from steadygrad.experiments import (
     Workbench,
     published_number,
     published_numbers,
+    step_times,
 )
-from steadygrad.experiments.yeats2021 import step_times
-from steadygrad.experiments.yeats2021.step_times import (
+from steadygrad.experiments.step_times import (
     WARM_UP,
     StepTimes,
     median_interval,
     step_seconds_in_turn,
 )
-from steadygrad.experiments.yeats2021.training_time import TrainingTime
-from steadygrad.reports.experiments import run_experiment
+from steadygrad.experiments.yeats2021.training import training_time
+from written_results import written_results
 
-EXPERIMENT = TrainingTime(recipe=DIGITS, beta=8)
+EXPERIMENT = training_time(DIGITS, 8)
 PRINTED = "supplement_training_seconds_mnist_rtx2070s"
 
 
@@ -73,7 +73,7 @@ def test_every_session_steps_on_the_same_batches_and_is_timed_alone(
 
 
 def test_ratios_are_taken_within_a_round() -> None:
-    network = EXPERIMENT.recipe.plain("real", seed=0)
+    network = DIGITS.plain("real")
     slow, fast = StepTimes(network, (4.0, 9.0, 8.0)), StepTimes(network, (2.0, 3.0, 2.0))
     assert slow.ratios(fast) == (2.0, 3.0, 4.0)
     assert slow.milliseconds == 8000
@@ -135,8 +135,7 @@ def test_seconds_on_other_hardware_are_shown_but_not_compared(bench: Workbench) 
 
 def test_digits_to_the_folder(tmp_path: Path) -> None:
     store = NetworkStore(tmp_path / "networks")
-    folder = run_experiment(EXPERIMENT, scale=TINY_SCALE, seeds=(0,), store=store, out=tmp_path)
-    assert folder is not None
+    folder = written_results(EXPERIMENT, scale=TINY_SCALE, seeds=(0,), store=store, out=tmp_path)
     figure = (folder / "supplement-training-time.svg").read_text()
     assert "time over that of the real network" in figure
     assert "printed in the paper" in figure

@@ -9,7 +9,7 @@ import torch
 
 from digits_recipe import DIGITS, TINY_SCALE
 from steadygrad.attacks import FGSM
-from steadygrad.datasets import load_dataset
+from steadygrad.datasets import UniformNoise, load_dataset
 from steadygrad.evaluation import AccuracyPoint, accuracy
 from steadygrad.experiments import (
     NOT_TRAINED,
@@ -21,14 +21,14 @@ from steadygrad.experiments import (
     published_number,
     train_networks,
 )
-from steadygrad.experiments.spread import NETWORK_SPREAD, allowed_spread
-from steadygrad.experiments.yeats2021.transfer import FgsmTransfer
-from steadygrad.experiments.yeats2021.transfer_grid import TransferGrid, WayOfTraining
-from steadygrad.experiments.yeats2021.transfer_ordering import ordering_sentence
-from steadygrad.experiments.yeats2021.transfer_pairs import TransferCell, TransferCells
+from steadygrad.experiments.printed import NETWORK_SPREAD, allowed_spread
+from steadygrad.experiments.transfer import ordering_sentence
+from steadygrad.experiments.transfer_pairs import TransferCell, TransferCells
+from steadygrad.experiments.yeats2021.others_examples import TABLE2, fgsm_transfer
 
-EXPERIMENT = FgsmTransfer(recipes={"mnist": DIGITS})
-PAPER = replace(TINY_SCALE, name="paper")
+EXPERIMENT = fgsm_transfer({"mnist": DIGITS})
+(GRID,) = EXPERIMENT.grids
+PAPER = replace(TINY_SCALE, name="paper", is_comparable=True)
 EPS = published_number("yeats2021", "table2_fgsm_transfer/epsilon/mnist")
 
 
@@ -59,13 +59,16 @@ def rows(table: Table) -> dict[str, dict[str, object]]:
 def test_sources_and_victims_have_seeds_of_their_own() -> None:
     networks = EXPERIMENT.networks(PAPER, (0, 1))
     assert len({network.digest for network in networks}) == len(networks) == 2 * (6 + 12)
-    frozen = [n for n in networks if n.config.second_order == "frozen_phase"]
+    frozen = [n for n in networks if getattr(n.config.model, "second_order", "") == "frozen_phase"]
     assert [network.config.seed for network in frozen] == [100, 100, 101, 101]
-    assert {n.config.seed for n in networks if n.config.noise == "uniform:0.1"} == {100, 101}
+    assert {n.config.seed for n in networks if UniformNoise(0.1) in n.config.augmentation} == {
+        100,
+        101,
+    }
 
 
 def test_the_whole_table_trains_nothing_twice_and_has_every_printed_cell() -> None:
-    whole = FgsmTransfer()
+    whole = TABLE2
     networks = whole.networks(PAPER, (0,))
     assert len({network.digest for network in networks}) == len(networks) == 3 * 18
     assert len(set(whole.printed_paths())) == 60
@@ -197,7 +200,7 @@ def test_a_victim_that_is_no_source_is_not_attacked(store: NetworkStore, tmp_pat
 
 
 def test_other_data_or_less_training_are_named_as_obstacles(store: NetworkStore) -> None:
-    partial = FgsmTransfer(recipes={"mnist": replace(DIGITS, caution="other data")})
+    partial = fgsm_transfer({"mnist": replace(DIGITS, caution="other data")})
     outcome = partial.measure(Workbench(store=store, scale=TINY_SCALE, seeds=(0,)))
     assert {entry.obstacle for entry in outcome.compared} == {
         "run at scale smoke, not the paper's; other data"
@@ -206,7 +209,7 @@ def test_other_data_or_less_training_are_named_as_obstacles(store: NetworkStore)
 
 
 class MadeUpCells(TransferCells):
-    """Accuracies by victim, whatever the source."""
+    """Accuracies by the victim's way of training, whatever the source."""
 
     def __init__(self, right: dict[str, int]) -> None:
         super().__init__(())
@@ -214,35 +217,33 @@ class MadeUpCells(TransferCells):
 
     def cell(self, source: str, victim: str) -> TransferCell | None:
         right: dict[str, int] = self.right  # type: ignore[attr-defined] # set above
-        return TransferCell(points=(AccuracyPoint(EPS, right.get(victim, 500), 1000),))
+        way = next(way for way, network in GRID.networks.items() if network.variant == victim)
+        return TransferCell(points=(AccuracyPoint(EPS, right.get(way, 500), 1000),))
 
 
 @pytest.mark.parametrize(
     ("right", "said"),
     [
-        ({"complex, beta 64": 900}, "holds: it is ahead of the best other victim for 4 of 4"),
-        ({"complex, beta 64": 501}, "(4 of 4 on digits), beyond chance for 0"),
-        ({"complex, beta 64": 500}, "does not hold: it is ahead of the best other victim for 0"),
-        ({"real, beta 64": 900}, "beyond chance for 0, and behind beyond chance for 4"),
+        ({"complex, penalised": 900}, "holds: it is ahead of the best other victim for 4 of 4"),
+        ({"complex, penalised": 501}, "(4 of 4 on digits), beyond chance for 0"),
+        ({"complex, penalised": 500}, "does not hold: it is ahead of the best other victim for 0"),
+        ({"real, penalised": 900}, "beyond chance for 0, and behind beyond chance for 4"),
         (
-            {"complex, beta 64": 900, "real GELU, beta 64": 950},
+            {"complex, penalised": 900, "gelu, penalised": 950},
             "victims too it does not hold: it is ahead of the best other victim for 0 of 6",
         ),
     ],
     ids=str,
 )
 def test_the_claim_is_judged_column_by_column(right: dict[str, int], said: str) -> None:
-    grid = TransferGrid(key="mnist", recipe=DIGITS, cells=MadeUpCells(right))
-    assert said in ordering_sentence([grid])
+    grid = replace(GRID, cells=MadeUpCells(right))
+    assert said in ordering_sentence(EXPERIMENT.claim, [grid], EXPERIMENT.rows)
 
 
 def test_what_goes_beyond_the_paper_is_printed_nowhere() -> None:
-    grid = TransferGrid(key="mnist", recipe=DIGITS)
-    real, smooth = WayOfTraining("real", False), WayOfTraining("gelu", True)
-    frozen = WayOfTraining("complex", True, "frozen_phase")
-    assert grid.printed(real, real) == 36.2
-    assert grid.printed(smooth, real) is None
-    assert grid.printed(real, frozen) is None
+    assert GRID.printed("real", "real") == 36.2
+    assert GRID.printed("gelu, penalised", "real") is None
+    assert GRID.printed("real", "complex, penalised, frozen phase") is None
 
 
 def test_the_spread_is_at_least_two_points() -> None:

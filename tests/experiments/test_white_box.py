@@ -12,6 +12,7 @@ from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import AccuracyPoint, wilson_interval
 from steadygrad.experiments import (
     Measurements,
+    Network,
     NetworkStore,
     Scale,
     Workbench,
@@ -25,25 +26,38 @@ from steadygrad.experiments.accuracies import (
     measured_accuracies,
 )
 from steadygrad.experiments.chart import LineChart
-from steadygrad.experiments.worst_case import attack_in_turn, worst_case_battery, worst_case_of
-from steadygrad.experiments.yeats2021.identical_architecture import FIGURE10
-from steadygrad.experiments.yeats2021.independent_networks import IndependentNetworks
-from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy, at_equal_time
-from steadygrad.experiments.yeats2021.printed import (
+from steadygrad.experiments.matched import at_equal_clean_accuracy, at_equal_time
+from steadygrad.experiments.printed import (
     PrintedAccuracy,
     PrintedDifference,
     PrintedRadius,
     compared_with_print,
 )
-from steadygrad.experiments.yeats2021.recipes import RECIPES, Recipe
-from steadygrad.experiments.yeats2021.robustness import FIGURE6, FIGURE7, FIGURE8, FIGURE9
-from steadygrad.experiments.yeats2021.white_box import WhiteBox
+from steadygrad.experiments.white_box import WhiteBox, pgd8_curves
+from steadygrad.experiments.worst_case import (
+    BatteryAttack,
+    attack_in_turn,
+    worst_case_battery,
+    worst_case_of,
+)
+from steadygrad.experiments.yeats2021.recipes import RECIPES, Lineup, Recipe
+from steadygrad.experiments.yeats2021.white_box import (
+    FIGURE6,
+    FIGURE7,
+    FIGURE8,
+    FIGURE9,
+    FIGURE10,
+    LINEUPS,
+    independent_networks,
+    white_box,
+)
+from steadygrad.training import MultiStep
 
 DIGITS = Recipe(
     dataset="digits",
     title="digits",
     models={"complex": "digits-complex", "real": "digits-real", "gelu": "digits-gelu"},
-    settings={"epochs": 8, "drop_at": (4,), "batch_size": 64},
+    settings={"epochs": 8, "schedule": MultiStep(at=(4,)), "batch_size": 64},
     attack_eps=0.2,
 )
 SCALE = Scale(
@@ -55,25 +69,32 @@ SCALE = Scale(
     clean=20,
     steps=2,
     queries=5,
+    is_comparable=True,
 )
-FIGURE = WhiteBox(
-    name="made/figure",
+LINEUP = Lineup(
     recipe=DIGITS,
     betas={"complex": (64,), "real": (64,), "gelu": (64,)},
-    eps_values=(0.0, 0.1, 0.2),
-    judged_eps=0.1,
     equal_time_epochs=4,
-    printed=(
-        PrintedAccuracy(
-            quantity="clean", path="figure6_mnist_text/real_clean_beta_512",
-            labels=("real, beta 64",), eps=0,
-        ),
-        PrintedAccuracy(
-            quantity="complex, clean", path="figure6_mnist_text/complex_clean_all_betas",
-            labels=("complex, beta 64",), eps=0,
-        ),
+)
+CURVES = pgd8_curves((0.0, 0.1, 0.2), judged_eps=0.1)
+PRINTED = (
+    PrintedAccuracy(
+        quantity="clean",
+        path="figure6_mnist_text/real_clean_beta_512",
+        networks=(DIGITS.penalised_network("real", 64),),
+        eps=0,
     ),
-)  # fmt: skip
+    PrintedAccuracy(
+        quantity="complex, clean",
+        path="figure6_mnist_text/complex_clean_all_betas",
+        networks=(DIGITS.penalised_network("complex", 64),),
+        eps=0,
+    ),
+)
+FIGURE = white_box("figure", LINEUP, CURVES, PRINTED)
+A, B, C = (Network(name, replace(DIGITS.plain("real").config, penalty=f"squared-norm:strength={s}"))
+           for name, s in (("a", 0.1), ("b", 0.2), ("c", 0.3)))  # fmt: skip
+UNDEFENDED = Network("d", DIGITS.plain("real").config)
 
 
 @pytest.fixture
@@ -81,11 +102,14 @@ def bench(tmp_path: Path) -> Workbench:
     return Workbench(store=NetworkStore(tmp_path / "networks"), scale=SCALE, seeds=(0,))
 
 
-def made(label: str, *correct: int, clean: int = 90) -> Accuracies:
+def made(network: Network, *correct: int, clean: int = 90) -> Accuracies:
     """Return accuracies of 100 images at eps 0, 0.1, ..."""
     points = tuple(AccuracyPoint(k / 10, count, 100) for k, count in enumerate(correct))
-    network = DIGITS.plain("real", seed=0)
-    return Accuracies(label, (network,), (points,), (AccuracyPoint(0.0, clean, 100),))
+    return Accuracies(network.label, (network,), (points,), (AccuracyPoint(0.0, clean, 100),))
+
+
+def by_variant(*measured: Accuracies) -> dict[str, Accuracies]:
+    return {one.networks[0].variant: one for one in measured}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -133,22 +157,23 @@ def test_equal_time_is_that_of_the_steps_without_what_is_measured_in_them(
     ]
     train_networks(networks, bench.store)
     known = {"plain": 600.0, "l1": 300.0, "l1, update similarity": 10_000.0}
-    record = {"processor": "p", "seconds": {f"{plain.config.model}, batch 64": known}}
+    record = {
+        "processor": "p",
+        "seconds": {training_cost.measured_model(plain.config): known},
+    }
     monkeypatch.setattr(training_cost, "step_seconds_record", lambda: record)
     measured = measured_accuracies(bench, networks, PGD(eps=0.1, steps=1), (0.0, 0.1))
-    found = at_equal_time(bench, measured, 0.1)
+    found = at_equal_time(bench, tuple(measured.values()), "PGD(1)", 0.1)
     assert [row[:2] for row in found.table.rows] == [(penalised.label, 10.0), (plain.label, 20.0)]
     assert found.charts[1].x_label == "minutes of training on one core"
     assert [point.x for point in found.charts[1].series] == [(20.0,), (10.0,)]
 
 
-@pytest.mark.parametrize(
-    "figure", [FIGURE6, FIGURE7, FIGURE8, FIGURE9, *FIGURE10.panels], ids=lambda figure: figure.name
-)
-def test_equal_time_is_what_the_steps_were_measured_to_take(figure: WhiteBox) -> None:
-    recipe = figure.recipe
-    penalised = recipe.penalised_network("complex", 1, seed=0).config
-    trained = recipe.pgd_trained(figure.adversary, seed=0, epochs=figure.equal_time_epochs).config
+@pytest.mark.parametrize("lineup", LINEUPS.values(), ids=LINEUPS)
+def test_equal_time_is_what_the_steps_were_measured_to_take(lineup: Lineup) -> None:
+    recipe = lineup.recipe
+    penalised = recipe.penalised_network("complex", 1).config
+    trained = recipe.pgd_trained(lineup.adversary, epochs=lineup.equal_time_epochs).config
     first, second = (
         training_cost.estimated_seconds(replace(config, update_similarity=False))
         for config in (penalised, trained)
@@ -159,19 +184,21 @@ def test_equal_time_is_what_the_steps_were_measured_to_take(figure: WhiteBox) ->
 
 def test_a_second_radius_to_learn_from_adds_one_network_of_the_papers_kind() -> None:
     once = {network.digest for network in FIGURE.networks(SCALE, (0,))}
-    twice = replace(FIGURE, wider_attack_eps=0.25).networks(SCALE, (0,))
+    wider = white_box("figure", replace(LINEUP, wider_attack_eps=0.25), CURVES)
+    twice = wider.networks(SCALE, (0,))
     (added,) = [network for network in twice if network.digest not in once]
     assert len(twice) == len(once) + 1
     assert added.label == "real, PGD(4)-trained at 0.25"
-    assert added.config.adversarial_eps == 0.25
+    assert added.config.attack == PGD(eps=0.25, steps=4)
 
 
 @pytest.mark.parametrize(
     "figure", [FIGURE6, FIGURE7, FIGURE8, FIGURE9, *FIGURE10.panels], ids=lambda figure: figure.name
 )
 def test_attack_training_reaches_the_radius_that_figures_judge_at(figure: WhiteBox) -> None:
-    learnt = max(network.config.adversarial_eps for network in figure.networks(SCALE, (0,)))
-    assert learnt >= figure.judged_eps
+    attacks = [network.config.attack for network in figure.networks(SCALE, (0,))]
+    learnt = max(attack.eps for attack in attacks if attack is not None)
+    assert learnt >= figure.curves.judged_eps
 
 
 def test_only_trained_networks_are_drawn_and_the_others_numbers_say_why(bench: Workbench) -> None:
@@ -182,6 +209,27 @@ def test_only_trained_networks_are_drawn_and_the_others_numbers_say_why(bench: W
     assert "figure-beyond" not in outcome.charts
     assert outcome.compared[0].verdict == "not comparable"
     assert outcome.compared[0].obstacle == "the network is not trained yet"
+
+
+def test_what_networks_are_called_decides_nothing(bench: Workbench) -> None:
+    train_networks([n for n in FIGURE.networks(SCALE, (0,)) if not n.is_defended], bench.store)
+
+    def called_x(networks: tuple[Network, ...]) -> tuple[Network, ...]:
+        return tuple(replace(network, label="x, no defence") for network in networks)
+
+    other = replace(FIGURE, of_paper=called_x(FIGURE.of_paper), beyond=called_x(FIGURE.beyond))
+    for name, table in FIGURE.measure(bench).tables.items():
+        renamed = other.measure(bench).tables[name]
+        of_networks = ("network", "best by then")
+        numbers, same = (
+            [
+                [c for c, head in zip(row, t.columns, strict=True) if head not in of_networks]
+                for row in t.rows
+            ]
+            for t in (table, renamed)
+        )
+        assert numbers == same
+    assert len(FIGURE.measure(bench).tables["figure"].rows) == 3
 
 
 @pytest.fixture
@@ -257,7 +305,10 @@ def test_attacks_meet_what_is_left_and_each_broken_image_counts_once() -> None:
     levels = torch.tensor([0.9, 0.55, 0.7, 0.2])
     images = levels.view(4, 1, 1, 1).expand(4, 1, 4, 4).contiguous()
     labels = torch.ones(4, dtype=torch.int64)
-    battery = {"short": PGD(eps=0.1, steps=1), "far": PGD(eps=0.25, steps=5)}
+    battery = (
+        BatteryAttack("Short", "short", PGD(eps=0.1, steps=1)),
+        BatteryAttack("Far", "far", PGD(eps=0.25, steps=5)),
+    )
     worst = attack_in_turn(model, images, labels, battery, 0.25)
     assert (worst.n, worst.correct) == (4, 3)
     assert worst.broken_by == {"short": 1, "far": 1}
@@ -265,7 +316,7 @@ def test_attacks_meet_what_is_left_and_each_broken_image_counts_once() -> None:
 
 
 def test_the_battery_has_four_kinds() -> None:
-    assert list(worst_case_battery(0.1)) == [
+    assert [member.title for member in worst_case_battery(0.1)] == [
         "PGD(50), 2 restarts",
         "PGD(20) on the margin, to every class",
         "APGD(100)",
@@ -275,29 +326,29 @@ def test_the_battery_has_four_kinds() -> None:
 
 def test_printed_accuracies_are_those_of_the_worst_network() -> None:
     entry = PrintedAccuracy(
-        quantity="q", path="figure6_mnist_text/real_clean_beta_512", labels=("a", "b"), eps=0.1
+        quantity="q", path="figure6_mnist_text/real_clean_beta_512", networks=(A, B), eps=0.1
     )
-    reading = entry.ours({"a": made("a", 99, 80), "b": made("b", 99, 70)})
+    reading = entry.ours(by_variant(made(A, 99, 80), made(B, 99, 70)))
     assert reading is not None
     assert reading.value == pytest.approx(70)
     low, high = wilson_interval(70, 100)
     assert reading.interval == pytest.approx((100 * low, 100 * high))
     assert "b" in reading.remark
-    alone = entry.ours({"a": made("a", 99, 80)})
+    alone = entry.ours(by_variant(made(A, 99, 80)))
     assert alone is not None
     assert alone.remark.endswith("1 more not trained yet")
-    assert entry.ours({"c": made("c", 99, 80)}) is None
+    assert entry.ours(by_variant(made(C, 99, 80))) is None
 
 
 def test_printed_differences_have_newcombes_interval() -> None:
     entry = PrintedDifference(
         quantity="q",
         path="figure10_identical_architecture_text/svhn_clean_complex_minus_real",
-        first="a",
-        second="b",
+        first=A,
+        second=B,
         eps=0,
     )
-    reading = entry.ours({"a": made("a", 0, clean=56), "b": made("b", 0, clean=48)})
+    reading = entry.ours(by_variant(made(A, 0, clean=56), made(B, 0, clean=48)))
     assert reading is not None
     assert reading.value == pytest.approx(8)
     # Newcombe's own example (1998, Table II, case a): 56/70 against 48/80.
@@ -309,20 +360,20 @@ def test_printed_radii_are_where_the_last_network_is_lost() -> None:
     entry = PrintedRadius(
         quantity="q",
         path="figure9_cifar10_text/undefended_accuracy_near_zero_at_pixels_255",
-        labels=("a", "b"),
+        networks=(A, B),
     )
-    lost = {"a": made("a", 90, 4, 0), "b": made("b", 90, 10, 3)}
-    reading = entry.ours(lost)
+    reading = entry.ours(by_variant(made(A, 90, 4, 0), made(B, 90, 10, 3)))
     assert reading is not None
     assert reading.value == pytest.approx(0.2 * 255)
-    (compared,) = compared_with_print([entry], {"a": made("a", 90), "b": made("b", 90)}, None)
+    standing = by_variant(made(A, 90), made(B, 90))
+    (compared,) = compared_with_print("yeats2021", [entry], standing, None)
     assert (compared.ours, compared.verdict) == (None, "not comparable")
     assert "nowhere" in (compared.obstacle or "")
 
 
 def test_seeds_are_averaged_and_do_not_multiply_the_images() -> None:
-    one = made("a", 90, 50)
-    both = Accuracies("a", one.networks * 2, (*one.curves, *made("a", 90, 70).curves), one.clean)
+    one = made(A, 90, 50)
+    both = Accuracies("a", one.networks * 2, (*one.curves, *made(A, 90, 70).curves), one.clean)
     series = accuracy_series(both)
     assert series.y == pytest.approx((90, 60))
     low, high = wilson_interval(60, 100)
@@ -332,19 +383,19 @@ def test_seeds_are_averaged_and_do_not_multiply_the_images() -> None:
 
 
 def test_equal_clean_accuracy_pairs_defended_networks_within_a_point() -> None:
-    measured = {
-        "a": made("a", 90, 50, clean=90),
-        "b": made("b", 90, 60, clean=91),
-        "c": made("c", 90, 70, clean=93),
-        "d, no defence": made("d", 90, 0, clean=90),
-    }
-    table = at_equal_clean_accuracy(measured, 0.1)
+    measured = [
+        made(A, 90, 50, clean=90),
+        made(B, 90, 60, clean=91),
+        made(C, 90, 70, clean=93),
+        made(UNDEFENDED, 90, 0, clean=90),
+    ]
+    table = at_equal_clean_accuracy(measured, "PGD(8)", 0.1)
     assert [row[:2] for row in table.rows] == [("a", "b")]
     assert table.rows[0][6] == -10
 
 
 def test_independent_networks_are_three_at_least_and_one_line_each(bench: Workbench) -> None:
-    independent = IndependentNetworks(name="made/independent", figure=FIGURE)
+    independent = independent_networks("independent", LINEUP, CURVES)
     networks = independent.networks(SCALE, (0,))
     assert [n.config.seed for n in networks] == [0, 1, 2] * 9
     assert len({n.digest for n in networks}) == len(networks)
@@ -373,13 +424,13 @@ def test_independent_networks_are_three_at_least_and_one_line_each(bench: Workbe
 
 @pytest.mark.parametrize("figure", [FIGURE6, FIGURE7, FIGURE8, FIGURE9], ids=lambda f: f.name)
 def test_printed_numbers_ask_for_networks_and_radii_of_the_figure(figure: WhiteBox) -> None:
-    labels = {network.label for network in figure.networks(SCALE, (0,))}
+    variants = {network.variant for network in figure.networks(SCALE, (0,))}
     for entry in figure.printed:
         assert isinstance(entry, PrintedAccuracy | PrintedRadius)
-        assert set(entry.labels) <= labels
+        assert {network.variant for network in entry.networks} <= variants
         if isinstance(entry, PrintedAccuracy):
-            assert any(abs(entry.eps - eps) < 1e-9 for eps in figure.eps_values)
-    assert figure.judged_eps in figure.eps_values
+            assert any(abs(entry.eps - eps) < 1e-9 for eps in figure.curves.eps_values)
+    assert figure.curves.judged_eps in figure.curves.eps_values
 
 
 def test_recipes_convert_the_papers_strength() -> None:
@@ -390,5 +441,6 @@ def test_recipes_convert_the_papers_strength() -> None:
     assert complex_.strength == pytest.approx(32 / 128**2)
     # The released code takes a real network's gradient at pixels divided by their deviation.
     assert real.strength == pytest.approx(0.04 * complex_.strength)
-    as_strong = cifar.penalised_network("real", FIGURE9.betas["real"][-1], seed=0).config
+    strongest = LINEUPS["figure9"].betas["real"][-1]
+    as_strong = cifar.penalised_network("real", strongest).config
     assert as_strong.strength == pytest.approx(complex_.strength)

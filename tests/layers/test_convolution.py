@@ -13,7 +13,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.functional import conv2d
 
 from steadygrad.layers import Conv2d
-from steadygrad.layers import sliding_window as sliding_window_module
+from steadygrad.layers.hand_written import sliding_window as sliding_window_module
 
 SHAPES: list[dict[str, Any]] = [
     {"in_channels": 1, "out_channels": 10, "kernel_size": 3, "padding": 1},  # by patches

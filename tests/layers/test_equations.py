@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from steadygrad.layers import ComplexConv2d, ComplexLinear
+from steadygrad.layers import ComplexConv2d, ComplexLinear, complex_convolution
 
 Entry = tuple[int, ...]
 
 
-@pytest.fixture(params=["chunked", "composed"])
+@pytest.fixture(params=["by hand", "composed"])
 def convolution(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ComplexConv2d:
     if request.param == "composed":
-        monkeypatch.setattr(ComplexConv2d, "_is_chunkable", lambda *_: False)
+        monkeypatch.setattr(complex_convolution, "applies", lambda *_: False)
     torch.manual_seed(0)
     return ComplexConv2d(2, 2, (2, 3), padding=1, second_order="frozen_phase").double()
 

@@ -12,7 +12,7 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import grad, vmap
 
 from steadygrad.layers import GELU
-from steadygrad.layers.gelu import _CHUNK
+from steadygrad.layers.hand_written.elementwise import GELU_PIECE
 
 
 @given(x=st.floats(-30, 30))
@@ -28,7 +28,7 @@ def test_value_and_derivatives_are_those_of_the_formula(x: float) -> None:
     assert second.item() == pytest.approx(density * (2 - x * x), abs=1e-14)
 
 
-@pytest.mark.parametrize("size", [3, _CHUNK - 1, 2 * _CHUNK + 5])
+@pytest.mark.parametrize("size", [3, GELU_PIECE - 1, 2 * GELU_PIECE + 5])
 @pytest.mark.parametrize("is_strided", [False, True])
 def test_a_penalty_trains_as_with_pytorchs(size: int, is_strided: bool) -> None:
     start = torch.randn(size, 2, dtype=torch.float64)

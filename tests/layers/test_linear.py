@@ -27,13 +27,13 @@ needs_onednn = pytest.mark.skipif(not torch._C._has_mkldnn, reason="this PyTorch
 def products(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Note the shapes of all products that go to oneDNN."""
     noted: list[tuple[int, ...]] = []
-    original = linear_module._in_onednn
+    original = linear_module.onednn_product
 
     def noting(a: Tensor, b: Tensor) -> Tensor:
         noted.append((len(a), a.shape[1], len(b)))
         return original(a, b)
 
-    monkeypatch.setattr(linear_module, "_in_onednn", noting)
+    monkeypatch.setattr(linear_module, "onednn_product", noting)
     return noted
 
 
@@ -150,7 +150,9 @@ def test_an_image_does_not_see_the_others() -> None:
 def test_derivatives_of_every_order(monkeypatch: pytest.MonkeyPatch) -> None:
     # oneDNN has no float64, which these checks need: its product is written out.
     monkeypatch.setattr(linear_module, "_is_for_onednn", lambda x, weight: True)
-    monkeypatch.setattr(linear_module, "_in_onednn", lambda a, b: torch.einsum("nk,mk->nm", a, b))
+    monkeypatch.setattr(
+        linear_module, "onednn_product", lambda a, b: torch.einsum("nk,mk->nm", a, b)
+    )
     torch.manual_seed(2)
     shapes = ((2, 2, 3), (4, 3), (4,))
     x, weight, bias = (torch.randn(s, dtype=torch.float64).requires_grad_() for s in shapes)

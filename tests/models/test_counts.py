@@ -71,3 +71,57 @@ def test_our_copy_of_the_printed_figures_is_the_reference() -> None:
     if not reference.exists():
         pytest.skip("the reference figures do not lie beside the project")
     assert json.loads(reference.read_text()) == json.loads(PUBLISHED.read_text())
+
+
+def test_a_linear_layer_counts_for_every_token() -> None:
+    # An image of 8x8 as 8 tokens of 8 values, each through 8 x 5 weights.
+    assert mac_count(nn.Sequential(nn.Flatten(1, 2), nn.Linear(8, 5)), (1, 8, 8)) == 8 * 8 * 5
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_grouped_convolutions_by_hand(groups: int, is_transposed: bool) -> None:
+    kind = nn.ConvTranspose2d if is_transposed else nn.Conv2d
+    layer = kind(4, 8, 3, padding=1, groups=groups)
+    assert mac_count(nn.Sequential(layer), (4, 6, 5)) == 4 * 8 * 9 // groups * 6 * 5
+
+
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # of an encoder with one more token
+def test_a_transformer_by_hand_attention_included() -> None:
+    class Transformer(nn.Module):
+        """Sixteen tokens of four pixels, width 8, two heads."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.patches = nn.Conv2d(1, 8, 2, stride=2)
+            layer = nn.TransformerEncoderLayer(8, 2, 32, batch_first=True)
+            self.encoder = nn.TransformerEncoder(layer, 2)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.head(self.encoder(self.patches(images).flatten(2).mT).mean(dim=1))
+
+    tokens, width = 16, 8
+    projections = 4 * width * width * tokens  # query, key, value and output
+    attention = 2 * tokens * tokens * width  # scores, and the weighted sum of values
+    dense = 2 * width * 32 * tokens
+    patches = tokens * width * 4
+    expected = patches + 2 * (projections + attention + dense) + width * 3
+    model = Transformer()
+    assert mac_count(model, (1, 8, 8)) == expected
+    assert torch.backends.mha.get_fastpath_enabled()
+    model.requires_grad_(False)  # PyTorch then has a shortcut, in which nothing can be counted
+    assert mac_count(model, (1, 8, 8)) == expected
+
+
+def test_functions_and_shared_layers_count_as_often_as_they_are_called() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shared = nn.Linear(4, 4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            rows = self.shared(self.shared(images.flatten(1)))
+            return rows @ torch.eye(4)
+
+    assert mac_count(Twice(), (1, 2, 2)) == 3 * 16

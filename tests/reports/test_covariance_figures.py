@@ -20,7 +20,7 @@ from steadygrad.reports.figures import (
     covariance_matrix_figure,
     softmax_line_figure,
 )
-from steadygrad.reports.figures.correlated_samples import rescaled
+from steadygrad.reports.figures.images import rescaled
 
 
 def structure(shape: tuple[int, int, int], decay_length: float) -> PerturbationStructure:

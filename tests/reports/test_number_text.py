@@ -2,7 +2,7 @@
 
 import pytest
 
-from steadygrad.experiments import interval_text
+from steadygrad.experiments import Cell, Interval
 from steadygrad.reports.experiments import number_text
 
 
@@ -17,12 +17,9 @@ from steadygrad.reports.experiments import number_text
         (-2.345, "-2.3"),
         (0.04321, "0.0432"),
         (0.0, "0"),
+        (Interval(1.25, 20.0), "1.2 to 20.0"),
+        (Interval(-0.1234, 0.5, digits=3, is_signed=True), "-0.123 to +0.500"),
     ],
 )
-def test_numbers_are_short_but_small_ones_keep_three_digits(cell: float | None, text: str) -> None:
+def test_numbers_are_short_but_small_ones_keep_three_digits(cell: Cell, text: str) -> None:
     assert number_text(cell) == text
-
-
-def test_an_interval_or_nothing() -> None:
-    assert interval_text((1.25, 20.0)) == "1.2 to 20.0"
-    assert interval_text(None) == ""

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from steadygrad.evaluation import TransferMatrix
 from steadygrad.reports.figures import save_figure
-from steadygrad.reports.figures.transfer import transfer_figure
-from steadygrad.reports.transfer_table import (
+from steadygrad.reports.transfer import (
     transfer_csv,
+    transfer_figure,
     transfer_markdown,
     transfer_table,
     transfer_title,

@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from steadygrad.errors import CheckpointError, OutputError
+from steadygrad.models import MODELS
 from steadygrad.training import ModelSpec, load_model, save_model
 
-SPEC = ModelSpec("digits-complex", (1, 8, 8), 10, "frozen_phase")
+SPEC = ModelSpec(MODELS.parse("digits-complex:second_order=frozen_phase"), (1, 8, 8), 10)
 
 
 @pytest.fixture
@@ -101,8 +102,8 @@ def test_weights_without_specification_are_refused(file: Path) -> None:
         ({"name": "digits-complex"}, "in a way unknown here"),
         ({"name": "a", "input_shape": [8, 8], "num_classes": 2}, "in a way unknown here"),
         (
-            {"name": "a", "input_shape": [1, 8, 8], "num_classes": 2, "x": 1},
-            "in a way unknown here",
+            {"name": "digits-complex", "input_shape": [1, 8, 8], "num_classes": 2, "x": 1},
+            "model digits-complex has no setting 'x'",
         ),
         ({"name": "a", "input_shape": [1, 8, 8], "num_classes": 2}, "unknown model 'a'"),
         (
@@ -136,3 +137,36 @@ def test_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
         save_model(tmp_path / "file" / "model.safetensors", SPEC.build(), SPEC)
+
+
+@pytest.mark.parametrize(
+    ("flat", "expected"),
+    [
+        (
+            {"name": "digits-complex", "second_order": "frozen_phase"},
+            "digits-complex:second_order=frozen_phase",
+        ),
+        ({"name": "digits-complex", "second_order": "exact"}, "digits-complex"),
+        ({"name": "digits-complex"}, "digits-complex"),
+        ({"name": "digits-real", "second_order": "exact"}, "digits-real"),
+        ({"name": "digits-real", "second_order": "frozen_phase"}, "digits-real"),
+    ],
+)
+def test_a_file_of_version_0_1_is_understood(
+    tmp_path: Path, flat: dict[str, Any], expected: str
+) -> None:
+    spec = ModelSpec(MODELS.parse(expected), (1, 8, 8), 10)
+    model, file = spec.build(), tmp_path / "model.safetensors"
+    written = flat | {"input_shape": [1, 8, 8], "num_classes": 10}
+    save_file(model.state_dict(), file, {"steadygrad": json.dumps(written)})
+    loaded, found = load_model(file)
+    assert found == spec
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_every_model_comes_back_from_its_specification() -> None:
+    for name in MODELS.names():
+        spec = ModelSpec(MODELS.parse(name), (3, 32, 32), 7)
+        assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+        assert spec.name == name

@@ -30,32 +30,35 @@ BuildTiny = Callable[[Callable[[], nn.Module]], None]
 RUNS: dict[str, dict[str, Any]] = {
     "plain": {},
     "penalised with noise": {
-        "penalty": "l1",
-        "strength": 0.05,
-        "noise": "uniform:0.1",
-        "flip": True,
-        "crop_padding": 1,
+        "penalty": "squared-norm:strength=0.05",
+        "ramp": "ramp:2",
+        "augmentation": ["flip", "crop:1", "uniform:0.1"],
         "update_similarity": True,
         "validation_size": 50,
     },
     "adam, attacked": {
         "optimizer": "adam",
-        "adversarial": "pgd",
-        "adversarial_eps": 0.1,
-        "adversarial_fraction": 0.5,
+        "attack": "mixture:attack=pgd,attack.eps=0.1,attack.steps=4,fraction=0.5",
     },
+    "n-fgsm, averaged and clipped": {
+        "optimizer": "adamw",
+        "schedule": "cosine:warmup=1",
+        "attack": "n-fgsm:eps=0.1",
+        "averaging": "ema:0.9",
+        "clipping": "norm:1",
+        "validation_size": 50,
+    },
+    "lrc noise": {"attack": "mixture:attack=lrc,attack.eps=0.3,attack.samples=1"},
     "structured": {
-        "penalty": "sgr",
-        "strength": 0.05,
-        "covariance_decay": 0.3,
-        "covariance_every": 2,
-        "covariance_source": "pgd",
+        "penalty": "sgr:strength=0.05,covariance=stationary,covariance.decay=0.3,"
+        "covariance.every=2,covariance.source=pgd"
+    },
+    "structured with the mean": {
+        "penalty": "sgr:strength=0.05,covariance=stationary,covariance.every=2,covariance.mean=true"
     },
     "finite difference, rate drop": {
-        "penalty": "l2",
-        "strength": 0.05,
-        "backend": "finite_difference",
-        "drop_at": (1,),
+        "penalty": "squared-norm:strength=0.05,norm=l2,backend=finite-difference",
+        "schedule": "multi-step:1",
     },
 }
 
@@ -72,8 +75,10 @@ def assert_equal_runs(first: TrainingResult, second: TrainingResult) -> None:
     assert first.is_finished
     assert second.is_finished
     assert without_seconds(first) == without_seconds(second)
-    a, b = ((result.folder / "model.safetensors").read_bytes() for result in (first, second))
-    assert a == b
+    for name in ("model.safetensors", "raw_model.safetensors"):
+        files = [result.folder / name for result in (first, second)]
+        assert files[0].exists() == files[1].exists()
+        assert not files[0].exists() or files[0].read_bytes() == files[1].read_bytes()
     lines = (second.folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [m.to_dict() for m in second.history]
 
@@ -114,7 +119,7 @@ def test_dropout_and_running_statistics_resume_to_the_same_bits(
 
 KILLED = """
 import os, signal, sys
-from steadygrad.training import SilentProgress, run_config, train, TrainingConfig
+from steadygrad.training import SilentProgress, train, TrainingConfig
 import json
 
 class Killer(SilentProgress):
@@ -124,16 +129,17 @@ class Killer(SilentProgress):
 
 import torch
 torch.set_num_threads(1)
-train(TrainingConfig(**json.loads(sys.argv[1])), sys.argv[2], progress=Killer())
+train(TrainingConfig.from_dict(json.loads(sys.argv[1])), sys.argv[2], progress=Killer())
 """
 
 
-def test_a_killed_process_resumes_to_the_same_bits(tmp_path: Path, config: Make) -> None:
+@pytest.mark.parametrize("name", ["penalised with noise", "n-fgsm, averaged and clipped"])
+def test_a_killed_process_resumes_to_the_same_bits(tmp_path: Path, config: Make, name: str) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         # A checkpoint after every step: the kill comes between a step and its checkpoint.
-        settings = config(checkpoint_seconds=0, **RUNS["penalised with noise"])
+        settings = config(checkpoint_seconds=0, **RUNS[name])
         whole = train(settings, tmp_path / "whole")
         killed = subprocess.run(
             [sys.executable, "-c", KILLED, json.dumps(settings.to_dict()), tmp_path / "killed"],
@@ -211,9 +217,11 @@ def test_a_finished_run_says_so_and_stays_as_it_is(
 def test_more_epochs_continue_a_finished_run_as_if_planned_from_the_start(
     tmp_path: Path, config: Make
 ) -> None:
-    whole = train(config(epochs=3, drop_at=(2,)), tmp_path / "whole")
-    train(config(epochs=2, drop_at=(2,)), tmp_path / "run")
-    assert_equal_runs(whole, train(config(epochs=3, drop_at=(2,)), tmp_path / "run", resume=True))
+    whole = train(config(epochs=3, schedule="multi-step:2"), tmp_path / "whole")
+    train(config(epochs=2, schedule="multi-step:2"), tmp_path / "run")
+    assert_equal_runs(
+        whole, train(config(epochs=3, schedule="multi-step:2"), tmp_path / "run", resume=True)
+    )
     assert run_config(tmp_path / "run").epochs == 3
 
 
@@ -226,11 +234,15 @@ def test_fewer_epochs_than_done_are_refused(run: TrainingResult) -> None:
 def test_a_different_configuration_is_refused_by_the_names_of_its_settings(
     run: TrainingResult,
 ) -> None:
-    settings = run_config(run.folder).to_dict() | {"strength": 0.5, "batch_size": 8}
+    settings = run_config(run.folder).to_dict() | {
+        "penalty": "squared-norm:strength=0.5",
+        "batch_size": 8,
+    }
     before = (run.folder / "config.json").read_bytes()
     with pytest.raises(
         CheckpointError,
-        match=r"another batch_size \(was 16, now 8\), strength \(was 0\.01, now 0\.5\)",
+        match=r"another batch_size \(was 16, now 8\), penalty \(was 'squared-norm:strength=0\.01', "
+        r"now 'squared-norm:strength=0\.5'\)",
     ):
         train(TrainingConfig.from_dict(settings), run.folder, resume=True)
     assert (run.folder / "config.json").read_bytes() == before
@@ -274,7 +286,7 @@ def test_a_foreign_state_is_refused(run: TrainingResult) -> None:
         "was trained on 41 images": {"train_size": 41},
         "was trained on cuda and cannot go on on cpu": {"device": "cuda"},
         "does not fit the run": {"model": {}},
-        "another strength": {"config": state["config"] | {"strength": 7.0}},
+        "another penalty": {"config": state["config"] | {"penalty": "gn:strength=7"}},
     }
     for message, change in cases.items():
         torch.save(state | change, run.folder / "training_state.pt")
@@ -304,9 +316,9 @@ def test_a_run_from_before_a_setting_was_there_goes_on(
     folder = tmp_path / "stopped"
     train(config(), folder, progress=stop_after(1, 2, press_ctrl_c))
     values = json.loads((folder / "config.json").read_text())
-    del values["covariance_every"]
+    del values["averaging"]
     (folder / "config.json").write_text(json.dumps(values))
     state = torch.load(folder / "training_state.pt", weights_only=True)
-    del state["config"]["covariance_every"]
+    del state["config"]["averaging"]
     torch.save(state, folder / "training_state.pt")
     assert_equal_runs(whole, train(config(), folder, resume=True))

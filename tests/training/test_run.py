@@ -14,12 +14,12 @@ from torch.nn.functional import cross_entropy, one_hot
 from steadygrad.datasets import batches, load_dataset
 from steadygrad.errors import HyperparameterError, NonFiniteLossError, OutputError
 from steadygrad.penalties import parameter_update_similarity
+from steadygrad.seeds import derive_seed
 from steadygrad.training import (
     SilentProgress,
     StepMetrics,
     TrainingConfig,
     TrainingResult,
-    derive_seed,
     load_model,
     load_run_model,
     train,
@@ -46,7 +46,11 @@ def test_two_steps_of_nesterov_sgd_are_those_of_the_equations(
 ) -> None:
     build_tiny(Zeros)
     settings = config(
-        limit_train=10, batch_size=8, epochs=2, drop_at=(1,), drop_factor=0.1, learning_rate=0.5
+        limit_train=10,
+        batch_size=8,
+        epochs=2,
+        schedule="multi-step:1,drop=0.1",
+        optimizer="sgd:learning_rate=0.5",
     )
     result = train(settings, tmp_path / "run")
 
@@ -76,19 +80,25 @@ def test_a_clipped_step_has_the_given_length(
     tmp_path: Path, config: Make, build_tiny: BuildTiny
 ) -> None:
     build_tiny(Zeros)
-    settings = config(
-        limit_train=8, batch_size=8, epochs=1, learning_rate=1.0, momentum=0.0, nesterov=False,
-        weight_decay=0.0, clip_gradient=0.01,
-    )  # fmt: skip
-    result = train(settings, tmp_path / "run")
-    assert result.model.weight.norm().item() == pytest.approx(0.01, rel=1e-3)
+    one_step = {
+        "limit_train": 8,
+        "batch_size": 8,
+        "epochs": 1,
+        "optimizer": "sgd:learning_rate=1,momentum=0,weight_decay=0",
+    }
+    free = train(config(**one_step), tmp_path / "free").model.weight
+    clipped = train(config(**one_step, clipping="norm:0.01"), tmp_path / "norm").model.weight
+    torch.testing.assert_close(clipped, free * 0.01 / free.norm(), rtol=1e-4, atol=1e-8)
+    cut = train(config(**one_step, clipping="value:0.01"), tmp_path / "value").model.weight
+    torch.testing.assert_close(cut, free.clamp(-0.01, 0.01))
+    assert free.norm() > 0.02 and free.abs().max() > 0.01
 
 
 def test_adam_steps_are_those_of_its_equations(
     tmp_path: Path, config: Make, build_tiny: BuildTiny
 ) -> None:
     build_tiny(Zeros)
-    settings = config(limit_train=8, batch_size=8, epochs=1, optimizer="adam", adam_eps=1e-4)
+    settings = config(limit_train=8, batch_size=8, epochs=1, optimizer="adam:denominator=1e-4")
     result = train(settings, tmp_path / "run")
     (images, labels), *_ = batches(
         load_dataset("digits", "train", limit=8), 8, shuffle_seed=derive_seed(0, "order of epoch 1")
@@ -96,6 +106,122 @@ def test_adam_steps_are_those_of_its_equations(
     gradient = (0.1 - one_hot(labels, 10)).double().T @ images.flatten(1).double() / 8
     expected = -1e-3 * gradient / (gradient.abs() + 1e-4)  # the first step, bias-corrected
     torch.testing.assert_close(result.model.weight, expected.float(), rtol=1e-4, atol=1e-7)
+
+
+def test_the_rate_follows_its_schedule_at_every_step(
+    tmp_path: Path, config: Make, build_tiny: BuildTiny
+) -> None:
+    build_tiny(Zeros)
+    settings = config(
+        limit_train=40,  # 3 steps an epoch
+        optimizer="sgd:learning_rate=0.5,momentum=0,weight_decay=0",
+        schedule="cosine:warmup=1",
+    )
+    result = train(settings, tmp_path / "run")
+    data, weight = load_dataset("digits", "train", limit=40), torch.zeros(10, 64)
+    half, three_quarters = (1 + math.cos(math.pi / 3)) / 2, (1 + math.cos(2 * math.pi / 3)) / 2
+    rates = iter([0.005, 0.5 / 3, 1 / 3, 0.5, 0.5 * half, 0.5 * three_quarters])
+    for epoch in (1, 2):
+        order = derive_seed(0, f"order of epoch {epoch}")
+        for images, labels in batches(data, 16, shuffle_seed=order):
+            x, y = images.flatten(1), one_hot(labels, 10)
+            weight = weight - next(rates) * ((x @ weight.T).softmax(dim=1) - y).T @ x / len(x)
+    torch.testing.assert_close(result.model.weight, weight, rtol=1e-4, atol=1e-6)
+
+
+def test_smoothed_labels_are_trained_on(
+    tmp_path: Path, config: Make, build_tiny: BuildTiny
+) -> None:
+    build_tiny(Zeros)
+    settings = config(
+        limit_train=8,
+        batch_size=8,
+        epochs=1,
+        loss="cross-entropy:smoothing=0.2",
+        optimizer="sgd:learning_rate=1,momentum=0,weight_decay=0",
+    )
+    result = train(settings, tmp_path / "run")
+    (images, labels), *_ = batches(
+        load_dataset("digits", "train", limit=8), 8, shuffle_seed=derive_seed(0, "order of epoch 1")
+    )
+    target = 0.8 * one_hot(labels, 10) + 0.2 / 10
+    expected = -(0.1 - target).T @ images.flatten(1) / 8
+    torch.testing.assert_close(result.model.weight, expected)
+    assert result.history[0].loss == pytest.approx(math.log(10))
+
+
+def test_a_ramp_lets_the_penalty_in_step_by_step(tmp_path: Path, config: Make) -> None:
+    penalties = {}
+    still = "sgd:learning_rate=1e-12,momentum=0,weight_decay=0"
+    for ramp in ("none", "ramp:2", "ramp:0.5"):
+        seen = Penalties()
+        settings = config(
+            penalty="squared-norm:strength=0.1", ramp=ramp, optimizer=still, limit_train=32
+        )
+        train(settings, tmp_path / ramp.replace(":", ""), progress=seen)
+        penalties[ramp] = seen.steps
+    full = penalties["none"]
+    assert min(full) > 0
+    # Two steps an epoch: after 0, 1/2, 1 and 3/2 epochs.
+    for ramp, shares in (("ramp:2", (0, 0.25, 0.5, 0.75)), ("ramp:0.5", (0, 1, 1, 1))):
+        expected = [share * whole for share, whole in zip(shares, full, strict=True)]
+        assert penalties[ramp] == pytest.approx(expected, rel=1e-5)
+
+
+def test_averaged_weights_are_those_of_a_slow_loop(
+    tmp_path: Path, config: Make, build_tiny: BuildTiny
+) -> None:
+    build_tiny(lambda: nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10)))
+    settings = config(epochs=3, averaging="ema:0.6", validation_size=60)
+    result = train(settings, tmp_path / "run")
+    session = TrainingSession(
+        settings, load_dataset("digits", "train", limit=40, validation_size=60), torch.device("cpu")
+    )
+    average = {name: p.detach().double() for name, p in session.model.named_parameters()}
+    step = 0
+    with torch.random.fork_rng():
+        for epoch in (1, 2, 3):
+            order = derive_seed(0, f"order of epoch {epoch}")
+            for images, labels in batches(session.train, 16, shuffle_seed=order):
+                session.step(images, labels)
+                session.steps_done += 1
+                step += 1
+                kept = min(0.6, step / (step + 9))
+                for name, parameter in session.model.named_parameters():
+                    average[name] = kept * average[name] + (1 - kept) * parameter.detach().double()
+            session.epochs_done, session.steps_done = epoch, 0
+    assert not result.model.training
+    for name, parameter in result.model.named_parameters():
+        torch.testing.assert_close(parameter.double(), average[name], rtol=1e-5, atol=1e-7)
+    for latest, kept_buffer in zip(session.model.buffers(), result.model.buffers(), strict=True):
+        assert torch.equal(latest, kept_buffer)
+
+    # Both are saved and both are measured.
+    raw = load_model(tmp_path / "run" / "raw_model.safetensors")[0]
+    averaged = load_run_model(tmp_path / "run").model
+    data = load_dataset("digits", "validation", validation_size=60)
+    last = result.history[-1]
+    for network, loss, accuracy in (
+        (averaged, last.validation_loss, last.validation_accuracy),
+        (raw, last.raw_validation_loss, last.raw_validation_accuracy),
+    ):
+        logits = network(data.images()).detach()
+        assert loss == pytest.approx(cross_entropy(logits, data.labels).item(), rel=1e-5)
+        assert accuracy == pytest.approx((logits.argmax(1) == data.labels).float().mean().item())
+    for one, other in zip(raw.parameters(), session.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(raw[2].weight, averaged[2].weight)
+
+
+def test_averaging_changes_no_step(tmp_path: Path, config: Make) -> None:
+    plain = train(config(), tmp_path / "plain")
+    averaged = train(config(averaging="ema"), tmp_path / "averaged")
+    assert (plain.folder / "model.safetensors").read_bytes() == (
+        averaged.folder / "raw_model.safetensors"
+    ).read_bytes()
+    assert [m.loss for m in plain.history] == [m.loss for m in averaged.history]
+    train(config(), tmp_path / "averaged", overwrite=True)
+    assert not (tmp_path / "averaged" / "raw_model.safetensors").exists()
 
 
 def test_metrics_have_their_fields_and_the_result_its_files(run: TrainingResult) -> None:
@@ -117,10 +243,13 @@ def test_metrics_have_their_fields_and_the_result_its_files(run: TrainingResult)
         "validation_loss",
         "test_loss",
         "test_accuracy",
+        "raw_validation_loss",
+        "raw_validation_accuracy",
     ]
     assert first["loss"] == pytest.approx(first["data_loss"] + first["penalty"], rel=1e-6)
     assert first["penalty"] > 0
     assert first["update_similarity"] is None
+    assert first["raw_validation_loss"] is None
     assert first["steps"] == 3
     assert sorted(path.name for path in run.folder.iterdir()) == [
         "config.json",
@@ -171,7 +300,8 @@ def test_tensorboard_shows_what_the_metrics_say(run: TrainingResult) -> None:
 
 def test_config_json_holds_configuration_and_versions(run: TrainingResult) -> None:
     values = json.loads((run.folder / "config.json").read_text())
-    assert values["strength"] == 0.01
+    assert values["penalty"]["name"] == "squared-norm"
+    assert values["penalty"]["strength"] == 0.01
     assert values["torch"] == torch.__version__
     assert values["threads"] == torch.get_num_threads()
     assert {"steadygrad", "python", "created"} < values.keys()
@@ -180,7 +310,11 @@ def test_config_json_holds_configuration_and_versions(run: TrainingResult) -> No
 def test_the_same_configuration_gives_the_same_bytes_and_another_seed_does_not(
     tmp_path: Path, config: Make, build_tiny: BuildTiny
 ) -> None:
-    settings = {"epochs": 1, "noise": "gaussian:0.05", "adversarial": "pgd", "adversarial_eps": 0.1}
+    settings = {
+        "epochs": 1,
+        "augmentation": ["gaussian:0.05"],
+        "attack": "pgd:eps=0.1,steps=4",
+    }
     build_tiny(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Dropout()))
     weights = []
     with torch.random.fork_rng():
@@ -201,15 +335,15 @@ def test_training_leaves_torchs_random_state_alone(tmp_path: Path, config: Make)
 
 def test_strength_zero_trains_the_plain_network_to_the_bit(tmp_path: Path, config: Make) -> None:
     train(config(), tmp_path / "plain")
-    train(config(penalty="l1", strength=0), tmp_path / "zero")
+    train(config(penalty="squared-norm:strength=0"), tmp_path / "zero")
     plain, zero = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("plain", "zero"))
     assert plain == zero
 
 
 def test_update_similarity_is_recorded_and_changes_no_weight(tmp_path: Path, config: Make) -> None:
-    settings = config(penalty="l1", strength=0.1, epochs=1)
+    settings = config(penalty="squared-norm:strength=0.1", epochs=1)
     plain = train(settings, tmp_path / "plain")
-    asked_settings = config(penalty="l1", strength=0.1, epochs=1, update_similarity=True)
+    asked_settings = config(penalty="squared-norm:strength=0.1", epochs=1, update_similarity=True)
     asked = train(asked_settings, tmp_path / "asked")
     similarity = asked.history[0].update_similarity
     assert similarity is not None
@@ -270,20 +404,30 @@ class RootAtZero(Zeros):
         return super().forward(images) + self.weight.sum().square().sqrt() * images.mean()
 
 
-@pytest.mark.parametrize("adversarial", [{}, {"adversarial": "pgd", "adversarial_eps": 0.1}])
+@pytest.mark.parametrize("attack", ["none", "pgd:eps=0.1,steps=4"])
 def test_a_finite_loss_with_an_infinite_gradient_never_reaches_a_checkpoint(
-    tmp_path: Path, config: Make, build_tiny: BuildTiny, adversarial: dict[str, Any]
+    tmp_path: Path, config: Make, build_tiny: BuildTiny, attack: str
 ) -> None:
     build_tiny(RootAtZero)
     with pytest.raises(NonFiniteLossError, match="weights are not finite after epoch 1, step 1"):
-        train(config(checkpoint_seconds=0, **adversarial), tmp_path / "a")
+        train(config(checkpoint_seconds=0, attack=attack), tmp_path / "a")
     assert not (tmp_path / "a" / "training_state.pt").exists()
     with pytest.raises(NonFiniteLossError, match=r"epoch 1, step [12]"):
-        train(config(**adversarial), tmp_path / "b")
-    one_step = config(limit_train=16, **adversarial)
+        train(config(attack=attack), tmp_path / "b")
+    one_step = config(limit_train=16, attack=attack)
     with pytest.raises(NonFiniteLossError, match="weights are not finite after epoch 1, step 1"):
         train(one_step, tmp_path / "c")
     assert not (tmp_path / "c" / "training_state.pt").exists()
+
+
+class Penalties(SilentProgress):
+    """Notes every step's penalty."""
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+
+    def step(self, epoch: int, step: int, latest: StepMetrics) -> None:
+        self.steps.append(latest.penalty)
 
 
 class Losses(SilentProgress):
@@ -365,11 +509,9 @@ def test_one_penalised_epoch_on_real_mnist(
 ) -> None:
     result = train(
         config(
-            dataset="mnist",
-            data_dir=real_data_dir,
+            data={"name": "mnist", "data_dir": str(real_data_dir)},
             model="yeats2021-mnist-complex",
-            penalty="l1",
-            strength=0.125,
+            penalty="squared-norm:strength=0.125",
             limit_train=96,
             batch_size=32,
             epochs=1,

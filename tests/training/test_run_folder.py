@@ -22,9 +22,9 @@ def test_a_missing_run_is_one_sentence(tmp_path: Path) -> None:
         (b"\xff", "is damaged"),
         (b"[]", "is not the configuration of a run"),
         (b"{}", "is not the configuration of a run"),
-        (b'{"created": "today"}', "is not usable: expected a setting for dataset and model"),
+        (b'{"created": "today"}', "is not usable: training needs a value for data and model"),
         (
-            b'{"created": "today", "dataset": "digits", "model": "digits-real", "epochs": 0}',
+            b'{"created": "today", "data": "digits", "model": "digits-real", "epochs": 0}',
             "is not usable: expected epochs >= 1, got 0",
         ),
     ],

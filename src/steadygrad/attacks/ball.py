@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Images
+from steadygrad.draws import uniform
 
 __all__ = ["Norm", "PerturbationBall"]
 
@@ -54,8 +55,5 @@ class PerturbationBall:
         return self.project(self.images + self.eps * signs)
 
     def _unit_noise(self, generator: torch.Generator | None) -> Tensor:
-        device = self.images.device if generator is None else generator.device
-        noise = torch.rand(
-            self.images.shape, generator=generator, dtype=self.images.dtype, device=device
-        )
-        return noise.to(self.images.device)
+        images = self.images
+        return uniform(images.shape, generator, dtype=images.dtype, device=images.device)

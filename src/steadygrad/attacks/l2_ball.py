@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from steadygrad import draws
 from steadygrad._typing import Images
 from steadygrad.attacks.ball import Norm, PerturbationBall
 
@@ -51,11 +52,11 @@ class L2Ball:
 
     def draw_uniform(self, generator: torch.Generator | None) -> Images:
         """Draw from the round ball, every point of it equally likely, then clamp to [0, 1]."""
-        device = self.images.device if generator is None else generator.device
-        shape, dtype = self.images.shape, torch.promote_types(self.images.dtype, torch.float32)
-        normal = torch.randn(shape, generator=generator, dtype=dtype, device=device)
+        shape, device = self.images.shape, self.images.device
+        dtype = torch.promote_types(self.images.dtype, torch.float32)
+        normal = draws.normal(shape, generator, dtype=dtype, device=device)
         # The share of a ball's volume within radius r is (r / eps)^d.
-        share = torch.rand((len(normal), 1, 1, 1), generator=generator, dtype=dtype, device=device)
+        share = draws.uniform((len(normal), 1, 1, 1), generator, dtype=dtype, device=device)
         radius = self.eps * share ** (1 / normal[0].numel())
         change = (normal * (radius / _length(normal))).to(self.images)
         return (self.images + change).clamp_(0, 1)

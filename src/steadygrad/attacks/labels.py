@@ -5,6 +5,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import check_labels, check_logits
+from steadygrad.draws import integers
 from steadygrad.errors import ModelError
 
 __all__ = ["predicted_labels", "random_targets", "wrong_classes"]
@@ -27,9 +28,8 @@ def random_targets(
     """
     classes = _class_count(model, images[:1])
     check_labels(labels, len(images), classes)
-    device = labels.device if generator is None else generator.device
-    shift = torch.randint(1, classes, labels.shape, generator=generator, device=device)
-    return (labels + shift.to(labels.device)) % classes
+    shift = integers(1, classes, labels.shape, generator, device=labels.device)
+    return (labels + shift) % classes
 
 
 @torch.no_grad()

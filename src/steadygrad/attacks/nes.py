@@ -19,6 +19,7 @@ from steadygrad.checks import (
     check_labels,
     check_logits,
 )
+from steadygrad.draws import integers
 from steadygrad.errors import HyperparameterError, UnknownNameError
 
 __all__ = ["NES", "NESLoss", "antithetic_gradient"]
@@ -244,7 +245,7 @@ def _streams(
 ) -> list[torch.Generator]:
     """Return a generator for each example, on the device of ``generator`` (None: ``device``)."""
     place = device if generator is None else generator.device
-    seeds = torch.randint(2**63 - 1, (examples,), generator=generator, device=place)
+    seeds = integers(0, 2**63 - 1, (examples,), generator, device=place)
     return [torch.Generator(place).manual_seed(seed) for seed in seeds.tolist()]
 
 

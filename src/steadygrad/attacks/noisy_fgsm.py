@@ -8,6 +8,7 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.part import attack
 from steadygrad.checks import check_eps, check_finite_losses, check_images, check_labels
+from steadygrad.draws import uniform
 from steadygrad.errors import HyperparameterError
 
 __all__ = ["NoisyFGSM"]
@@ -49,10 +50,8 @@ class NoisyFGSM:
         images = images.detach()
         if self.eps == 0:
             return images.clone()
-        place = images.device if generator is None else generator.device
-        draws = torch.rand(images.shape, generator=generator, dtype=images.dtype, device=place)
-        reach = self.noise * self.eps
-        noisy = torch.add(images, (2 * draws - 1).to(images.device), alpha=reach)
+        drawn = uniform(images.shape, generator, dtype=images.dtype, device=images.device)
+        noisy = torch.add(images, 2 * drawn - 1, alpha=self.noise * self.eps)
         losses, gradient = Goal(labels).ascent(model, noisy)
         check_finite_losses(losses)
         return torch.add(noisy, gradient.sign(), alpha=self.eps).clamp_(0, 1)

@@ -13,9 +13,13 @@ from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import messages, results
 from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
 from steadygrad.evaluation.runs import load_run_data
-from steadygrad.reports.covariance import length_text, shift_caution, write_covariance_analysis
-from steadygrad.reports.covariance.figures import source_name
-from steadygrad.reports.covariance.folder import prepare_folder
+from steadygrad.reports.covariance import (
+    length_text,
+    prepare_folder,
+    shift_caution,
+    source_name,
+    write_covariance_analysis,
+)
 from steadygrad.reports.wording import count_text, eps_text
 
 __all__ = ["register"]

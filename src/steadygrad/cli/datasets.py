@@ -1,4 +1,4 @@
-"""``steadygrad datasets``: the image sets known by name, and which of them are at hand."""
+"""``steadygrad datasets``: the image sets known by name, and where each can be read from."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def datasets(
         typer.echo(json.dumps(rows, indent=2))
         return
     print_listing(
-        {"name": False, "input": False, "train / test": True, "at hand": False},
+        {"name": False, "input": False, "train / test": True, "source": False},
         [
             (
                 row["name"],
@@ -46,7 +46,8 @@ def datasets(
     )
     results.print(
         "\nAny folder with train-*.parquet and test-*.parquet (columns image and label), or with "
-        "train/CLASS/*.png and test/CLASS/*.png, works as --dataset PATH."
+        "image files in train/CLASS/ and test/CLASS/, works as --dataset PATH, and a set on the "
+        "Hugging Face hub as --dataset hub:OWNER/NAME."
     )
 
 

@@ -16,17 +16,17 @@ __all__ = ["register"]
 
 _EPS = tuple(step / 50 for step in range(16))
 _TRAINING: dict[str, Any] = {
-    "dataset": "digits",
+    "data": "digits",
     "epochs": 40,
-    "drop_at": (30,),
+    "schedule": "multi-step:30",
     "batch_size": 32,
-    "learning_rate": 0.005,
 }
+_PENALTY = "squared-norm:strength=0.03"
 _RUNS: dict[str, dict[str, Any]] = {
     "complex": {"model": "digits-complex"},
-    "complex-regularized": {"model": "digits-complex", "penalty": "l1", "strength": 0.03},
+    "complex-regularized": {"model": "digits-complex", "penalty": _PENALTY},
     "real": {"model": "digits-real"},
-    "real-regularized": {"model": "digits-real", "penalty": "l1", "strength": 0.03},
+    "real-regularized": {"model": "digits-real", "penalty": _PENALTY},
 }
 
 
@@ -47,7 +47,7 @@ def _demo(
     runs = [out / name for name in _RUNS]
     for run, settings in zip(runs, _RUNS.values(), strict=True):
         config = TrainingConfig.from_dict(_TRAINING | settings | {"seed": seed})
-        messages.print(f"[bold]{run.name}[/] ({config.model})")
+        messages.print(f"[bold]{run.name}[/] ({config.model_text})")
         can_resume = _is_run_of(run, config)
         result = train(
             config,

@@ -13,21 +13,17 @@ from steadygrad.cli.terminal import INTERRUPTED, messages, results
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.experiments import (
     SCALES,
+    Interval,
     Measurements,
     NetworkStore,
     experiment_by_name,
-    interval_text,
+    planned_networks,
+    result_folder,
+    run_experiment,
     scale_by_name,
     train_networks,
 )
-from steadygrad.reports.experiments import (
-    number_text,
-    planned_networks,
-    read_measurements,
-    read_record,
-    result_folder,
-    run_experiment,
-)
+from steadygrad.reports.experiments import number_text, read_record, write_experiment
 from steadygrad.training import console_progress
 
 __all__ = ["register"]
@@ -125,7 +121,7 @@ def _run(
     if dry_run or shard is not None:
         earlier = Measurements()
         if keep_measured:
-            earlier = read_measurements(result_folder(out, experiment, chosen))
+            earlier = Measurements.of_results(result_folder(out, experiment, chosen))
     if dry_run:
         print_plan(planned, store, earlier)
         return
@@ -139,7 +135,7 @@ def _run(
             soft_wrap=True,
         )
         return
-    folder = run_experiment(
+    found = run_experiment(
         experiment,
         scale=chosen,
         seeds=numbers,
@@ -153,8 +149,10 @@ def _run(
         progress=console_progress(),
         message=lambda text: messages.print(text, soft_wrap=True, markup=False),
     )
-    if folder is None:
+    if found is None:
         _stop()
+    folder = result_folder(out, experiment, chosen)
+    write_experiment(folder, *found)
     record = read_record(folder)
     assert record is not None
     _print_results(folder, record)
@@ -213,7 +211,7 @@ def _print_results(folder: Path, record: Mapping[str, Any]) -> None:
                 entry["quantity"],
                 number_text(entry["printed"]),
                 number_text(entry["ours"]),
-                interval_text(entry["interval"]),
+                number_text(None if entry["interval"] is None else Interval(*entry["interval"])),
                 entry["verdict"],
                 mark,
             )

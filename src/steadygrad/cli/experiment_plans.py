@@ -19,6 +19,8 @@ from steadygrad.experiments import (
     NetworkStore,
     experiment_by_name,
     experiment_names,
+    planned_networks,
+    result_folder,
 )
 from steadygrad.experiments.training_cost import (
     PlannedNetwork,
@@ -26,7 +28,7 @@ from steadygrad.experiments.training_cost import (
     step_seconds_record,
     total_seconds,
 )
-from steadygrad.reports.experiments import planned_networks, read_record, result_folder
+from steadygrad.reports.experiments import read_record
 
 __all__ = ["part_of_plan", "print_experiments", "print_plan"]
 

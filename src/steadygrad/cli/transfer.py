@@ -22,9 +22,13 @@ from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation import transfer_matrix, write_transfer
 from steadygrad.evaluation.auditing.entry import attack_of_text
 from steadygrad.evaluation.runs import RunData, load_run_data
-from steadygrad.reports.figures.output import save_figure
-from steadygrad.reports.figures.transfer import transfer_figure
-from steadygrad.reports.transfer_table import transfer_csv, transfer_markdown, transfer_table
+from steadygrad.reports.figures.canvas import save_figure
+from steadygrad.reports.transfer import (
+    transfer_csv,
+    transfer_figure,
+    transfer_markdown,
+    transfer_table,
+)
 from steadygrad.store import Store
 from steadygrad.training import run_config
 

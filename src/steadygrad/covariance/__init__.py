@@ -15,13 +15,25 @@ from steadygrad.covariance.choices import (
     build_covariance,
     covariance_names,
 )
+from steadygrad.covariance.closed_form import ExponentialCovariance, IdentityCovariance
 from steadygrad.covariance.dense import DenseCovariance
-from steadygrad.covariance.displacements import autocorrelation, pair_counts
-from steadygrad.covariance.estimation import dataset_covariance, estimate_covariance
-from steadygrad.covariance.exponential import ExponentialCovariance
+from steadygrad.covariance.displacements import (
+    autocorrelation,
+    decay_length,
+    pair_counts,
+    radial_function,
+)
+from steadygrad.covariance.estimation import (
+    BlockStructure,
+    DenseStructure,
+    Estimator,
+    RadialStructure,
+    StationaryStructure,
+    Structure,
+    dataset_covariance,
+    estimate_covariance,
+)
 from steadygrad.covariance.files import load_covariance, save_covariance
-from steadygrad.covariance.functions import decay_length, radial_function
-from steadygrad.covariance.identity import IdentityCovariance
 from steadygrad.covariance.operator import Covariance, FixedCovariance, ImageShape
 from steadygrad.covariance.part import (
     COVARIANCES,
@@ -34,18 +46,9 @@ from steadygrad.covariance.part import (
     prepared,
     source,
 )
-from steadygrad.covariance.radial import RadialCovariance
 from steadygrad.covariance.running import RunningCovariance
 from steadygrad.covariance.semidefinite import Repair
-from steadygrad.covariance.stationary import StationaryCovariance
-from steadygrad.covariance.structures import (
-    BlockStructure,
-    DenseStructure,
-    Estimator,
-    RadialStructure,
-    StationaryStructure,
-    Structure,
-)
+from steadygrad.covariance.stationary import RadialCovariance, StationaryCovariance
 
 __all__ = [
     "COVARIANCES",

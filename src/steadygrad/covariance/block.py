@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Images
-from steadygrad.covariance.circulant import fast_length
-from steadygrad.covariance.kernel import KernelCovariance
+from steadygrad.covariance.displacements import fast_length
 from steadygrad.covariance.operator import ImageShape, check_image_shape
 from steadygrad.covariance.semidefinite import (
     check_symmetry,
@@ -16,6 +15,7 @@ from steadygrad.covariance.semidefinite import (
     matrices_by_frequency,
     repaired,
 )
+from steadygrad.covariance.stationary import KernelCovariance
 from steadygrad.errors import ShapeError
 
 __all__ = ["BlockCovariance"]
@@ -56,7 +56,7 @@ class BlockCovariance(KernelCovariance):
     def from_blocks(
         cls, blocks: Tensor, image_shape: ImageShape, *, repair_steps: int = 10
     ) -> "BlockCovariance":
-        """Build the semidefinite covariance nearest to a few blocks.
+        """Build a covariance near a few blocks, see ``semidefinite.repaired``.
 
         blocks: (reach + 1, m, m) with m = channels * width, rows (channel, column): ``blocks[k]``
             is the covariance of a row with the row ``k`` above it. Blocks that are missing count

@@ -10,20 +10,19 @@ from typing import Annotated, Any, ClassVar
 
 from torch import Tensor
 
-from steadygrad.covariance.estimation import streamed_covariance
-from steadygrad.covariance.exponential import ExponentialCovariance
-from steadygrad.covariance.files import load_covariance
-from steadygrad.covariance.identity import IdentityCovariance
-from steadygrad.covariance.operator import Covariance, FixedCovariance, ImageShape
-from steadygrad.covariance.part import COVARIANCES, SOURCES, DataFacts, built, covariance, source
-from steadygrad.covariance.running import RunningCovariance, check_decay
-from steadygrad.covariance.structures import (
+from steadygrad.covariance.closed_form import ExponentialCovariance, IdentityCovariance
+from steadygrad.covariance.estimation import (
     BlockStructure,
     DenseStructure,
     Estimator,
     RadialStructure,
     StationaryStructure,
+    streamed_covariance,
 )
+from steadygrad.covariance.files import load_covariance
+from steadygrad.covariance.operator import Covariance, FixedCovariance, ImageShape
+from steadygrad.covariance.part import COVARIANCES, SOURCES, DataFacts, built, covariance, source
+from steadygrad.covariance.running import RunningCovariance, check_decay
 from steadygrad.errors import HyperparameterError, UnknownNameError
 
 __all__ = [
@@ -199,6 +198,15 @@ _LEARNING = """
         mean: add the shift of uncentred perturbations to a penalty (Roth et al., Eq. 12)."""
 
 
+@covariance("dense", title="Dense", is_running=True)
+@dataclass(frozen=True, kw_only=True)
+class Dense(_Running):
+    """Learned, every pair of pixels by itself, for small images: see ``DenseStructure``."""
+
+    def _structure(self) -> DenseStructure:
+        return DenseStructure()
+
+
 @covariance("stationary", title="Stationary", is_running=True)
 @dataclass(frozen=True, kw_only=True)
 class Stationary(_Running):
@@ -209,15 +217,6 @@ class Stationary(_Running):
 
     def _structure(self) -> StationaryStructure:
         return StationaryStructure(estimator=self.estimator, repair_steps=self.repair_steps)
-
-
-@covariance("dense", title="Dense", is_running=True)
-@dataclass(frozen=True, kw_only=True)
-class Dense(_Running):
-    """Learned, every pair of pixels by itself, for small images: see ``DenseStructure``."""
-
-    def _structure(self) -> DenseStructure:
-        return DenseStructure()
 
 
 @covariance("radial", title="Radial", is_running=True)

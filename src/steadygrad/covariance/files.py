@@ -7,12 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from steadygrad.covariance.block import BlockCovariance
+from steadygrad.covariance.closed_form import ExponentialCovariance, IdentityCovariance
 from steadygrad.covariance.dense import DenseCovariance
-from steadygrad.covariance.exponential import ExponentialCovariance
-from steadygrad.covariance.identity import IdentityCovariance
 from steadygrad.covariance.operator import FixedCovariance
-from steadygrad.covariance.radial import RadialCovariance
-from steadygrad.covariance.stationary import StationaryCovariance
+from steadygrad.covariance.stationary import RadialCovariance, StationaryCovariance
 from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.tensor_file import read_tensors, write_tensors
 

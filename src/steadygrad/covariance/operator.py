@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
+from steadygrad import draws
 from steadygrad._typing import Images
 from steadygrad.errors import CovarianceError, HyperparameterError, ShapeError
 
@@ -89,7 +90,7 @@ class Covariance(ABC):
         wide = torch.float32 if dtype.itemsize < 4 else dtype
 
         def white_noise(*shape: int) -> Tensor:
-            return torch.randn(shape, generator=generator, dtype=wide, device=source).to(target)
+            return draws.normal(shape, generator, dtype=wide, device=source).to(target)
 
         with torch.no_grad():
             return self._sample(count, white_noise).to(dtype)
@@ -221,16 +222,23 @@ def check_scale(factor: float) -> None:
         raise HyperparameterError(f"expected a finite factor >= 0, got {factor}")
 
 
-def check_perturbations(perturbations: Images) -> None:
+def check_perturbations(perturbations: Images, *, values: bool = True) -> None:
     """Refuse anything but a non-empty floating batch of finite images that are not all zero.
 
-    Raises: ShapeError or CovarianceError.
+    Args:
+        perturbations: what was given as such.
+        values: False looks at dtype and shape alone.
+
+    Raises:
+        ShapeError, CovarianceError: they are none.
     """
     if not perturbations.is_floating_point() or perturbations.ndim != 4 or not len(perturbations):
         raise ShapeError(
             "expected floating point perturbations (batch, channels, height, width), "
             f"got {perturbations.dtype} of shape {tuple(perturbations.shape)}"
         )
+    if not values:
+        return
     largest = perturbations.detach().abs().amax().item()
     if not math.isfinite(largest):
         raise CovarianceError("expected finite perturbations, got NaN or infinity")

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from steadygrad._typing import Images
-from steadygrad.covariance.estimation import as_working_dtype
+from steadygrad.covariance.estimation import Structure, as_working_dtype, structure_by_name
 from steadygrad.covariance.operator import Covariance, ImageShape, check_perturbations
-from steadygrad.covariance.structures import Structure, structure_by_name
 from steadygrad.errors import CheckpointError, CovarianceError, HyperparameterError, ShapeError
 
 __all__ = ["RunningCovariance", "check_decay"]
@@ -26,6 +25,9 @@ class RunningCovariance(Covariance):
     structure: "dense", "stationary", "radial", "block", or a structure object with settings.
     decay: weight of the current batch, in (0, 1]; the paper's beta. HyperparameterError otherwise.
     Source: Roth et al., arXiv:1805.08736, Algorithm 1 and Eq. (14).
+
+    With several processes (torch.distributed), every update, to be called by all, takes in their
+    batches as one batch: the covariance is the same in all of them.
     """
 
     def __init__(self, structure: str | Structure = "stationary", *, decay: float = 0.1) -> None:
@@ -36,14 +38,38 @@ class RunningCovariance(Covariance):
         self._mean: Tensor | None = None
         self._current: Covariance | None = None
 
-    @torch.no_grad()
     def update(self, perturbations: Images) -> None:
         """Take one batch of perturbations into the average.
 
-        perturbations: floating, (batch, channels, height, width), finite, not all zero.
-        Raises: ShapeError, also for another image shape than before; CovarianceError.
+        Where torch.distributed is initialised, the batch is that of all processes together: each
+        of them has to call this, and all then hold what one process would hold.
+
+        Args:
+            perturbations: floating, (batch, channels, height, width), finite, not all zero.
+
+        Raises:
+            ShapeError: they are no images, or of another shape than before.
+            CovarianceError: they are not finite or all zero, in all processes together.
         """
-        check_perturbations(perturbations)
+        if not self.offer(perturbations):
+            check_perturbations(perturbations)  # says what is wrong with those of this process
+            raise CovarianceError(
+                "expected finite perturbations that are not all zero, got others in another process"
+            )
+
+    @torch.no_grad()
+    def offer(self, perturbations: Images) -> bool:
+        """Take perturbations into the average as ``update`` does, if they are of any use.
+
+        Returns:
+            Whether they were taken: False where they are not finite or all zero.
+
+        Raises:
+            ShapeError: they are no images, or of another shape than before.
+        """
+        check_perturbations(perturbations, values=False)
+        if not _is_usable(perturbations):
+            return False
         channels, height, width = perturbations.shape[1:]
         image_shape = channels, height, width
         if self._mean is not None and image_shape != self.image_shape:
@@ -53,13 +79,15 @@ class RunningCovariance(Covariance):
         perturbations = as_working_dtype(perturbations)
         with torch.autocast(perturbations.device.type, enabled=False):
             moments = self.structure.moments(perturbations)
+        moments, mean = _of_all_processes(moments, perturbations.mean(dim=0), len(perturbations))
         variance = self.structure.mean_diagonal(moments, image_shape)
-        moments, mean = moments / variance, perturbations.mean(dim=0) / variance.sqrt()
+        moments, mean = moments / variance, mean / variance.sqrt()
         if self._moments is not None and self._mean is not None:
             moments = self._moments.to(moments).lerp(moments, self.decay)
             mean = self._mean.to(mean).lerp(mean, self.decay)
         self._moments, self._mean, self._current = moments, mean, None
         self.updates += 1
+        return True
 
     @property
     def current(self) -> Covariance:
@@ -145,3 +173,29 @@ def check_decay(decay: float) -> None:
     """
     if not 0 < decay <= 1:
         raise HyperparameterError(f"expected decay in (0, 1], got {decay}")
+
+
+def _is_usable(perturbations: Tensor) -> bool:
+    """Return whether perturbations are finite and not all zero, in all processes together."""
+    zero_or_not_finite = torch.stack((~perturbations.any(), ~perturbations.isfinite().all()))
+    votes = zero_or_not_finite.to(torch.int32)
+    if _processes() > 1:
+        distributed.all_reduce(votes)  # zero has to be said by all, not finite by one
+    return bool((votes[0] < _processes()) & (votes[1] == 0))
+
+
+def _of_all_processes(moments: Tensor, mean: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the averages over the images of all processes, from those over one's own."""
+    if _processes() == 1:
+        return moments, mean
+    images = torch.full((1,), float(count), dtype=moments.dtype, device=moments.device)
+    sums = torch.cat(((moments * count).flatten(), (mean * count).flatten(), images))
+    distributed.all_reduce(sums)
+    averages = sums[:-1] / sums[-1]
+    return averages[: moments.numel()].view_as(moments), averages[moments.numel() :].view_as(mean)
+
+
+def _processes() -> int:
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 1
+    return distributed.get_world_size()

@@ -42,6 +42,11 @@ def repaired(kernel: Tensor, pairs: Tensor, steps: int) -> tuple[Tensor, Repair]
     spectrum, by accelerated projected gradient: each step clips the spectrum, a matrix for each
     frequency, at 0. Displacements that no pair of pixels has are free.
 
+    So the result is nearest, as the steps go on, among the kernels that are semidefinite *on the
+    torus*. That is enough to be semidefinite on the image, not needed: a nearer covariance of the
+    image may exist that no kernel on this torus extends. A kernel that is semidefinite on the image
+    alone is moved, too.
+
     kernel: (channels, channels, *torus), one or two torus axes, symmetric.
     pairs: torus-shaped, how many pairs of pixels have that displacement; 0 where none has.
     steps: clippings after the first, at least 0; HyperparameterError otherwise. On CIFAR-10's own

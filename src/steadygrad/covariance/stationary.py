@@ -1,22 +1,32 @@
-"""Stationary covariance: a function of the displacement between two pixels and their channels."""
+"""Stationary covariance: a function of the displacement of two pixels, or of their distance."""
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Images
-from steadygrad.covariance.circulant import convolve, inverse_window, mix
 from steadygrad.covariance.displacements import (
     check_displacements,
+    convolve,
+    inverse_window,
+    mix,
     pair_counts,
+    rounded_distances,
     table_of,
     torus_kernel,
 )
-from steadygrad.covariance.kernel import KernelCovariance
-from steadygrad.covariance.operator import ImageShape, check_image_shape
+from steadygrad.covariance.operator import (
+    FixedCovariance,
+    ImageShape,
+    check_image_shape,
+    check_scale,
+)
 from steadygrad.covariance.semidefinite import (
+    Repair,
+    check_semidefinite,
     check_symmetry,
     hermitian_root,
     matrices_by_frequency,
@@ -24,7 +34,58 @@ from steadygrad.covariance.semidefinite import (
 )
 from steadygrad.errors import ShapeError
 
-__all__ = ["StationaryCovariance"]
+__all__ = ["KernelCovariance", "RadialCovariance", "StationaryCovariance"]
+
+
+class KernelCovariance(FixedCovariance):
+    """A covariance that is known from its kernel ``(m, m, ...)``, displacements in FFT order.
+
+    Arguments and errors: those of its two kinds, by columns and by displacements.
+    """
+
+    def __init__(
+        self,
+        kernel: Tensor,
+        image_shape: ImageShape,
+        *,
+        repair: Repair | None = None,
+        verify: bool = True,
+    ) -> None:
+        super().__init__(image_shape)
+        self._check_shape(kernel)
+        if verify:
+            check_symmetry(kernel)
+            check_semidefinite(kernel)
+        self.kernel, self.repair = kernel.detach(), repair
+
+    @abstractmethod
+    def _check_shape(self, kernel: Tensor) -> None:
+        """Raise ShapeError, unless the kernel fits images of ``self.image_shape``."""
+
+    @property
+    def mean_diagonal(self) -> float:
+        """Mean variance of a pixel."""
+        return self.kernel.flatten(2)[:, :, 0].diagonal().mean().item()
+
+    def scaled(self, factor: float) -> Self:
+        """Return ``factor * Sigma``."""
+        check_scale(factor)
+        return type(self)(self.kernel * factor, self.image_shape, repair=self.repair, verify=False)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the kernel."""
+        return {"kernel": self.kernel}
+
+    def settings(self) -> dict[str, Any]:
+        """Return nothing: the kernel says it all."""
+        return {}
+
+    @classmethod
+    def from_parts(
+        cls, image_shape: ImageShape, tensors: dict[str, Tensor], settings: dict[str, Any]
+    ) -> Self:
+        """Build from a kernel, checking it."""
+        return cls(tensors["kernel"], image_shape, **settings)
 
 
 class StationaryCovariance(KernelCovariance):
@@ -63,12 +124,12 @@ class StationaryCovariance(KernelCovariance):
     def from_displacements(
         cls, displacements: Tensor, image_shape: ImageShape, *, repair_steps: int = 30
     ) -> "StationaryCovariance":
-        """Build the semidefinite covariance nearest to a table of covariances.
+        """Build a covariance near a table of covariances, see ``semidefinite.repaired``.
 
         displacements: real, (channels, channels, 2 H - 1, 2 W - 1); entry
             ``[a, b, H - 1 + dy, W - 1 + dx]`` is the covariance of channel a at a pixel with
             channel b at the pixel (dy, dx) before it.
-        repair_steps: how hard to look for the nearest if the table is indefinite, see ``repaired``.
+        repair_steps: how hard to look for the nearest if the table is indefinite.
         Raises: ShapeError; CovarianceError, if the table is not symmetric or holds NaN.
         """
         image_shape = check_image_shape(image_shape)
@@ -104,3 +165,80 @@ class StationaryCovariance(KernelCovariance):
         # In float64: a root halves the digits of the small eigenvalues.
         root = hermitian_root(matrices_by_frequency(self.kernel.double()))
         return root.movedim((-2, -1), (0, 1)).to(device, dtype.to_complex()).contiguous()
+
+
+class RadialCovariance(StationaryCovariance):
+    """Covariances that depend on the rounded distance of two pixels and the pair of channels.
+
+    Rounding makes such a function indefinite, so the operator is a semidefinite stationary one
+    near it (``semidefinite.repaired``), no longer exactly a function of the distance; ``repair``
+    says how indefinite the function was and how far the repair moved it. ``function`` keeps what
+    came in.
+
+    ``from_function`` builds one. The constructor takes a kernel that is semidefinite already,
+    with the function it came from.
+    Source: Roth et al., arXiv:1805.08736, Eq. (16) and section 3.3.
+    """
+
+    kind: ClassVar[str] = "radial"
+
+    def __init__(
+        self,
+        kernel: Tensor,
+        image_shape: ImageShape,
+        *,
+        function: Tensor,
+        repair: Repair | None = None,
+        verify: bool = True,
+    ) -> None:
+        super().__init__(kernel, image_shape, repair=repair, verify=verify)
+        self.function = function.detach()
+
+    @classmethod
+    def from_function(
+        cls, function: Tensor, image_shape: ImageShape, *, repair_steps: int = 30
+    ) -> "RadialCovariance":
+        """Build a covariance near a function of the rounded distance.
+
+        function: (channels, channels, distances), symmetric in the channels, distance 0 first,
+            up to the image's diagonal; distances that are missing count as 0.
+        repair_steps: how hard to look for the nearest, see ``semidefinite.repaired``.
+        Raises: ShapeError; CovarianceError, if the function is not symmetric or holds NaN.
+        """
+        image_shape = check_image_shape(image_shape)
+        channels = image_shape[0]
+        if function.ndim != 3 or function.shape[:2] != (channels, channels):
+            raise ShapeError(
+                f"expected a function of shape ({channels}, {channels}, distances) for images "
+                f"{image_shape}, got {tuple(function.shape)}"
+            )
+        distances = rounded_distances(image_shape, function.device)
+        missing = max(0, int(distances.max()) + 1 - function.shape[2])
+        padded = torch.nn.functional.pad(function, (0, missing))
+        kernel = torus_kernel(padded[:, :, distances], image_shape, bridged=True)
+        check_symmetry(kernel)
+        pairs = torus_kernel(pair_counts(image_shape, kernel.device), image_shape, bridged=False)
+        kernel, repair = repaired(kernel, pairs, repair_steps)
+        return cls(kernel, image_shape, function=function, repair=repair, verify=False)
+
+    def scaled(self, factor: float) -> "RadialCovariance":
+        """Return ``factor * Sigma``."""
+        check_scale(factor)
+        return RadialCovariance(
+            self.kernel * factor,
+            self.image_shape,
+            function=self.function * factor,
+            repair=self.repair,
+            verify=False,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the kernel and the function it came from."""
+        return {"kernel": self.kernel, "function": self.function}
+
+    @classmethod
+    def from_parts(
+        cls, image_shape: ImageShape, tensors: dict[str, Tensor], settings: dict[str, Any]
+    ) -> "RadialCovariance":
+        """Build from a kernel and a function, checking the kernel."""
+        return cls(tensors["kernel"], image_shape, function=tensors["function"], **settings)

@@ -13,7 +13,7 @@ from steadygrad.datasets.augmentation import (
 )
 from steadygrad.datasets.decoded_cache import cache_folder
 from steadygrad.datasets.image_dataset import ImageDataset, batches, stratified_split
-from steadygrad.datasets.loading import Split, load_dataset
+from steadygrad.datasets.loading import ImageLoader, Split, image_loader, load_dataset
 from steadygrad.datasets.registry import (
     DatasetEntry,
     centre_luminance,
@@ -33,6 +33,7 @@ __all__ = [
     "GaussianNoise",
     "HorizontalFlip",
     "ImageDataset",
+    "ImageLoader",
     "RandomCrop",
     "Split",
     "UniformNoise",
@@ -43,6 +44,7 @@ __all__ = [
     "data_source",
     "dataset_entry",
     "dataset_names",
+    "image_loader",
     "is_dataset_name",
     "load_dataset",
     "parse_noise",

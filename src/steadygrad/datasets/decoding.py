@@ -145,9 +145,7 @@ def decode_image(
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(
-            io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=FORMATS
-        ) as image:
+        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
             refusal = _refusal(image)
             if refusal is None:
                 shown = ImageOps.exif_transpose(image) if _is_turned(image) else image
@@ -244,6 +242,8 @@ def track_if_slow(items: Iterable[T], total: int, description: str) -> Iterator[
 
 def _refusal(image: "Image") -> str | None:
     """Say why an opened image cannot be taken as it is."""
+    if image.format not in FORMATS:
+        return f"it is {image.format}; convert it to one of {', '.join(FORMATS)}"
     if _has_deep_channels(image) or image.mode not in GREY_MODES | COLOUR_MODES:
         return f"it has more than 8 bits a channel ({image.format}, mode {image.mode!r})"
     frames = getattr(image, "n_frames", 1)
@@ -258,11 +258,11 @@ def _has_deep_channels(image: "Image") -> bool:
         return any(bits > 8 for bits in _tiff_bits(image))
     arguments = [
         argument
-        for tile in image.tile
+        for tile in image.tile  # type: ignore[attr-defined]  # an image file has it
         for argument in (tile.args if isinstance(tile.args, tuple) else (tile.args,))
     ]
     if image.format == "PNG":
-        return any(isinstance(raw, str) and raw.endswith(";16B") for raw in arguments)
+        return any(str(raw).endswith(";16B") for raw in arguments)
     if image.format == "PPM":
         return any(isinstance(largest, int) and largest > 255 for largest in arguments)
     return False
@@ -274,7 +274,7 @@ def _tiff_bits(image: "Image") -> tuple[int, ...]:
 
 
 def _is_turned(image: "Image") -> bool:
-    return image.getexif().get(ORIENTATION, 1) != 1
+    return bool(image.getexif().get(ORIENTATION, 1) != 1)
 
 
 def _reason(encoded: Encoded, error: Exception) -> str:
@@ -282,7 +282,7 @@ def _reason(encoded: Encoded, error: Exception) -> str:
         return "the file, or what its link points to, does not exist"
     if isinstance(error, PermissionError):
         return "the file must not be read (permission denied)"
-    return f"it is damaged, or no image in one of the formats {', '.join(FORMATS)}"
+    return "it is damaged, or no image"
 
 
 def _check_memory(total: int, first: NDArray[np.uint8], where: str) -> None:

@@ -12,6 +12,8 @@ __all__ = ["HubSet"]
 
 ANSWER_SECONDS = 5.0
 """How long the hub may take to answer before there is said to be no way to it."""
+ADDRESS = "hf://datasets/"
+"""What precedes OWNER/NAME in the address of a file that is read without being kept."""
 CONVERTED = "refs/convert/parquet"
 """The branch in which the hub itself keeps sets of other kinds as parquet files."""
 
@@ -69,7 +71,7 @@ class HubSet:
         """
         files, revision = self._files()
         at = f"@{revision.replace('/', '%2F')}" if revision else ""
-        return self._table(f"hf://datasets/{self.hub_id}{at}", files)
+        return self._table(f"{ADDRESS}{self.hub_id}{at}", files)
 
     def _kept(self) -> ParquetTable | None:
         """Return the set as the hub's cache holds it, if that is whole."""
@@ -77,7 +79,8 @@ class HubSet:
         from huggingface_hub.errors import LocalEntryNotFoundError
 
         for revision in (self.revision, CONVERTED):
-            with contextlib.suppress(LocalEntryNotFoundError, DatasetError):
+            # ValueError: no name that a set could have; asking the hub for it says so.
+            with contextlib.suppress(LocalEntryNotFoundError, DatasetError, ValueError):
                 root = Path(
                     snapshot_download(
                         self.hub_id, repo_type="dataset", revision=revision, local_files_only=True
@@ -92,9 +95,7 @@ class HubSet:
         for revision in (self.revision, CONVERTED):
             if files := self._chosen(self._listing(revision)):
                 return files, revision
-        raise DatasetError(
-            f"expected parquet files of images in {self.hub_id} on the hub, got none"
-        )
+        raise DatasetError(f"expected parquet files in {self.hub_id} on the hub, got none")
 
     def _listing(self, revision: str | None) -> list[str]:
         from huggingface_hub import HfApi

@@ -153,6 +153,8 @@ class ImageFolder:
         from datasets import ClassLabel, Dataset, Features, Image
 
         images = self._images(split)
+        if not images:
+            raise DatasetError(f"expected at least one image in {self._folders[split]}, got none")
         data = Dataset.from_dict(
             {"image": [str(path) for path, _ in images], "label": [label for _, label in images]},
             features=Features(

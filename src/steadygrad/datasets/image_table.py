@@ -2,9 +2,9 @@
 
 import glob
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,15 +16,12 @@ __all__ = [
     "Rows",
     "canonical_split",
     "encoded_image",
-    "open_parquet",
-    "quiet_datasets",
-    "rows_in_order",
+    "random_rows",
+    "stream_of_rows",
     "unknown_split",
 ]
 
 VALIDATION_NAMES = ("val", "valid")
-BLOCK = 256
-"""Rows fetched at once where all are read in order."""
 
 
 def canonical_split(name: str) -> str:
@@ -38,23 +35,12 @@ class Rows:
 
     Args:
         data: a ``datasets.Dataset``, or an ``IterableDataset`` for a stream, with the columns
-            ``image_column`` (encoded) and ``label_column``.
-        image_column: its name.
-        label_column: its name.
+            ``image``, encoded (see ``encoded_image``), and ``label``.
         indices: the class index of every label; None where a label is the index.
     """
 
     data: Any
-    image_column: str = "image"
-    label_column: str = "label"
-    indices: Mapping[Any, int] | None = field(default=None)
-
-    def label(self, value: Any) -> int:
-        """Return a label's class index.
-
-        Raises: KeyError, for one that is not in ``indices``.
-        """
-        return int(value if self.indices is None else self.indices[value])
+    indices: Mapping[Any, int] | None = None
 
 
 class ImageTable(Protocol):
@@ -104,12 +90,6 @@ class ImageTable(Protocol):
         """Name one image in messages."""
 
 
-def rows_in_order(rows: Rows) -> Iterator[tuple[Any, Any]]:
-    """Yield (image, label) as stored; the label not yet turned into a class index."""
-    for block in rows.data.iter(batch_size=BLOCK):
-        yield from zip(block[rows.image_column], block[rows.label_column], strict=True)
-
-
 def encoded_image(value: Any) -> Encoded | None:
     """Return the bytes of an undecoded image of ``datasets``, else its path, else None."""
     if value is None:
@@ -119,35 +99,40 @@ def encoded_image(value: Any) -> Encoded | None:
     return content if content is not None else path
 
 
-def open_parquet(
-    files: Sequence[str],
-    features: Mapping[str, Any],
-    *,
-    streaming: bool,
-    cache_folder: Path | None = None,
-) -> Any:
-    """Return parquet files as a ``datasets.IterableDataset``, or with ``streaming`` off a Dataset.
+def stream_of_rows(read: Callable[..., Iterator[dict[str, Any]]], **arguments: Any) -> Any:
+    """Return a ``datasets.IterableDataset`` of the rows that a generator function yields.
+
+    Args:
+        read: called with the arguments.
+        arguments: one of them a list of shards, among which workers are to be divided.
+    """
+    from datasets import Dataset
+
+    # The folder is needed for a lock while the stream is made.
+    with quiet_datasets(), tempfile.TemporaryDirectory() as scratch:
+        return Dataset.from_generator(read, cache_dir=scratch, gen_kwargs=arguments, streaming=True)
+
+
+def random_rows(files: Sequence[str], columns: Mapping[str, Any], folder: Path) -> Any:
+    """Return a ``datasets.Dataset`` of parquet files, after a copy that can be read at any place.
 
     The files are named one by one, so that nothing is asked of a network and nothing is guessed.
 
     Args:
-        files: local paths or URLs.
-        features: the columns to read, by name, as ``datasets`` describes them.
-        streaming: read the files as they are. Otherwise ``datasets`` first writes a copy from which
-            rows can be taken at random places.
-        cache_folder: where that copy goes.
+        files: local paths.
+        columns: those to read, by name, as ``datasets`` describes them.
+        folder: where the copy goes, or lies already.
     """
     from datasets import Dataset, Features
 
-    with quiet_datasets(), tempfile.TemporaryDirectory() as scratch:
+    with quiet_datasets():
         return Dataset.from_parquet(
-            # ``datasets`` takes [, * and ? in a path for a pattern, and reads nothing at all if
-            # no file fits it.
-            [glob.escape(file) if "://" not in file else file for file in files],
-            features=Features(dict(features)),
-            columns=list(features),
-            cache_dir=str(cache_folder or scratch),
-            streaming=streaming,
+            # ``datasets`` takes [, * and ? in a path for a pattern, and reads nothing at all if no
+            # file fits it.
+            [glob.escape(file) for file in files],
+            features=Features(dict(columns)),
+            columns=list(columns),
+            cache_dir=str(folder),
         )
 
 

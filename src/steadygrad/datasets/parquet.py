@@ -1,5 +1,6 @@
 """Parquet files in the Hugging Face hub's layout: encoded images and labels, some files a split."""
 
+import contextlib
 import itertools
 import json
 import re
@@ -13,10 +14,8 @@ from steadygrad.datasets.decoding import Encoded
 from steadygrad.datasets.image_table import (
     Rows,
     canonical_split,
-    encoded_image,
-    open_parquet,
-    quiet_datasets,
-    rows_in_order,
+    random_rows,
+    stream_of_rows,
 )
 from steadygrad.errors import DatasetError
 
@@ -26,6 +25,8 @@ IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMN = "label"
 MOST_CLASSES = 100_000
 """A class index at or above this, without names for the classes, is taken for a mistake."""
+BLOCK = 256
+"""Rows fetched at once."""
 # train-00000-of-00002.parquet, the same with -<digest>, train-small.parquet, train.parquet
 SHARD_NAME = re.compile(r"(?P<split>[^-/]+)(-(?P<number>\d+)-of-(?P<count>\d+).*|-.*)?\.parquet")
 
@@ -108,34 +109,41 @@ class ParquetTable:
 
     def rows(self, split: str, *, streaming: bool = False) -> Rows:
         """Return a split's rows; see ``ImageTable``."""
-        files = self._shards[split]
-        image_column = self._checked_columns(split)
-        folder = None if streaming else copy_folder(self, split)
-        try:
-            data = open_parquet(
-                files,
-                self._features(split, image_column),
-                streaming=streaming,
-                cache_folder=folder,
+        from datasets import Image, Value
+
+        column, kind = self._checked_columns(split)
+        files, indices = self._shards[split], self._indices(split)
+        if streaming:
+            groups = [(file, group) for file in files for group in range(_group_count(file))]
+            stream = stream_of_rows(
+                _group_rows, groups=groups, image_column=column, label_column=self._label_column
             )
+            return Rows(stream, indices)
+        columns = {
+            column: Image(decode=False),
+            self._label_column: Value("int64" if kind == "number" else "string"),
+        }
+        folder = copy_folder(self, split)
+        try:
+            data = random_rows(files, columns, folder)
         except Exception as error:  # of pyarrow, of datasets, of the file system
             raise DatasetError(
-                f"cannot read the {split} split of {self.title} in {self.place} "
-                f"({type(error).__name__}): {str(error).splitlines()[0] if str(error) else ''}"
+                f"cannot copy the {split} split of {self.title} from {self.place} to {folder} "
+                f"({type(error).__name__}: {str(error).partition(chr(10))[0]})"
             ) from error
-        if streaming and hasattr(data, "reshard"):
-            data = data.reshard()  # a shard for each group of rows: more workers can share them
-        return Rows(data, image_column, self._label_column, self._indices(split))
+        names = {column: "image", self._label_column: "label"}
+        changed = {old: new for old, new in names.items() if old != new}
+        return Rows(data.rename_columns(changed) if changed else data, indices)
 
     def in_order(self, split: str) -> Iterator[tuple[Encoded, int]]:
         """Yield the split's (image, class index), as stored."""
-        image_column, indices = self._checked_columns(split), self._indices(split)
-        features = self._features(split, image_column)
+        (image_column, _), indices = self._checked_columns(split), self._indices(split)
         where = f"the {split} split of {self.title} in {self.place}"
         row = 0
         for file in self._shards[split]:
-            for image, label in self._file_rows(file, features, image_column):
-                encoded = encoded_image(image)
+            groups = [(file, group) for group in range(_group_count(file))]
+            for example in _group_rows(groups, image_column, self._label_column):
+                encoded, label = example["image"]["bytes"], example["label"]
                 missing = "bytes" if encoded is None else "label" if label is None else None
                 if missing or encoded is None:
                     raise DatasetError(
@@ -156,22 +164,10 @@ class ParquetTable:
         """Name one image in messages."""
         return f"image {index}"
 
-    def _file_rows(
-        self, file: str, features: Mapping[str, Any], image_column: str
-    ) -> Iterator[tuple[Any, Any]]:
-        try:
-            data = open_parquet([file], features, streaming=True)
-            with quiet_datasets():
-                yield from rows_in_order(Rows(data, image_column, self._label_column))
-        except DatasetError:
-            raise
-        except Exception as error:  # of pyarrow, of datasets, of the file system
-            raise DatasetError(f"cannot read {file}: it is damaged") from error
-
     # Which columns there are.
 
-    def _checked_columns(self, split: str) -> str:
-        """Return the image column, the same in all files of a split that are of one kind."""
+    def _checked_columns(self, split: str) -> tuple[str, str]:
+        """Return the image column and the kind of labels, which all files of a split share."""
         found = {}
         for file in self._shards[split]:
             column = self._image_column(file)
@@ -184,8 +180,8 @@ class ParquetTable:
                 f"expected the same columns in all {split} files of {self.title}, got others in "
                 f"{' and '.join(Path(file).name for file in found.values())}{kinds}"
             )
-        ((column, _),) = found
-        return column
+        (shared,) = found
+        return shared
 
     def _image_column(self, file: str) -> str:
         from pyarrow import types  # type: ignore[import-untyped]  # ships no annotations
@@ -202,15 +198,6 @@ class ParquetTable:
             f"expected the columns {' or '.join(self._image_columns)}, and {self._label_column}, "
             f"in {file}, got {', '.join(schema.names)}"
         )
-
-    def _features(self, split: str, image_column: str) -> dict[str, Any]:
-        from datasets import Image, Value
-
-        kind = _label_kind(_schema(self._shards[split][0]).field(self._label_column).type, "")
-        return {
-            image_column: Image(decode=False),
-            self._label_column: Value("int64" if kind == "number" else "string"),
-        }
 
     # Which classes there are.
 
@@ -330,8 +317,8 @@ def find_shards(names: Sequence[str], place: str, title: str) -> dict[str, list[
                 f"expected one copy of the {split} split of {title} in {place}, "
                 f"got {first[0][1]} and {other}"
             )
-        kind = next(iter(of_split)).rpartition(" of ")
-        promised = int(kind[2]) if kind[1] else len(first)
+        _, is_counted, count = next(iter(of_split)).rpartition(" of ")
+        promised = int(count) if is_counted else len(first)
         if len(first) != promised:
             raise DatasetError(
                 f"expected {promised} {split}-*.parquet files for {title} in {place}, as "
@@ -342,7 +329,7 @@ def find_shards(names: Sequence[str], place: str, title: str) -> dict[str, list[
 
 
 def _label_kind(kind: Any, file: str) -> Literal["number", "text"]:
-    from pyarrow import types  # type: ignore[import-untyped]  # ships no annotations
+    from pyarrow import types
 
     if types.is_integer(kind):
         return "number"
@@ -360,6 +347,10 @@ def _row_count(file: str) -> int:
     return int(_read(file, lambda parquet, source: parquet.read_metadata(source).num_rows))
 
 
+def _group_count(file: str) -> int:
+    return int(_read(file, lambda parquet, source: parquet.read_metadata(source).num_row_groups))
+
+
 def _read_column(file: str, column: str) -> list[Any]:
     def read(parquet: Any, source: Any) -> list[Any]:
         return list(parquet.ParquetFile(source).read([column]).column(column).to_pylist())
@@ -367,15 +358,51 @@ def _read_column(file: str, column: str) -> list[Any]:
     return list(_read(file, read))
 
 
+def _group_rows(
+    groups: Sequence[tuple[str, int]], image_column: str, label_column: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of (file, row group) pairs.
+
+    ``datasets`` has a parquet stream of its own, but it leaves threads behind that abort the
+    interpreter at its end if the stream is not read to its last row (5.2 with pyarrow 26).
+    """
+    from pyarrow import types
+
+    for file, group in groups:
+        is_struct = types.is_struct(_schema(file).field(image_column).type)
+        columns = [f"{image_column}.bytes" if is_struct else image_column, label_column]
+
+        def blocks(
+            parquet: Any, source: Any, group: int = group, columns: Sequence[str] = columns
+        ) -> Iterator[Any]:
+            yield from parquet.ParquetFile(source).iter_batches(
+                batch_size=BLOCK, row_groups=[group], columns=list(columns), use_threads=False
+            )
+
+        for block in _read_blocks(file, blocks):
+            images = block.column(image_column)
+            # Flattened, a struct that is missing has no bytes either.
+            content = (images.flatten()[0] if is_struct else images).to_pylist()
+            labels = block.column(label_column).to_pylist()
+            for image, label in zip(content, labels, strict=True):
+                yield {"image": {"bytes": image, "path": None}, "label": label}
+
+
 def _read(file: str, function: Callable[[Any, Any], Any]) -> Any:
+    """Return what a function of (``pyarrow.parquet``, the file) returns."""
+    (result,) = _read_blocks(file, lambda parquet, source: iter([function(parquet, source)]))
+    return result
+
+
+def _read_blocks(file: str, function: Callable[[Any, Any], Iterator[Any]]) -> Iterator[Any]:
+    """Yield what a function of (``pyarrow.parquet``, the file) yields."""
     import fsspec  # type: ignore[import-untyped]  # ships no annotations
     import pyarrow
     from pyarrow import parquet
 
+    opened = fsspec.open(file, "rb") if "://" in file else contextlib.nullcontext(file)
     try:
-        if "://" not in file:
-            return function(parquet, file)
-        with fsspec.open(file, "rb") as source:
-            return function(parquet, source)
+        with opened as source:
+            yield from function(parquet, source)
     except (pyarrow.ArrowException, OSError) as error:
         raise DatasetError(f"cannot read {file}: it is damaged, or no parquet file") from error

@@ -123,7 +123,7 @@ class NamedImages(EncodedImages):
 
     def load(self, split: str, *, cache: bool = True) -> ImageDataset:
         """Return a split, whole in memory."""
-        entry, table = self.entry, self.table(split)
+        entry, table = self.entry, self._stored(split)
         dataset, count = load_table(
             table, split, image_size=self.image_size, limit=self.limit, cache=cache
         )
@@ -141,8 +141,11 @@ class NamedImages(EncodedImages):
             notes.append(f"{count:,} of the set's {whole:,} {split} images")
         return replace(dataset, note="; ".join(note for note in notes if note))
 
-    def table(self, split: str, *, streaming: bool = False) -> ParquetTable:
+    def table(self, split: str, *, streaming: bool = False) -> ParquetTable | None:
         """Return the set as encoded images."""
+        return self._stored(split, streaming=streaming)
+
+    def _stored(self, split: str, *, streaming: bool = False) -> ParquetTable:
         _refuse_validation(self.title, split)
         entry = self.entry
         if self.data_dir is not None:
@@ -322,9 +325,8 @@ class _HouseNumbers(NamedImages):
         dataset = super().load(split, cache=cache)
         return replace(dataset, pixels=centre_luminance(dataset.pixels))
 
-    def table(self, split: str, *, streaming: bool = False) -> ParquetTable:
-        """Return the set as it is stored, before its preparation."""
-        return super().table(split, streaming=streaming)
+    def table(self, split: str, *, streaming: bool = False) -> None:
+        """Return None: prepared, the set exists in memory only."""
 
 
 @DATA_SOURCES.register(

@@ -5,8 +5,9 @@ A data set is a part like any other (``steadygrad.parts``): ``mnist:data_dir=DAT
 path of a folder, of parquet files or of image files.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -150,8 +151,8 @@ def parquet_table(folder: Path, title: str, **columns: Any) -> ParquetTable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodedImages:
-    """What every set of encoded images lets one choose.
+class EncodedImages(ABC):
+    """A set of encoded images, and what every such set lets one choose.
 
     Args:
         image_size: scale the shorter side to so many pixels and cut out the middle square; None
@@ -169,6 +170,17 @@ class EncodedImages:
         if self.image_size is not None:
             Framing(self.image_size)
         check_limit(self.limit)
+
+    @abstractmethod
+    def table(self, split: str, *, streaming: bool = False) -> ImageTable | None:
+        """Return the set as encoded images; see ``DataSource``."""
+
+    def load(self, split: str, *, cache: bool = True) -> ImageDataset:
+        """Return a split, whole in memory; see ``DataSource``."""
+        table = self.table(split)
+        assert table is not None
+        sizes = {"image_size": self.image_size, "limit": self.limit}
+        return load_table(table, split, cache=cache, **sizes)[0]
 
 
 @DATA_SOURCES.register("folder")
@@ -188,11 +200,6 @@ class FolderImages(EncodedImages):
     def title(self) -> str:
         """The folder's name."""
         return self.path.expanduser().resolve().name
-
-    def load(self, split: str, *, cache: bool = True) -> ImageDataset:
-        """Return a split, whole in memory."""
-        sizes = {"image_size": self.image_size, "limit": self.limit}
-        return load_table(self.table(split), split, cache=cache, **sizes)[0]
 
     def table(self, split: str, *, streaming: bool = False) -> ImageFolder:  # noqa: ARG002
         """Return the set as encoded images."""
@@ -220,11 +227,6 @@ class ParquetImages(EncodedImages):
     def title(self) -> str:
         """The folder's name."""
         return self.path.expanduser().resolve().name
-
-    def load(self, split: str, *, cache: bool = True) -> ImageDataset:
-        """Return a split, whole in memory."""
-        sizes = {"image_size": self.image_size, "limit": self.limit}
-        return load_table(self.table(split), split, cache=cache, **sizes)[0]
 
     def table(self, split: str, *, streaming: bool = False) -> ParquetTable:  # noqa: ARG002
         """Return the set as encoded images."""
@@ -266,11 +268,6 @@ class HubImages(EncodedImages):
     def title(self) -> str:
         """The set's name without its owner."""
         return self.hub_id.rpartition("/")[2]
-
-    def load(self, split: str, *, cache: bool = True) -> ImageDataset:
-        """Return a split, whole in memory."""
-        sizes = {"image_size": self.image_size, "limit": self.limit}
-        return load_table(self.table(split), split, cache=cache, **sizes)[0]
 
     def table(self, split: str, *, streaming: bool = False) -> ParquetTable:
         """Return the set as encoded images."""
@@ -328,4 +325,4 @@ def _existing(path: Path) -> Path:
 
 
 def _has_field(source: DataSource, key: str) -> bool:
-    return is_dataclass(source) and any(field.name == key for field in fields(source))
+    return any(field.name == key for field in fields(source))  # type: ignore[arg-type]

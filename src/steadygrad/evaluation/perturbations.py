@@ -61,9 +61,11 @@ def perturbation_source(text: str, *, eps: float = 8 / 255) -> PerturbationSourc
 
     Source: Roth et al., arXiv:1805.08736, sections 4.1, 4.2 and 7.2.
     """
-    if text == "gradient":
+    name, colon, _ = text.strip().partition(":")
+    if name == "gradient":
+        if colon:
+            raise HyperparameterError(f"expected gradient without settings, got {text!r}")
         return "gradient"
-    name = text.partition(":")[0].strip()
     if name not in ATTACKS.names():
         choices = (*ATTACKS.names(), "gradient")
         raise UnknownNameError(

@@ -1,39 +1,44 @@
 """The papers' figures and tables, each by its name: what it trains, measures and compares."""
 
 from steadygrad.experiments.catalogue import experiment_by_name, experiment_names
-from steadygrad.experiments.chart import (
-    Chart,
-    ImageGrid,
-    LineChart,
-    PrintedPoint,
-    Series,
-    Surface,
+from steadygrad.experiments.chart import Chart, ImageGrid, LineChart, PrintedPoint, Series, Surface
+from steadygrad.experiments.comparison import Compared, ComparisonVerdict, verdict_counts
+from steadygrad.experiments.experiment import (
+    Artefact,
+    Cell,
+    Experiment,
+    ExperimentOutcome,
+    Interval,
+    Table,
 )
-from steadygrad.experiments.comparison import (
-    Compared,
-    ComparisonVerdict,
-    interval_text,
-    verdict_counts,
-)
-from steadygrad.experiments.experiment import Cell, Experiment, ExperimentOutcome, Table
-from steadygrad.experiments.measurements import Measurements
-from steadygrad.experiments.network import Network, configuration_digest, decisive_settings
+from steadygrad.experiments.measurements import MEASUREMENTS, Measurements
+from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
-from steadygrad.experiments.published import published_number, published_numbers
+from steadygrad.experiments.published import published_number, published_numbers, setting_paths
+from steadygrad.experiments.run import (
+    ExperimentRecord,
+    planned_networks,
+    result_folder,
+    run_experiment,
+)
 from steadygrad.experiments.scale import SCALES, Scale, scale_by_name
 from steadygrad.experiments.training_queue import distinct, missing, train_networks
 from steadygrad.experiments.workbench import NOT_TRAINED, Workbench
 
 __all__ = [
+    "MEASUREMENTS",
     "NOT_TRAINED",
     "SCALES",
+    "Artefact",
     "Cell",
     "Chart",
     "Compared",
     "ComparisonVerdict",
     "Experiment",
     "ExperimentOutcome",
+    "ExperimentRecord",
     "ImageGrid",
+    "Interval",
     "LineChart",
     "Measurements",
     "Network",
@@ -44,16 +49,17 @@ __all__ = [
     "Surface",
     "Table",
     "Workbench",
-    "configuration_digest",
-    "decisive_settings",
     "distinct",
     "experiment_by_name",
     "experiment_names",
-    "interval_text",
     "missing",
+    "planned_networks",
     "published_number",
     "published_numbers",
+    "result_folder",
+    "run_experiment",
     "scale_by_name",
+    "setting_paths",
     "train_networks",
     "verdict_counts",
 ]

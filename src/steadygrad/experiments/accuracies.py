@@ -1,14 +1,14 @@
-"""Accuracies of networks that differ by their seed alone, gathered under one label."""
+"""Accuracies of networks that differ by their seed alone, gathered in one place."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from steadygrad.attacks import Attack
 from steadygrad.evaluation import AccuracyPoint, wilson_interval
 from steadygrad.experiments.chart import Series
-from steadygrad.experiments.experiment import Cell, Table
+from steadygrad.experiments.experiment import Cell, Interval, Table
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.workbench import Workbench
 
@@ -17,9 +17,11 @@ __all__ = [
     "MeanAccuracy",
     "accuracy_series",
     "accuracy_table",
+    "difference_cell",
     "difference_interval",
     "mean_accuracy",
     "measured_accuracies",
+    "percent_interval",
     "percent_series",
 ]
 
@@ -44,9 +46,9 @@ class MeanAccuracy:
 
 @dataclass(frozen=True)
 class Accuracies:
-    """What was measured of one label: a curve and a clean accuracy for each network (seed).
+    """What was measured of one variant: a curve and a clean accuracy for each network (seed).
 
-    curves: points by ascending radius, the same radii in each.
+    label: the networks' own; curves: points by ascending radius, the same radii in each.
     """
 
     label: str
@@ -69,6 +71,11 @@ class Accuracies:
     def clean_accuracy(self) -> MeanAccuracy:
         """The accuracy without attack, the mean of all seeds."""
         return mean_accuracy(self.clean)
+
+    @property
+    def is_defended(self) -> bool:
+        """Whether a penalty, attacks or noise took part in the training."""
+        return self.networks[0].is_defended
 
     def by_seed(self) -> "dict[int, Accuracies]":
         """Return each network alone, with its seed in the label."""
@@ -102,21 +109,21 @@ def difference_interval(first: MeanAccuracy, second: MeanAccuracy) -> tuple[floa
 def measured_accuracies(
     bench: Workbench, networks: Sequence[Network], attack: Attack, eps_values: Sequence[float]
 ) -> dict[str, Accuracies]:
-    """Attack every network at every radius, and count its clean accuracy; by label.
+    """Attack every network at every radius, and count its clean accuracy; by variant.
 
     Networks that are neither trained nor measured earlier are left out.
     """
-    by_label: dict[str, list[Network]] = {}
+    by_variant: dict[str, list[Network]] = {}
     for network in bench.measurable(networks):
-        by_label.setdefault(network.label, []).append(network)
+        by_variant.setdefault(network.variant, []).append(network)
     return {
-        label: Accuracies(
-            label,
+        variant: Accuracies(
+            group[0].label,
             tuple(group),
             tuple(bench.points(n, attack, eps_values, bench.scale.attacked) for n in group),
             tuple(bench.clean_accuracy(n) for n in group),
         )
-        for label, group in by_label.items()
+        for variant, group in by_variant.items()
     }
 
 
@@ -144,17 +151,31 @@ def percent_series(
     )
 
 
-def accuracy_table(title: str, measured: Mapping[str, Accuracies]) -> Table:
+def percent_interval(point: MeanAccuracy) -> Interval:
+    """Return the 95 % interval of an accuracy, in percent."""
+    low, high = point.ci95
+    return Interval(100 * low, 100 * high)
+
+
+def difference_cell(first: MeanAccuracy, second: MeanAccuracy) -> Interval:
+    """Return ``difference_interval`` in percentage points."""
+    low, high = difference_interval(first, second)
+    return Interval(100 * low, 100 * high)
+
+
+def accuracy_table(title: str, measured: Iterable[Accuracies]) -> Table:
     """Return a row for each network: its clean accuracy and that at every radius, in percent."""
     rows: list[tuple[Cell, ...]] = []
     eps_values: tuple[float, ...] = ()
-    for label, accuracies in measured.items():
+    for accuracies in measured:
         for network, curve, clean in zip(
             accuracies.networks, accuracies.curves, accuracies.clean, strict=True
         ):
             eps_values = accuracies.eps_values
             attacked = (round(100 * point.accuracy, 1) for point in curve)
-            rows.append((label, network.config.seed, round(100 * clean.accuracy, 2), *attacked))
+            rows.append(
+                (accuracies.label, network.config.seed, round(100 * clean.accuracy, 2), *attacked)
+            )
     return Table(
         title=title,
         columns=("network", "seed", "clean", *(f"eps {eps:.3g}" for eps in eps_values)),

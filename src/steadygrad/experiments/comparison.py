@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from steadygrad.errors import HyperparameterError
 from steadygrad.experiments.published import published_number
 
-__all__ = ["Compared", "ComparisonVerdict", "interval_text", "verdict_counts"]
+__all__ = ["Compared", "ComparisonVerdict", "verdict_counts"]
 
 ComparisonVerdict: TypeAlias = Literal["reproduced", "differs", "not comparable"]
 
@@ -66,8 +66,3 @@ def verdict_counts(compared: Sequence[Compared]) -> dict[ComparisonVerdict, int]
     for entry in compared:
         counts[entry.verdict] += 1
     return counts
-
-
-def interval_text(interval: Sequence[float] | None) -> str:
-    """Return an interval as people read it; nothing for None."""
-    return "" if interval is None else "{:.1f} to {:.1f}".format(*interval)

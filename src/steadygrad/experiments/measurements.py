@@ -11,7 +11,10 @@ from steadygrad.experiments.network import Network
 from steadygrad.json_file import read_object, required
 from steadygrad.versions import library_versions
 
-__all__ = ["Answer", "Measurements", "Question"]
+__all__ = ["MEASUREMENTS", "Answer", "Measurements", "Question"]
+
+MEASUREMENTS = "measurements.json"
+"""What the file is called in the folder of an experiment's results."""
 
 Question: TypeAlias = Mapping[str, Any]
 """All that decides an answer but the network, as JSON can hold it."""
@@ -100,6 +103,15 @@ class Measurements:
                 for digest, known in self._networks.items()
             }
         }
+
+    @classmethod
+    def of_results(cls, folder: Path) -> "Measurements":
+        """Return what was kept in the folder of an experiment's results; nothing, if it is new.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
+        return cls.read(folder / MEASUREMENTS)
 
     @classmethod
     def read(cls, path: Path) -> "Measurements":

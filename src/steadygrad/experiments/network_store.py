@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 
 from steadygrad.errors import CheckpointError, OutputError
-from steadygrad.experiments.network import Network, decisive_settings
+from steadygrad.experiments.network import Network
 from steadygrad.training import (
     EpochMetrics,
     Progress,
     RunFolder,
     TrainedRun,
+    decisive_settings,
     load_run_model,
     run_config,
     train,

@@ -1,14 +1,14 @@
 """The numbers that the papers print, by the place they stand at in the data files beside this."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from steadygrad.errors import UnknownNameError
 
-__all__ = ["published_number", "published_numbers"]
+__all__ = ["published_number", "published_numbers", "setting_paths"]
 
 PAPERS = ("yeats2021", "roth2018")
 
@@ -35,6 +35,21 @@ def published_number(paper: str, path: str) -> float:
     if path not in numbers:
         raise UnknownNameError(f"{paper} prints no number called {path!r}")
     return numbers[path]
+
+
+def setting_paths(paper: str, settings: Iterable[str]) -> tuple[str, ...]:
+    """Return the whole paths of the printed numbers that are no results but settings.
+
+    Args:
+        paper: as in ``published_numbers``.
+        settings: paths in the data file, or their beginnings up to a "/".
+    """
+    wanted = tuple(settings)
+    return tuple(
+        path
+        for path in published_numbers(paper)
+        if any(path.startswith(s) if s.endswith("/") else path == s for s in wanted)
+    )
 
 
 def _numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:

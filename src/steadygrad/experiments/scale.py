@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 from steadygrad.errors import UnknownNameError
 from steadygrad.experiments.network import Network
-from steadygrad.training import TrainingConfig
+from steadygrad.training import Constant, MultiStep, Schedule, TrainingConfig
 
 __all__ = ["SCALES", "Scale", "scale_by_name"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """A share of the paper's effort; only ``paper`` can be compared with printed numbers.
+    """A share of the paper's effort.
 
     limit_train: training images, None for all of them.
     epochs: share of the paper's epochs, in (0, 1]; the rate drops at the same share of the whole.
@@ -20,6 +20,10 @@ class Scale:
         them; worst_case: those that meet every attack, of so many steps and queries (see
         ``worst_case_battery``).
     whole_grids: attack at every radius of a figure, or at those alone that a number hangs on.
+    queried: images of an attack by queries; query_limit: queries for each of them at most, None
+        for as many as the paper's.
+    timed_steps: optimizer steps of each network where time is measured.
+    is_comparable: whether results may be held against printed numbers.
     """
 
     name: str
@@ -31,6 +35,10 @@ class Scale:
     steps: int = 50
     queries: int = 5000
     whole_grids: bool = True
+    queried: int = 1000
+    query_limit: int | None = None
+    timed_steps: int = 30
+    is_comparable: bool = False
 
     def radii(self, grid: Sequence[float], needed: Sequence[float]) -> tuple[float, ...]:
         """Return the grid, or its ends and what of it is needed."""
@@ -41,19 +49,39 @@ class Scale:
 
     def of(self, network: Network) -> Network:
         """Return the paper's network at this scale."""
-        return Network(network.label, self.shrink(network.config))
+        return replace(network, config=self.shrink(network.config))
+
+    def all_of(self, networks: Sequence[Network], seeds: Sequence[int]) -> tuple[Network, ...]:
+        """Return the networks of every seed at this scale, seed by seed."""
+        return tuple(self.of(network.of_seed(seed)) for seed in seeds for network in networks)
+
+    def obstacle(self, caution: str) -> str | None:
+        """Return why nothing measured at this scale can be compared with the paper, or None.
+
+        Args:
+            caution: what else keeps it from being compared, "" for nothing.
+        """
+        reasons = [] if self.is_comparable else [f"run at scale {self.name}, not the paper's"]
+        return "; ".join([*reasons, *([caution] if caution else [])]) or None
 
     def shrink(self, config: TrainingConfig) -> TrainingConfig:
         """Return the paper's configuration at this scale; at ``paper``, the same."""
         epochs = max(1, round(self.epochs * config.epochs))
-        drops = sorted({max(1, round(self.epochs * drop)) for drop in config.drop_at})
         return replace(
             config,
             limit_train=self.limit_train,
             test_images=min(config.test_images, self.clean or config.test_images),
             epochs=epochs,
-            drop_at=tuple(drop for drop in drops if drop < epochs),
+            schedule=self._shrunk(config.schedule, epochs),
         )
+
+    def _shrunk(self, schedule: Schedule, epochs: int) -> Schedule:
+        """Return a schedule whose drops come in proportion, those before the last epoch."""
+        if not isinstance(schedule, MultiStep):
+            return schedule
+        drops = sorted({max(1, round(self.epochs * drop)) for drop in schedule.at})
+        kept = tuple(drop for drop in drops if drop < epochs)
+        return replace(schedule, at=kept) if kept else Constant()
 
 
 SCALES: Mapping[str, Scale] = {
@@ -69,6 +97,9 @@ SCALES: Mapping[str, Scale] = {
             steps=2,
             queries=20,
             whole_grids=False,
+            queried=8,
+            query_limit=64,
+            timed_steps=2,
         ),
         Scale(
             name="quick",
@@ -76,12 +107,18 @@ SCALES: Mapping[str, Scale] = {
             epochs=0.2,
             attacked=200,
             worst_case=50,
-            clean=None,
             steps=20,
             queries=1000,
+            queried=100,
+            timed_steps=10,
         ),
         Scale(
-            name="paper", limit_train=None, epochs=1.0, attacked=1000, worst_case=100, clean=None
+            name="paper",
+            limit_train=None,
+            epochs=1.0,
+            attacked=1000,
+            worst_case=100,
+            is_comparable=True,
         ),
     )
 }

@@ -7,9 +7,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from steadygrad.attacks import ATTACKS, PGD
 from steadygrad.datasets import dataset_entry, is_dataset_name
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
+from steadygrad.models import MODELS
+from steadygrad.penalties import NORMS, PENALTIES, DoubleBackprop, SquaredNormPenalty
 from steadygrad.training import TrainingConfig
 
 __all__ = [
@@ -40,30 +43,37 @@ class PlannedNetwork:
 def objective_name(config: TrainingConfig) -> str:
     """Return what decides a step's cost besides model and batch, such as "l1, frozen phase"."""
     parts = []
-    if config.adversarial != "none":
-        steps = f"({config.adversarial_steps})" if config.adversarial == "pgd" else ""
-        parts.append(f"{config.adversarial}{steps}")
-    if config.penalty != "none":
-        parts.append(config.penalty)
-        if config.backend != "double_backprop":
-            parts.append(config.backend)
-        if config.second_order == "frozen_phase":
+    if config.attack is not None:
+        steps = f"({config.attack.steps})" if isinstance(config.attack, PGD) else ""
+        parts.append(f"{ATTACKS.name_of(config.attack)}{steps}")
+    if config.penalty is not None:
+        parts.append(_penalty_name(config.penalty))
+        if config.penalty.backend != DoubleBackprop():
+            parts.append("finite_difference")
+        if getattr(config.model, "second_order", "exact") == "frozen_phase":
             parts.append("frozen phase")
     if config.update_similarity:
         parts.append("update similarity")
     return ", ".join(parts) or "plain"
 
 
+def _penalty_name(penalty: Any) -> str:
+    """Return under what ``step_seconds.json`` has a penalty: a squared norm by its norm."""
+    if isinstance(penalty, SquaredNormPenalty):
+        return NORMS.name_of(penalty.norm) or "squared-norm"
+    return PENALTIES.name_of(penalty) or type(penalty).__name__
+
+
 def measured_model(config: TrainingConfig) -> str:
     """Return under what ``step_seconds.json`` has the steps of a model."""
-    return f"{config.model}, batch {config.batch_size}"
+    return f"{MODELS.name_of(config.model)}, batch {config.batch_size}"
 
 
 def step_count(config: TrainingConfig) -> int | None:
     """Return the optimizer steps of a training; None for a folder of one's own."""
-    if not is_dataset_name(config.dataset):
+    if not is_dataset_name(config.data_title):
         return None
-    size = dataset_entry(config.dataset).train_size - config.validation_size
+    size = dataset_entry(config.data_title).train_size - config.validation_size
     images = min(size, size if config.limit_train is None else config.limit_train)
     return config.epochs * -(-images // config.batch_size)
 
@@ -76,8 +86,9 @@ def step_seconds(config: TrainingConfig) -> float | None:
     """
     known: Mapping[str, float] = step_seconds_record()["seconds"].get(measured_model(config), {})
     name = objective_name(config)
-    if name not in known and name == f"pgd({config.adversarial_steps})" and "plain" in known:
-        return (config.adversarial_steps + 1) * known["plain"]
+    attack = config.attack
+    if name not in known and isinstance(attack, PGD) and not config.penalty and "plain" in known:
+        return (attack.steps + 1) * known["plain"]
     return known.get(name)
 
 

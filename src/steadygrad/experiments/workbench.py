@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from steadygrad.attacks import FGSM, Attack, describe_attack, norm_of
-from steadygrad.datasets import ImageDataset, load_dataset
+from steadygrad.datasets import DataSource, ImageDataset, data_source, load_dataset
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import (
     AccuracyCurve,
@@ -24,6 +24,7 @@ from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.scale import Scale
 from steadygrad.json_file import required
+from steadygrad.models import MODELS
 from steadygrad.store import Store
 from steadygrad.training import EpochMetrics
 
@@ -103,11 +104,12 @@ class Workbench:
         )
         return required(answer, "seconds", float, f"what was measured of {network.label}")
 
-    def test_set(self, dataset: str, limit: int | None) -> ImageDataset:
+    def test_set(self, dataset: DataSource | str, limit: int | None) -> ImageDataset:
         """Return the first ``limit`` test images of a data set; None for all of them."""
-        asked = dataset, limit
+        source = data_source(dataset)
+        asked = source.title, limit
         if asked not in self._loaded:
-            self._loaded[asked] = load_dataset(dataset, "test", data_dir=self.data_dir, limit=limit)
+            self._loaded[asked] = load_dataset(source, "test", data_dir=self.data_dir, limit=limit)
         return self._loaded[asked]
 
     def curve(
@@ -118,7 +120,7 @@ class Workbench:
         Kept in the network's run folder: the same question is answered from there, unless the
         weights have changed since. A measurement that was killed goes on at its last batch.
         """
-        data = self.test_set(network.config.dataset, limit)
+        data = self.test_set(network.config.data, limit)
         run = self.store.path(network)
         weights = run_digest(run)
         kept = self._kept(run, weights, attack, eps_values, data)
@@ -146,7 +148,11 @@ class Workbench:
             outcomes=outcomes,
         )
         write_evaluation(
-            run, curve, labels=data.labels, dataset=data, model_name=network.config.model
+            run,
+            curve,
+            labels=data.labels,
+            dataset=data,
+            model_name=MODELS.text(network.config.model),
         )
         outcomes.discard()
         return curve
@@ -155,7 +161,7 @@ class Workbench:
         self, network: Network, attack: Attack, eps_values: Sequence[float], limit: int | None
     ) -> tuple[AccuracyPoint, ...]:
         """Return the points of ``curve``, ascending; of a network at hand or measured earlier."""
-        data = self.test_set(network.config.dataset, limit)
+        data = self.test_set(network.config.data, limit)
         radii = ascending_eps(eps_values, norm_of(attack))
         answer = self.answer(
             network,

@@ -1,7 +1,7 @@
 """The accuracy that is left when several kinds of attack try every image."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,7 @@ from steadygrad.attacks import PGD, Attack, AutoAttack, describe_attack
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation import AccuracyPoint, predictions
 from steadygrad.evaluation.provenance import run_digest
-from steadygrad.experiments.accuracies import Accuracies, mean_accuracy
-from steadygrad.experiments.comparison import interval_text
+from steadygrad.experiments.accuracies import Accuracies, mean_accuracy, percent_interval
 from steadygrad.experiments.experiment import Cell, Table
 from steadygrad.experiments.measurements import Answer, Question
 from steadygrad.experiments.network import Network
@@ -21,6 +20,7 @@ from steadygrad.json_file import read_object, required
 from steadygrad.seeds import derived_generator
 
 __all__ = [
+    "BatteryAttack",
     "WorstCase",
     "attack_in_turn",
     "worst_case_battery",
@@ -30,11 +30,26 @@ __all__ = [
 
 
 @dataclass(frozen=True)
+class BatteryAttack:
+    """One attack of the battery.
+
+    Args:
+        title: what people read.
+        key: by what its outcome is stored and its random draws are seeded. The keys are the titles
+            of the first version, written out: what was measured then stands.
+    """
+
+    title: str
+    key: str
+    attack: Attack
+
+
+@dataclass(frozen=True)
 class WorstCase:
     """How many of ``n`` images no attack broke at a radius.
 
-    correct: images that are right without attack; broken_by: how many each attack broke of what
-        those before it left, by name, in their order.
+    correct: images that are classified correctly without attack; broken_by: how many each attack
+        broke of what those before it left, by its key, in their order.
     """
 
     eps: float
@@ -48,28 +63,42 @@ class WorstCase:
         return AccuracyPoint(self.eps, self.correct - sum(self.broken_by.values()), self.n)
 
 
-def worst_case_battery(eps: float, steps: int = 50, queries: int = 5000) -> dict[str, Attack]:
-    """Return attacks of four kinds by name: long, towards every class, adaptive, without gradients.
+def worst_case_battery(
+    eps: float, steps: int = 50, queries: int = 5000
+) -> tuple[BatteryAttack, ...]:
+    """Return attacks of four kinds: long, towards every class, adaptive, without gradients.
 
     steps: of PGD on the cross-entropy, twice from the start; towards each class it takes 0.4 of
         them. queries: of Square, an image.
     Raises: MissingExtraError, without the library of AutoAttack; HyperparameterError, for eps.
     """
     fewer = max(1, round(0.4 * steps))
-    return {
-        f"PGD({steps}), 2 restarts": PGD(eps=eps, steps=steps, restarts=2),
-        f"PGD({fewer}) on the margin, to every class": PGD(
-            eps=eps, steps=fewer, loss="margin", target="all"
+    return (
+        BatteryAttack(
+            f"PGD({steps}), 2 restarts",
+            f"PGD({steps}), 2 restarts",
+            PGD(eps=eps, steps=steps, restarts=2),
         ),
-        "APGD(100)": AutoAttack(eps=eps, attacks=("apgd-ce",)),
-        f"Square, {queries:,} queries": AutoAttack(
-            eps=eps, attacks=("square",), square_queries=queries
+        BatteryAttack(
+            f"PGD({fewer}) on the margin, to every class",
+            f"PGD({fewer}) on the margin, to every class",
+            PGD(eps=eps, steps=fewer, loss="margin", target="all"),
         ),
-    }
+        BatteryAttack("APGD(100)", "APGD(100)", AutoAttack(eps=eps, attacks=("apgd-ce",))),
+        BatteryAttack(
+            f"Square, {queries:,} queries",
+            f"Square, {queries:,} queries",
+            AutoAttack(eps=eps, attacks=("square",), square_queries=queries),
+        ),
+    )
 
 
 def attack_in_turn(
-    model: Classifier, images: Images, labels: Labels, battery: Mapping[str, Attack], eps: float
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    battery: Sequence[BatteryAttack],
+    eps: float,
 ) -> WorstCase:
     """Give each attack the images that are still right; model in eval mode.
 
@@ -77,14 +106,15 @@ def attack_in_turn(
     """
     standing = (predictions(model, images) == labels.cpu()).nonzero().flatten()
     correct, broken_by = len(standing), {}
-    for name, attack in battery.items():
-        broken_by[name] = 0
+    for member in battery:
+        broken_by[member.key] = 0
         if len(standing) == 0:
             continue
-        generator = derived_generator(EVALUATION_SEED, f"worst case, eps {eps!r}, {name}")
-        found = attack(model, images[standing], labels[standing], generator=generator)
+        purpose = f"worst case, eps {eps!r}, {member.key}"
+        generator = derived_generator(EVALUATION_SEED, purpose)
+        found = member.attack(model, images[standing], labels[standing], generator=generator)
         is_right = predictions(model, found) == labels[standing].cpu()
-        broken_by[name] = int((~is_right).sum())
+        broken_by[member.key] = int((~is_right).sum())
         standing = standing[is_right]
     return WorstCase(eps, len(images), correct, broken_by)
 
@@ -95,9 +125,9 @@ def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
     Kept in the network's run folder, and found there unless weights, attacks or images changed;
     of a network that is not at hand, what was measured earlier.
     """
-    data = bench.test_set(network.config.dataset, bench.scale.worst_case)
+    data = bench.test_set(network.config.data, bench.scale.worst_case)
     battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
-    described = {name: describe_attack(attack) for name, attack in battery.items()}
+    described = {member.key: describe_attack(member.attack) for member in battery}
     question = bench.question("worst case", data, eps=eps, attacks=described)
 
     def measure() -> Answer:
@@ -118,32 +148,30 @@ def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
     answer = bench.answer(network, question, measure)
     where = f"what was measured of {network.label}"
     broken_by = required(answer, "broken_by", dict, where)
-    broken = {name: required(broken_by, name, int, where) for name in battery}
+    broken = {member.key: required(broken_by, member.key, int, where) for member in battery}
     return WorstCase(eps, len(data), required(answer, "correct", int, where), broken)
 
 
 def worst_case_table(
-    bench: Workbench, measured: Mapping[str, Accuracies], eps: float, title: str
+    bench: Workbench, measured: Iterable[Accuracies], eps: float, title: str
 ) -> Table:
-    """Return a row for each label: its worst case at a radius of its curves, over all its seeds."""
+    """Return a row for each of them: its worst case at a radius of its curves, over its seeds."""
     rows: list[tuple[Cell, ...]] = []
-    attacks: tuple[str, ...] = ()
-    for label, accuracies in measured.items():
+    battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
+    for accuracies in measured:
         worst = [worst_case_of(bench, network, eps) for network in accuracies.networks]
-        attacks = tuple(worst[0].broken_by)
         left = mean_accuracy([one.point for one in worst])
         images = left.n * len(worst)
-        low, high = left.ci95
         rows.append(
             (
-                label,
+                accuracies.label,
                 round(100 * sum(one.correct for one in worst) / images, 1),
                 round(100 * accuracies.at(eps).accuracy, 1),
                 round(100 * left.accuracy, 1),
-                interval_text((100 * low, 100 * high)),
+                percent_interval(left),
                 *(
-                    round(100 * sum(one.broken_by[name] for one in worst) / images, 1)
-                    for name in attacks
+                    round(100 * sum(one.broken_by[member.key] for one in worst) / images, 1)
+                    for member in battery
                 ),
             )
         )
@@ -155,9 +183,10 @@ def worst_case_table(
             "PGD(8), all attacked images",
             "worst case",
             "95 % interval",
-            *(f"broken by {name}" for name in attacks),
+            *(f"broken by {member.title}" for member in battery),
         ),
         rows=tuple(rows),
+        intervals=("95 % interval",),
         note=f"Percent of the first {bench.scale.worst_case} test images, over the seeds, but "
         f"for PGD(8): the first {bench.scale.attacked:,}. Each attack meets what those before "
         "it left standing.",

@@ -1,25 +1,27 @@
 """Complex-valued building blocks, preprocessing inside a model, and what goes between.
 
 ``AvgPool2x2``, ``BatchNorm2d``, ``Conv2d``, ``GELU`` and ``Linear`` compute what PyTorch's do, in
-less time under a penalty; ``use_fast_layers`` puts them into any network.
+less time under a penalty; ``use_fast_layers`` puts them into any network, ``use_torch_layers``
+takes them out again. ``hand_written`` holds the derivatives and decides when they apply.
 """
 
 from steadygrad.layers.average_pooling import AvgPool2x2
 from steadygrad.layers.batch_norm import BatchNorm2d
-from steadygrad.layers.channel_group_sum import ChannelGroupSum
 from steadygrad.layers.complex_convolution import ComplexConv2d
 from steadygrad.layers.complex_linear import ComplexLinear
-from steadygrad.layers.complex_parameters import SecondOrder
+from steadygrad.layers.complex_numbers import SecondOrder, modulus
 from steadygrad.layers.convolution import Conv2d
-from steadygrad.layers.elementwise_fusion import fuse_elementwise_work
-from steadygrad.layers.fast_layers import use_fast_layers
+from steadygrad.layers.fast_layers import use_fast_layers, use_torch_layers
 from steadygrad.layers.gelu import GELU
+from steadygrad.layers.hand_written.elementwise import fuse_elementwise_work
 from steadygrad.layers.linear import Linear
-from steadygrad.layers.modulus import modulus
-from steadygrad.layers.per_image_standardization import PerImageStandardization
-from steadygrad.layers.phase_encoding import PhaseEncoding
-from steadygrad.layers.pixel_normalization import PixelNormalization
-from steadygrad.layers.sinusoidal_contrast import SinusoidalContrast
+from steadygrad.layers.preprocessing import (
+    ChannelGroupSum,
+    PerImageStandardization,
+    PhaseEncoding,
+    PixelNormalization,
+    SinusoidalContrast,
+)
 
 __all__ = [
     "GELU",
@@ -38,4 +40,5 @@ __all__ = [
     "fuse_elementwise_work",
     "modulus",
     "use_fast_layers",
+    "use_torch_layers",
 ]

@@ -16,47 +16,55 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from steadygrad.layers.hand_written import may_be_hand_written
-from steadygrad.layers.pulled_back import pulled_back
-from steadygrad.layers.wanted_gradients import is_wanted
+from steadygrad.layers.hand_written.applicability import HandWrittenLayer, applies, forward_of
+from steadygrad.layers.hand_written.elementwise import works_in_pieces
+from steadygrad.layers.hand_written.gradients import is_wanted, pulled_back
+from steadygrad.layers.hand_written.torch_internals import (
+    batch_norm,
+    batch_norm_gradients,
+    has_batch_norm,
+)
 
 __all__ = ["BatchNorm2d"]
 
 
-class BatchNorm2d(nn.BatchNorm2d):
+class BatchNorm2d(HandWrittenLayer, nn.BatchNorm2d):
     """``nn.BatchNorm2d``, arguments, buffers and results alike.
 
-    Shapes: x ``(N, C, H, W)``; returns the same.
+    Shapes: input ``(N, C, H, W)``; returns the same.
     Source: Ioffe & Szegedy 2015.
 
     What differs is the derivative of the derivative in training mode, which a penalty on the input
     gradient needs: PyTorch composes it of some twenty passes over memory, here it takes five. For
-    affine layers on float32 and float64 images on the CPU; whatever else goes to PyTorch.
+    affine layers on float32 and float64 images; whatever else goes to PyTorch.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not self._is_for_us(x):
-            return super().forward(x)
-        factor = self.momentum
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if factor is None:
-                factor = 1 / self.num_batches_tracked.item()
-        buffers = self.running_mean, self.running_var
-        y: Tensor = _Normalise.apply(x, self.weight, self.bias, *buffers, factor or 0.0, self.eps)  # type: ignore[no-untyped-call] # torch leaves it untyped
+    _by_pytorch = forward_of(nn.BatchNorm2d)
+
+    def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
+        if not self.training or not self.affine or not applies(input, self.weight, self.bias):
+            return None
+        # A single value has no variance: PyTorch says so.
+        if input.ndim != 4 or not input.requires_grad or input.numel() <= input.shape[1]:
+            return None
+        # With other channels or in another dtype, PyTorch finds the words, too.
+        if input.shape[1] != self.num_features or not has_batch_norm():
+            return None
+        buffers: tuple[Tensor | None, Tensor | None] = (None, None)
+        factor = 0.0
+        if self.track_running_stats:  # it can be turned off for a while, as a penalty does
+            buffers = self.running_mean, self.running_var
+            factor = self._next_factor()
+        y: Tensor = _Normalise.apply(input, self.weight, self.bias, *buffers, factor, self.eps)  # type: ignore[no-untyped-call] # torch leaves it untyped
         return y
 
-    def _is_for_us(self, x: Tensor) -> bool:
-        return (
-            self.training
-            and self.affine
-            and x.ndim == 4
-            and x.requires_grad
-            and x.dtype in (torch.float32, torch.float64)
-            and x.dtype == self.weight.dtype
-            and x.numel() > x.shape[1]  # a single value has no variance: PyTorch says so
-            and may_be_hand_written(x)
-        )
+    def _next_factor(self) -> float:
+        """Count a batch; return how far the running averages move towards its statistics."""
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if self.momentum is None:
+                return float(1 / self.num_batches_tracked.item())
+        return self.momentum or 0.0
 
 
 class _Normalise(Function):
@@ -65,9 +73,7 @@ class _Normalise(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, *settings: Any) -> Tensor:
         running_mean, running_var, factor, eps = settings
-        y, mean, scale = torch.native_batch_norm(
-            x, weight, bias, running_mean, running_var, True, factor, eps
-        )
+        y, mean, scale = batch_norm(x, weight, bias, running_mean, running_var, factor, eps)
         ctx.save_for_backward(x, weight, bias, mean, scale)
         ctx.eps = eps
         return y
@@ -77,9 +83,10 @@ class _Normalise(Function):
         x, weight, bias, mean, scale = ctx.saved_tensors
         wanted = [is_wanted(ctx, index) for index in range(3)]
         nothing = (None,) * 4
-        if not torch.is_grad_enabled():
-            return *_backward(g, x, weight, mean, scale, ctx.eps, wanted), *nothing
-        if any(wanted[1:]):
+        is_ours = applies(g, x, weight, bias)
+        if is_ours and not torch.is_grad_enabled():
+            return *batch_norm_gradients(g, x, weight, mean, scale, ctx.eps, wanted), *nothing
+        if not is_ours or any(wanted[1:]):
             return *pulled_back(_composed(ctx.eps), (x, weight, bias), g, wanted), *nothing
         gx = _InputGradient.apply(g, x, weight, mean, scale, ctx.eps)  # type: ignore[no-untyped-call] # torch leaves it untyped
         return gx, None, None, *nothing
@@ -91,7 +98,7 @@ class _InputGradient(Function):
     @staticmethod
     def forward(ctx: Any, g: Tensor, x: Tensor, *arguments: Any) -> Tensor:
         weight, mean, scale, eps = arguments
-        gx, sum_gs, sum_g = _backward(g, x, weight, mean, scale, eps, [True] * 3)
+        gx, sum_gs, sum_g = batch_norm_gradients(g, x, weight, mean, scale, eps, [True] * 3)
         ctx.save_for_backward(g, x, weight, mean, scale, sum_g, sum_gs)
         ctx.eps = eps
         return gx
@@ -99,11 +106,11 @@ class _InputGradient(Function):
     @staticmethod
     def backward(ctx: Any, a: Tensor) -> Any:
         g, x, weight, mean, scale, sum_g, sum_gs = ctx.saved_tensors
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not applies(a, g, x, weight):
             wanted = [tensor.requires_grad for tensor in (g, x, weight)]
             gradients = pulled_back(_composed_gradient(ctx.eps), (g, x, weight), a, wanted)
             return *gradients, None, None, None
-        ga, sum_as, sum_a = _backward(a, x, weight, mean, scale, ctx.eps, [True] * 3)
+        ga, sum_as, sum_a = batch_norm_gradients(a, x, weight, mean, scale, ctx.eps, [True] * 3)
         n = x.numel() / x.shape[1]
         m_g, m_gs, m_a, m_as = (total / n for total in (sum_g, sum_gs, sum_a, sum_as))
         covariance = _mean_product(a, g) - m_a * m_g
@@ -117,39 +124,31 @@ class _InputGradient(Function):
         return ga, ax, gw, None, None, None
 
 
-def _backward(
-    g: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    mean: Tensor,
-    scale: Tensor,
-    eps: float,
-    wanted: list[bool],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return gx, sum(g s) and sum(g), those that are wanted."""
-    gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_batch_norm_backward(
-        g, x, weight, None, None, mean, scale, True, eps, wanted
-    )
-    return gradients
+def _examples_at_once(x: Tensor) -> int:
+    """Return how many: products as large as the batch leave the cache."""
+    return 1 if works_in_pieces(x.device) else len(x)
 
 
 def _mean_product(a: Tensor, g: Tensor) -> Tensor:
-    """Return m(a g), an example at a time: products as large as the batch leave the cache."""
+    """Return m(a g)."""
     total = a.new_zeros(a.shape[1])
-    for a_one, g_one in zip(a, g, strict=True):
-        total += (a_one * g_one).sum(dim=(1, 2))
+    at_once = _examples_at_once(a)
+    for a_some, g_some in zip(a.split(at_once), g.split(at_once), strict=True):  # type: ignore[no-untyped-call] # torch leaves it untyped
+        total += (a_some * g_some).sum(dim=(0, 2, 3))
     return total / (a.numel() / a.shape[1])
 
 
 def _combined(parts: tuple[tuple[Tensor, Tensor], ...], constant: Tensor, factor: Tensor) -> Tensor:
-    """Return ``factor (constant + sum of tensor times coefficient)``, an example at a time."""
+    """Return ``factor (constant + sum of tensor times coefficient)``."""
     tensors = [tensor for tensor, _ in parts]
     coefficients = [(factor * coefficient)[:, None, None] for _, coefficient in parts]
     start = (factor * constant)[:, None, None]
     result = torch.empty_like(tensors[0])
-    for out, *ones in zip(result, *tensors, strict=True):
-        torch.addcmul(start, ones[0], coefficients[0], out=out)
-        for one, coefficient in zip(ones[1:], coefficients[1:], strict=True):
+    at_once = _examples_at_once(result)
+    pieces = [tensor.split(at_once) for tensor in (result, *tensors)]  # type: ignore[no-untyped-call] # torch leaves it untyped
+    for out, *some in zip(*pieces, strict=True):
+        torch.addcmul(start, some[0], coefficients[0], out=out)
+        for one, coefficient in zip(some[1:], coefficients[1:], strict=True):
             out.addcmul_(one, coefficient)
     return result
 

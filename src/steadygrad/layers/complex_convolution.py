@@ -4,18 +4,21 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.errors import HyperparameterError, ShapeError
-from steadygrad.layers.chunked_convolution import chunked_convolution
-from steadygrad.layers.complex_parameters import (
+from steadygrad.layers.complex_numbers import (
+    DEFAULT_SMOOTHING,
     SecondOrder,
     check_second_order,
+    check_smoothing,
     draw_uniform_phases,
     empty_pair,
 )
-from steadygrad.layers.composed_convolution import composed_convolution
-from steadygrad.layers.convolution_settings import ConvolutionSettings
-from steadygrad.layers.hand_written import may_be_hand_written
-from steadygrad.layers.modulus import DEFAULT_SMOOTHING, check_smoothing
-from steadygrad.layers.sliding_window import same_padding
+from steadygrad.layers.hand_written.applicability import applies, as_one_node, is_symbolic
+from steadygrad.layers.hand_written.complex_convolution import hand_written_convolution
+from steadygrad.layers.hand_written.packed_convolution import (
+    ConvolutionSettings,
+    composed_convolution,
+)
+from steadygrad.layers.hand_written.sliding_window import same_padding
 
 __all__ = ["ComplexConv2d"]
 
@@ -37,8 +40,8 @@ class ComplexConv2d(nn.Module):
 
     Parameters are real pairs, ``weight_real``, ``weight_imag``
     ``(out_channels, in_channels / groups, height, width)`` and ``bias_real``, ``bias_imag``
-    ``(out_channels,)``. On the CPU, derivatives are hand-written (``chunked_convolution``);
-    elsewhere, and under autocast, torch.func and torch.compile, they are autograd's.
+    ``(out_channels,)``. Derivatives are hand-written wherever ``applies`` says so; elsewhere, as
+    under autocast, torch.func and torch.compile, and with ``groups``, they are autograd's.
     """
 
     def __init__(
@@ -103,6 +106,8 @@ class ComplexConv2d(nn.Module):
             draw_uniform_phases(self.bias_real, self.bias_imag, fan_in)
 
     def forward(self, x: Tensor) -> Tensor:
+        if is_symbolic(x):
+            return as_one_node(self, x)
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(
                 f"expected x of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}"
@@ -114,7 +119,8 @@ class ComplexConv2d(nn.Module):
                 f"kernel_size={self.kernel_size}, padding={self.padding}, dilation={self.dilation}"
             )
         parameters = (self.weight_real, self.weight_imag, self.bias_real, self.bias_imag)
-        convolution = chunked_convolution if self._is_chunkable(x) else composed_convolution
+        is_by_hand = applies(x, *parameters) and self.groups == 1
+        convolution = hand_written_convolution if is_by_hand else composed_convolution
         return convolution(x, *parameters, settings)
 
     @property
@@ -129,10 +135,6 @@ class ComplexConv2d(nn.Module):
             smoothing=self.smoothing,
             second_order=self.second_order,
         )
-
-    def _is_chunkable(self, x: Tensor) -> bool:
-        """Tell whether the hand-written nodes cover this call: plain autograd on the CPU."""
-        return self.groups == 1 and may_be_hand_written(x)
 
     def _padding(self, padding: int | tuple[int, int] | str) -> tuple[int, int]:
         """Resolve "valid" and "same" to numbers, so that they are one case for everything else."""

@@ -4,15 +4,19 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.errors import HyperparameterError, ShapeError
-from steadygrad.layers.complex_parameters import (
+from steadygrad.layers.complex_numbers import (
+    DEFAULT_SMOOTHING,
     SecondOrder,
     check_second_order,
+    check_smoothing,
     draw_uniform_phases,
     empty_pair,
+    frozen_cos_sin,
+    frozen_modulus,
+    modulus,
 )
-from steadygrad.layers.frozen_phase import frozen_cos_sin, frozen_modulus
+from steadygrad.layers.hand_written.applicability import as_one_node, is_symbolic
 from steadygrad.layers.linear import linear
-from steadygrad.layers.modulus import DEFAULT_SMOOTHING, check_smoothing, modulus
 
 __all__ = ["ComplexLinear"]
 
@@ -70,6 +74,8 @@ class ComplexLinear(nn.Module):
             draw_uniform_phases(self.bias_real, self.bias_imag, self.in_features)
 
     def forward(self, x: Tensor) -> Tensor:
+        if is_symbolic(x):
+            return as_one_node(self, x)
         if x.ndim < 1 or x.shape[-1] != self.in_features:
             raise ShapeError(f"expected x of shape (..., {self.in_features}), got {tuple(x.shape)}")
         frozen = self.second_order == "frozen_phase"

@@ -16,28 +16,33 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from steadygrad.layers.hand_written import may_be_hand_written
-from steadygrad.layers.sliding_window import SlidingWindow, same_padding
-from steadygrad.layers.wanted_gradients import is_wanted, leads_to_a_wanted_leaf
+from steadygrad.layers.hand_written.applicability import HandWrittenLayer, applies, forward_of
+from steadygrad.layers.hand_written.gradients import is_read, is_wanted
+from steadygrad.layers.hand_written.sliding_window import SlidingWindow, same_padding
+from steadygrad.layers.hand_written.torch_internals import saved_tensors_are_kept
 from steadygrad.memory import keep_freed_memory
 
 __all__ = ["Conv2d"]
 
 
-class Conv2d(nn.Conv2d):
+class Conv2d(HandWrittenLayer, nn.Conv2d):
     """``nn.Conv2d``, arguments, parameters and results alike.
 
-    Shapes: x ``(N, in_channels, H, W)``; returns ``(N, out_channels, H', W')``.
+    Shapes: input ``(N, in_channels, H, W)``; returns ``(N, out_channels, H', W')``.
 
     What differs is the derivative of the derivative, which a penalty on the input gradient needs,
-    and the gradient of images, of few channels, which attacks need too. For padding with zeros,
-    alike on both sides, of float32 and float64 batches on the CPU; whatever else goes to PyTorch.
+    and, on the CPU, the gradient of images, of few channels, which attacks need too. For padding
+    with zeros, alike on both sides, of float32 and float64 batches; whatever else goes to PyTorch.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    _by_pytorch = forward_of(nn.Conv2d)
+
+    def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
+        if not applies(input, self.weight, self.bias):
+            return None
         padding = self._padding_of_a_side()
-        if padding is None or not self._is_for_us(x):
-            return super().forward(x)
+        if padding is None or input.ndim != 4 or not torch.is_grad_enabled():
+            return None
         keep_freed_memory()
         window = SlidingWindow(
             stride=_pair(self.stride),
@@ -45,7 +50,7 @@ class Conv2d(nn.Conv2d):
             dilation=_pair(self.dilation),
             groups=self.groups,
         )
-        y: Tensor = _Convolve.apply(x, self.weight, self.bias, window)  # type: ignore[no-untyped-call] # torch leaves it untyped
+        y: Tensor = _Convolve.apply(input, self.weight, self.bias, window)  # type: ignore[no-untyped-call] # torch leaves it untyped
         return y
 
     def _padding_of_a_side(self) -> tuple[int, int] | None:
@@ -57,15 +62,6 @@ class Conv2d(nn.Conv2d):
         if self.padding == "valid":
             return (0, 0)
         return same_padding(self.kernel_size, self.dilation)
-
-    def _is_for_us(self, x: Tensor) -> bool:
-        return (
-            torch.is_grad_enabled()
-            and x.ndim == 4
-            and x.dtype in (torch.float32, torch.float64)
-            and x.dtype == self.weight.dtype
-            and may_be_hand_written(x)
-        )
 
 
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:
@@ -79,7 +75,7 @@ class _Convolve(Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, window: SlidingWindow
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.window = window
+        ctx.window, ctx.is_x_kept = window, saved_tensors_are_kept()
         return window.convolve(x, weight, bias)
 
     @staticmethod
@@ -87,12 +83,14 @@ class _Convolve(Function):
         x, weight = ctx.saved_tensors
         window: SlidingWindow = ctx.window
         wanted = [is_wanted(ctx, index) for index in range(3)]
+        if not applies(g, x, weight):
+            return *window.gradients(g, x, weight, wanted), None
         if torch.is_grad_enabled():
             if any(wanted[1:]):
                 return *window.gradients(g, x, weight, wanted), None
             return _InputGradient.apply(g, weight, x, window), None, None, None  # type: ignore[no-untyped-call] # torch leaves it untyped
         gx = gw = gb = None
-        if wanted[0] and leads_to_a_wanted_leaf(ctx, 0):
+        if wanted[0] and is_read(ctx, 0, x):
             gx = window.input_gradient(g, x, weight)
         if any(wanted[1:]):
             _, gw, gb = window.gradients(g, x, weight, (False, *wanted[1:]))
@@ -110,6 +108,7 @@ class _InputGradient(Function):
 
     @staticmethod
     def backward(ctx: Any, a: Tensor) -> Any:
+        # Operations of PyTorch alone: there is nothing to ask.
         g, weight = ctx.saved_tensors
         window: SlidingWindow = ctx.window
         ga = gw = None

@@ -1,8 +1,7 @@
 """Named architectures of the papers, their smooth twins, and what they cost."""
 
-from steadygrad.models.counting import mac_count, parameter_count
+from steadygrad.models.counting import mac_count, parameter_count, published_counts
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
-from steadygrad.models.published_counts import published_counts
 from steadygrad.models.registry import (
     MODELS,
     ModelSource,

@@ -3,17 +3,20 @@
 A complex parameter counts as two real ones and a complex MAC as four, as in Yeats et al. (2021).
 """
 
-from typing import TypeAlias
-
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from steadygrad.errors import UnknownNameError
 from steadygrad.layers import ComplexConv2d, ComplexLinear
 from steadygrad.models.entry import ImageShape
+from steadygrad.models.registry import build_model, model_entry
 
-__all__ = ["CountedLayer", "layer_macs", "mac_count", "parameter_count"]
+__all__ = ["layer_macs", "mac_count", "parameter_count", "published_counts"]
 
-CountedLayer: TypeAlias = nn.Conv2d | nn.Linear | ComplexConv2d | ComplexLinear
+_TABLE1 = ("mnist", "svhn", "fashion-mnist", "cifar1", "cifar2")
+_DENSE_MACS_LEFT_OUT = "yeats2021-fashion-mnist-complex"
+_DENSE_MACS_COUNTED_ONCE = "yeats2021-cifar1-complex"
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -24,44 +27,83 @@ def parameter_count(model: nn.Module) -> int:
 def mac_count(model: nn.Module, input_shape: ImageShape) -> int:
     """Return the real multiply-accumulates of one image's forward pass.
 
-    Convolutions and dense layers count, biases, norms, poolings and activations do not, as in
-    the papers. The model's mode is restored; other layers with weights are not counted.
+    Matrix products and convolutions count, wherever they are called: in layers, in functions, and
+    in attention, whose products of tokens with tokens are among them. Biases, norms, poolings and
+    activations do not count, as in the papers. PyTorch's ``FlopCounterMode`` counts, in the model's
+    evaluation mode, which is left as it was afterwards.
+
+    Args:
+        model: any network on images; complex layers are those of ``steadygrad.layers``.
+        input_shape: (channels, height, width) of the image.
+
+    Returns:
+        The number of products of two real numbers that are added up.
     """
-    return sum(macs for _, macs in layer_macs(model, input_shape))
+    return _counted(model, input_shape)[""]
 
 
-@torch.no_grad()
-def layer_macs(model: nn.Module, input_shape: ImageShape) -> list[tuple[CountedLayer, int]]:
-    """Return every counted layer, in the order of the forward pass, with its real MACs."""
-    counts: list[tuple[CountedLayer, int]] = []
+def layer_macs(model: nn.Module, input_shape: ImageShape) -> dict[str, int]:
+    """Return the real MACs inside every module that has any, by its name in ``named_modules``."""
+    counts = _counted(model, input_shape)
+    return {name: counts[name] for name, _ in model.named_modules() if counts.get(name)}
 
-    def record(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(layer, CountedLayer)
-        counts.append((layer, _macs(layer, output)))
 
-    handles = [
-        layer.register_forward_hook(record)
-        for layer in model.modules()
-        if isinstance(layer, CountedLayer)
-    ]
+def _counted(model: nn.Module, input_shape: ImageShape) -> dict[str, int]:
     modes = {layer: layer.training for layer in model.modules()}
+    tensors = (*model.parameters(), *model.buffers())
+    like = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.zeros(()))
+    image = torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
+    counter = FlopCounterMode(display=False)
+    had_shortcut = torch.backends.mha.get_fastpath_enabled()
     try:
-        first = next(model.parameters())
         model.eval()
-        model(torch.zeros(1, *input_shape, dtype=first.dtype, device=first.device))
+        # A transformer layer in one operation hides its products, and so does fused attention.
+        torch.backends.mha.set_fastpath_enabled(False)
+        with torch.no_grad(), nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH), counter:
+            model(image)
     finally:
+        torch.backends.mha.set_fastpath_enabled(had_shortcut)
         for layer, training in modes.items():
             layer.training = training
-        for handle in handles:
-            handle.remove()
-    return counts
+    # The counter writes the class of the model before the names of its modules.
+    start = len(type(model).__name__) + 1
+    found = {
+        name[start:]: sum(flops.values()) // 2  # a MAC is a product and a sum
+        for name, flops in counter.get_flop_counts().items()
+        if name != "Global"
+    }
+    return found | {"": counter.get_total_flops() // 2}
 
 
-def _macs(layer: CountedLayer, output: Tensor) -> int:
-    if isinstance(layer, ComplexConv2d | ComplexLinear):
-        weights, real_per_mac = layer.weight_real.numel(), 4
-    else:
-        weights, real_per_mac = layer.weight.numel(), 1
-    # Every weight is used once per output position of its channel.
-    positions = output[0, 0].numel()
-    return real_per_mac * weights * positions
+def published_counts(name: str) -> tuple[int, int]:
+    """Return (parameters, MACs) that Table 1 of Yeats et al. (2021) prints for a network.
+
+    They are our true counts plus the table's three slips. The real rows hold. In the complex rows
+    (1) every complex layer has one parameter per output too many, as if it had a third bias;
+    (2) the MACs of Fashion-MNIST's dense layers are left out; and (3) CIFAR1's complex dense layers
+    count one real MAC per complex MAC instead of four.
+
+    Raises: UnknownNameError, if ``name`` is no network of that table.
+    """
+    rows = [f"yeats2021-{row}-{kind}" for row in _TABLE1 for kind in ("real", "complex")]
+    rows.remove("yeats2021-cifar2-complex")
+    if name not in rows:
+        raise UnknownNameError(f"Table 1 has no network {name!r}, only {', '.join(rows)}")
+    model = build_model(name)
+    macs = layer_macs(model, model_entry(name).input_shape)
+    printed = macs[""]
+    dense = sum(
+        macs[path]
+        for path, layer in model.named_modules()
+        if isinstance(layer, nn.Linear | ComplexLinear)
+    )
+    if name == _DENSE_MACS_LEFT_OUT:
+        printed -= dense
+    elif name == _DENSE_MACS_COUNTED_ONCE:
+        printed -= dense - dense // 4
+    third_biases = sum(
+        layer.bias_real.numel()
+        for layer in model.modules()
+        if isinstance(layer, ComplexConv2d | ComplexLinear) and layer.bias_real is not None
+    )
+    return parameter_count(model) + third_biases, printed

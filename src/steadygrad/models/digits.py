@@ -5,10 +5,14 @@ from collections import OrderedDict
 from torch import nn
 
 from steadygrad.layers import AvgPool2x2, ComplexLinear
-from steadygrad.models.complex_blocks import summed_complex_convolutions
+from steadygrad.models.blocks import (
+    Activation,
+    he_conv2d,
+    he_linear,
+    real_twins,
+    summed_complex_convolutions,
+)
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
-from steadygrad.models.real_blocks import Activation, he_conv2d, he_linear
-from steadygrad.models.real_twins import real_twins
 
 __all__ = ["ENTRIES"]
 

@@ -9,9 +9,8 @@ from collections import OrderedDict
 from torch import nn
 
 from steadygrad.layers import AvgPool2x2, BatchNorm2d, ComplexConv2d, PhaseEncoding
+from steadygrad.models.blocks import Activation, he_conv2d, he_linear, real_twins
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
-from steadygrad.models.real_blocks import Activation, he_conv2d, he_linear
-from steadygrad.models.real_twins import real_twins
 
 __all__ = ["ENTRIES"]
 

@@ -6,9 +6,8 @@ from functools import partial
 from torch import nn
 
 from steadygrad.layers import PerImageStandardization
+from steadygrad.models.blocks import Activation, he_conv2d, he_linear, real_twins
 from steadygrad.models.entry import ImageShape, ModelEntry
-from steadygrad.models.real_blocks import Activation, he_conv2d, he_linear
-from steadygrad.models.real_twins import real_twins
 
 __all__ = ["ENTRIES"]
 

@@ -15,10 +15,15 @@ from steadygrad.layers import (
     PixelNormalization,
     SinusoidalContrast,
 )
-from steadygrad.models.complex_blocks import summed_complex_convolutions
+from steadygrad.models.blocks import (
+    Activation,
+    RealArchitecture,
+    he_conv2d,
+    he_linear,
+    real_twins,
+    summed_complex_convolutions,
+)
 from steadygrad.models.entry import Architecture, ImageShape, ModelEntry, SecondOrder
-from steadygrad.models.real_blocks import Activation, he_conv2d, he_linear
-from steadygrad.models.real_twins import RealArchitecture, real_twins
 
 __all__ = ["ENTRIES"]
 

@@ -68,8 +68,7 @@ class Family(FamilyNote, Generic[P]):
         """
         if not _NAME.fullmatch(name):
             raise HyperparameterError(
-                f"expected a name of letters, digits, '-', '_' and '.' for {self.one}, "
-                f"got {name!r}"
+                f"expected a name of letters, digits, '-', '_' and '.' for {self.one}, got {name!r}"
             )
 
         def add(cls: C) -> C:

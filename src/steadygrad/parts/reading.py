@@ -154,7 +154,5 @@ def _default_name(where: str, setting: Setting, family: "Family[Any]") -> str:
     """Return the default part's name, to which dotted keys without a name belong."""
     name = None if setting.is_needed else family.name_of(setting.default)
     if name is None:
-        raise HyperparameterError(
-            f"{where}: expected the name of {family.one} beside its settings"
-        )
+        raise HyperparameterError(f"{where}: expected the name of {family.one} beside its settings")
     return name

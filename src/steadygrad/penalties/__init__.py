@@ -1,6 +1,11 @@
 """Input-gradient penalties: norms, ways to differentiate them, and the losses made of both."""
 
-from steadygrad.penalties.agreement import BackendAgreement, compare_backends
+from steadygrad.penalties.agreement import (
+    BackendAgreement,
+    compare_backends,
+    first_agreement,
+    note_first_agreement,
+)
 from steadygrad.penalties.backends import BackendName, DoubleBackprop, resolve_backend
 from steadygrad.penalties.finite_difference import FiniteDifference
 from steadygrad.penalties.losses import BinaryCrossEntropy, CrossEntropy, example_losses
@@ -36,6 +41,7 @@ from steadygrad.penalties.perturbation_source import (
     pgd_source,
 )
 from steadygrad.penalties.structured import Structured, StructuredPenalty, strength_from_lambda
+from steadygrad.penalties.suggestion import StrengthSuggestion, suggest_strength
 from steadygrad.penalties.update_similarity import (
     parameter_gradient,
     parameter_update_similarity,
@@ -70,15 +76,18 @@ __all__ = [
     "PenaltyTerms",
     "SourceName",
     "SquaredNormPenalty",
+    "StrengthSuggestion",
     "Structured",
     "StructuredPenalty",
     "backend",
     "compare_backends",
     "deepfool_source",
     "example_losses",
+    "first_agreement",
     "loss",
     "norm",
     "norm_by_name",
+    "note_first_agreement",
     "parameter_gradient",
     "parameter_update_similarity",
     "penalty",
@@ -86,4 +95,5 @@ __all__ = [
     "plain_loss",
     "resolve_backend",
     "strength_from_lambda",
+    "suggest_strength",
 ]

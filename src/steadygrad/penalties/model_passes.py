@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from steadygrad._typing import Classifier
 from steadygrad.errors import ModelError
 
 __all__ = [
+    "Buffers",
     "RandomState",
+    "buffer_copies",
     "couples_images",
     "explained",
     "held_statistics",
@@ -62,27 +64,42 @@ def couples_images(model: Classifier) -> bool:
     return any(isinstance(module, _BatchNorm) and module.training for module in modules_of(model))
 
 
+Buffers: TypeAlias = list[tuple[nn.Module, str, Tensor]]
+
+
+def buffer_copies(model: Classifier) -> Buffers:
+    """Return copies of what layers in training mode keep in their buffers."""
+    return [(module, name, buffer.clone()) for module, name, buffer in _changing_buffers(model)]
+
+
 @contextmanager
-def held_statistics(model: Classifier) -> Iterator[None]:
+def held_statistics(model: Classifier, start: Buffers | None = None) -> Iterator[None]:
     """Let passes read and change copies of all buffers, whatever layers keep in them.
 
     The buffers themselves stay as they are. They are not written back: a batch norm's backward
     pass may still need them, and would find them changed.
+
+    Args:
+        start: what the passes find there; None is what there is now.
     """
-    originals = [
-        (module, name, buffer)
-        for module in modules_of(model)
-        if module.training
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-    for module, name, buffer in originals:
+    originals = _changing_buffers(model)
+    for module, name, buffer in originals if start is None else start:
         module._buffers[name] = buffer.clone()
     try:
         yield
     finally:
         for module, name, buffer in originals:
             module._buffers[name] = buffer
+
+
+def _changing_buffers(model: Classifier) -> Buffers:
+    return [
+        (module, name, buffer)
+        for module in modules_of(model)
+        if module.training
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
 
 
 @contextmanager
@@ -204,7 +221,9 @@ def refuse_no_second_derivative(gradient: Tensor) -> None:
                 "the model's attention kernel has no second derivative "
                 f"({kernels[0].rstrip('0123456789')}): {_ATTENTION}"
             )
-        raise ModelError(f"a layer of the model has no second derivative: {_NO_DERIVATIVE}")
+        raise ModelError(
+            f"a layer of the model, or the loss, has no second derivative: {_NO_DERIVATIVE}"
+        )
 
 
 def _node_names(tensor: Tensor) -> Iterator[str]:

@@ -1,14 +1,17 @@
 """Penalties, norms, backends and losses as parts: the families in which each is registered."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
-from steadygrad.parts import Family
+from steadygrad.errors import HyperparameterError
+from steadygrad.parts import Family, nearest
 
 __all__ = [
     "BACKENDS",
@@ -24,6 +27,7 @@ __all__ = [
     "PenaltyTerms",
     "backend",
     "loss",
+    "names_misspelt_settings",
     "norm",
     "penalty",
 ]
@@ -184,7 +188,31 @@ def penalty(
         size: the setting that scales it.
         replace: take the place of a penalty that has the name.
     """
-    return PENALTIES.register(name, PenaltyAbout(title, size), replace=replace)
+    register = PENALTIES.register(name, PenaltyAbout(title, size), replace=replace)
+    return lambda cls: names_misspelt_settings(register(cls))
+
+
+def names_misspelt_settings(cls: C) -> C:
+    """Let the constructor of a dataclass name the nearest setting to an unknown one.
+
+    Raises:
+        HyperparameterError: from the constructor.
+    """
+    settings = [field.name for field in dataclasses.fields(cls) if field.init]
+    build = cls.__init__
+
+    @wraps(build)
+    def checked(self: Any, *values: Any, **named: Any) -> None:
+        for key in named:
+            if key not in settings:
+                raise HyperparameterError(
+                    f"{cls.__name__} has no setting {key!r}{nearest(key, settings)}; choose from "
+                    f"{', '.join(settings)}"
+                )
+        build(self, *values, **named)
+
+    cls.__init__ = checked
+    return cls
 
 
 def norm(name: str, *, title: str, replace: bool = False) -> Callable[[C], C]:

@@ -7,6 +7,7 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import check_images, values_are_due
 from steadygrad.errors import HyperparameterError, LabelError
 from steadygrad.penalties.agreement import check_first_batch
+from steadygrad.penalties.loss_watch import refuse_when_not_finite, warn_of_size
 from steadygrad.penalties.losses import checked_loss, example_losses
 from steadygrad.penalties.model_passes import (
     couples_images,
@@ -23,12 +24,6 @@ from steadygrad.penalties.part import (
 )
 
 __all__ = ["check_fraction", "check_strength", "penalized_loss", "plain_loss"]
-
-MANY = 100.0
-"""How many times the data loss a penalty may be on the first batch before a warning."""
-
-LOOK_EVERY = 100
-"""After how many backward passes on an accelerator the losses are looked at."""
 
 
 def penalized_loss(
@@ -71,7 +66,10 @@ def penalized_loss(
     check_first_batch(backend, model, images, labels, norm, power, loss)
     data_loss = terms.losses.mean()
     penalty = factor * terms.norms.mean()
-    return PenalizedLoss(data_loss + penalty, data_loss, penalty, terms.logits)
+    result = PenalizedLoss(data_loss + penalty, data_loss, penalty, terms.logits)
+    warn_of_size(model, result)
+    refuse_when_not_finite(model, result)
+    return result
 
 
 def plain_loss(

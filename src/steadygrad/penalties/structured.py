@@ -22,7 +22,14 @@ from steadygrad.covariance import (
 from steadygrad.errors import CheckpointError, HyperparameterError, ShapeError
 from steadygrad.penalties.backends import DoubleBackprop
 from steadygrad.penalties.norms import CovarianceNorm
-from steadygrad.penalties.part import BACKENDS, Backend, ExampleLoss, PenalizedLoss, penalty
+from steadygrad.penalties.part import (
+    BACKENDS,
+    Backend,
+    ExampleLoss,
+    PenalizedLoss,
+    names_misspelt_settings,
+    penalty,
+)
 from steadygrad.penalties.penalized import check_fraction, check_strength, penalized_loss
 from steadygrad.penalties.perturbation_source import (
     PerturbingAttack,
@@ -96,6 +103,7 @@ class Structured:
         )
 
 
+@names_misspelt_settings
 @dataclass(kw_only=True, eq=False)
 class StructuredPenalty:
     """Add ``strength * mean_i g_i^T Sigma g_i`` to the mean cross-entropy of a batch.
@@ -235,8 +243,7 @@ class StructuredPenalty:
     def _learn(self, perturbations: Tensor) -> None:
         assert isinstance(self.covariance, RunningCovariance)
         # A loss that is not finite is for the training loop to report, with epoch and step.
-        if bool(perturbations.any() & perturbations.isfinite().all()):
-            self.covariance.update(perturbations)
+        self.covariance.offer(perturbations)
 
     def _norm(self, gradient: Tensor) -> CovarianceNorm:
         covariance, mean = self.covariance, self.mean
@@ -269,6 +276,10 @@ class _NormOfCall:
 
     def squared(self, gradient: Tensor) -> Tensor:
         return self._learned(gradient).squared(gradient)
+
+    @property
+    def mean(self) -> Tensor | None:
+        return None if self._norm is None else self._norm.mean
 
     def value(self, gradient: Tensor) -> Tensor:
         return self._learned(gradient).value(gradient)

@@ -1,6 +1,5 @@
 """Reports: figures, tables and one HTML page, from the folders of finished runs."""
 
-from steadygrad.reports.cautions import cautions
 from steadygrad.reports.comparison import (
     ComparedRun,
     Comparison,
@@ -16,10 +15,11 @@ from steadygrad.reports.figures import (
     save_figure,
     training_figure,
 )
+from steadygrad.reports.figures.canvas import SeriesStyle, series_styles
 from steadygrad.reports.headline import headline
-from steadygrad.reports.html import render_report, write_report
+from steadygrad.reports.page import render_report, write_report
 from steadygrad.reports.runs import RunRecord, load_run, load_runs
-from steadygrad.reports.series_style import SeriesStyle, series_styles
+from steadygrad.reports.scope import cautions
 from steadygrad.reports.tables import (
     SummaryRow,
     csv_table,

@@ -10,7 +10,7 @@ from steadygrad.datasets import dataset_entry
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation import AccuracyPoint, Evaluation
 from steadygrad.reports.runs import RunRecord
-from steadygrad.reports.wording import attack_name, count_text
+from steadygrad.reports.wording import about_record, attack_name, count_text
 
 __all__ = ["ComparedRun", "Comparison", "EvaluatedData", "Protocol", "compare_runs"]
 
@@ -207,7 +207,7 @@ def _rank(comparison: Comparison) -> tuple[int, bool, int]:
     attack = comparison.protocol.attack
     steps = attack.get("steps", 1), attack.get("restarts", 1)
     effort = steps[0] * steps[1] if all(isinstance(value, int) for value in steps) else 1
-    return -len(comparison.entries), attack["name"] == "random-noise", -effort
+    return -len(comparison.entries), about_record(attack).family == "noise", -effort
 
 
 def _radii(evaluation: Evaluation) -> tuple[float, ...]:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from steadygrad.evaluation import AccuracyPoint
-from steadygrad.reports.cautions import has_comparable_times
 from steadygrad.reports.comparison import ComparedRun, Comparison
+from steadygrad.reports.scope import has_comparable_times
 from steadygrad.reports.wording import (
     count_text,
     enumeration,
@@ -94,14 +94,14 @@ def _reference(comparison: Comparison, leader: ComparedRun) -> ComparedRun | Non
     if not others:
         return None
     plain = [entry for entry in others if is_plain(entry.run.config)]
-    own_model = [e for e in plain if e.run.config["model"] == leader.run.config["model"]]
+    own_model = [e for e in plain if e.run.model == leader.run.model]
     first = comparison.shared_eps[0]
     return max(own_model or plain or others, key=lambda entry: entry.point(first).correct)
 
 
 def _undefended(eps: float, leader: ComparedRun, reference: ComparedRun) -> str:
     name, config = reference.run.name, reference.run.config
-    if is_plain(config) and config["model"] == leader.run.config["model"]:
+    if is_plain(config) and reference.run.model == leader.run.model:
         name = f"Trained plainly, the same model ({name})"
     elif is_plain(config):
         name = f"Trained plainly, {name}"

@@ -1,27 +1,28 @@
-"""What the HTML report shows, gathered from the runs as plain values for its template."""
+"""The report on several runs as one self-contained HTML file."""
 
-import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from steadygrad.evaluation import AccuracyPoint, Gallery
-from steadygrad.reports.cautions import cautions
+from steadygrad.parts import Setting, part_fields, value_text
 from steadygrad.reports.comparison import ComparedRun, Comparison, compare_runs
-from steadygrad.reports.examples import gallery_examples
-from steadygrad.reports.figures import (
-    cost_figure,
-    inline_svg,
-    robustness_figure,
-    training_figure,
-)
+from steadygrad.reports.figures import cost_figure, inline_svg, robustness_figure, training_figure
+from steadygrad.reports.figures.canvas import SeriesStyle, series_styles
 from steadygrad.reports.headline import headline, is_distinguishable
-from steadygrad.reports.runs import RunRecord
-from steadygrad.reports.scope import tested, untested
-from steadygrad.reports.series_style import SeriesStyle, series_styles
+from steadygrad.reports.html import (
+    date_text,
+    gallery_examples,
+    software_versions,
+    template_environment,
+    write_page,
+)
+from steadygrad.reports.runs import RunRecord, load_runs
+from steadygrad.reports.scope import cautions, tested, untested
 from steadygrad.reports.tables import SummaryRow, summary_rows
-from steadygrad.reports.templating import software_versions
 from steadygrad.reports.wording import (
     attack_name,
     count_text,
@@ -29,8 +30,9 @@ from steadygrad.reports.wording import (
     enumeration,
     eps_text,
 )
+from steadygrad.training import TrainingConfig
 
-__all__ = ["page_contents"]
+__all__ = ["page_contents", "render_report", "write_report"]
 
 
 def page_contents(runs: Sequence[RunRecord], title: str | None) -> dict[str, Any]:
@@ -71,13 +73,15 @@ def page_contents(runs: Sequence[RunRecord], title: str | None) -> dict[str, Any
         "runs": runs,
         "differing": _differing_settings(runs),
         "settings": {run.name: _settings(run.config) for run in runs},
-        "provenance": {run.name: _settings(run.provenance) for run in runs},
+        "provenance": {
+            run.name: [(key, str(value)) for key, value in run.provenance.items()] for run in runs
+        },
         "versions": software_versions(),
     }
 
 
 def _title(runs: Sequence[RunRecord]) -> str:
-    datasets = list(dict.fromkeys(str(run.config["dataset"]) for run in runs))
+    datasets = list(dict.fromkeys(run.config.data_title for run in runs))
     return f"Robustness of {count_text(len(runs), 'run')} on {enumeration(datasets)}"
 
 
@@ -173,14 +177,45 @@ def _gallery(entry: ComparedRun, gallery: Gallery, comparison: Comparison) -> di
 
 def _differing_settings(runs: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
     """Return the settings that are not the same in all runs, each with its value per run."""
-    keys = dict.fromkeys(key for run in runs for key in run.config)
-    rows = [(key, [_setting(run.config.get(key, "–")) for run in runs]) for key in keys]
+    columns = [_settings(run.config) for run in runs]
+    rows = [(row[0][0], [text for _, text in row]) for row in zip(*columns, strict=True)]
     return [(key, values) for key, values in rows if len(set(values)) > 1]
 
 
-def _settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(key, _setting(value)) for key, value in values.items()]
+def _settings(config: TrainingConfig) -> list[tuple[str, str]]:
+    """Return every setting as the command line would take it."""
+    return [(s.key, _setting_text(getattr(config, s.key), s)) for s in part_fields(config)]
 
 
-def _setting(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+def _setting_text(value: Any, setting: Setting) -> str:
+    if setting.family is None or value is None:
+        return value_text(value, setting)
+    if isinstance(value, tuple):
+        return "+".join(map(setting.family.text, value)) or "none"
+    text: str = setting.family.text(value)
+    return text
+
+
+def write_report(runs: Sequence[Path | str], out: Path | str, title: str | None = None) -> Path:
+    """Write the report on the runs in these folders to the HTML file ``out``; return its path.
+
+    The file holds everything it shows (styles, figures, images), loads nothing and needs no
+    script. Apart from its date, the same runs give the same bytes. The folder of ``out`` is made
+    if it is missing; an older report is replaced only by a complete new one.
+    title: the page's; None describes the runs.
+    Raises: CheckpointError, as ``load_run``; HyperparameterError, without runs or with one twice;
+        OutputError, if ``out`` cannot be written.
+    """
+    out, records = Path(out), load_runs(runs)
+    write_page(out, render_report(records, title=title, created=datetime.now(UTC)))
+    return out
+
+
+def render_report(runs: Sequence[RunRecord], *, title: str | None, created: datetime) -> str:
+    """Return the page as text.
+
+    Raises: HyperparameterError, without runs or with one twice.
+    """
+    contents = page_contents(runs, title)
+    template = template_environment().get_template("report.html.j2")
+    return template.render(**contents, created=date_text(created))

@@ -1,6 +1,7 @@
 """A run folder as one value: settings, metrics, evaluations and the size of its network."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,17 +9,65 @@ from typing import Any
 
 import torch
 
-from steadygrad.datasets import dataset_entry
+from steadygrad.datasets import DATA_SOURCES, DatasetEntry
 from steadygrad.errors import CheckpointError, SteadygradError
-from steadygrad.evaluation import Evaluation
-from steadygrad.json_file import read_object, required
-from steadygrad.models import build_model, mac_count, model_entry, parameter_count
-from steadygrad.reports.evaluations import load_evaluations
+from steadygrad.evaluation import Evaluation, read_evaluation
+from steadygrad.json_file import read_object
+from steadygrad.models import mac_count, parameter_count
+from steadygrad.reports.wording import model_text
+from steadygrad.training import TrainingConfig, run_config
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.metrics_file import read_metrics
 from steadygrad.training.model_file import load_model
 
-__all__ = ["RunRecord", "load_run", "load_runs"]
+__all__ = ["RunRecord", "load_evaluations", "load_run", "load_runs"]
+
+
+def load_evaluations(run: Path) -> tuple[Evaluation, ...]:
+    """Return the evaluations in a run folder, oldest first.
+
+    Raises: CheckpointError, if one of them is damaged, or counts what cannot be counted.
+    """
+    evaluations = []
+    for path in sorted((run / "evaluations").glob("*.json")):
+        evaluation = read_evaluation(path)
+        _check(evaluation, path)
+        evaluations.append(evaluation)
+    return tuple(sorted(evaluations, key=lambda evaluation: evaluation.created))
+
+
+def _check(evaluation: Evaluation, path: Path) -> None:
+    n, data = evaluation.curve.n, evaluation.dataset
+    missing = [key for key in ("name", "split", "n") if key not in data]
+    if missing or "name" not in evaluation.curve.attack:
+        what = f"data set has no {missing[0]!r}" if missing else "attack has no name"
+        raise CheckpointError(f"{path} is damaged: its {what}")
+    if data["n"] != n:
+        raise CheckpointError(f"{path} is damaged: it says n = {data['n']} for {n} images")
+    largest = math.inf if evaluation.curve.attack.get("norm") == "l2" else 1
+    for point in evaluation.curve.points:
+        if not (0 <= point.correct <= point.n and 0 <= point.eps <= largest):
+            raise CheckpointError(
+                f"{path} is damaged: an accuracy of {point.accuracy:g} at eps {point.eps:g}"
+            )
+    radii = evaluation.curve.eps_values
+    if list(radii) != sorted(set(radii)):
+        raise CheckpointError(f"{path} is damaged: its eps do not ascend")
+    gallery = evaluation.gallery
+    if gallery is not None and (
+        gallery.clean.ndim != 4
+        or gallery.clean.shape != gallery.adversarial.shape
+        or any(
+            part.shape != gallery.clean.shape[:1]
+            for part in (
+                gallery.labels,
+                gallery.clean_predictions,
+                gallery.adversarial_predictions,
+            )
+        )
+    ):
+        raise CheckpointError(f"{path} is damaged: the shapes of its gallery do not fit together")
+
 
 PROVENANCE = ("steadygrad", "torch", "python", "threads", "created")
 """What config.json says beside the settings."""
@@ -33,12 +82,12 @@ class RunRecord:
     metrics: one per finished epoch; evaluations: at least one, oldest first.
     weights_digest: SHA-256 of the latest weights' file, None without one.
     parameters, macs: real numbers trained, and real multiply-accumulates an image; None for a
-        network that is not in the registry and left no weights.
+        network that left no weights and cannot be built without its data.
     """
 
     path: Path
     name: str
-    config: Mapping[str, Any]
+    config: TrainingConfig
     provenance: Mapping[str, Any]
     metrics: tuple[EpochMetrics, ...]
     evaluations: tuple[Evaluation, ...]
@@ -49,7 +98,12 @@ class RunRecord:
     @property
     def epochs(self) -> int:
         """Epochs that the run was asked for."""
-        return int(self.config["epochs"])
+        return self.config.epochs
+
+    @property
+    def model(self) -> str:
+        """The network's name and settings."""
+        return model_text(self.config)
 
     @property
     def is_finished(self) -> bool:
@@ -80,11 +134,11 @@ def load_run(path: Path | str) -> RunRecord:
         raise CheckpointError(f"expected the folder of a run, but {path} is a file")
     if not (path / "config.json").is_file():
         raise CheckpointError(f"no run in {path}: it has no config.json")
-    config, provenance = _read_config(path / "config.json")
+    written, config = read_object(path / "config.json"), run_config(path)
     metrics = read_metrics(path / "metrics.jsonl")
     evaluations = load_evaluations(path)
     if not evaluations:
-        epochs = config["epochs"]
+        epochs = config.epochs
         state = f" (unfinished: {len(metrics)} of {epochs} epochs)" if len(metrics) < epochs else ""
         raise CheckpointError(
             f"the run in {path}{state} has no evaluation yet; make one with "
@@ -95,7 +149,7 @@ def load_run(path: Path | str) -> RunRecord:
         path=path,
         name=_printable(path.resolve().name),
         config=config,
-        provenance=provenance,
+        provenance={key: written[key] for key in PROVENANCE if key in written},
         metrics=metrics,
         evaluations=evaluations,
         weights_digest=_digest(path / "model.safetensors"),
@@ -129,33 +183,24 @@ def _printable(name: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in known) or "run"
 
 
-def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    values = read_object(path)
-    for key in ("dataset", "model"):
-        required(values, key, str, str(path))
-    required(values, "epochs", int, str(path))
-    provenance = {key: values.pop(key) for key in PROVENANCE if key in values}
-    return values, provenance
-
-
 def _digest(weights: Path) -> str | None:
     return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
 
 
-def _count(weights: Path, config: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Count the stored network; without one, the network that the settings name."""
+def _count(weights: Path, config: TrainingConfig) -> tuple[int | None, int | None]:
+    """Count the stored network; without one, the network that the settings describe."""
     if weights.exists():
         model, spec = load_model(weights)
         return parameter_count(model), mac_count(model, spec.input_shape)
-    try:
-        shape = dataset_entry(config["dataset"]).input_shape
-        classes = dataset_entry(config["dataset"]).num_classes
-    except SteadygradError:  # a folder of the user's own: its shape is in the weights alone
+    entry = DATA_SOURCES.about(config.data)
+    if not isinstance(entry, DatasetEntry):  # a set of the user's own: its weights know its shape
         return None, None
+    channels, height, width = entry.input_shape
+    side = getattr(config.data, "image_size", None)
+    shape = (channels, height, width) if side is None else (channels, side, side)
     try:
-        model_entry(config["model"])
         with torch.random.fork_rng(devices=[]):
-            model = build_model(config["model"], input_shape=shape, num_classes=classes)
+            model = config.model.build(input_shape=shape, num_classes=entry.num_classes)
     except SteadygradError:
         return None, None
     return parameter_count(model), mac_count(model, shape)

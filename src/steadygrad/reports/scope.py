@@ -1,21 +1,151 @@
-"""What an evaluation tested, and what it did not: the part of a report that keeps it honest."""
+"""What keeps numbers of a report honest: what was tested, what was not, what cannot be compared."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from steadygrad.attacks.part import AttackFamily
 from steadygrad.datasets import dataset_entry
 from steadygrad.errors import UnknownNameError
 from steadygrad.reports.comparison import Comparison, Protocol
 from steadygrad.reports.runs import RunRecord
-from steadygrad.reports.wording import GAUSSIAN, attack_name, attack_settings, enumeration, eps_text
+from steadygrad.reports.wording import (
+    about_record,
+    attack_name,
+    attack_settings,
+    count_text,
+    enumeration,
+    eps_text,
+)
 
-__all__ = ["tested", "untested"]
+__all__ = ["cautions", "has_comparable_times", "tested", "untested"]
 
-GRADIENT = frozenset({"fgsm", "i-fgsm", "pgd", "mim"})
-"""Attacks that follow the gradient of a loss, knowing the weights."""
-NOISE = frozenset({"random-noise"}) | GAUSSIAN
+
+def cautions(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> list[str]:
+    """Return one sentence for each thing that a reader must know before comparing the runs.
+
+    comparisons: of these runs, as ``compare_runs`` returns them.
+    """
+    return [
+        *_incomparable(runs, comparisons),
+        *_unequal_grids(comparisons),
+        *_unfinished(runs),
+        *_elsewhere(comparisons),
+        *_outdated(comparisons),
+        *_chosen(comparisons),
+        *_timing(runs),
+    ]
+
+
+def has_comparable_times(runs: Sequence[RunRecord]) -> bool:
+    """Say whether the runs, as far as recorded, trained on the same kind of device and threads."""
+    settings = {(run.config.device, run.provenance.get("threads")) for run in runs}
+    return len(settings) <= 1
+
+
+def _incomparable(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> list[str]:
+    main = comparisons[0]
+    included = {entry.run.path for entry in main.entries}
+    sentences = []
+    for run in runs:
+        if run.path in included:
+            continue
+        own = next(c for c in comparisons[1:] if any(e.run.path == run.path for e in c.entries))
+        how = enumeration(own.protocol.differences(main.protocol))
+        sentences.append(
+            f"{run.name} was evaluated {how}: its numbers stand on their own and are not compared "
+            f"with those under {main.protocol.name}."
+        )
+    return sentences
+
+
+def _unequal_grids(comparisons: Sequence[Comparison]) -> list[str]:
+    sentences = []
+    for comparison in comparisons:
+        if comparison.has_equal_grids:
+            continue
+        shared = [eps_text(eps) for eps in comparison.shared_eps]
+        if not shared:
+            text = "no eps is shared, so these runs are not compared at all"
+        elif len(shared) > 8:
+            text = f"only the {len(shared)} that all share are compared"
+        else:
+            text = f"only eps {enumeration(shared)}, which all share, {_is_are(shared)} compared"
+        sentences.append(
+            f"Under {comparison.protocol.name}, the runs were measured at different eps; {text}. "
+            "Means are over the shared eps."
+        )
+    return sentences
+
+
+def _unfinished(runs: Sequence[RunRecord]) -> list[str]:
+    return [
+        f"{run.name} is unfinished: {len(run.metrics)} of {count_text(run.epochs, 'epoch')} "
+        "are done. What it shows is not its final state."
+        for run in runs
+        if not run.is_finished
+    ]
+
+
+def _elsewhere(comparisons: Sequence[Comparison]) -> list[str]:
+    found: dict[tuple[str, str, str], None] = {}
+    for comparison in comparisons:
+        for entry in comparison.entries:
+            trained, tested = entry.run.config.data_title, comparison.protocol.data.name
+            if trained != tested:
+                found[entry.run.name, trained, tested] = None
+    return [
+        f"{name} was trained on {trained} but evaluated on {tested}."
+        for name, trained, tested in found
+    ]
+
+
+def _outdated(comparisons: Sequence[Comparison]) -> list[str]:
+    names: dict[tuple[str, str], None] = {}
+    for comparison in comparisons:
+        for entry in comparison.entries:
+            digests = {entry.evaluation.model_digest, entry.run.weights_digest} - {None}
+            if len(digests) > 1:
+                names[entry.run.name, comparison.protocol.name] = None
+    return [
+        f"The weights of {name} have changed since its evaluation under {protocol}: evaluate it "
+        "again."
+        for name, protocol in names
+    ]
+
+
+def _chosen(comparisons: Sequence[Comparison]) -> list[str]:
+    return [
+        f"{entry.run.name} has {entry.others + 1} evaluations under {comparison.protocol.name}; "
+        f"shown is that of {entry.evaluation.created}, at {len(entry.points)} eps with attack "
+        f"seed {entry.evaluation.curve.seed}."
+        for comparison in comparisons
+        for entry in comparison.entries
+        if entry.others
+    ]
+
+
+def _timing(runs: Sequence[RunRecord]) -> list[str]:
+    if has_comparable_times(runs):
+        return []
+    return [
+        "The runs were trained on different devices or numbers of threads: training times are "
+        "not comparable."
+    ]
+
+
+def _is_are(parts: Sequence[str]) -> str:
+    return "is" if len(parts) == 1 else "are"
+
+
+GRADIENT: frozenset[AttackFamily] = frozenset({"one-step", "white-box"})
+"""Families of attacks that follow the gradient of a loss, knowing the weights."""
+
+
 FEW_STEPS = 20
+
+
 _NOISE_KIND = "Gaussian noise of standard deviation eps"
 
 
@@ -41,8 +171,7 @@ def tested(comparison: Comparison) -> list[tuple[str, str]]:
 def untested(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> list[tuple[str, str]]:
     """Return (topic, sentences) about what the report's numbers leave open."""
     attacks = [comparison.protocol.attack for comparison in comparisons]
-    names = {str(attack["name"]) for attack in attacks}
-    facts = [("Stronger attacks", _stronger(attacks, names))]
+    facts = [("Stronger attacks", _stronger(attacks))]
     facts.append(
         (
             "Other disturbances",
@@ -65,20 +194,21 @@ def untested(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> li
 
 def _attack(protocol: Protocol) -> str:
     attack = protocol.attack
+    about = about_record(attack)
     settings = f"{attack_name(attack)}: {attack_settings(attack)}."
-    if attack["name"] in GRADIENT:
+    if about.family in GRADIENT:
         return (
             f"{settings} White-box: the attacker knows the network and its weights and follows "
             f"the gradient of {_raised(attack)}, {_within(attack)}."
         )
-    if attack["name"] == "nes":
+    if about.family == "query":
         return (
             f"{settings} Black-box: the attacker sees the network's outputs alone and estimates "
             f"their gradient, {_within(attack)}."
         )
-    if attack["name"] in NOISE:
+    if about.family == "noise":
         text = f"{settings} Noise that knows nothing of the network: a disturbance, not an attack."
-        if attack["name"] in GAUSSIAN:
+        if about.is_gaussian:
             text += " eps is its standard deviation; single pixels change by more."
         return text
     return settings
@@ -92,6 +222,8 @@ def _raised(attack: Mapping[str, Any]) -> str:
 
 
 def _within(attack: Mapping[str, Any]) -> str:
+    if not about_record(attack).stays_in_ball:
+        return "and may change images by more than eps"
     if attack.get("norm") == "l2":
         return "changing each image by at most eps in L2"
     return "changing each pixel by at most eps"
@@ -99,12 +231,16 @@ def _within(attack: Mapping[str, Any]) -> str:
 
 def _tried(attacks: Sequence[Mapping[str, Any]]) -> str:
     kinds = sorted({_kind(attack) for attack in attacks}, reverse=True)
-    return f"{enumeration(kinds)} {'was' if kinds == [_NOISE_KIND] else 'were'}"
+    is_noise_alone = all(about_record(attack).is_gaussian for attack in attacks)
+    return f"{enumeration(kinds)} {'was' if is_noise_alone else 'were'}"
 
 
 def _kind(attack: Mapping[str, Any]) -> str:
-    if attack["name"] in GAUSSIAN:
+    about = about_record(attack)
+    if about.is_gaussian:
         return _NOISE_KIND
+    if not about.stays_in_ball:
+        return "changes that may exceed eps"
     if attack.get("norm") == "l2":
         return "changes of each image by at most eps in L2"
     return "changes of each pixel by at most eps (L-infinity)"
@@ -156,10 +292,12 @@ def _counting(protocol: Protocol) -> str:
     )
 
 
-def _stronger(attacks: Sequence[Mapping[str, Any]], names: set[str]) -> str:
-    if names <= NOISE:
+def _stronger(attacks: Sequence[Mapping[str, Any]]) -> str:
+    families = {about_record(attack).family for attack in attacks}
+    if families == {"noise"}:
         return "Only noise was tried, no attack: the numbers say nothing about an adversary."
-    who = "One family of white-box attacks gives" if names <= GRADIENT | NOISE else "Attacks give"
+    is_one_family = families <= GRADIENT | {"noise"}
+    who = "One family of white-box attacks gives" if is_one_family else "Attacks give"
     text = (
         f"{who} an upper bound on robustness: the accuracy under the best possible attack is at "
         "most what is shown, and may be far lower."
@@ -168,9 +306,9 @@ def _stronger(attacks: Sequence[Mapping[str, Any]], names: set[str]) -> str:
     if steps and max(steps) < FEW_STEPS:
         are_few = "step is" if max(steps) == 1 else "steps are"
         text += f" {max(steps)} {are_few} few; 50 or more, with restarts, may find more."
-    if "autoattack" not in names:
+    if all(attack["name"] != "autoattack" for attack in attacks):
         text += " AutoAttack was not run."
-    if names <= GRADIENT | NOISE:
+    if is_one_family:
         text += " Nor was any black-box or adaptive attack."
     return text
 
@@ -190,12 +328,10 @@ def _other_images(comparisons: Sequence[Comparison]) -> list[tuple[str, str]]:
 
 
 def _seeds(runs: Sequence[RunRecord]) -> str:
-    groups: dict[str, set[object]] = {}
+    groups: dict[str, set[int]] = {}
     for run in runs:
-        settings = {key: value for key, value in run.config.items() if key != "seed"}
-        groups.setdefault(json.dumps(settings, sort_keys=True, default=str), set()).add(
-            run.config.get("seed")
-        )
+        settings = json.dumps(replace(run.config, seed=0).to_dict(), sort_keys=True)
+        groups.setdefault(settings, set()).add(run.config.seed)
     if all(len(seeds) == 1 for seeds in groups.values()):
         return (
             "Every configuration was trained with a single seed: how far its numbers move from "

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from steadygrad.evaluation import AccuracyPoint
-from steadygrad.reports.cautions import cautions
 from steadygrad.reports.comparison import Comparison, compare_runs
 from steadygrad.reports.runs import RunRecord
+from steadygrad.reports.scope import cautions
 from steadygrad.reports.wording import (
     adversarial_text,
     augmentation_text,
@@ -55,7 +55,7 @@ class SummaryRow:
     epochs_done: int
     epochs: int
     images: int
-    seed: int | None
+    seed: int
 
 
 def summary_rows(comparison: Comparison) -> list[SummaryRow]:
@@ -67,7 +67,7 @@ def summary_rows(comparison: Comparison) -> list[SummaryRow]:
         rows.append(
             SummaryRow(
                 run=run.name,
-                model=str(run.config["model"]),
+                model=run.model,
                 parameters=run.parameters,
                 macs=run.macs,
                 penalty=penalty_text(run.config),
@@ -82,7 +82,7 @@ def summary_rows(comparison: Comparison) -> list[SummaryRow]:
                 epochs_done=len(run.metrics),
                 epochs=run.epochs,
                 images=comparison.protocol.data.n,
-                seed=run.config.get("seed"),
+                seed=run.config.seed,
             )
         )
     return rows
@@ -123,7 +123,7 @@ def _training_table(runs: Sequence[RunRecord]) -> Table:
     for heading in ("size", "MACs", "epoch", "in total", "seed"):
         table.add_column(Text(heading), justify="right", no_wrap=True)
     for run in runs:
-        model = f"{run.config['model']}\n"
+        model = f"{run.model}\n"
         done = "" if run.is_finished else f"; {len(run.metrics)} of {run.epochs} epochs"
         table.add_row(
             Text(run.name, style="bold"),
@@ -132,7 +132,7 @@ def _training_table(runs: Sequence[RunRecord]) -> Table:
             Text(large_number(run.macs)),
             Text(seconds_text(run.seconds_per_epoch)),
             Text(seconds_text(run.total_seconds)),
-            Text(str(run.config.get("seed", "–"))),
+            Text(str(run.config.seed)),
         )
     return table
 
@@ -188,7 +188,7 @@ def _columns(rows: Sequence[SummaryRow]) -> list[tuple[str, list[str]]]:
         ("training time", [seconds_text(row.total_seconds) for row in rows]),
         ("epochs", [f"{row.epochs_done}/{row.epochs}" for row in rows]),
         ("images", [f"{row.images:,}" for row in rows]),
-        ("seed", ["–" if row.seed is None else str(row.seed) for row in rows]),
+        ("seed", [str(row.seed) for row in rows]),
     ]
 
 

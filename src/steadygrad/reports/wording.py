@@ -1,12 +1,46 @@
 """Numbers, attacks and ways of training in the words of a report."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from steadygrad.attacks import (
+    ATTACKS,
+    NES,
+    AboutAttack,
+    IterativeFGSM,
+    Mixture,
+    MomentumIterative,
+    about_attack,
+)
+from steadygrad.attacks.nes import REACH
+from steadygrad.datasets import (
+    AUGMENTATIONS,
+    AugmentationStep,
+    GaussianNoise,
+    HorizontalFlip,
+    RandomCrop,
+    UniformNoise,
+)
+from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation import AccuracyPoint
+from steadygrad.models import MODELS
+from steadygrad.parts import part_fields
+from steadygrad.penalties import (
+    BACKENDS,
+    L2,
+    LOSSES,
+    NORMS,
+    PENALTIES,
+    CrossEntropy,
+    DoubleBackprop,
+    GradientNormPenalty,
+    SquaredNormPenalty,
+)
+from steadygrad.training import TrainingConfig
 
 __all__ = [
-    "GAUSSIAN",
+    "about_record",
     "adversarial_text",
     "attack_name",
     "attack_settings",
@@ -18,6 +52,7 @@ __all__ = [
     "interval_text",
     "is_plain",
     "large_number",
+    "model_text",
     "penalty_text",
     "percent",
     "seconds_text",
@@ -25,18 +60,6 @@ __all__ = [
     "training_text",
 ]
 
-GAUSSIAN = frozenset({"lrc", "white-noise"})
-"""Noise whose eps is a standard deviation: pixels may change by more."""
-
-_NORMS = {"gn": "L2", "l1": "L1", "l2": "L2", "linf": "L∞"}
-_METHODS = {
-    "fgsm": "FGSM",
-    "i-fgsm": "I-FGSM",
-    "pgd": "PGD",
-    "mim": "MIM",
-    "autoattack": "AutoAttack",
-    "carlini-wagner": "Carlini-Wagner",
-}
 _AIMS = {
     "random": ("targeted", "a class drawn at random"),
     "least-likely": ("least-likely-class", "the least likely class"),
@@ -104,20 +127,37 @@ def sentence_text(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}{end}"
 
 
+# Attacks, as evaluations record them: their name and settings.
+
+
+def about_record(attack: Mapping[str, Any]) -> AboutAttack:
+    """Return what the attack of a record says of itself; of one unknown here, its name alone."""
+    kind = _kind(attack)
+    if kind is None:
+        return AboutAttack(title=str(attack["name"]), family="other")
+    return about_attack(kind)
+
+
+def _kind(attack: Mapping[str, Any]) -> type[Any] | None:
+    try:
+        return ATTACKS.get(str(attack["name"]))
+    except (UnknownNameError, HyperparameterError):
+        return None
+
+
 def attack_name(attack: Mapping[str, Any]) -> str:
     """Return an attack's short name with the settings that set its strength."""
-    name, settings = str(attack["name"]), dict(attack)
-    if name == "random-noise":
-        samples = settings.get("samples", 1)
-        worst = "" if samples == 1 else f", worst of {samples}"
-        return f"random noise ({settings.get('distribution', 'uniform')}{worst})"
-    if name in GAUSSIAN:
-        return _gaussian_noise(settings)
-    short = name
-    if name == "nes":
-        short = f"NES({count_text(settings['queries'], 'query', 'queries')})"
-    elif name in _METHODS:
-        short = _METHODS[name] + (f"({settings['steps']})" if "steps" in settings else "")
+    return _attack_name(about_record(attack), attack)
+
+
+def _attack_name(about: AboutAttack, settings: Mapping[str, Any]) -> str:
+    short = about.title
+    if about.family == "noise":
+        short += _noise_settings(settings)
+    elif isinstance(settings.get("queries"), int):
+        short += f"({count_text(settings['queries'], 'query', 'queries')})"
+    elif "steps" in settings:
+        short += f"({settings['steps']})"
     if settings.get("norm") == "l2":
         short = f"L2 {short}"
     target = settings.get("target")
@@ -130,19 +170,32 @@ def attack_name(attack: Mapping[str, Any]) -> str:
     return short
 
 
+def _noise_settings(settings: Mapping[str, Any]) -> str:
+    samples = settings.get("samples", 1)
+    worst = "" if samples == 1 else f", worst of {samples}"
+    if "distribution" in settings:
+        return f" ({settings['distribution']}{worst})"
+    if (covariance := settings.get("covariance")) is not None:
+        return f" (covariance {_covariance(covariance)}){worst}"
+    if "decay_length" in settings:
+        return f" (decay length {_number(settings['decay_length'])}){worst}"
+    return worst
+
+
 def attack_settings(attack: Mapping[str, Any]) -> str:
     """Return every setting of an attack: "8 steps of 1.85 eps / 8, 1 random start, ..."."""
     rest = {key: value for key, value in attack.items() if key != "name"}
     parts = []
     if isinstance(steps := rest.get("steps"), int) and "step_size" in rest:
-        size = rest.pop("step_size")
-        reach = rest.pop("reach", 1.85 if attack["name"] == "nes" else 1)
-        in_all = "eps" if reach == 1 else f"{_number(reach)} eps"
-        length = f"{in_all} / {steps}" if size is None else eps_text(float(size))
-        parts.append(f"{count_text(rest.pop('steps'), 'step')} of {length}")
+        del rest["steps"]
+        length = _step_length(steps, rest.pop("step_size"), _reach(attack))
+        rest.pop("reach", None)
+        parts.append(f"{count_text(steps, 'step')} of {length}")
     if isinstance(starts := rest.get("restarts"), int) and "random_start" in rest:
-        kind = "random start" if rest.pop("random_start") else "start at the image itself"
-        parts.append(count_text(starts, kind) if "random" in kind else kind)
+        is_random = rest.pop("random_start")
+        parts.append(
+            count_text(starts, "random start") if is_random else "start at the image itself"
+        )
         del rest["restarts"]
     if "decay_length" in rest:
         length, between = rest.pop("decay_length"), rest.pop("inter_channel", 0.5)
@@ -158,8 +211,8 @@ def attack_settings(attack: Mapping[str, Any]) -> str:
         parts.append("from the predicted label" if is_predicted else "from the true label")
     if isinstance(rest.get("loss"), str):
         parts.append(_loss_text(rest.pop("loss")))
-    if rest.get("norm") in _NORMS:
-        parts.append(f"{_NORMS[rest.pop('norm')]} norm")
+    if isinstance(rest.get("norm"), str):
+        parts.append(f"{_norm_text(rest.pop('norm'))} norm")
     for key, value in rest.items():
         shown = ("yes" if value else "no") if isinstance(value, bool) else value
         parts.append(f"{key.replace('_', ' ')} {shown}")
@@ -170,107 +223,176 @@ def _loss_text(loss: str) -> str:
     return "DLR loss" if loss == "dlr" else f"{loss} loss"
 
 
-def penalty_text(config: Mapping[str, Any]) -> str:
-    """Return the penalty on the input gradient with its strength, or "none"."""
-    penalty = str(config.get("penalty", "none"))
-    if penalty == "none":
-        return "none"
-    name = f"squared {_NORMS[penalty]}" if penalty in _NORMS else penalty
-    if penalty == "sgr":
-        name = f"SGR ({config.get('covariance', '?')} covariance)"
-    text = f"{name}, strength {_number(config.get('strength', 0.0))}"
-    if config.get("second_order") == "frozen_phase":
-        text += ", frozen phase"
-    backend = config.get("backend", "double_backprop")
-    return text if backend == "double_backprop" else f"{text}, {str(backend).replace('_', ' ')}"
+def _reach(attack: Mapping[str, Any]) -> float | None:
+    """Return how many eps all steps together may lead; None where nothing says so."""
+    kind = _kind(attack)
+    if kind is NES:
+        return REACH
+    own = 1.0 if kind in (IterativeFGSM, MomentumIterative) else getattr(kind, "reach", None)
+    reach: float | None = attack.get("reach", own)
+    return reach
 
 
-def adversarial_text(config: Mapping[str, Any]) -> str:
-    """Return what the run was attacked with while it trained, or "none"."""
-    attack = str(config.get("adversarial", "none"))
-    if attack == "none":
-        return "none"
-    eps = eps_text(float(config.get("adversarial_eps", 0.0)))
-    if attack in GAUSSIAN:
-        text = f"{_noise_text(attack, config)}, standard deviation {eps}"
-    else:
-        steps = f"({config.get('adversarial_steps', '?')})" if attack == "pgd" else ""
-        text = f"{attack.upper()}{steps}, eps {eps}"
-    fraction = float(config.get("adversarial_fraction", 1.0))
-    return text if fraction == 1 else f"{text}, on {100 * fraction:.3g}\u00a0% of each batch"
+def _step_length(steps: int, size: float | None, reach: float | None) -> str:
+    if size is not None:
+        return eps_text(float(size))
+    if reach is None:
+        return "a length of its own choice"
+    return f"{'eps' if reach == 1 else f'{_number(reach)} eps'} / {steps}"
 
 
-def _noise_text(attack: str, config: Mapping[str, Any]) -> str:
-    if attack == "white-noise":
-        return "white noise"
-    covariance = str(config.get("adversarial_covariance", "exponential"))
-    if covariance == "exponential":
-        return f"LRC noise (decay length {config.get('adversarial_decay_length', '?')})"
-    return f"LRC noise (covariance {covariance})"
-
-
-def augmentation_text(config: Mapping[str, Any]) -> str:
-    """Return how training images were varied, or "none"."""
-    parts = []
-    if config.get("flip"):
-        parts.append("flips")
-    if padding := config.get("crop_padding"):
-        parts.append(f"crops (padding {padding})")
-    if (noise := str(config.get("noise", "none"))) != "none":
-        kind, _, scale = noise.partition(":")
-        parts.append(f"{kind} noise {scale}".strip())
-    return ", ".join(parts) or "none"
-
-
-def is_plain(config: Mapping[str, Any]) -> bool:
-    """Say whether a run trained on nothing but cross-entropy of undisturbed images."""
-    has_penalty = config.get("penalty", "none") != "none" and config.get("strength", 0) > 0
-    is_attacked = config.get("adversarial", "none") != "none"
-    return not (has_penalty or is_attacked or config.get("noise", "none") != "none")
-
-
-def training_text(config: Mapping[str, Any]) -> str:
-    """Return in one phrase what sets a run's training apart: penalty, attacks, noise."""
-    parts = []
-    if (penalty := penalty_text(config)) != "none":
-        parts.append(penalty.replace(",", " penalty,", 1))
-    if (attack := adversarial_text(config)) != "none":
-        parts.append(f"trained on {attack}")
-    if (noise := str(config.get("noise", "none"))) != "none":
-        kind, _, scale = noise.partition(":")
-        parts.append(f"{kind} noise {scale}".strip())
-    return "; ".join(parts) or "plain"
+def _norm_text(norm: str) -> str:
+    """Return "linf" and "Linf" as "L∞", "l2" as "L2"."""
+    return "L∞" if norm.lower() == "linf" else norm[:1].upper() + norm[1:]
 
 
 def disturbance_text(attack: Mapping[str, Any]) -> str:
     """Say what was done to the images, and what eps means in it."""
-    if attack["name"] in GAUSSIAN:
+    about = about_record(attack)
+    if about.is_gaussian:
         return "Gaussian noise of standard deviation eps"
-    what = "noise" if attack["name"] == "random-noise" else "an attack"
+    what = "noise" if about.family == "noise" else "an attack"
+    if not about.stays_in_ball:
+        return f"{what} of size eps that may change images by more"
     if attack.get("norm") == "l2":
         return f"{what} that may change every image by at most eps in L2, the length of its change"
     return f"{what} that may change every pixel by at most eps"
 
 
 def _covariance(record: str | Mapping[str, Any]) -> str:
-    """Say which covariance an evaluation's record names; earlier records hold the sentence."""
+    """Say which covariance a record or a part's table names; early records hold the sentence."""
     if isinstance(record, str):
         return record
     if "dataset" in record:
         return f"of {record['n']} training images of {record['dataset']}"
-    return f"{record['file']}, digest {str(record['digest'])[:8]}"
-
-
-def _gaussian_noise(settings: Mapping[str, Any]) -> str:
-    kind = "white noise"
-    if settings["name"] == "lrc":
-        covariance = settings.get("covariance")
-        described = f"covariance {_covariance(covariance)}" if covariance is not None else ""
-        length = f"decay length {_number(settings.get('decay_length', '?'))}"
-        kind = f"LRC noise ({length if covariance is None else described})"
-    samples = settings.get("samples", 1)
-    return kind if samples == 1 else f"{kind}, worst of {samples}"
+    if "digest" in record:
+        return f"{record['file']}, digest {str(record['digest'])[:8]}"
+    return str(record.get("path", record["name"]))
 
 
 def _number(value: object) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+# Training.
+
+
+def model_text(config: TrainingConfig) -> str:
+    """Return the network in text; how it differentiates twice is told with the penalty."""
+    model: Any = config.model
+    if getattr(model, "second_order", "exact") != "exact":
+        model = replace(model, second_order="exact")
+    return MODELS.text(model)
+
+
+def penalty_text(config: TrainingConfig) -> str:
+    """Return the penalty on the input gradient with its strength, or "none"."""
+    if config.penalty is None:
+        return "none"
+    return ", ".join((_penalty_name(config.penalty), *_penalty_settings(config)))
+
+
+def _penalty_name(penalty: Any) -> str:
+    if isinstance(penalty, SquaredNormPenalty | GradientNormPenalty):
+        return f"squared {_norm_text(_title(NORMS, getattr(penalty, 'norm', L2())))}"
+    nested = [
+        f"{_covariance(s.family.table(part))} {s.family.kind}"
+        for s in part_fields(penalty)
+        if s.family not in (None, BACKENDS) and (part := getattr(penalty, s.key)) is not None
+    ]
+    if isinstance(ball := getattr(penalty, "ball", None), str):
+        nested.append(f"{_norm_text(ball)} ball")
+    return _inside(_title(PENALTIES, penalty)) + (f" ({', '.join(nested)})" if nested else "")
+
+
+def _penalty_settings(config: TrainingConfig) -> list[str]:
+    penalty, texts = config.penalty, []
+    key = getattr(PENALTIES.about(penalty), "size", "strength")
+    if (size := getattr(penalty, key, None)) is not None:
+        texts.append(f"{key} {eps_text(size) if key == 'eps' else _number(size)}")
+    if getattr(config.model, "second_order", "exact") == "frozen_phase":
+        texts.append("frozen phase")
+    backend = getattr(penalty, "backend", None)
+    if backend is not None and not isinstance(backend, DoubleBackprop):
+        texts.append(_inside(_title(BACKENDS, backend)))
+    return texts + _share(getattr(penalty, "fraction", 1.0))
+
+
+def _share(fraction: float) -> list[str]:
+    return [] if fraction == 1 else [f"on {100 * fraction:.3g}\u00a0% of each batch"]
+
+
+def _title(family: Any, part: Any) -> str:
+    """Return a part's name for people."""
+    about = family.about(part)
+    title = about if isinstance(about, str) else getattr(about, "title", None)
+    return str(title or family.name_of(part) or type(part).__name__)
+
+
+def _inside(title: str) -> str:
+    """Return a title as it reads within a sentence: "Finite difference" small, "SGR" as it is."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
+def adversarial_text(config: TrainingConfig) -> str:
+    """Return what the run was attacked with while it trained, or "none"."""
+    attack: Any = config.attack
+    if attack is None:
+        return "none"
+    fraction = 1.0
+    if isinstance(attack, Mixture):
+        attack, fraction = attack.attack, attack.fraction
+    about = about_attack(attack)
+    texts = [_attack_name(about, ATTACKS.table(attack))]
+    if about.has_eps:
+        means = "standard deviation" if about.is_gaussian else "eps"
+        texts.append(f"{means} {eps_text(attack.eps)}")
+    return ", ".join(texts + _share(fraction))
+
+
+def augmentation_text(config: TrainingConfig) -> str:
+    """Return how training images were varied, or "none"."""
+    return ", ".join(map(_step_text, config.augmentation)) or "none"
+
+
+def _step_text(step: AugmentationStep) -> str:
+    match step:
+        case HorizontalFlip():
+            return "flips"
+        case RandomCrop(padding=padding):
+            return f"crops (padding {padding})"
+        case GaussianNoise(std=scale):
+            return f"gaussian noise {eps_text(scale)}"
+        case UniformNoise(half_width=scale):
+            return f"uniform noise {eps_text(scale)}"
+        case _:
+            return AUGMENTATIONS.text(step)
+
+
+def _disturbing(config: TrainingConfig) -> list[AugmentationStep]:
+    """Return the steps after which an image is no longer one that a camera could have taken."""
+    return [
+        step for step in config.augmentation if not isinstance(step, HorizontalFlip | RandomCrop)
+    ]
+
+
+def is_plain(config: TrainingConfig) -> bool:
+    """Say whether a run trained on nothing but cross-entropy of undisturbed images."""
+    key = getattr(PENALTIES.about(config.penalty), "size", "strength")
+    has_penalty = config.penalty is not None and getattr(config.penalty, key, 1) != 0
+    is_disturbed = config.attack is not None or bool(_disturbing(config))
+    return not (has_penalty or is_disturbed or config.loss != CrossEntropy())
+
+
+def training_text(config: TrainingConfig) -> str:
+    """Return in one phrase what sets a run's training apart: loss, penalty, attacks, noise."""
+    parts = []
+    if config.loss != CrossEntropy():
+        parts.append(f"loss {LOSSES.text(config.loss)}")
+    if config.penalty is not None:
+        name = f"{_penalty_name(config.penalty)} penalty"
+        parts.append(", ".join((name, *_penalty_settings(config))))
+    if config.attack is not None:
+        parts.append(f"trained on {adversarial_text(config)}")
+    parts += map(_step_text, _disturbing(config))
+    return "; ".join(parts) or "plain"

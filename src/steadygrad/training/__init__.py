@@ -30,6 +30,7 @@ from steadygrad.training.schedules import (
     Linear,
     MultiStep,
     Ramp,
+    Schedule,
     schedule,
 )
 from steadygrad.training.version_0_1 import flat_settings
@@ -57,6 +58,7 @@ __all__ = [
     "Progress",
     "Ramp",
     "RunFolder",
+    "Schedule",
     "SilentProgress",
     "StepMetrics",
     "TerminalProgress",

@@ -101,6 +101,8 @@ def _parse_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
         raise CheckpointError(f"{path} holds weights but does not say of which steadygrad model")
     try:
         return ModelSpec.from_dict(json.loads(metadata[_METADATA_KEY]))
+    except SteadygradError as error:
+        raise CheckpointError(f"{path} names a model that cannot be built: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path} describes its model in a way unknown here") from error
 

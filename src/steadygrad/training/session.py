@@ -61,7 +61,11 @@ class TrainingSession:
     @property
     def rate(self) -> float:
         """The learning rate of the next step."""
-        factor = self.config.schedule.factor(self.position, self.config.epochs)
+        return self._rate_after(self.steps_done)
+
+    def _rate_after(self, steps_done: int) -> float:
+        position = self.epochs_done + steps_done / self.steps_per_epoch
+        factor = self.config.schedule.factor(position, self.config.epochs)
         return self.config.optimizer.learning_rate * factor
 
     def set_rate(self) -> None:
@@ -123,7 +127,8 @@ class TrainingSession:
         """
         metrics = self.totals.metrics(
             epoch=self.epochs_done + 1,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            # Of the last step, which a resumed run may not have seen.
+            learning_rate=self._rate_after(self.steps_per_epoch - 1),
             validation=validation,
             test=test,
             raw_validation=raw_validation,

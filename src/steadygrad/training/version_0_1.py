@@ -16,6 +16,7 @@ from steadygrad.datasets import (
     data_source,
 )
 from steadygrad.models import MODELS
+from steadygrad.parts import distinct_settings
 from steadygrad.penalties import (
     NORMS,
     DoubleBackprop,
@@ -319,13 +320,19 @@ def _flat_covariance(covariance: Any) -> dict[str, Any]:
         source = covariance.source
         flat |= {
             "covariance_source": SOURCES.name_of(source),
-            "covariance_eps": getattr(source, "eps", None),
-            "covariance_steps": getattr(source, "steps", None),
+            # None stood for what the source has by itself.
+            "covariance_eps": _distinct(source, "eps"),
+            "covariance_steps": _distinct(source, "steps"),
             "covariance_decay": covariance.decay,
             "covariance_every": covariance.every,
             "covariance_mean": covariance.mean,
         }
     return flat
+
+
+def _distinct(part: Any, key: str) -> Any:
+    """Return a setting of a part; None if it is at its default or there is none."""
+    return distinct_settings(part).get(key)
 
 
 def _flat_attack(config: TrainingConfig) -> dict[str, Any]:

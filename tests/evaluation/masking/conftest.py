@@ -10,8 +10,7 @@ from torch.nn.functional import cross_entropy
 from steadygrad.attacks import PGD
 from steadygrad.evaluation.masking import Subject
 from steadygrad.evaluation.masking.sample import Sample
-from steadygrad.layers import ComplexConv2d, ComplexLinear, PhaseEncoding
-from steadygrad.layers.complex_parameters import SecondOrder
+from steadygrad.layers import ComplexConv2d, ComplexLinear, PhaseEncoding, SecondOrder
 from steadygrad.penalties import SquaredNormPenalty
 
 Digits = tuple[Tensor, Tensor]

@@ -9,11 +9,15 @@ from torch import Tensor
 
 from evaluation.masking.conftest import MakeSample
 from evaluation.masking.known_models import Linear, linear, one_pixel, outcome
-from steadygrad.evaluation.masking import Subject
-from steadygrad.evaluation.masking.contest import black_box_beats_white_box
-from steadygrad.evaluation.masking.contest import ensemble_gap
-from steadygrad.evaluation.masking.longer_attacks import convergence, more_restarts, more_steps
-from steadygrad.evaluation.masking.contest import one_step_beats_iterative
+from steadygrad.evaluation.masking import (
+    BlackBoxBeatsWhiteBox,
+    Convergence,
+    EnsembleGap,
+    MoreRestarts,
+    MoreSteps,
+    OneStepBeatsIterative,
+    Subject,
+)
 from steadygrad.evaluation.masking.sample import Sample
 from steadygrad.evaluation.statistics import wilson_interval
 
@@ -27,7 +31,7 @@ def moat(t: Tensor) -> Tensor:
 
 def test_one_step_and_noise_beat_many_steps_across_a_moat(sample_of: MakeSample) -> None:
     sample = one_pixel(sample_of, moat)
-    for diagnostic in (one_step_beats_iterative, black_box_beats_white_box):
+    for diagnostic in (OneStepBeatsIterative(), BlackBoxBeatsWhiteBox()):
         finding = diagnostic(sample)
         assert finding.status == "suspicious"
         evidence = finding.evidence
@@ -45,13 +49,13 @@ def test_batteries_are_compared_example_by_example_and_tried_again(sample_of: Ma
         outcome("pgd", "white-box", [0, 4]),
     )
     impregnable = linear(sample_of, Linear(offset=50.0), outcomes=battery)
-    noise = black_box_beats_white_box(impregnable)
+    noise = BlackBoxBeatsWhiteBox()(impregnable)
     # Of the four, PGD broke the first, and nobody can break the others in truth.
     assert noise.evidence["broken_by_weaker"] == noise.evidence["still_standing"] == 3
     assert noise.measured == pytest.approx(100 * 3 / 32)
-    assert one_step_beats_iterative(impregnable).measured == pytest.approx(100 / 32)
+    assert OneStepBeatsIterative()(impregnable).measured == pytest.approx(100 / 32)
     # Long attacks break all that the noise broke: the battery was weak, the gradients are fine.
-    weak = black_box_beats_white_box(linear(sample_of, outcomes=battery))
+    weak = BlackBoxBeatsWhiteBox()(linear(sample_of, outcomes=battery))
     assert weak.evidence["broken_by_weaker"] == 3
     assert weak.measured == 0
 
@@ -62,13 +66,15 @@ def test_what_only_an_ensemble_breaks_is_counted_once(sample_of: MakeSample) -> 
         outcome("square", "query", [9]),
         outcome("autoattack", "ensemble", [0, 1, 2, 3, 9]),
     )
-    finding = ensemble_gap(linear(sample_of, outcomes=battery))
+    finding = EnsembleGap()(linear(sample_of, outcomes=battery))
     assert finding.measured == pytest.approx(100 * 4 / 32)
     assert finding.status == "suspicious"
     assert "breaks 4 of 32 examples" in finding.meaning
-    small = ensemble_gap(linear(sample_of, outcomes=(*battery[:2], outcome("aa", "ensemble", [1]))))
+    small = EnsembleGap()(
+        linear(sample_of, outcomes=(*battery[:2], outcome("aa", "ensemble", [1])))
+    )
     assert small.measured == pytest.approx(100 / 32) and small.status == "passed"
-    assert ensemble_gap(linear(sample_of, outcomes=battery[:2])).status == "not tested"
+    assert EnsembleGap()(linear(sample_of, outcomes=battery[:2])).status == "not tested"
 
 
 def test_a_query_attack_on_a_few_examples_speaks_for_the_others(sample_of: MakeSample) -> None:
@@ -80,7 +86,7 @@ def test_a_query_attack_on_a_few_examples_speaks_for_the_others(sample_of: MakeS
         outcome("noise", "noise", []),
         replace(square, attacked=met),
     )
-    finding = black_box_beats_white_box(linear(sample_of, Linear(offset=50.0), outcomes=battery))
+    finding = BlackBoxBeatsWhiteBox()(linear(sample_of, Linear(offset=50.0), outcomes=battery))
     assert finding.measured == pytest.approx(100 * wilson_interval(6, 8)[0])
 
 
@@ -90,14 +96,14 @@ def test_an_ensemble_is_no_attack_with_gradients(sample_of: MakeSample) -> None:
         outcome("square", "query", [1, 2, 3]),
         outcome("autoattack", "ensemble", [0, 1, 2, 3]),
     )
-    finding = black_box_beats_white_box(linear(sample_of, Linear(offset=50.0), outcomes=battery))
+    finding = BlackBoxBeatsWhiteBox()(linear(sample_of, Linear(offset=50.0), outcomes=battery))
     assert finding.measured == pytest.approx(100 * 3 / 32)
 
 
 def test_outcomes_of_another_radius_play_no_part(sample_of: MakeSample) -> None:
     battery = (outcome("noise", "noise", [0, 1, 2, 3]), outcome("pgd", "white-box", [0]))
     sample = linear(sample_of, Linear(offset=50.0), outcomes=battery, eps=0.2)
-    assert black_box_beats_white_box(sample).evidence["weaker"] != ["noise"]
+    assert BlackBoxBeatsWhiteBox()(sample).evidence["weaker"] != ["noise"]
 
 
 def test_longer_attacks_of_the_battery_are_compared(sample_of: MakeSample) -> None:
@@ -108,9 +114,9 @@ def test_longer_attacks_of_the_battery_are_compared(sample_of: MakeSample) -> No
         outcome("pgd-50 twice", "white-box", [0, 1, 4], steps=50, restarts=2),
     )
     sample = linear(sample_of, outcomes=battery)
-    assert more_steps(sample).measured == pytest.approx(100 * 3 / 32)
-    assert "PGD(50) takes 9 points" in more_steps(sample).meaning
-    assert more_restarts(sample).measured == pytest.approx(100 * 1 / 32)
+    assert MoreSteps()(sample).measured == pytest.approx(100 * 3 / 32)
+    assert "PGD(50) takes 9 points" in MoreSteps()(sample).meaning
+    assert MoreRestarts()(sample).measured == pytest.approx(100 * 1 / 32)
 
 
 class Scripted(Sample):
@@ -126,9 +132,9 @@ class Scripted(Sample):
 
 def test_convergence_is_the_gain_of_doubling(sample_of: MakeSample) -> None:
     subject = linear(sample_of).subject
-    stuck = convergence(Scripted(subject, {50: 8, 100: 8}))
-    moving = convergence(Scripted(subject, {50: 8, 100: 10}))
+    stuck = Convergence()(Scripted(subject, {50: 8, 100: 8}))
+    moving = Convergence()(Scripted(subject, {50: 8, 100: 10}))
     assert (stuck.measured, stuck.status) == (0, "passed")
     assert (moving.measured, moving.status) == (pytest.approx(6.25), "suspicious")
-    own = more_steps(Scripted(subject, {8: 2, 50: 10}))
+    own = MoreSteps()(Scripted(subject, {8: 2, 50: 10}))
     assert own.measured == 25

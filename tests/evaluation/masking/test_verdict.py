@@ -81,7 +81,7 @@ def test_weak_attacks_accuse_nobody_but_are_named(subject: Subject, weak: str) -
         # A rounded input explains false and missing gradients, a saturated softmax missing ones.
         (("staircase", "finite_differences", "zero_gradients"), ("input quantisation",)),
         (("softmax_saturation", "float64_gradients"), ("saturated softmax",)),
-        (("softmax_saturation", "finite_differences"), ("saturated softmax", "false gradients")),
+        (("softmax_saturation", "finite_differences"), ("false gradients", "saturated softmax")),
         (("randomness", "staircase", "more_steps"), ("randomness", "input quantisation")),
     ],
 )

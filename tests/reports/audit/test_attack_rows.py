@@ -6,7 +6,7 @@ import pytest
 
 from steadygrad.evaluation import AccuracyPoint
 from steadygrad.evaluation.auditing.result import AuditResult
-from steadygrad.reports.audit.attack_rows import AttackRow, attack_rows
+from steadygrad.reports.audit.words import AttackRow, attack_rows
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ import pytest
 from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.evaluation.masking import Finding
 from steadygrad.evaluation.masking.loss_surface import LossSurface
-from steadygrad.reports.audit.attack_figure import attack_figure
-from steadygrad.reports.audit.attack_rows import attack_rows
-from steadygrad.reports.audit.surface_figure import stored_surfaces, surface_figure
+from steadygrad.reports.audit.figures import attack_figure, stored_surfaces, surface_figure
+from steadygrad.reports.audit.words import attack_rows
 from steadygrad.reports.figures import inline_svg
 
 OFFSETS = (-0.2, 0.0, 0.2)

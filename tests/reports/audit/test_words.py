@@ -7,18 +7,18 @@ import pytest
 from steadygrad.attacks.ball import Norm
 from steadygrad.evaluation import AccuracyPoint
 from steadygrad.evaluation.auditing.result import AuditResult
-from steadygrad.reports.audit.answer import BELIEF, accuracy_sentences
-from steadygrad.reports.audit.attack_rows import attack_rows
-from steadygrad.reports.audit.cost import cost_facts
-from steadygrad.reports.audit.findings import (
+from steadygrad.reports.audit.page import cost_facts, omissions, provenance_rows
+from steadygrad.reports.audit.words import (
+    BELIEF,
+    accuracy_sentences,
+    attack_rows,
     evidence_rows,
     finding_cards,
     finding_count_text,
     number_text,
+    radius_text,
+    threat_model,
 )
-from steadygrad.reports.audit.omissions import omissions
-from steadygrad.reports.audit.provenance import provenance_rows
-from steadygrad.reports.audit.threat_model import radius_text, threat_model
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,12 @@ class Checkerboard:
 
     @torch.no_grad()
     def __call__(
-        self, model, images: Tensor, labels: Tensor, *, generator: torch.Generator | None = None
+        self,
+        model,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: torch.Generator | None = None,  # noqa: ARG002 - nothing is drawn
     ) -> Tensor:
         """Return the images under the pattern of the higher cross-entropy."""
         height, width = images.shape[-2:]

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from steadygrad.draws import ImageDraws
+from steadygrad.errors import HyperparameterError
+
 __all__ = ["seeded_from"]
 
 
@@ -16,7 +19,13 @@ def seeded_from(generator: torch.Generator | None) -> Iterator[int]:
 
     generator: gives one number; torch's global one does if this is None.
     Yields: the seed, for libraries that want one, in [0, 2**31).
+    Raises: HyperparameterError, for ``ImageDraws``.
     """
+    if isinstance(generator, ImageDraws):
+        raise HyperparameterError(
+            "expected a torch.Generator for an attack of another library, got ImageDraws: "
+            "it draws for whole batches and cannot draw for each image by itself"
+        )
     device = "cpu" if generator is None else generator.device
     seed = int(torch.randint(2**31, (), generator=generator, device=device))
     numpy_state, python_state = np.random.get_state(), random.getstate()

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from steadygrad.attacks import FGSM, NES, Attack, RandomNoise, describe_attack
-from steadygrad.evaluation.statistics import wilson_interval
 from steadygrad.evaluation.masking.diagnostic import Diagnostic, Finding, diagnostic
 from steadygrad.evaluation.masking.sample import Sample, Subject
 from steadygrad.evaluation.outcome import AttackOutcome
+from steadygrad.evaluation.statistics import wilson_interval
 
 __all__ = [
     "BlackBoxBeatsWhiteBox",

@@ -23,7 +23,7 @@ SMALLEST_IN_FLOAT32 = 3e-5
 
 
 @diagnostic(
-    "Staircase",
+    "staircase",
     question="Do the outputs stay exactly the same while the input moves a little?",
     unit="fraction of tiny steps that change no logit",
     role="mechanism",

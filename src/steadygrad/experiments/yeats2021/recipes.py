@@ -1,17 +1,43 @@
-"""How Yeats et al. (2021) train, data set by data set."""
+"""How Yeats et al. (2021) train, data set by data set, and which networks their figures show."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from steadygrad.attacks import PGD
+from steadygrad.datasets import (
+    AUGMENTATIONS,
+    GaussianNoise,
+    HorizontalFlip,
+    RandomCrop,
+    UniformNoise,
+    data_source,
+)
 from steadygrad.experiments.network import Network
-from steadygrad.training import TrainingConfig
+from steadygrad.models import MODELS, NamedComplexModel, SecondOrder
+from steadygrad.penalties import SquaredNormPenalty
+from steadygrad.training import SGD, Adam, ClipNorm, MultiStep, TrainingConfig
 
-__all__ = ["NEIGHBOUR", "RECIPES", "Kind", "Recipe", "strength_from_beta", "uniform_noise"]
+__all__ = [
+    "NEIGHBOUR",
+    "PAPER",
+    "RECIPES",
+    "Kind",
+    "Lineup",
+    "Recipe",
+    "short_noise",
+    "strength_from_beta",
+    "uniform_noise",
+]
+
+PAPER = "yeats2021"
+"""As the data file of the printed numbers is called."""
 
 Kind: TypeAlias = Literal["complex", "real", "gelu", "wide real", "wide gelu"]
 """The paper's networks, and the smooth twin of each real one, of equal size. The wide ones are
 CIFAR-10's alone ("CIFAR2")."""
+
+Noise: TypeAlias = GaussianNoise | UniformNoise
 
 _LABELS: Mapping[Kind, str] = {
     "complex": "complex",
@@ -20,7 +46,8 @@ _LABELS: Mapping[Kind, str] = {
     "wide real": "wide real",
     "wide gelu": "wide real GELU",
 }
-
+TWINS: Mapping[Kind, Kind] = {"real": "gelu", "wide real": "wide gelu"}
+"""The smooth twin of each real network."""
 
 NEIGHBOUR = 0.1
 """Half-width of the uniform noise of "the penalty at a random neighbour", but on CIFAR-10."""
@@ -37,9 +64,9 @@ def strength_from_beta(beta: float, batch_size: int) -> float:
     return beta / batch_size**2
 
 
-def uniform_noise(half_width: float) -> str:
-    """Return the setting ``noise`` of a training."""
-    return f"uniform:{half_width:g}"
+def uniform_noise(half_width: float) -> UniformNoise:
+    """Return the noise, its half-width in six digits, as the runs before parts had it."""
+    return UniformNoise(float(f"{half_width:g}"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +75,8 @@ class Recipe:
 
     title: of the data set, for captions; settings: of ``TrainingConfig``.
     models: architecture by kind; the kinds there are.
-    penalised: what networks with the penalty have besides; penalised_complex: and complex ones.
+    penalised: settings that networks with the penalty have besides; penalised_noise: what complex
+        ones are trained with, after the augmentation of all.
     attack_eps: radius of the attacks that the PGD-trained network learns from; the paper prints it
         for NES alone.
     real_gradient_scale: what the released code multiplies the input gradient of a real network
@@ -62,7 +90,7 @@ class Recipe:
     settings: Mapping[str, Any]
     attack_eps: float
     penalised: Mapping[str, Any] = field(default_factory=dict)
-    penalised_complex: Mapping[str, Any] = field(default_factory=dict)
+    penalised_noise: Noise | None = None
     real_gradient_scale: float = 1.0
     caution: str = ""
 
@@ -72,45 +100,47 @@ class Recipe:
         size: int = self.settings["batch_size"]
         return size
 
-    def plain(self, kind: Kind, *, seed: int, noise: str | None = None) -> Network:
+    def plain(self, kind: Kind, *, seed: int = 0, noise: Noise | None = None) -> Network:
         """Return a network trained on the cross-entropy alone; with noise, the control for it."""
-        label, changes = f"{_LABELS[kind]}, no defence", {}
+        label = f"{_LABELS[kind]}, no defence"
         if noise is not None:
-            label, changes = f"{_LABELS[kind]}, noise alone ({_short(noise)})", {"noise": noise}
-        return self._network(label, kind, seed, changes)
+            label = f"{_LABELS[kind]}, noise alone ({short_noise(noise)})"
+        return self._network(label, kind, seed, {}, noise=noise)
 
     def penalised_network(
         self,
         kind: Kind,
         beta: float,
         *,
-        seed: int,
-        second_order: str = "exact",
-        noise: str | None = None,
+        seed: int = 0,
+        second_order: SecondOrder = "exact",
+        noise: Noise | None = None,
+        with_noise: bool = True,
     ) -> Network:
         """Return a network with the squared L1 norm of the input gradient, at the paper's beta.
 
-        noise: take loss and penalty at a random neighbour, drawn from it.
+        noise: take loss and penalty at a random neighbour, drawn from it; None: as the recipe does.
+        with_noise: False leaves the recipe's noise out.
         """
         label = f"{_LABELS[kind]}, beta {beta:g}"
         scale = 1.0 if kind == "complex" else self.real_gradient_scale
+        strength = scale**2 * strength_from_beta(beta, self.batch_size)
         settings: dict[str, Any] = {
-            "penalty": "l1",
-            "strength": scale**2 * strength_from_beta(beta, self.batch_size),
+            "penalty": SquaredNormPenalty(strength=strength),
             **self.penalised,
         }
+        own_noise = None
         if kind == "complex":
-            settings |= {"clip_gradient": GRADIENT_LIMIT, **self.penalised_complex}
+            settings["clipping"] = ClipNorm(length=GRADIENT_LIMIT)
+            own_noise = self.penalised_noise if with_noise else None
         if second_order != "exact":
-            settings["second_order"] = second_order
             label += ", frozen phase"
         if noise is not None:
-            settings["noise"] = noise
-            label += f", at a neighbour ({_short(noise)})"
-        return self._network(label, kind, seed, settings)
+            label += f", at a neighbour ({short_noise(noise)})"
+        return self._network(label, kind, seed, settings, second_order, noise or own_noise)
 
     def at_a_neighbour(
-        self, beta: float, *, seed: int, half_width: float = NEIGHBOUR
+        self, beta: float, *, seed: int = 0, half_width: float = NEIGHBOUR
     ) -> tuple[Network, ...]:
         """Return those with the penalty at a random neighbour, and its noise alone.
 
@@ -127,7 +157,7 @@ class Recipe:
             self.plain("gelu", seed=seed, noise=noise),
         )
 
-    def at_beta(self, kind: Kind, beta: float, *, seed: int) -> Network:
+    def at_beta(self, kind: Kind, beta: float, *, seed: int = 0) -> Network:
         """Return the plain network at beta 0, else the penalised one."""
         if beta == 0:
             return self.plain(kind, seed=seed)
@@ -137,7 +167,7 @@ class Recipe:
         self,
         kind: Kind,
         *,
-        seed: int,
+        seed: int = 0,
         eps: float | None = None,
         steps: int = 4,
         epochs: int | None = None,
@@ -149,31 +179,99 @@ class Recipe:
             later in proportion.
         """
         radius = self.attack_eps if eps is None else eps
-        settings: dict[str, Any] = {
-            "adversarial": "pgd",
-            "adversarial_eps": radius,
-            "adversarial_steps": steps,
-        }
+        settings: dict[str, Any] = {"attack": PGD(eps=radius, steps=steps)}
         label = f"{_LABELS[kind]}, PGD({steps})-trained at {radius:.3g}"
         if epochs is not None:
             label += f" for {epochs} epochs"
-            share = epochs / self.settings["epochs"]
-            drops = tuple(max(1, round(share * drop)) for drop in self.settings["drop_at"])
-            settings |= {"epochs": epochs, "drop_at": drops}
+            share, schedule = epochs / self.settings["epochs"], self.settings["schedule"]
+            if isinstance(schedule, MultiStep):
+                drops = tuple(max(1, round(share * drop)) for drop in schedule.at)
+                schedule = replace(schedule, at=drops)
+            settings |= {"epochs": epochs, "schedule": schedule}
         return self._network(label, kind, seed, settings)
 
-    def _network(self, label: str, kind: Kind, seed: int, changes: Mapping[str, Any]) -> Network:
+    def _network(
+        self,
+        label: str,
+        kind: Kind,
+        seed: int,
+        changes: Mapping[str, Any],
+        second_order: SecondOrder = "exact",
+        noise: Noise | None = None,
+    ) -> Network:
         settings = {**self.settings, **changes}
-        config = TrainingConfig(
-            dataset=self.dataset, model=self.models[kind], seed=seed, **settings
-        )
+        if noise is not None:
+            settings["augmentation"] = (*settings.get("augmentation", ()), noise)
+        model = MODELS.parse(self.models[kind])
+        if isinstance(model, NamedComplexModel):
+            model = replace(model, second_order=second_order)
+        config = TrainingConfig(data=data_source(self.dataset), model=model, seed=seed, **settings)
         return Network(label, config)
 
 
-def _short(noise: str) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Lineup:
+    """The networks of one data set's white-box figure, of seed 0.
+
+    betas: strengths of the penalty, by kind of network, the strongest last; where the paper's text
+        does not name them they are ours.
+    equal_time_epochs: after which a PGD-trained real network has taken as long as the complex
+        one with the penalty, both on one core, by their steps in ``step_seconds.json``.
+    neighbour: half-width of the uniform noise of "the penalty at a random neighbour".
+    adversary: kind of the network that the paper trains on PGD; wider_attack_eps: a second radius
+        for it to learn from, where the recipe's is smaller than the one that networks are judged
+        at.
+    """
+
+    recipe: Recipe
+    betas: Mapping[Kind, tuple[float, ...]]
+    equal_time_epochs: int
+    neighbour: float = NEIGHBOUR
+    adversary: Kind = "real"
+    wider_attack_eps: float | None = None
+
+    def of_paper(self) -> tuple[Network, ...]:
+        """Return the paper's networks, and the complex one by the rule of the paper's code."""
+        recipe = self.recipe
+        kinds = [kind for kind in self.betas if kind not in TWINS.values()]
+        radii = [None] if self.wider_attack_eps is None else [None, self.wider_attack_eps]
+        return (
+            *(recipe.plain(kind) for kind in kinds),
+            *(recipe.penalised_network(kind, beta) for kind in kinds for beta in self.betas[kind]),
+            self.frozen(),
+            *(recipe.pgd_trained(self.adversary, eps=eps) for eps in radii),
+        )
+
+    def beyond(self) -> tuple[Network, ...]:
+        """Return smooth twins, random neighbours, and attack training for an equal time."""
+        recipe = self.recipe
+        twins = [kind for kind in self.betas if kind in TWINS.values()]
+        return (
+            *(recipe.plain(kind) for kind in twins),
+            *(recipe.penalised_network(kind, beta) for kind in twins for beta in self.betas[kind]),
+            *self.at_a_neighbour(),
+            recipe.pgd_trained(TWINS[self.adversary]),
+            recipe.pgd_trained(self.adversary, epochs=self.equal_time_epochs),
+        )
+
+    def strongest(self, kind: Kind, second_order: SecondOrder = "exact") -> Network:
+        """Return a network with the complex network's strongest penalty."""
+        beta = self.betas["complex"][-1]
+        return self.recipe.penalised_network(kind, beta, second_order=second_order)
+
+    def frozen(self) -> Network:
+        """Return the complex network at the strongest penalty by the rule of the paper's code."""
+        return self.strongest("complex", "frozen_phase")
+
+    def at_a_neighbour(self) -> tuple[Network, ...]:
+        """Return those with the strongest penalty at a random neighbour, and its noise alone."""
+        return self.recipe.at_a_neighbour(self.betas["complex"][-1], half_width=self.neighbour)
+
+
+def short_noise(noise: Noise) -> str:
     """Return a noise with three digits, for labels."""
-    kind, _, size = noise.partition(":")
-    return f"{kind}:{float(size):.3g}" if size else kind
+    size = noise.std if isinstance(noise, GaussianNoise) else noise.half_width
+    return f"{AUGMENTATIONS.name_of(noise)}:{size:.3g}"
 
 
 def _models(name: str) -> dict[Kind, str]:
@@ -182,26 +280,19 @@ def _models(name: str) -> dict[Kind, str]:
 
 
 _SMALL = {
-    "optimizer": "sgd",
-    "learning_rate": 0.005,
-    "momentum": 0.875,
-    "weight_decay": 1e-4,
+    "optimizer": SGD(learning_rate=0.005, momentum=0.875, weight_decay=1e-4),
     "batch_size": 64,
     "epochs": 30,
-    "drop_at": (20,),
-    "drop_factor": 0.2,
+    "schedule": MultiStep(at=(20,), drop=0.2),
 }
 _IDENTICAL = {
-    "optimizer": "adam",
-    "adam_eps": 1e-4,
-    "weight_decay": 1e-4,
+    "optimizer": Adam(denominator=1e-4, weight_decay=1e-4),
     "batch_size": 64,
     "epochs": 30,
-    "drop_at": (20,),
-    "drop_factor": 0.2,
+    "schedule": MultiStep(at=(20,), drop=0.2),
 }
 _WATCHED = {"test_images": 10_000}
-_FLIPPED = {"flip": True, "crop_padding": 1, "crop_mode": "edge"}
+_FLIPPED = {"augmentation": (HorizontalFlip(), RandomCrop(1, mode="edge"))}
 _PARTIAL_SVHN = (
     "the data are the first 10,000 images of SVHN's test set, cut in two, not SVHN's own split"
 )
@@ -220,7 +311,7 @@ RECIPES: Mapping[str, Recipe] = {
         models=_models("yeats2021-fashion-mnist"),
         settings=_SMALL | _FLIPPED | _WATCHED,
         penalised={"update_similarity": True},
-        penalised_complex={"noise": "gaussian:0.05"},
+        penalised_noise=GaussianNoise(0.05),
         attack_eps=0.1,
     ),
     "svhn": Recipe(
@@ -241,14 +332,11 @@ RECIPES: Mapping[str, Recipe] = {
             "wide gelu": "yeats2021-cifar2-gelu",
         },
         settings={
-            **_SMALL,
-            "learning_rate": 0.01,
+            "optimizer": SGD(learning_rate=0.01, momentum=0.875, weight_decay=1e-4),
             "batch_size": 128,
             "epochs": 80,
-            "drop_at": (40, 60, 72),
-            "flip": True,
-            "crop_padding": 4,
-            "crop_mode": "edge",
+            "schedule": MultiStep(at=(40, 60, 72), drop=0.2),
+            "augmentation": (HorizontalFlip(), RandomCrop(4, mode="edge")),
         },
         attack_eps=8 / 255,
         real_gradient_scale=0.2,

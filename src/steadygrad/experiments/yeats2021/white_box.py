@@ -1,224 +1,271 @@
-"""Accuracy under PGD(8) against its radius, network by network: what Figures 6 to 10 show."""
+"""Figures 6 to 10, and the supplement's 2 and 3: accuracy under PGD(8) against its radius."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from steadygrad.attacks import PGD
-from steadygrad.experiments.accuracies import (
-    Accuracies,
-    accuracy_series,
-    accuracy_table,
-    measured_accuracies,
-)
-from steadygrad.experiments.chart import LineChart, PrintedPoint
-from steadygrad.experiments.comparison import Compared
-from steadygrad.experiments.experiment import ExperimentOutcome
-from steadygrad.experiments.network import Network
-from steadygrad.experiments.published import published_number
-from steadygrad.experiments.scale import Scale
-from steadygrad.experiments.workbench import Workbench
-from steadygrad.experiments.worst_case import worst_case_table
-from steadygrad.experiments.yeats2021.matched import at_equal_clean_accuracy, at_equal_time
-from steadygrad.experiments.yeats2021.printed import (
-    PAPER,
+from steadygrad.experiments.independent_networks import IndependentNetworks
+from steadygrad.experiments.printed import (
     Printed,
     PrintedAccuracy,
     PrintedDifference,
-    compared_with_print,
-    obstacle_at,
+    PrintedRadius,
 )
-from steadygrad.experiments.yeats2021.recipes import NEIGHBOUR, Kind, Recipe
+from steadygrad.experiments.white_box import Curves, SideBySide, WhiteBox, pgd8_curves
+from steadygrad.experiments.yeats2021.recipes import PAPER, RECIPES, Kind, Lineup
 
-__all__ = ["ATTACK", "PERCENT_RANGE", "RADIUS_LABEL", "WhiteBox"]
+__all__ = [
+    "FIGURE6",
+    "FIGURE7",
+    "FIGURE8",
+    "FIGURE9",
+    "FIGURE10",
+    "LINEUPS",
+    "SUPPLEMENT_FIGURE2",
+    "SUPPLEMENT_FIGURE3",
+    "independent_networks",
+    "white_box",
+]
 
-ATTACK = PGD(eps=0.0, steps=8)
-RADIUS_LABEL = "radius eps of PGD(8) (share of the pixel range)"
-PERCENT_RANGE = (-3.0, 103.0)
-"""What the axis of accuracies covers, so that panels can be compared."""
+_GRID = tuple(k / 50 for k in range(16))
+_SVHN_GRID = tuple(k / 100 for k in range(13))
+_AS_STRONG = 800
+"""Beta at which a real CIFAR-10 network bears the penalty that a complex one bears at 32: the
+gradient of the former is multiplied with ``real_gradient_scale``, 0.2, before it is squared."""
+
+LINEUPS: Mapping[str, Lineup] = {
+    "figure6": Lineup(
+        recipe=RECIPES["mnist"],
+        betas={"complex": (64, 512), "real": (64, 384, 512), "gelu": (64, 512)},
+        equal_time_epochs=17,
+    ),
+    "figure7": Lineup(
+        recipe=RECIPES["fashion_mnist"],
+        betas={"complex": (16, 64), "real": (16, 64), "gelu": (16, 64)},
+        equal_time_epochs=27,
+        wider_attack_eps=0.2,
+    ),
+    "figure8": Lineup(
+        recipe=RECIPES["svhn"],
+        betas={"complex": (8, 32), "real": (8, 32), "gelu": (8, 32)},
+        equal_time_epochs=17,
+    ),
+    "figure9": Lineup(
+        recipe=RECIPES["cifar10"],
+        betas={
+            "complex": (32, 128),
+            "real": (32, 128, _AS_STRONG),
+            "wide real": (32, 128),
+            "gelu": (32, 128, _AS_STRONG),
+            "wide gelu": (128,),
+        },
+        equal_time_epochs=61,
+        neighbour=8 / 255,
+        adversary="wide real",
+    ),
+    "figure10-mnist": Lineup(
+        recipe=RECIPES["mnist, identical"],
+        betas={"complex": (2048,), "real": (2048,), "gelu": (2048,)},
+        equal_time_epochs=45,
+    ),
+    "figure10-fashion-mnist": Lineup(
+        recipe=RECIPES["fashion_mnist, identical"],
+        betas={"complex": (64,), "real": (64,), "gelu": (64,)},
+        equal_time_epochs=45,
+    ),
+    "figure10-svhn": Lineup(
+        recipe=RECIPES["svhn, identical"],
+        betas={"complex": (32,), "real": (32,), "gelu": (32,)},
+        equal_time_epochs=45,
+    ),
+}
+"""By the stem of the figure, or of its panel."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class WhiteBox:
-    """One data set's networks under attack.
+def white_box(
+    stem: str, lineup: Lineup, curves: Curves, printed: Sequence[Printed] = ()
+) -> WhiteBox:
+    """Return the figure of a line-up.
 
-    betas: strengths of the penalty, by kind of network, the strongest last; where the paper's text
-        does not name them they are ours.
-    judged_eps: radius, one of ``eps_values``, of the worst case and of comparisons at equal clean
-        accuracy and equal time.
-    equal_time_epochs: after which a PGD-trained real network has taken as long as the complex
-        one with the penalty, both on one core, by their steps in ``step_seconds.json``.
-    neighbour: half-width of the uniform noise of "the penalty at a random neighbour".
-    adversary: kind of the network that the paper trains on PGD; wider_attack_eps: a second radius
-        for it to learn from, where the recipe's is smaller than ``judged_eps``.
+    What the text prints of the complex network with the strongest penalty is compared once more
+    with the one that was trained by the rule of the paper's code.
     """
-
-    name: str
-    recipe: Recipe
-    betas: Mapping[Kind, tuple[float, ...]]
-    eps_values: tuple[float, ...]
-    judged_eps: float
-    equal_time_epochs: int
-    printed: tuple[Printed, ...] = ()
-    neighbour: float = NEIGHBOUR
-    adversary: Kind = "real"
-    wider_attack_eps: float | None = None
-
-    @property
-    def title(self) -> str:
-        """What it shows."""
-        return f"PGD(8) accuracy against radius on {self.recipe.title}"
-
-    @property
-    def stem(self) -> str:
-        """What its files are called."""
-        return self.name.split("/")[1]
-
-    @property
-    def strongest(self) -> str:
-        """Label of the complex network with the strongest penalty."""
-        return self.with_strongest("complex", 0).label
-
-    def networks(self, scale: Scale, seeds: Sequence[int]) -> tuple[Network, ...]:
-        """Return the paper's networks first, then what goes beyond them."""
-        return tuple(
-            scale.of(network)
-            for seed in seeds
-            for network in (*self._of_paper(seed), *self._beyond(seed))
+    strongest, frozen = lineup.strongest("complex"), lineup.frozen()
+    by_frozen_phase = (
+        replace(
+            entry,
+            quantity=f"{entry.quantity}, by frozen phase",
+            networks=(frozen,),
+            is_marked=False,
         )
+        for entry in printed
+        if isinstance(entry, PrintedAccuracy) and strongest in entry.networks
+    )
+    return WhiteBox(
+        paper=PAPER,
+        stem=stem,
+        data_title=lineup.recipe.title,
+        caution=lineup.recipe.caution,
+        curves=curves,
+        of_paper=lineup.of_paper(),
+        beyond=lineup.beyond(),
+        repeated=(strongest, frozen),
+        printed=(*printed, *by_frozen_phase),
+    )
 
-    def printed_paths(self) -> tuple[str, ...]:
-        """Return where the numbers stand that it is compared with."""
-        return tuple(entry.path for entry in self.printed)
 
-    def _of_paper(self, seed: int) -> tuple[Network, ...]:
-        recipe = self.recipe
-        kinds = [kind for kind in self.betas if "gelu" not in kind]
-        radii = [None] if self.wider_attack_eps is None else [None, self.wider_attack_eps]
-        return (
-            *(recipe.plain(kind, seed=seed) for kind in kinds),
+def independent_networks(stem: str, lineup: Lineup, curves: Curves) -> IndependentNetworks:
+    """Return what the seed alone decides: the networks with a line-up's strongest penalty."""
+    strongest = lineup.strongest
+    return IndependentNetworks(
+        paper=PAPER,
+        stem=stem,
+        data_title=lineup.recipe.title,
+        curves=curves,
+        of_paper=(strongest("complex"), strongest("real"), lineup.frozen()),
+        beyond=(strongest("gelu"), *lineup.at_a_neighbour()),
+    )
+
+
+def _declared(
+    stem: str, eps_values: tuple[float, ...], judged_eps: float, *printed: Printed
+) -> WhiteBox:
+    return white_box(stem, LINEUPS[stem], pgd8_curves(eps_values, judged_eps), printed)
+
+
+_MNIST, _FASHION, _SVHN, _CIFAR10 = (LINEUPS[f"figure{number}"].recipe for number in (6, 7, 8, 9))
+
+FIGURE6 = _declared(
+    "figure6",
+    _GRID,
+    0.2,
+    PrintedAccuracy(
+        quantity="complex, every beta: clean accuracy (%)",
+        path="figure6_mnist_text/complex_clean_all_betas",
+        networks=tuple(_MNIST.penalised_network("complex", beta) for beta in (64, 512)),
+        eps=0,
+    ),
+    PrintedAccuracy(
+        quantity="real, small beta: clean accuracy (%)",
+        path="figure6_mnist_text/real_clean_small_beta",
+        networks=(_MNIST.plain("real"),),
+        eps=0,
+    ),
+    PrintedAccuracy(
+        quantity="real, beta 384: clean accuracy (%)",
+        path="figure6_mnist_text/real_clean_beta_384",
+        networks=(_MNIST.penalised_network("real", 384),),
+        eps=0,
+    ),
+    PrintedAccuracy(
+        quantity="real, beta 512: clean accuracy (%)",
+        path="figure6_mnist_text/real_clean_beta_512",
+        networks=(_MNIST.penalised_network("real", 512),),
+        eps=0,
+    ),
+)
+
+_COMPARED_KINDS: tuple[Kind, ...] = ("complex", "real")
+
+FIGURE7 = _declared(
+    "figure7",
+    _GRID,
+    0.16,
+    *(
+        PrintedAccuracy(
+            quantity=f"{kind}, beta 64: {what} (%)",
+            path=f"figure7_fashion_mnist_text/{path}_{kind}",
+            networks=(_FASHION.penalised_network(kind, 64),),
+            eps=eps,
+        )
+        for kind in _COMPARED_KINDS
+        for what, path, eps in (
+            ("clean accuracy", "clean", 0.0),
+            ("PGD(8) at eps 0.16", "pgd8_eps_0.16", 0.16),
+        )
+    ),
+)
+
+FIGURE8 = _declared(
+    "figure8",
+    _SVHN_GRID,
+    0.05,
+    PrintedAccuracy(
+        quantity="complex, gradient-regularized: clean accuracy (%)",
+        path="figure8_svhn_text/clean_complex_gr",
+        networks=(_SVHN.penalised_network("complex", 32),),
+        eps=0,
+    ),
+    PrintedAccuracy(
+        quantity="real, PGD-trained: clean accuracy (%)",
+        path="figure8_svhn_text/clean_real_pgd_trained",
+        networks=(_SVHN.pgd_trained("real"),),
+        eps=0,
+    ),
+)
+
+_UNDEFENDED: tuple[Kind, ...] = ("complex", "real", "wide real")
+
+FIGURE9 = _declared(
+    "figure9",
+    tuple(k / 255 for k in range(0, 17, 2)),
+    4 / 255,
+    PrintedRadius(
+        quantity="radius at which undefended networks are near zero (1/255)",
+        path="figure9_cifar10_text/undefended_accuracy_near_zero_at_pixels_255",
+        networks=tuple(_CIFAR10.plain(kind) for kind in _UNDEFENDED),
+    ),
+)
+
+_FIGURE10_TEXT = "figure10_identical_architecture_text"
+_SVHN_IDENTICAL = RECIPES["svhn, identical"]
+
+FIGURE10 = SideBySide(
+    paper=PAPER,
+    stem="figure10",
+    title="PGD(8) accuracy on one architecture, that of Ross & Doshi-Velez",
+    panels=(
+        _declared(
+            "figure10-mnist",
+            _GRID,
+            0.2,
             *(
-                recipe.penalised_network(kind, beta, seed=seed)
-                for kind in kinds
-                for beta in self.betas[kind]
+                PrintedAccuracy(
+                    quantity=f"MNIST, {kind}, beta 2048: clean accuracy (%)",
+                    path=f"{_FIGURE10_TEXT}/mnist_beta_2048_clean/{kind}",
+                    networks=(RECIPES["mnist, identical"].penalised_network(kind, 2048),),
+                    eps=0,
+                )
+                for kind in _COMPARED_KINDS
             ),
-            self.frozen(seed),
-            *(recipe.pgd_trained(self.adversary, seed=seed, eps=eps) for eps in radii),
-        )
-
-    def with_strongest(self, kind: Kind, seed: int, second_order: str = "exact") -> Network:
-        """Return a network with the complex network's strongest penalty."""
-        beta = self.betas["complex"][-1]
-        return self.recipe.penalised_network(kind, beta, seed=seed, second_order=second_order)
-
-    def frozen(self, seed: int) -> Network:
-        """Return the complex network at the strongest penalty by the rule of the paper's code."""
-        return self.with_strongest("complex", seed, "frozen_phase")
-
-    def _beyond(self, seed: int) -> tuple[Network, ...]:
-        recipe = self.recipe
-        twins = [kind for kind in self.betas if "gelu" in kind]
-        twin_of_adversary: Kind = "wide gelu" if self.adversary == "wide real" else "gelu"
-        return (
-            *(recipe.plain(kind, seed=seed) for kind in twins),
+        ),
+        _declared(
+            "figure10-fashion-mnist",
+            _GRID,
+            0.16,
             *(
-                recipe.penalised_network(kind, strength, seed=seed)
-                for kind in twins
-                for strength in self.betas[kind]
+                PrintedAccuracy(
+                    quantity=f"Fashion-MNIST, {kind}, beta 64: PGD(8) at eps 0.16 (%)",
+                    path=f"{_FIGURE10_TEXT}/fashion_mnist_pgd8_eps_0.16/{kind}",
+                    networks=(RECIPES["fashion_mnist, identical"].penalised_network(kind, 64),),
+                    eps=0.16,
+                )
+                for kind in _COMPARED_KINDS
             ),
-            *self.at_a_neighbour(seed),
-            recipe.pgd_trained(twin_of_adversary, seed=seed),
-            recipe.pgd_trained(self.adversary, seed=seed, epochs=self.equal_time_epochs),
-        )
+        ),
+        _declared(
+            "figure10-svhn",
+            _SVHN_GRID,
+            0.05,
+            PrintedDifference(
+                quantity="SVHN: clean accuracy, complex minus real (points)",
+                path=f"{_FIGURE10_TEXT}/svhn_clean_complex_minus_real",
+                first=_SVHN_IDENTICAL.penalised_network("complex", 32),
+                second=_SVHN_IDENTICAL.penalised_network("real", 32),
+                eps=0,
+            ),
+        ),
+    ),
+)
 
-    def at_a_neighbour(self, seed: int) -> tuple[Network, ...]:
-        """Return those with the strongest penalty at a random neighbour, and its noise alone."""
-        return self.recipe.at_a_neighbour(
-            self.betas["complex"][-1], seed=seed, half_width=self.neighbour
-        )
-
-    def measure(self, bench: Workbench) -> ExperimentOutcome:
-        """Attack every network at every radius, and some images with everything."""
-        networks = self.networks(bench.scale, bench.seeds)
-        needed = [self.judged_eps]
-        needed += [
-            entry.eps
-            for entry in self.printed
-            if isinstance(entry, PrintedAccuracy | PrintedDifference)
-        ]
-        radii = bench.scale.radii(self.eps_values, [self.judged_eps, *needed])
-        measured = measured_accuracies(bench, networks, ATTACK, radii)
-        caption = (
-            f"{self.recipe.title}, scale {bench.scale.name}: PGD(8) with a random start, step "
-            f"1.85 eps / 8, on the first {bench.scale.attacked:,} test images; seeds "
-            f"{', '.join(map(str, bench.seeds))}; bands and bars are 95 % intervals for the "
-            f"choice of images. Clean accuracies in the tables: {_clean_images(bench.scale)}. "
-            f"Worst case: the first {bench.scale.worst_case} test images."
-        )
-        if self.recipe.caution:
-            caption += f" Not comparable with the paper: {self.recipe.caution}."
-        equal_time = at_equal_time(bench, measured, self.judged_eps)
-        return ExperimentOutcome(
-            caption=caption,
-            charts={**self._charts(measured), f"{self.stem}-matched": equal_time.charts},
-            tables={
-                self.stem: accuracy_table(self.title, measured),
-                f"{self.stem}-worst-case": worst_case_table(
-                    bench, measured, self.judged_eps, self.recipe.title
-                ),
-                f"{self.stem}-equal-clean-accuracy": at_equal_clean_accuracy(
-                    measured, self.judged_eps
-                ),
-                f"{self.stem}-equal-time": equal_time.table,
-            },
-            compared=self.compared(bench, measured),
-        )
-
-    def compared(
-        self, bench: Workbench, measured: Mapping[str, Accuracies]
-    ) -> tuple[Compared, ...]:
-        """Return the printed numbers beside ours."""
-        obstacle = obstacle_at(bench.scale, self.recipe.caution)
-        return compared_with_print((*self.printed, *self._by_frozen_phase()), measured, obstacle)
-
-    def _by_frozen_phase(self) -> tuple[Printed, ...]:
-        """Return the strongest complex network's accuracies, for the rule of the paper's code."""
-        labels = (self.frozen(0).label,)
-        return tuple(
-            replace(entry, quantity=f"{entry.quantity}, by frozen phase", labels=labels)
-            for entry in self.printed
-            if isinstance(entry, PrintedAccuracy) and self.strongest in entry.labels
-        )
-
-    def _charts(self, measured: Mapping[str, Accuracies]) -> dict[str, tuple[LineChart, ...]]:
-        """Return the paper's networks, and what goes beyond them, as far as they are trained."""
-        of_paper = [network.label for network in self._of_paper(0)]
-        stars: dict[tuple[float, float], list[str]] = {}
-        for entry in self.printed:
-            if isinstance(entry, PrintedAccuracy) and len(entry.labels) == 1:
-                place = entry.eps, published_number(PAPER, entry.path)
-                stars.setdefault(place, []).append(entry.labels[0])
-        chart = LineChart(
-            title=f"{self.recipe.title}: the paper's networks",
-            x_label=RADIUS_LABEL,
-            y_label="accuracy (%)",
-            series=tuple(accuracy_series(measured[k]) for k in measured if k in of_paper),
-            printed=tuple(PrintedPoint("; ".join(names), *at) for at, names in stars.items()),
-            y_range=PERCENT_RANGE,
-        )
-        more = [label for label in measured if label not in of_paper]
-        both_rules = self.strongest, self.frozen(0).label
-        shown = [label for label in (*both_rules, *more) if label in measured]
-        beyond = replace(
-            chart,
-            title=f"{self.recipe.title}: beyond the paper",
-            series=tuple(accuracy_series(measured[label]) for label in shown),
-            printed=(),
-        )
-        charts = {self.stem: chart} if chart.series else {}
-        if more:
-            charts[f"{self.stem}-beyond"] = beyond
-        return {name: (panel,) for name, panel in charts.items()}
-
-
-def _clean_images(scale: Scale) -> str:
-    return "all test images" if scale.clean is None else f"the first {scale.clean} test images"
+SUPPLEMENT_FIGURE2 = independent_networks("supplement-figure2", LINEUPS["figure6"], FIGURE6.curves)
+SUPPLEMENT_FIGURE3 = independent_networks("supplement-figure3", LINEUPS["figure7"], FIGURE7.curves)

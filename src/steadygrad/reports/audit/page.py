@@ -1,6 +1,8 @@
-"""What the page of an audit shows, gathered from its result as plain values for the template."""
+"""The page of an audit as one self-contained HTML file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -9,21 +11,35 @@ from steadygrad.datasets import dataset_entry
 from steadygrad.errors import UnknownNameError
 from steadygrad.evaluation.auditing.audit_gallery import AuditGallery
 from steadygrad.evaluation.auditing.result import AuditResult
-from steadygrad.reports.audit.answer import BELIEF, accuracy_sentences
-from steadygrad.reports.audit.attack_figure import attack_figure
-from steadygrad.reports.audit.attack_rows import AttackRow, attack_rows
-from steadygrad.reports.audit.cost import cost_facts
-from steadygrad.reports.audit.findings import finding_cards, finding_count_text
-from steadygrad.reports.audit.omissions import omissions
-from steadygrad.reports.audit.provenance import provenance_rows
-from steadygrad.reports.audit.surface_figure import stored_surfaces, surface_figure
-from steadygrad.reports.audit.threat_model import radius_text, threat_model
-from steadygrad.reports.examples import gallery_examples
+from steadygrad.reports.audit.figures import attack_figure, stored_surfaces, surface_figure
+from steadygrad.reports.audit.words import (
+    BELIEF,
+    AttackRow,
+    accuracy_sentences,
+    attack_rows,
+    finding_cards,
+    finding_count_text,
+    radius_text,
+    threat_model,
+)
 from steadygrad.reports.figures import inline_svg
-from steadygrad.reports.templating import software_versions
-from steadygrad.reports.wording import count_text
+from steadygrad.reports.html import (
+    date_text,
+    gallery_examples,
+    software_versions,
+    template_environment,
+    write_page,
+)
+from steadygrad.reports.wording import count_text, seconds_text
 
-__all__ = ["audit_page_contents"]
+__all__ = [
+    "audit_page_contents",
+    "cost_facts",
+    "omissions",
+    "provenance_rows",
+    "render_audit_page",
+    "write_audit_page",
+]
 
 
 def audit_page_contents(result: AuditResult, title: str | None) -> dict[str, Any]:
@@ -112,3 +128,94 @@ def _gallery(
         "attacks": [titles.get(name, name) for name in gallery.attacks],
         "reach": "eps" if result.norm == "linf" else f"{reach:.3g}, the largest change shown",
     }
+
+
+def write_audit_page(result: AuditResult, path: Path | str, title: str | None = None) -> Path:
+    """Write the page of an audit to the HTML file ``path``; return the path.
+
+    It holds everything it shows (styles, figures, images), loads nothing and needs no script.
+    Apart from its date, the same result gives the same bytes. The folder is made if it is
+    missing; an older page is replaced only by a complete new one.
+    title: the page's; None names the model.
+    Raises: OutputError, if ``path`` cannot be written.
+    """
+    path = Path(path)
+    write_page(path, render_audit_page(result, title=title, created=datetime.now(UTC)))
+    return path
+
+
+def render_audit_page(result: AuditResult, *, title: str | None, created: datetime) -> str:
+    """Return the page as text."""
+    template = template_environment().get_template("audit.html.j2")
+    return template.render(**audit_page_contents(result, title), created=date_text(created))
+
+
+def cost_facts(result: AuditResult) -> list[tuple[str, str]]:
+    """Return (topic, sentences) about time, work and how it was cut up."""
+    attack_seconds = sum(outcome.seconds for outcome in result.outcomes)
+    queries = sum(outcome.queries for outcome in result.outcomes)
+    gradients = sum(outcome.gradients for outcome in result.outcomes)
+    size = result.batch_size
+    chosen = "chosen by a memory measurement" if size.asked == "auto" else "as asked"
+    return [
+        (
+            "Time",
+            f"{seconds_text(result.seconds)} on {result.device}, {seconds_text(attack_seconds)} of "
+            "it for attacks, the rest for diagnostics. Times depend on the machine and on what "
+            "else it was doing.",
+        ),
+        (
+            "Work of the attacks",
+            f"{count_text(queries, 'image')} sent through the model and {gradients:,} "
+            f"differentiated: {queries / result.n:,.0f} and {gradients / result.n:,.0f} for each "
+            f"of the {result.n:,} audited.",
+        ),
+        ("Batches", f"{count_text(size.size, 'image')} at a time, {chosen}."),
+    ]
+
+
+def omissions(untested: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (what, why), one reason a line, in the order in which the reasons first appear.
+
+    untested: sentences such as "mim-10: part of the standard budget"; one without a colon has
+    no reason of its own, and stands alone as what was left out.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for sentence in untested:
+        what, colon, why = sentence.partition(": ")
+        by_reason.setdefault(why if colon else sentence, []).append(what)
+    return [(", ".join(whats), "" if whats == [why] else why) for why, whats in by_reason.items()]
+
+
+def provenance_rows(result: AuditResult) -> list[tuple[str, str]]:
+    """Return (what, value): model, data, settings, versions, with their digests."""
+    model, data = _known(result.model), _known(result.data)
+    call = f"eps={result.eps!r}, norm={result.norm!r}, budget={result.budget!r}"
+    if result.budget is None:
+        call += ", attacks=[...]"
+    return [
+        (
+            "in Python",
+            f"steadygrad.evaluation.auditing.audit(model, images, labels, {call}, "
+            f"batch_size={result.batch_size.size}, seed={result.seed})",
+        ),
+        *((f"model: {key}", value) for key, value in model),
+        *((f"data: {key}", value) for key, value in data),
+        ("eps", repr(result.eps)),
+        ("norm", {"linf": "L-infinity", "l2": "L2"}[result.norm]),
+        ("budget", result.budget or "attacks of the caller's own"),
+        ("seed", str(result.seed)),
+        ("device", result.device),
+        ("batch size", str(result.batch_size.size)),
+        *((name, version) for name, version in result.versions.items()),
+        ("finished", result.created),
+    ]
+
+
+def _known(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    texts = {
+        key: ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        for key, value in values.items()
+        if value is not None
+    }
+    return [(key.replace("_", " "), text) for key, text in texts.items() if text]

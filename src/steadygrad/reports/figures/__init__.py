@@ -1,15 +1,14 @@
 """Figures for reports, papers and READMEs: matplotlib, imported only when one is drawn."""
 
+from steadygrad.reports.figures.canvas import inline_svg, save_figure
 from steadygrad.reports.figures.charts import charts_figure
-from steadygrad.reports.figures.correlated_samples import correlated_samples_figure
-from steadygrad.reports.figures.cost import cost_figure
-from steadygrad.reports.figures.covariance_function import covariance_function_figure
-from steadygrad.reports.figures.covariance_matrix import covariance_matrix_figure
-from steadygrad.reports.figures.gallery import gallery_figure
-from steadygrad.reports.figures.output import inline_svg, save_figure
-from steadygrad.reports.figures.robustness import robustness_figure
-from steadygrad.reports.figures.softmax_line import softmax_line_figure
-from steadygrad.reports.figures.training import training_figure
+from steadygrad.reports.figures.covariance import (
+    covariance_function_figure,
+    covariance_matrix_figure,
+    softmax_line_figure,
+)
+from steadygrad.reports.figures.images import correlated_samples_figure, gallery_figure
+from steadygrad.reports.figures.runs import cost_figure, robustness_figure, training_figure
 
 __all__ = [
     "charts_figure",

@@ -1,106 +1,94 @@
 """Drawing the charts of experiments: lines, surfaces and grids of small images."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from steadygrad.experiments.chart import Chart, ImageGrid, LineChart, Series, Surface
-from steadygrad.reports.figures.canvas import INK, MUTED, add_legend, new_figure, style, wrapped
-from steadygrad.reports.series_style import SeriesStyle, series_styles
+from steadygrad.reports.figures.canvas import (
+    INK,
+    MUTED,
+    SeriesStyle,
+    add_legend,
+    new_figure,
+    series_styles,
+    style,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, FigureBase
+    from matplotlib.figure import Figure, FigureBase, SubFigure
 
 __all__ = ["charts_figure"]
 
-PANEL_WIDTH, PANEL_HEIGHT = 5.6, 4.1
+PANEL_WIDTH, AXES_HEIGHT = 5.6, 3.2
+"""Of a panel with its labels, and of its axes alone; inches, as all sizes here."""
 IMAGE_ROW_HEIGHT = 0.58
-"""Least height of a row of small images and their titles; inches, as all sizes here."""
-TITLE_LETTERS, TITLE_LINE = 56, 0.17
-"""Letters in a line of a panel's title, and its height."""
+"""Least height of a row of small images and their titles."""
+ROOM_FOR_LABELS = 6.0
+"""Height that a row of panels has before its labels and legends are measured."""
 ROW_GAP = 0.11
 """Above and below each row of panels."""
-LEGEND_COLUMNS, LEGEND_LETTERS = 2, 32
-LEGEND_DROP = 0.52
-"""From the axes' lower edge to a legend below numbers and the axis' label."""
-LEGEND_LINE, LEGEND_GAP, LEGEND_BORDER = 0.145, 0.065, 0.15
-"""Heights in a legend: of a line, between two entries, and around them all."""
-CAPTION_LETTERS_PER_INCH = 17
+LEGEND_GAP, CAPTION_GAP = 0.06, 0.12
+"""Between the label of an axis and the legend below it, and around the caption."""
+MOST_COLUMNS, LEGEND_COLUMNS = 3, 2
+"""Of panels in a figure, and of entries in the legend of one panel."""
+TITLE_LETTERS, LEGEND_LETTERS, UPRIGHT_LETTERS = 56, 32, 32
+"""Letters after which a title, an entry of a legend or an upright name goes on in a new line."""
 PRINTED = "printed in the paper"
 MOST_MARKERS = 16
-MOST_COLUMNS = 3
 TICK_NAME_SIZE = 7
-TICK_NAME_LINE, TICK_NAME_LETTERS_PER_INCH = 0.12, 18
-"""Height of a further line of a tick's name; its letters that stand in an inch."""
-UPRIGHT_LINE_LETTERS = 32
-"""Letters in a line of a tick's name where there is no room for it but upright."""
-AXES_SHARE = 0.88
-"""What of a panel's width and height is left to its axes, about."""
 
 
 def charts_figure(charts: Sequence[Chart], caption: str = "") -> "Figure":
     """Draw charts side by side, each over its legend, and the caption below all of them.
 
     Four stand in two rows, more in rows of three. Charts that all show the same labels share one
-    legend.
+    legend. Everything is measured as it is drawn: names below an axis that would run into each
+    other are turned upright, and the figure is as high as axes of equal height, labels, legends and
+    caption need.
 
     A label looks the same in every chart, and those of a group share a colour. Bands are 95 %
     intervals; stars are values that the paper prints.
     """
-    from matplotlib.transforms import ScaledTranslation
-
     looks = _looks(charts)
-    columns = 2 if len(charts) == 4 else min(len(charts), MOST_COLUMNS)
-    bands = -(-len(charts) // columns)
+    columns = 2 if len(charts) == 4 else min(max(len(charts), 1), MOST_COLUMNS)
+    bands = max(1, -(-len(charts) // columns))
     is_shared = len(charts) > 1 and _show_the_same(charts)
-    legend_columns = LEGEND_COLUMNS * (columns if is_shared else 1)
     width = max(7.0, PANEL_WIDTH * columns)
-    unbroken = caption.replace(" %", "\N{NO-BREAK SPACE}%")
-    lines = textwrap.wrap(unbroken, round(CAPTION_LETTERS_PER_INCH * width))
     with style():
-        names = [_tick_names(chart, width / columns) for chart in charts]
-        height = max(
-            (_panel_height(chart) + own.upright for chart, own in zip(charts, names, strict=True)),
-            default=PANEL_HEIGHT,
-        )
-        legends = max((_legend_height(chart, legend_columns) for chart in charts), default=0)
-        rows_of_panels = bands * height
-        figure_height = rows_of_panels + (1 if is_shared else bands) * legends
-        figure = new_figure(width, figure_height + 0.17 * len(lines), row_gap=ROW_GAP)
-        panels_part: FigureBase = figure
-        if is_shared:
-            parts = figure.subfigures(2, 1, squeeze=False, height_ratios=(rows_of_panels, legends))
-            panels_part, legend_part = parts.flat
+        axes_height = max((_axes_height(chart) for chart in charts), default=AXES_HEIGHT)
+        figure = new_figure(width, bands * (axes_height + ROOM_FOR_LABELS), row_gap=ROW_GAP)
+        grid = figure.add_gridspec(2, 1)
+        panels_part, caption_part = (figure.add_subfigure(grid[row]) for row in range(2))
         panels = list(panels_part.subplots(bands, columns, squeeze=False).flat)
         for unused in panels[len(charts) :]:
             unused.remove()
-        for axes, chart, own in zip(panels, charts, names, strict=False):
-            match chart:
-                case LineChart():
-                    handles = _lines(axes, chart, looks)
-                    own.write(axes)
-                    if not is_shared:
-                        drop = LEGEND_DROP + own.depth
-                        below = ScaledTranslation(0, -drop, figure.dpi_scale_trans)
-                        _legend(
-                            axes,
-                            handles,
-                            legend_columns,
-                            bbox_to_anchor=(0.5, 0),
-                            bbox_transform=axes.transAxes + below,
-                        )
-                case Surface():
-                    _surface(axes, chart)
-                case ImageGrid():
-                    _images(axes, chart)
+        shown = panels[: len(charts)]
+        handles = [_draw(*pair, looks) for pair in zip(shown, charts, strict=True)]
+        figure.draw_without_rendering()
+        crowded = [axes for axes, own in zip(shown, charts, strict=True) if _is_crowded(axes, own)]
+        if crowded:
+            for axes in crowded:
+                _turn_names(axes)
+            figure.draw_without_rendering()
         if is_shared:
-            _legend(legend_part, handles, legend_columns)
-        if caption:
-            figure.supxlabel("\n".join(lines), fontsize=8, color=MUTED, x=0.01, ha="left")
+            _legend(panels_part, handles[0], LEGEND_COLUMNS * columns, loc="outside lower center")
+        else:
+            for axes, own in zip(shown, handles, strict=True):
+                _legend_below(axes, own)
+        caption_height = _write_caption(caption_part, caption)
+        grid.set_height_ratios([figure.get_figheight() - caption_height, caption_height])
+        figure.draw_without_rendering()
+        lacking = axes_height - min((_height(axes) for axes in shown), default=axes_height)
+        panels_height = panels_part.bbox.height / figure.dpi + bands * lacking
+        grid.set_height_ratios([panels_height, caption_height])
+        figure.set_figheight(panels_height + caption_height)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # the layout stands, in whatever format it is saved
     return figure
 
 
@@ -149,49 +137,27 @@ def _group(line: Series) -> str:
     return line.group or line.label
 
 
-def _panel_height(chart: Chart) -> float:
+def _axes_height(chart: Chart) -> float:
     if not isinstance(chart, ImageGrid):
-        return PANEL_HEIGHT + TITLE_LINE * _panel_title(chart).count("\n")
-    return max(PANEL_HEIGHT, IMAGE_ROW_HEIGHT * _image_rows(chart))
-
-
-def _panel_title(chart: Chart) -> str:
-    return wrapped(chart.title, TITLE_LETTERS)
+        return AXES_HEIGHT
+    return max(AXES_HEIGHT, IMAGE_ROW_HEIGHT * _image_rows(chart))
 
 
 def _image_rows(chart: ImageGrid) -> int:
     return -(-len(chart.images) // chart.columns)
 
 
-def _legend_height(chart: Chart, columns: int) -> float:
-    if not isinstance(chart, LineChart):
-        return 0
-    names = [*(line.label for line in chart.series), *([PRINTED] if chart.printed else [])]
-    heights = [LEGEND_LINE * (1 + _legend_text(name).count("\n")) + LEGEND_GAP for name in names]
-    # As matplotlib fills columns: evenly, the first ones with what is left over.
-    rows, longer = divmod(len(heights), columns)
-    starts = [column * rows + min(column, longer) for column in range(columns + 1)]
-    return max(sum(heights[start:end]) for start, end in pairwise(starts)) + LEGEND_BORDER
-
-
-def _legend_text(label: str) -> str:
-    return wrapped(label, LEGEND_LETTERS)
-
-
-def _legend(
-    owner: "Axes | FigureBase", handles: Mapping[str, "Artist"], columns: int, **place: Any
-) -> None:
-    add_legend(
-        owner,
-        list(handles.values()),
-        [_legend_text(label) for label in handles],
-        loc="upper center",
-        ncols=columns,
-        fontsize=8.5,
-        handlelength=2.6,
-        columnspacing=1.2,
-        **place,
-    )
+def _draw(axes: "Axes", chart: Chart, looks: Mapping[str, SeriesStyle]) -> dict[str, "Artist"]:
+    """Draw a chart and return what a legend shows of each label."""
+    axes.set_title(wrapped(chart.title, TITLE_LETTERS))
+    match chart:
+        case LineChart():
+            return _lines(axes, chart, looks)
+        case Surface():
+            _surface(axes, chart)
+        case ImageGrid():
+            _images(axes, chart)
+    return {}
 
 
 def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> dict[str, "Artist"]:
@@ -238,48 +204,76 @@ def _lines(axes: "Axes", chart: LineChart, looks: Mapping[str, SeriesStyle]) -> 
         axes.set_yscale("log")
     if chart.y_range:
         axes.set_ylim(*chart.y_range)
-    axes.set_title(_panel_title(chart))
+    if chart.x_names:
+        axes.set_xticks(range(len(chart.x_names)), chart.x_names, fontsize=TICK_NAME_SIZE)
+        axes.set_xlim(-0.5, len(chart.x_names) - 0.5)
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
     return handles
 
 
-@dataclass(frozen=True)
-class _TickNames:
-    """What stands below x = 0, 1, ...; depth: inches it needs beyond a line of numbers.
-
-    upright: of the depth, the inches that names need which are turned by a right angle.
-    """
-
-    texts: tuple[str, ...]
-    depth: float
-    upright: float = 0.0
-
-    def write(self, axes: "Axes") -> None:
-        """Set the ticks, if there are names for them."""
-        if self.texts:
-            turn = 90 if self.upright else 0
-            places = range(len(self.texts))
-            axes.set_xticks(places, self.texts, fontsize=TICK_NAME_SIZE, rotation=turn)
-            axes.set_xlim(-0.5, len(self.texts) - 0.5)
-
-
-def _tick_names(chart: Chart, panel_width: float) -> _TickNames:
-    """Return the names of a chart's ticks, upright where they would run into each other."""
+def _is_crowded(axes: "Axes", chart: Chart) -> bool:
+    """Return whether two of the names that stand below the axis run into each other."""
     if not isinstance(chart, LineChart) or not chart.x_names:
-        return _TickNames((), 0.0)
-    room = AXES_SHARE * panel_width * TICK_NAME_LETTERS_PER_INCH / len(chart.x_names)
-    if _longest_line(chart.x_names) <= room:
-        further = max(name.count("\n") for name in chart.x_names)
-        return _TickNames(chart.x_names, TICK_NAME_LINE * further)
-    in_one_line = (name.replace("\n", " ") for name in chart.x_names)
-    texts = tuple(wrapped(name, UPRIGHT_LINE_LETTERS) for name in in_one_line)
-    length = _longest_line(texts) / TICK_NAME_LETTERS_PER_INCH
-    return _TickNames(texts, length, upright=length)
+        return False
+    boxes = [name.get_window_extent() for name in axes.get_xticklabels()]
+    return any(left.x1 >= right.x0 for left, right in pairwise(boxes))
 
 
-def _longest_line(names: Sequence[str]) -> int:
-    return max(len(line) for name in names for line in name.split("\n"))
+def _turn_names(axes: "Axes") -> None:
+    """Set the names below the axis upright."""
+    texts = (" ".join(name.get_text().split()) for name in axes.get_xticklabels())
+    upright = [wrapped(text, UPRIGHT_LETTERS) for text in texts]
+    axes.set_xticks(axes.get_xticks(), upright, fontsize=TICK_NAME_SIZE, rotation=90)
+
+
+def _legend_below(axes: "Axes", handles: Mapping[str, "Artist"]) -> None:
+    """Add a legend below what is written below the axes; nothing, without handles."""
+    from matplotlib.transforms import ScaledTranslation
+
+    if not handles:
+        return
+    figure = axes.get_figure(root=True)
+    assert figure is not None, "the axes are drawn already"
+    written = (axes.bbox.y0 - axes.xaxis.label.get_window_extent().y0) / figure.dpi
+    below = ScaledTranslation(0, -written - LEGEND_GAP, figure.dpi_scale_trans)
+    _legend(
+        axes,
+        handles,
+        LEGEND_COLUMNS,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=axes.transAxes + below,
+    )
+
+
+def _legend(
+    owner: "Axes | FigureBase", handles: Mapping[str, "Artist"], columns: int, **place: Any
+) -> None:
+    add_legend(
+        owner,
+        list(handles.values()),
+        [wrapped(label, LEGEND_LETTERS) for label in handles],
+        ncols=columns,
+        fontsize=8.5,
+        handlelength=2.6,
+        columnspacing=1.2,
+        borderaxespad=0.3,
+        **place,
+    )
+
+
+def _write_caption(part: "SubFigure", caption: str) -> float:
+    """Write a caption over the whole width and return the inches that it needs."""
+    unbroken = caption.replace(" %", "\N{NO-BREAK SPACE}%")
+    text = part.text(0.01, 0.99, unbroken, fontsize=8, color=MUTED, va="top", wrap=True)
+    return text.get_window_extent().height / part.dpi + CAPTION_GAP if caption else CAPTION_GAP
+
+
+def _height(axes: "Axes") -> float:
+    """Return the inches that are there for the axes, whatever their aspect makes of them."""
+    place = axes.get_position(original=True)
+    return place.height * axes.figure.bbox.height / axes.figure.dpi
 
 
 def _marker_step(series: Series) -> int:
@@ -293,14 +287,12 @@ def _surface(axes: "Axes", chart: Surface) -> None:
     axes.figure.colorbar(image, ax=axes, label=chart.value_label)
     axes.set_aspect("equal")
     axes.grid(visible=False)
-    axes.set_title(_panel_title(chart))
     axes.set_xlabel(chart.x_label)
     axes.set_ylabel(chart.y_label)
 
 
 def _images(axes: "Axes", chart: ImageGrid) -> None:
     axes.set_axis_off()
-    axes.set_title(_panel_title(chart))
     width, height = 1 / chart.columns, 1 / _image_rows(chart)
     for index, (image, title) in enumerate(zip(chart.images, chart.titles, strict=True)):
         row, column = divmod(index, chart.columns)

@@ -1,0 +1,224 @@
+"""One process or many: who this process is, which images are its own, and sums over all of them.
+
+Built on ``torch.distributed`` as ``torchrun`` and ``accelerate launch`` start it; nothing is
+started here. In a single process every function does the obvious thing, without communication.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from steadygrad.errors import HyperparameterError, ModelError
+
+__all__ = [
+    "Ranks",
+    "agree_on",
+    "average_over_ranks",
+    "current_ranks",
+    "gather_rows",
+    "main_rank_first",
+    "mean_of_shares",
+    "parameters_kept_gathered",
+    "refuse_static_graph",
+]
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of a run.
+
+    rank: of this one, from 0; count: how many there are.
+    """
+
+    rank: int
+    count: int
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files and prints."""
+        return self.rank == 0
+
+    def share(self, size: int) -> slice:
+        """Return this process's part of ``size`` things in a row, as a slice.
+
+        The parts follow one another, cover everything, and differ in size by at most one: of a
+        batch that all processes know, each takes these rows.
+
+        Raises:
+            HyperparameterError: if size is negative.
+        """
+        if size < 0:
+            raise HyperparameterError(f"expected a size of at least 0, got {size}")
+        return slice(size * self.rank // self.count, size * (self.rank + 1) // self.count)
+
+
+def current_ranks() -> Ranks:
+    """Return the processes of this run; one, where ``torch.distributed`` was not started."""
+    if not _is_distributed():
+        return Ranks(0, 1)
+    return Ranks(distributed.get_rank(), distributed.get_world_size())
+
+
+def mean_of_shares(local_sum: Tensor, total: int) -> Tensor:
+    """Return what each process backpropagates so that DDP's average is the mean over all images.
+
+    DDP averages the gradients of the processes, each as if it had equally many images. With a sum
+    over this process's images, scaled to ``count * sum / total``, the average over processes is
+    the mean over the whole batch, however it was split.
+
+    Args:
+        local_sum: scalar with a graph, summed over this process's images; of no image, 0 * anything
+            that reaches the parameters.
+        total: images of all processes together, at least 1.
+
+    Raises:
+        HyperparameterError: if total is below 1.
+    """
+    if total < 1:
+        raise HyperparameterError(f"expected a total of at least 1 image, got {total}")
+    return local_sum * (current_ranks().count / total)
+
+
+def average_over_ranks(tensor: Tensor, weight: float = 1.0) -> Tensor:
+    """Return the weighted mean of the processes' tensors, the same in all of them.
+
+    Every process has to call this; nothing waits for a device.
+
+    Args:
+        tensor: of the same shape and dtype in every process; a floating one.
+        weight: of this process, such as its number of images, at least 0; with 0 the tensor may
+            hold anything. Where all are 0, the mean is NaN.
+    """
+    if current_ranks().count == 1:
+        return tensor.detach().clone()
+    total = torch.tensor(float(weight), dtype=torch.float64, device=tensor.device)
+    distributed.all_reduce(total)
+    summed = tensor.detach() * weight if weight > 0 else torch.zeros_like(tensor)
+    distributed.all_reduce(summed)
+    return summed / total.to(tensor.dtype)
+
+
+def gather_rows(rows: Tensor, size: int) -> Tensor:
+    """Return the rows of all processes in order, (size, ...), in every process.
+
+    Args:
+        rows: this process's ``Ranks.share(size)`` of them.
+        size: of all together.
+
+    Raises:
+        HyperparameterError: if this process has another number of rows than its share.
+    """
+    ranks = current_ranks()
+    own = ranks.share(size)
+    if len(rows) != own.stop - own.start:
+        raise HyperparameterError(
+            f"expected {own.stop - own.start} of {size} rows in process {ranks.rank}, "
+            f"got {len(rows)}"
+        )
+    if ranks.count == 1:
+        return rows.detach().clone()
+    longest = -(-size // ranks.count)
+    # gloo and NCCL exchange neither bool nor tensors of unequal size.
+    as_bytes = rows.detach().to(torch.uint8) if rows.dtype == torch.bool else rows.detach()
+    padded = as_bytes.new_zeros(longest, *rows.shape[1:])
+    padded[: len(rows)] = as_bytes
+    parts = [torch.empty_like(padded) for _ in range(ranks.count)]
+    distributed.all_gather(parts, padded)
+    lengths = [Ranks(rank, ranks.count).share(size) for rank in range(ranks.count)]
+    joined = torch.cat(
+        [part[: one.stop - one.start] for part, one in zip(parts, lengths, strict=True)]
+    )
+    return joined.to(rows.dtype)
+
+
+def agree_on(value: Value) -> Value:
+    """Return the main process's value in every process; it must be picklable."""
+    if current_ranks().count == 1:
+        return value
+    values: list[Any] = [value]
+    distributed.broadcast_object_list(values, src=0)
+    agreed: Value = values[0]
+    return agreed
+
+
+@contextmanager
+def main_rank_first() -> Iterator[None]:
+    """Let the main process go through the block before the others: it fills caches and folders.
+
+    If it fails there, the others raise as well, with its sentence, instead of waiting for ever.
+
+    Raises:
+        RuntimeError: in the other processes, if the main one failed.
+    """
+    ranks = current_ranks()
+    if ranks.count == 1:
+        yield
+        return
+    if not ranks.is_main:
+        if failure := agree_on(None):
+            raise RuntimeError(f"the main process failed: {failure}")
+        yield
+        return
+    try:
+        yield
+    except BaseException as error:
+        agree_on(str(error) or type(error).__name__)
+        raise
+    agree_on(None)
+
+
+def refuse_static_graph(model: object) -> None:
+    """Refuse ``DistributedDataParallel(static_graph=True)`` under an input-gradient penalty.
+
+    With a static graph DDP counts, in the first step, how often each parameter's gradient arrives,
+    and starts to average at that count. The backward pass that takes the input gradient changes
+    the count: gradients then stay unaveraged, without an error, and the replicas drift apart.
+
+    Raises:
+        ModelError: naming the remedy.
+    """
+    for module in model.modules() if isinstance(model, nn.Module) else ():
+        if isinstance(module, DistributedDataParallel) and module.static_graph:
+            raise ModelError(
+                "an input-gradient penalty needs DistributedDataParallel(static_graph=False): with "
+                "a static graph the processes' gradients are not averaged"
+            )
+
+
+@contextmanager
+def parameters_kept_gathered(model: object) -> Iterator[None]:
+    """Keep an FSDP2 model's parameters gathered after a backward pass inside the block.
+
+    ``fully_shard`` frees a module's gathered parameters after its backward pass, and the second
+    one of double backpropagation finds them gone ("data is not allocated yet"). Inside the block
+    they stay; the pass after it frees them again. So a penalty is computed inside, and its
+    ``backward()`` called outside: all parameters are gathered from the one to the other.
+
+    Args:
+        model: with ``torch.distributed.fsdp.fully_shard`` applied to it or to modules in it; any
+            other one is left alone.
+    """
+    # Whoever shards a model has imported FSDP; importing it takes others a second for nothing.
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    sharded: list[Any] = []
+    if fsdp is not None and isinstance(model, nn.Module):
+        sharded = [module for module in model.modules() if isinstance(module, fsdp.FSDPModule)]
+    for module in sharded:
+        module.set_reshard_after_backward(False, recurse=False)
+    try:
+        yield
+    finally:
+        for module in sharded:
+            module.set_reshard_after_backward(True, recurse=False)
+
+
+def _is_distributed() -> bool:
+    return distributed.is_available() and distributed.is_initialized()

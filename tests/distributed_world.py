@@ -1,0 +1,40 @@
+"""Running a function in several processes on this machine, with gloo."""
+
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed, multiprocessing
+
+SECONDS = 120
+"""After which a process that waits for another one gives up."""
+
+
+def in_processes(body: Callable[..., Any], count: int = 2) -> list[Any]:
+    """Return what ``body(rank)`` returns in each process; it must be a function of a module."""
+    with tempfile.TemporaryDirectory() as folder:
+        context = multiprocessing.spawn(
+            _run, (body, count, folder), nprocs=count, join=True, daemon=True
+        )
+        assert context is None
+        return [
+            torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(count)
+        ]
+
+
+def _run(rank: int, body: Callable[..., Any], count: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo",
+        init_method=f"file://{folder}/meet",
+        rank=rank,
+        world_size=count,
+        timeout=timedelta(seconds=SECONDS),
+    )
+    try:
+        torch.save(body(rank), Path(folder) / f"{rank}.pt")
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,159 @@
+"""The example of another package's parts, installed beside steadygrad and used from outside."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import steadygrad
+
+PLUGIN = Path(__file__).parents[1] / "examples" / "plugin"
+SOURCE = Path(steadygrad.__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what an installer leaves of the example: package and metadata.
+
+    No build tool is asked for: the entry points are those of its pyproject.toml.
+    """
+    place = tmp_path_factory.mktemp("site")
+    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]
+    for package in (PLUGIN / "src").iterdir():
+        shutil.copytree(
+            package, place / package.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+        )
+    stem = f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    metadata = place / stem
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    (metadata / "entry_points.txt").write_text(
+        "\n".join(
+            f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
+            for group, points in project["entry-points"].items()
+        )
+    )
+    return place
+
+
+def outside(
+    installed: Path, cwd: Path, *arguments: str, timeout: int = 500
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own that has the example installed."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(installed), str(SOURCE)]),
+        "COLUMNS": "200",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+FROM_PYTHON = """
+import torch
+from steadygrad.attacks import ATTACKS, about_attack
+from steadygrad.penalties import PENALTIES
+from steadygrad.training import TrainingConfig, configuration_digest
+
+assert "checkerboard" in ATTACKS.names() and "logit-decay" in PENALTIES.names()
+attack = ATTACKS.parse("checkerboard:eps=8/255,side=2")
+assert ATTACKS.text(attack) == "checkerboard:eps=8/255,side=2"
+assert about_attack(attack).family == "query" and about_attack("checkerboard").stays_in_ball
+from steadygrad_plugin.checkerboard import Checkerboard
+from steadygrad_plugin.logit_decay import LogitDecay
+assert attack == Checkerboard(eps=8 / 255, side=2) and type(attack) is Checkerboard
+
+config = TrainingConfig.from_toml("TOML")
+assert config == TrainingConfig(
+    data="digits", model="digits-gelu", penalty=LogitDecay(strength=0.01), attack=attack,
+    epochs=1, limit_train=64,
+)
+assert TrainingConfig.from_dict(config.to_dict()) == config
+assert len(configuration_digest(config)) == 64
+
+images, labels = torch.rand(3, 1, 4, 4), torch.arange(3)
+net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 10))
+moved = attack(net, images, labels)
+assert 0 < (moved - images).abs().max() <= 8 / 255 + 1e-6
+result = config.penalty(net, images, labels)
+torch.testing.assert_close(result.penalty, 0.01 * net(images).square().mean())
+"""
+
+
+def test_both_parts_from_python(installed: Path, tmp_path: Path) -> None:
+    outside(installed, tmp_path, "-c", FROM_PYTHON.replace("TOML", str(PLUGIN / "train.toml")))
+
+
+def test_a_program_without_the_package_lists_what_there_is(tmp_path: Path) -> None:
+    done = outside(tmp_path, tmp_path, "-m", "steadygrad", "parts", "attack", "--json")
+    assert "checkerboard" not in done.stdout
+
+
+@pytest.fixture(scope="module")
+def run(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the example's TOML file."""
+    out = tmp_path_factory.mktemp("runs") / "b"
+    toml = str(PLUGIN / "train.toml")
+    outside(installed, out.parent, "-m", "steadygrad", "train", "--config", toml, "--out", str(out))
+    return out
+
+
+def test_the_toml_file_trains_and_the_run_says_how(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    assert config["penalty"] == {"name": "logit-decay", "strength": 0.01}
+    assert config["attack"] == {"name": "checkerboard", "eps": 8 / 255, "side": 2}
+    (metrics,) = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    assert metrics["penalty"] > 0
+
+
+def test_the_command_line_trains_lists_and_evaluates(
+    installed: Path, run: Path, tmp_path: Path
+) -> None:
+    listed = outside(installed, tmp_path, "-m", "steadygrad", "parts", "attack", "checkerboard")
+    assert "checkerboard: eps, side=1" in listed.stdout
+    options = ["--limit-train", "64", "--epochs", "1", "--penalty", "logit-decay:strength=0.01"]
+    command = ["train", "--dataset", "digits", "--model", "digits-gelu", *options]
+    outside(installed, tmp_path, "-m", "steadygrad", *command, "--out", "c")
+    config = json.loads((tmp_path / "c" / "config.json").read_text())
+    assert config["penalty"] == {"name": "logit-decay", "strength": 0.01}
+    command = ["evaluate", str(run), "--attack", "checkerboard:side=2", "--eps", "0,0.2"]
+    done = outside(installed, tmp_path, "-m", "steadygrad", *command, "--limit", "40", "--json")
+    printed = json.loads(done.stdout)
+    assert printed["attack"]["name"] == "checkerboard"
+    assert printed["attack"]["side"] == 2
+    assert len(printed["results"]) == 2
+
+
+def test_an_audit_takes_the_attack_in(installed: Path, run: Path, tmp_path: Path) -> None:
+    command = ["audit", str(run), "--eps", "0.1", "--attack", "checkerboard", "--budget", "quick"]
+    outside(installed, tmp_path, "-m", "steadygrad", *command, "--limit", "20", "--out", "audit")
+    said = (tmp_path / "audit" / "audit.json").read_text()
+    assert "checkerboard" in said
+
+
+LAWS = ["tests/test_part_families.py", "tests/attacks/test_laws.py"]
+
+
+def test_its_parts_take_part_in_the_laws_of_all_parts(installed: Path) -> None:
+    root = Path(__file__).parents[1]
+    done = outside(
+        installed, root, "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", *LAWS,
+        "-k", "checkerboard or logit",
+    )  # fmt: skip
+    assert " passed" in done.stdout or "[100%]" in done.stdout
