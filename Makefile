@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint types tests test-slow test-browser benchmarks accelerator clean
+.PHONY: demo test lint types tests test-slow test-browser docs package benchmarks accelerator clean
 
 demo: $(VENV)/.installed
 	$(BIN)/steadygrad demo --out runs/demo
@@ -28,6 +28,16 @@ test-slow: $(VENV)/.installed-test
 test-browser: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m browser
 
+# build/site/index.html. Strict: a broken link, or a public name without a docstring, ends it.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# dist/*.whl and *.tar.gz, each tried in an empty environment: the core alone, then what the sdist builds.
+package: $(VENV)/.installed-build
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python website/smoke_test.py dist
+
 # On a machine with a GPU; needs nothing installed but torch, numpy and safetensors for its PYTHON.
 ACCELERATOR ?= results/accelerator/accelerator.json
 accelerator:
@@ -43,6 +53,7 @@ benchmarks: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/attacks_of_other_libraries.py
 	$(BIN)/python benchmarks/structured_penalty.py
 	$(BIN)/python benchmarks/query_attack.py
+	$(BIN)/python benchmarks/import_time.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +66,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) -c constraints.txt -e '.[test]'
 	$(PIP) -c constraints.txt --no-deps torchattacks
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) -c constraints.txt -e '.[docs]'
+	touch $@
+
+$(VENV)/.installed-build: $(VENV)/.installed
+	$(PIP) -c constraints.txt build
 	touch $@
 
 clean:

@@ -85,3 +85,4 @@ class ImageGrid:
 
 
 Chart: TypeAlias = LineChart | Surface | ImageGrid
+"""Anything that an experiment can draw."""

@@ -3,3 +3,5 @@
 ``applicability`` decides whether they apply to a call. Where they do not, a layer runs PyTorch's
 own code. ``torch_internals`` is the only file that touches private functions of PyTorch.
 """
+
+__all__: list[str] = []
