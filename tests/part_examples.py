@@ -14,6 +14,8 @@ __all__ = ["EXAMPLES", "drawn_parts", "example", "examples"]
 
 EXAMPLES = {
     ("data set", "hub"): "hub:OWNER/NAME",
+    ("model", "callable"): "package.module:build,width=3",
+    ("model", "smooth"): "smooth:model=digits-gelu",
     ("attack", "mixture"): "mixture:attack=fgsm,attack.eps=0.1,fraction=0.5",
 }
 """Texts of the parts whose needed settings no guess from their types can fill in."""

@@ -5,7 +5,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadygrad import checks
 from steadygrad.checks import (
     _seen,
     check_eps,
@@ -13,7 +12,6 @@ from steadygrad.checks import (
     check_labels,
     check_target_values,
     first_time,
-    values_are_due,
 )
 from steadygrad.errors import HyperparameterError, ImageError, LabelError, SteadygradError
 
@@ -68,13 +66,6 @@ def test_every_error_is_ours_and_a_standard_one() -> None:
             assert issubclass(error, ValueError | RuntimeError)
 
 
-def test_values_need_not_be_looked_at() -> None:
-    check_images(torch.full((1, 1, 2, 2), 7.0), values=False)
-    check_labels(torch.tensor([-1]), 1, values=False)
-    with pytest.raises(ImageError, match="non-empty batch"):
-        check_images(torch.rand(2, 2), values=False)
-
-
 def test_probabilities_as_labels() -> None:
     check_target_values(torch.tensor([[0.25, 0.75], [1.0, 0.0]]), 2)
     check_target_values(torch.tensor([0.2, 1.0]), 2)
@@ -100,10 +91,3 @@ def test_a_first_time_is_once_an_object_and_a_topic() -> None:
     del one
     assert key not in _seen  # another object at that address begins anew
     assert first_time(3.5, "a") in (True, False)  # no weak references: still no error
-
-
-def test_values_are_due_at_every_step_on_the_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    subject, images = torch.nn.Identity(), torch.rand(1)
-    assert [values_are_due(subject, images, "x") for _ in range(2)] == [True, True]
-    monkeypatch.setattr(checks, "reading_waits", lambda tensor: True)
-    assert [values_are_due(subject, images, "x") for _ in range(2)] == [True, False]

@@ -25,7 +25,8 @@ def test_text_and_table_read_back_to_an_equal_part(kind: str, name: str) -> None
     family = FAMILIES[kind]
     part = example(family, name)
     text, table = family.text(part), family.table(part)
-    assert text.partition(":")[0] == name == table["name"]
+    assert table["name"] == name
+    assert text.partition(":")[0] == name or text == part.own_text
     assert family.parse(text) == part
     assert family.of(text) == family.of(table) == family.of(part) == part
     assert family.build(json.loads(json.dumps(table))) == part

@@ -1,7 +1,7 @@
 """Refusing images and labels that would give a wrong number instead of an error."""
 
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +15,7 @@ from steadygrad.errors import (
     ModelError,
     UnknownNameError,
 )
+from steadygrad.pending_checks import judge_values
 
 __all__ = [
     "check_eps",
@@ -26,7 +27,6 @@ __all__ = [
     "check_target_values",
     "first_time",
     "reading_waits",
-    "values_are_due",
 ]
 
 NORMS = ("linf", "l2")
@@ -40,12 +40,13 @@ PROBABILITY_TOLERANCE = 1e-3
 """How far from 1 the probabilities of an image's classes may add up to through rounding."""
 
 
-def check_images(images: Tensor, *, values: bool = True) -> None:
+def check_images(images: Tensor, *, wait: bool = True) -> None:
     """Refuse anything but a non-empty floating batch (N, C, H, W) of finite pixels in [0, 1].
 
     Args:
         images: what was given as such.
-        values: False looks at dtype and shape alone, which makes no accelerator wait.
+        wait: False judges dtype and shape now and a GPU's pixels at a later call
+            (``pending_checks``): a training step is not to wait for the device.
 
     Raises:
         ImageError: names the offending dtype, shape or value.
@@ -62,9 +63,11 @@ def check_images(images: Tensor, *, values: bool = True) -> None:
             "expected a non-empty batch of images (batch, channels, height, width), "
             f"got shape {tuple(images.shape)}"
         )
-    if not values:
-        return
-    lowest, highest = (bound.item() for bound in images.detach().aminmax())
+    judge_values(torch.stack(images.detach().aminmax()), _judge_pixels, wait=wait)
+
+
+def _judge_pixels(bounds: Sequence[float]) -> None:
+    lowest, highest = bounds
     if not (lowest >= -PIXEL_TOLERANCE and highest <= 1 + PIXEL_TOLERANCE):
         if lowest != lowest or highest != highest:
             raise ImageError("expected finite pixels in [0, 1], got NaN")
@@ -76,7 +79,7 @@ def check_images(images: Tensor, *, values: bool = True) -> None:
 
 
 def check_labels(
-    labels: Tensor, batch: int, classes: int | None = None, *, values: bool = True
+    labels: Tensor, batch: int, classes: int | None = None, *, wait: bool = True
 ) -> None:
     """Refuse anything but one int64 class index in [0, classes) per image.
 
@@ -84,7 +87,7 @@ def check_labels(
         labels: what was given as such.
         batch: how many images there are.
         classes: how many there are; None if not known.
-        values: False looks at dtype and shape alone, which makes no accelerator wait.
+        wait: as for ``check_images``.
 
     Raises:
         LabelError: names the offending dtype, shape or label.
@@ -95,17 +98,24 @@ def check_labels(
         raise LabelError(f"expected int64 class indices as labels, got {labels.dtype}")
     if labels.shape != (batch,):
         raise LabelError(f"expected labels of shape ({batch},), got {tuple(labels.shape)}")
-    if not values:
-        return
-    lowest, highest = (bound.item() for bound in labels.aminmax())
-    if lowest < 0 or (classes is not None and highest >= classes):
-        wrong = lowest if lowest < 0 else highest
-        allowed = f"0 to {classes - 1}" if classes is not None else "0 or more"
-        raise LabelError(f"expected labels from {allowed}, got {wrong}")
+
+    def judge(bounds: Sequence[float]) -> None:
+        lowest, highest = (int(bound) for bound in bounds)
+        if lowest < 0 or (classes is not None and highest >= classes):
+            wrong = lowest if lowest < 0 else highest
+            allowed = f"0 to {classes - 1}" if classes is not None else "0 or more"
+            raise LabelError(f"expected labels from {allowed}, got {wrong}")
+
+    judge_values(torch.stack(labels.aminmax()), judge, wait=wait)
 
 
-def check_target_values(targets: Tensor, batch: int) -> None:
+def check_target_values(targets: Tensor, batch: int, *, wait: bool = True) -> None:
     """Refuse floating labels that are no probabilities: (batch,), or (batch, classes) adding to 1.
+
+    Args:
+        targets: what was given as such.
+        batch: how many images there are.
+        wait: as for ``check_images``.
 
     Raises:
         LabelError: names the shape or value.
@@ -115,29 +125,25 @@ def check_target_values(targets: Tensor, batch: int) -> None:
             f"expected probabilities of shape ({batch}, classes) as labels, "
             f"got {tuple(targets.shape)}"
         )
-    lowest, highest = (bound.item() for bound in targets.aminmax())
-    if not (lowest >= 0 and highest <= 1 + PROBABILITY_TOLERANCE):
-        raise LabelError(
-            f"expected int64 class indices as labels, got {targets.dtype} that are no "
-            f"probabilities either, from {lowest:g} to {highest:g}"
-        )
+    furthest = targets.new_zeros(())
     if targets.ndim == 2 and targets.shape[1] > 1:
-        furthest = (targets.sum(dim=1) - 1).abs().max().item()
-        if furthest > max(PROBABILITY_TOLERANCE, 4 * torch.finfo(targets.dtype).eps):
+        furthest = (targets.sum(dim=1) - 1).abs().max()
+    tolerance = max(PROBABILITY_TOLERANCE, 4 * torch.finfo(targets.dtype).eps)
+
+    def judge(numbers: Sequence[float]) -> None:
+        lowest, highest, off = numbers
+        if not (lowest >= 0 and highest <= 1 + PROBABILITY_TOLERANCE):
+            raise LabelError(
+                f"expected int64 class indices as labels, got {targets.dtype} that are no "
+                f"probabilities either, from {lowest:g} to {highest:g}"
+            )
+        if off > tolerance:
             raise LabelError(
                 "expected the probabilities of an image's classes to add up to 1, got a sum that "
-                f"is {furthest:g} off"
+                f"is {off:g} off"
             )
 
-
-def values_are_due(subject: Any, tensor: Tensor, topic: Hashable) -> bool:
-    """Return whether the values of ``tensor`` are to be looked at in this step of a training.
-
-    On the CPU always. An accelerator would have to finish its work first: there, only the first
-    time that ``subject`` (the model) is used, which finds what is wrong with a whole loader.
-    """
-    waits = isinstance(tensor, Tensor) and reading_waits(tensor)
-    return not waits or first_time(subject, topic)
+    judge_values(torch.stack((*targets.aminmax(), furthest)).detach(), judge, wait=wait)
 
 
 def reading_waits(tensor: Tensor) -> bool:

@@ -62,7 +62,16 @@ class OutputError(SteadygradError, RuntimeError):
 
 
 class NonFiniteLossError(SteadygradError, RuntimeError):
-    """The loss became infinite or NaN; the last good checkpoint is kept."""
+    """The loss became infinite or NaN; the last good checkpoint is kept.
+
+    data_loss, penalty: its two terms, NaN where they are not known.
+    """
+
+    def __init__(
+        self, text: str, *, data_loss: float = float("nan"), penalty: float = float("nan")
+    ) -> None:
+        super().__init__(text)
+        self.data_loss, self.penalty = data_loss, penalty
 
 
 class CovarianceError(SteadygradError, ValueError):

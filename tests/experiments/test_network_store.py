@@ -31,13 +31,16 @@ def test_a_network_is_trained_once(store: NetworkStore, capsys: pytest.CaptureFi
 
 
 def test_where_the_data_lies_makes_no_other_network() -> None:
-    moved = replace(CONFIG, data_dir="elsewhere", checkpoint_seconds=5.0, device="cpu")
-    assert Network("a", CONFIG).digest == Network("b", moved).digest
+    here = replace(CONFIG, data="mnist")
+    moved = replace(here, data="mnist:data_dir=elsewhere", checkpoint_seconds=5.0, device="cpu")
+    assert Network("a", here).digest == Network("b", moved).digest
+    averaged = [replace(config, averaging="ema:0.9") for config in (here, moved)]
+    assert Network("a", averaged[0]).digest == Network("b", averaged[1]).digest
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 1}, {"epochs": 2}, {"penalty": "l1", "strength": 0.1}, {"limit_train": 65}],
+    [{"seed": 1}, {"epochs": 2}, {"penalty": "gn:strength=0.1"}, {"averaging": "ema:0.9"}],
     ids=str,
 )
 def test_what_decides_the_weights_makes_another(change: dict[str, object]) -> None:

@@ -72,8 +72,8 @@ def test_what_a_step_costs_is_named(changes: dict[str, object], name: str) -> No
         ({"validation_size": 10_000}, 30 * 782),
         ({"limit_train": 65}, 30 * 2),
         ({"limit_train": 70_000, "epochs": 1}, 938),
-        ({"dataset": "svhn_10k", "batch_size": 100}, 30 * 80),
-        ({"dataset": "a-folder-of-ones-own"}, None),
+        ({"data": "svhn_10k", "batch_size": 100}, 30 * 80),
+        ({"data": "folder:a-folder-of-ones-own"}, None),
     ],
     ids=str,
 )
@@ -83,16 +83,16 @@ def test_the_last_partial_batch_is_a_step(changes: dict[str, object], steps: int
 
 @pytest.mark.usefixtures("_known_steps")
 def test_pgd_of_other_steps_counts_as_so_many_plain_ones() -> None:
-    attacked = replace(MNIST, adversarial="pgd", adversarial_eps=0.1)
+    attacked = replace(MNIST, attack="pgd:eps=0.1,steps=4")  # type: ignore[arg-type] # read as a part
     assert step_seconds(attacked) == 0.09
-    assert step_seconds(replace(attacked, adversarial_steps=8)) == pytest.approx(9 * 0.02)
+    assert step_seconds(replace(MNIST, attack="pgd:eps=0.1,steps=8")) == pytest.approx(9 * 0.02)
     assert estimated_seconds(MNIST) == pytest.approx(30 * 938 * 0.02)
 
 
 @pytest.mark.usefixtures("_known_steps")
 @pytest.mark.parametrize(
     "changes",
-    [{"penalty": "l1", "strength": 0.1}, {"batch_size": 32}, {"model": "yeats2021-mnist-gelu"}],
+    [{"penalty": "gn:strength=0.1"}, {"batch_size": 32}, {"model": "yeats2021-mnist-gelu"}],
     ids=str,
 )
 def test_what_was_never_measured_is_unknown(changes: dict[str, object]) -> None:

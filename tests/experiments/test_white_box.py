@@ -435,12 +435,12 @@ def test_printed_numbers_ask_for_networks_and_radii_of_the_figure(figure: WhiteB
 
 def test_recipes_convert_the_papers_strength() -> None:
     mnist = RECIPES["mnist"].penalised_network("complex", 512, seed=0).config
-    assert mnist.strength == pytest.approx(0.125)
+    assert mnist.penalty.strength == pytest.approx(0.125)
     cifar = RECIPES["cifar10"]
     complex_, real = (cifar.penalised_network(k, 32, seed=0).config for k in ("complex", "real"))
-    assert complex_.strength == pytest.approx(32 / 128**2)
+    assert complex_.penalty.strength == pytest.approx(32 / 128**2)
     # The released code takes a real network's gradient at pixels divided by their deviation.
-    assert real.strength == pytest.approx(0.04 * complex_.strength)
+    assert real.penalty.strength == pytest.approx(0.04 * complex_.penalty.strength)
     strongest = LINEUPS["figure9"].betas["real"][-1]
     as_strong = cifar.penalised_network("real", strongest).config
-    assert as_strong.strength == pytest.approx(complex_.strength)
+    assert as_strong.penalty.strength == pytest.approx(complex_.penalty.strength)

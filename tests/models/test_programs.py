@@ -47,7 +47,6 @@ def network(name: str) -> tuple[nn.Module, tuple[int, int, int]]:
 
 ONE_OF_EACH = ("own", "yeats2021-cifar1-complex", "yeats2021-cifar1-gelu", "roth2018-mnist-relu")
 """Together they hold every layer there is; the others are combinations of the same."""
-a_network_of_each_kind = pytest.mark.parametrize("name", ONE_OF_EACH)
 OTHERS = [
     pytest.param(name, marks=pytest.mark.slow) for name in model_names() if name not in ONE_OF_EACH
 ]
@@ -70,7 +69,7 @@ def test_an_export_takes_any_batch(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # PyTorch's own use
-@a_network_of_each_kind
+@pytest.mark.parametrize("name", ["own", "digits-complex"])
 def test_it_compiles_whole_and_trains_the_same(name: str) -> None:
     torch._dynamo.reset()
     model, shape = network(name)

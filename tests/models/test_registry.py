@@ -13,7 +13,7 @@ from steadygrad.models import MODELS, ModelSource, build_model, model_entry, mod
 from steadygrad.parts import Family
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", model_names())
 def test_every_model_is_a_part_that_builds_its_network(name: str) -> None:
     source = MODELS.parse(name)
     assert isinstance(source, ModelSource)

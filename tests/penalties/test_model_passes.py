@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
-from steadygrad import checks
+from steadygrad import checks, pending_checks
 from steadygrad.errors import ModelError
 from steadygrad.layers import use_fast_layers
 from steadygrad.penalties import (
@@ -333,10 +333,17 @@ class Reads(TorchDispatchMode):
 
 @pytest.fixture
 def accelerator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let reading a number of a CPU tensor count as waiting."""
+    """Let reading a number of a CPU tensor count as waiting; what is sent never arrives."""
     for module in (checks, loss_watch):
         monkeypatch.setattr(module, "reading_waits", lambda tensor: True)
+    monkeypatch.setattr(pending_checks, "_arrives_late", lambda values: True)
+    monkeypatch.setattr(
+        pending_checks,
+        "_send",
+        lambda values, judge: pending_checks._Travelling(values, judge, lambda: False, list),
+    )
     yield
+    pending_checks._PENDING.clear()
 
 
 @pytest.mark.parametrize(

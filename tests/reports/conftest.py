@@ -24,6 +24,21 @@ PGD = {
     "start_from_prediction": False,
 }
 
+VERSION_0_1: dict[str, Any] = {
+    "dataset": "digits",
+    "model": "digits-real",
+    "penalty": "none",
+    "strength": 0.0,
+    "second_order": "exact",
+    "adversarial": "none",
+    "adversarial_eps": 0.0,
+    "noise": "none",
+    "epochs": 12,
+    "seed": 0,
+    "device": "cpu",
+}
+TODAY: dict[str, Any] = {"data": "digits", "model": "digits-real", "epochs": 12, "device": "cpu"}
+
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
@@ -52,27 +67,15 @@ def add_evaluation() -> Callable[..., Path]:
 def write_run(
     folder: Path,
     *,
-    config: dict[str, Any] | None = None,
+    config: dict[str, Any] | None = None,  # as of version 0.1, unless it has "data"
     epochs_done: int | None = None,
     seconds: float = 2.0,
     threads: int = 1,
     **evaluation: Any,
 ) -> Path:
     folder.mkdir(parents=True)
-    settings: dict[str, Any] = {
-        "dataset": "digits",
-        "model": "digits-real",
-        "penalty": "none",
-        "strength": 0.0,
-        "second_order": "exact",
-        "adversarial": "none",
-        "adversarial_eps": 0.0,
-        "noise": "none",
-        "epochs": 12,
-        "seed": 0,
-        "device": "cpu",
-    }
-    settings |= config or {}
+    config = config or {}
+    settings = (TODAY if "data" in config else VERSION_0_1) | config
     provenance = {"steadygrad": "0.1.0", "torch": "2.13.0", "python": "3.11.2"}
     created = {"threads": threads, "created": "2025-01-02T03:04:05+00:00"}
     (folder / "config.json").write_text(json.dumps(settings | provenance | created))
@@ -85,7 +88,7 @@ def write_run(
 
 def _epoch(epoch: int, settings: dict[str, Any], seconds: float) -> dict[str, Any]:
     data_loss = 0.05 + 2.2 * math.exp(-0.35 * epoch)
-    penalty = settings["strength"] * (3 + 40 * math.exp(-0.2 * epoch))
+    penalty = settings.get("strength", 0.0) * (3 + 40 * math.exp(-0.2 * epoch))
     return {
         "epoch": epoch,
         "steps": 45,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from steadygrad.errors import HyperparameterError
+from steadygrad.models import MODELS
 from steadygrad.reports import cautions, compare_runs, load_runs
 from steadygrad.training import ModelSpec, save_model
 
@@ -96,6 +97,15 @@ def test_most_runs_then_the_stronger_attack_come_first(
     ]
 
 
+def test_any_noise_comes_after_an_attack(
+    make_run: MakeRun, add_evaluation: Callable[..., Path]
+) -> None:
+    path = make_run("a", attack={"name": "lrc", "decay_length": 8.0, "samples": 100})
+    add_evaluation(path, slug="fgsm", attack=FGSM, created="2026-01-01T00:00:00+00:00")
+    comparisons = compare_runs(load_runs([path]))
+    assert [c.protocol.attack["name"] for c in comparisons] == ["fgsm", "lrc"]
+
+
 def test_of_several_evaluations_the_one_like_the_other_runs_counts(
     make_run: MakeRun, add_evaluation: Callable[..., Path]
 ) -> None:
@@ -110,7 +120,7 @@ def test_of_several_evaluations_the_one_like_the_other_runs_counts(
 
 def test_an_evaluation_of_older_weights_is_flagged(make_run: MakeRun) -> None:
     path = make_run("a")
-    spec = ModelSpec("digits-real", (1, 8, 8), 10)
+    spec = ModelSpec(MODELS.parse("digits-real"), (1, 8, 8), 10)
     save_model(path / "model.safetensors", spec.build(), spec)
     file = path / "evaluations" / "pgd.json"
     file.write_text(file.read_text().replace('"model_digest": null', '"model_digest": "0a"'))

@@ -123,7 +123,7 @@ def test_validation_accuracy_is_drawn_beside_training(make_run: MakeRun) -> None
 
 
 def test_cost_bars_start_at_zero_and_carry_values(make_run: MakeRun) -> None:
-    runs = load_runs([make_run("a", seconds=2.0), make_run("b", config={"dataset": "own"})])
+    runs = load_runs([make_run("a", seconds=2.0), make_run("b", config={"data": "folder:own"})])
     time, parameters, macs = cost_figure(runs).axes
     assert [axes.get_xlabel() for axes in (time, parameters, macs)] == [
         "seconds per epoch",

@@ -1,5 +1,6 @@
 """Laws of the HTML report: whole, self-contained, honest, safe, and written at once or not."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable
@@ -10,7 +11,8 @@ import pytest
 
 from html_page import Page
 from steadygrad.errors import CheckpointError, OutputError
-from steadygrad.reports import load_runs, render_report, write_report
+from steadygrad.reports import load_run, load_runs, render_report, write_report
+from steadygrad.training import TrainingConfig
 
 MakeRun = Callable[..., Path]
 HOSTILE = '<script>alert("1")<' + "&'{{ 7 * 7 }}"
@@ -72,9 +74,41 @@ def test_settings_that_differ_and_all_settings_are_listed(
     two: tuple[Path, Path], text: str
 ) -> None:
     table = text[text.index("not the same in all runs") :].split("</table>")[0]
-    assert re.findall(r'<th scope="row">(\w+)</th>', table) == ["penalty", "strength"]
-    for key in json.loads((two[0] / "config.json").read_text()):
-        assert f'<th scope="row">{key}</th>' in text
+    assert re.findall(r'<th scope="row">(\w+)</th>', table) == ["penalty"]
+    assert "<td>none</td><td>squared-norm:strength=0.02</td>" in table
+    for path in two:
+        section = text[text.index(f"{path.name}: all settings") :]
+        table = section[: section.index("</table>")]
+        rows = dict(re.findall(r'<th scope="row">(\w+)</th><td>([^<]*)</td>', table))
+        assert list(rows) == [field.name for field in dataclasses.fields(TrainingConfig)]
+        config = load_run(path).config
+        read = TrainingConfig(**{key: value for key, value in rows.items() if value != "none"})
+        assert read == config
+
+
+def test_each_part_is_one_row_in_the_words_that_choose_it(make_run: MakeRun) -> None:
+    path = make_run(
+        "a",
+        config={
+            "data": "digits:limit=100",
+            "model": "digits-complex:second_order=frozen_phase",
+            "attack": "mixture:attack=pgd,attack.eps=8/255,fraction=0.25",
+            "augmentation": ["flip", "crop:1"],
+            "schedule": "multi-step:4+8",
+        },
+    )
+    text = render(path)
+    for key, value in {
+        "data": "digits:limit=100",
+        "model": "digits-complex:second_order=frozen_phase",
+        "penalty": "none",
+        "attack": "mixture:attack=pgd,attack.eps=8/255,fraction=0.25",
+        "augmentation": "flip+crop:1",
+        "schedule": "multi-step:4+8",
+        "batch_size": "64",
+        "update_similarity": "false",
+    }.items():
+        assert f'<th scope="row">{key}</th><td>{value}</td>' in text
 
 
 def test_headline_scope_and_date_are_there(page: Page) -> None:
@@ -111,7 +145,7 @@ def test_nothing_comparable_means_no_winner(make_run: MakeRun) -> None:
 
 
 def test_hostile_names_are_only_text(make_run: MakeRun) -> None:
-    settings = {"noise": "</style><script>x</script>"}
+    settings = {"data": {"name": "folder", "path": "</style><script>x</script>"}}
     path = make_run(HOSTILE, config=settings, note="<img src=x onerror=y>")
     text = render_report(load_runs([path]), title="<b>title</b>", created=DATE)
     page = Page(text)

@@ -51,7 +51,7 @@ def test_csv_reads_back(make_run: MakeRun) -> None:
 
 
 def test_csv_leaves_unknown_values_empty(make_run: MakeRun) -> None:
-    path = make_run("a", config={"dataset": "own"}, eps=(0.1, 0.2))
+    path = make_run("a", config={"data": "folder:own"}, eps=(0.1, 0.2))
     (path / "metrics.jsonl").unlink()
     (comparison,) = compare_runs(load_runs([path]))
     (line,) = csv.DictReader(io.StringIO(csv_table(summary_rows(comparison))))

@@ -1,8 +1,12 @@
 """Laws of steadygrad.reports.wording."""
 
+from dataclasses import dataclass, replace
+from typing import Any
+
 import pytest
 
 from steadygrad.attacks import (
+    ATTACKS,
     FGSM,
     NES,
     PGD,
@@ -11,6 +15,7 @@ from steadygrad.attacks import (
     MomentumIterative,
     RandomNoise,
     WhiteNoise,
+    attack,
     describe_attack,
 )
 from steadygrad.evaluation import AccuracyPoint
@@ -25,10 +30,12 @@ from steadygrad.reports.wording import (
     interval_text,
     is_plain,
     large_number,
+    model_text,
     penalty_text,
     seconds_text,
     training_text,
 )
+from steadygrad.training import TrainingConfig
 
 
 @pytest.mark.parametrize(
@@ -139,42 +146,98 @@ def test_attacks_are_named_by_their_strength() -> None:
     assert attack_settings({"name": "someone-elses", "norm": 2, "fast": True}) == "norm 2, fast yes"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Checkerboard:
+    """An attack of another package."""
+
+    eps: float
+    side: int = 2
+
+
+def test_an_attack_of_another_package_has_its_own_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    for register in ("_classes", "_names", "_about"):
+        monkeypatch.setattr(ATTACKS, register, dict(getattr(ATTACKS, register)))
+    described = {"name": "checkerboard", "side": 4, "steps": 3, "step_size": None}
+    assert attack_name(described) == "checkerboard(3)"
+    attack("checkerboard", title="Squares", family="noise", is_gaussian=True)(Checkerboard)
+    assert attack_name({"name": "checkerboard", "side": 4, "samples": 9}) == "Squares, worst of 9"
+    assert attack_settings(described) == "3 steps of a length of its own choice, side 4"
+    assert disturbance_text(described) == "Gaussian noise of standard deviation eps"
+    assert adversarial_text(config(attack=Checkerboard(eps=0.1))) == (
+        "Squares, standard deviation 0.1"
+    )
+
+
+def config(**settings: Any) -> TrainingConfig:
+    return TrainingConfig(**{"data": "digits", "model": "digits-complex"} | settings)
+
+
 def test_training_is_told_by_what_sets_it_apart() -> None:
-    plain = {"penalty": "none", "strength": 0.0, "adversarial": "none", "noise": "none"}
-    penalised = plain | {"penalty": "l1", "strength": 0.125, "second_order": "frozen_phase"}
-    attacked = plain | {
-        "adversarial": "pgd",
-        "adversarial_steps": 4,
-        "adversarial_eps": 8 / 255,
-        "adversarial_fraction": 0.5,
-    }
-    noisy = plain | {"noise": "uniform:0.1", "flip": True, "crop_padding": 4}
-    assert [is_plain(config) for config in (plain, penalised, attacked, noisy)] == [
-        True,
-        False,
-        False,
-        False,
-    ]
-    assert penalty_text(plain) == adversarial_text(plain) == augmentation_text(plain) == "none"
-    assert penalty_text(penalised) == "squared L1, strength 0.125, frozen phase"
-    assert adversarial_text(attacked) == "PGD(4), eps 8/255, on 50\u00a0% of each batch"
-    lrc = {"adversarial": "lrc", "adversarial_eps": 0.3, "adversarial_decay_length": 8.0}
-    assert adversarial_text(lrc) == "LRC noise (decay length 8.0), standard deviation 0.3"
-    assert adversarial_text(lrc | {"adversarial_covariance": "dataset"}) == (
-        "LRC noise (covariance dataset), standard deviation 0.3"
-    )
-    assert adversarial_text({"adversarial": "white-noise", "adversarial_eps": 0.1}) == (
-        "white noise, standard deviation 0.1"
-    )
+    plain = config(augmentation="flip+crop:4")
+    frozen = "digits-complex:second_order=frozen_phase"
+    penalised = config(model=frozen, penalty="squared-norm:strength=0.125")
+    attacked = config(attack="mixture:attack=pgd,attack.eps=8/255,attack.steps=4,fraction=0.5")
+    noisy = config(augmentation="flip+crop:4+uniform:0.1")
+    smoothed = config(loss="cross-entropy:smoothing=0.1")
+    switched_off = config(penalty="squared-norm:strength=0")
+    runs = (plain, switched_off, penalised, attacked, noisy, smoothed)
+    assert [is_plain(run) for run in runs] == [True, True, False, False, False, False]
+    assert penalty_text(plain) == adversarial_text(plain) == augmentation_text(config()) == "none"
+    assert model_text(penalised) == model_text(plain) == "digits-complex"
     assert augmentation_text(noisy) == "flips, crops (padding 4), uniform noise 0.1"
-    assert training_text(plain) == "plain"
-    assert training_text(penalised | {"noise": "gaussian:0.05"}) == (
-        "squared L1 penalty, strength 0.125, frozen phase; gaussian noise 0.05"
+    assert [training_text(run) for run in (plain, noisy, smoothed)] == [
+        "plain",
+        "uniform noise 0.1",
+        "loss cross-entropy:smoothing=0.1",
+    ]
+    both = replace(penalised, augmentation="gaussian:0.05", attack="fgsm:eps=0.1,norm=l2")
+    assert training_text(both) == (
+        "squared L1 penalty, strength 0.125, frozen phase; trained on L2 FGSM, eps 0.1; "
+        "gaussian noise 0.05"
     )
-    sgr = {"penalty": "sgr", "covariance": "stationary", "backend": "finite_difference"}
-    assert penalty_text(penalised | sgr) == (
-        "SGR (stationary covariance), strength 0.125, frozen phase, finite difference"
-    )
+
+
+@pytest.mark.parametrize(
+    ("penalty", "said"),
+    [
+        ("squared-norm:strength=0.125", "squared L1, strength 0.125"),
+        ("squared-norm:strength=3e-5,norm=linf", "squared L∞, strength 3e-05"),
+        ("gn:strength=1,fraction=0.5", "squared L2, strength 1, on 50\u00a0% of each batch"),
+        ("norm:eps=8/255", "gradient norm (L∞ ball), eps 8/255"),
+        (
+            "sgr:strength=0.005,backend=finite-difference",
+            "SGR (stationary covariance), strength 0.005, finite difference",
+        ),
+        (
+            "sgr:strength=0.005,covariance=a/b.safetensors",
+            "SGR (a/b.safetensors covariance), strength 0.005",
+        ),
+    ],
+)
+def test_penalties_are_named_with_their_strength(penalty: str, said: str) -> None:
+    assert penalty_text(config(penalty=penalty)) == said
+
+
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [
+        ("fgsm:eps=0.1", "FGSM, eps 0.1"),
+        (
+            "mixture:attack=pgd,attack.eps=8/255,attack.steps=4,fraction=0.5",
+            "PGD(4), eps 8/255, on 50\u00a0% of each batch",
+        ),
+        ("n-fgsm:eps=8/255", "N-FGSM, eps 8/255"),
+        ("lrc:eps=0.3,samples=1", "LRC noise (decay length 8), standard deviation 0.3"),
+        (
+            "lrc:eps=0.3,samples=1,covariance=dataset",
+            "LRC noise (covariance dataset), standard deviation 0.3",
+        ),
+        ("white-noise:eps=0.1,samples=1", "white noise, standard deviation 0.1"),
+        ("deepfool", "DeepFool(100)"),
+    ],
+)
+def test_attacks_in_training_are_named_as_those_in_evaluations(attack: str, said: str) -> None:
+    assert adversarial_text(config(attack=attack)) == said
 
 
 @pytest.mark.parametrize(
@@ -185,6 +248,7 @@ def test_training_is_told_by_what_sets_it_apart() -> None:
             {"name": "pgd", "norm": "l2"},
             "an attack that may change every image by at most eps in L2, the length of its change",
         ),
+        ({"name": "n-fgsm"}, "an attack of size eps that may change images by more"),
         ({"name": "random-noise"}, "noise that may change every pixel by at most eps"),
         ({"name": "lrc"}, "Gaussian noise of standard deviation eps"),
     ],

@@ -321,6 +321,7 @@ def test_any_nest_of_registered_parts_survives_its_table(
     data: st.DataObject, epochs: int, similarity: bool
 ) -> None:
     parts = {key: data.draw(drawn_parts(family), label=key) for key, family in FAMILIES.items()}
+    parts["mixing" if similarity else "attack"] = None  # an attack needs one label an image
     steps = data.draw(st.lists(drawn_parts(AUGMENTATIONS), max_size=3), label="augmentation")
     original = TrainingConfig(
         **parts, augmentation=steps, epochs=epochs, update_similarity=similarity

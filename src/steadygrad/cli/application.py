@@ -8,6 +8,7 @@ import typer
 from steadygrad import __version__
 from steadygrad.cli import (
     audit,
+    check_model,
     compare,
     compare_audits,
     covariance,
@@ -15,6 +16,7 @@ from steadygrad.cli import (
     demo,
     evaluate,
     experiment,
+    harden,
     margin,
     models,
     parts,
@@ -58,6 +60,8 @@ def _options(
 
 for command in (
     train,
+    harden,
+    check_model,
     evaluate,
     audit,
     transfer,

@@ -13,13 +13,12 @@ from torch import nn
 from steadygrad.attacks import attack_names
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.audit_progress import audit_progress
-from steadygrad.cli.foreign_model import build_foreign_model, load_weights
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, results
 from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.devices import resolve_device
-from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing import (
     AttackOutcome,
     AuditResult,
@@ -29,9 +28,9 @@ from steadygrad.evaluation.auditing import (
     audit,
 )
 from steadygrad.evaluation.runs import load_run_data
+from steadygrad.models import Classifier, RunModel, check_fits, load_classifier, model_source
 from steadygrad.reports.audit import write_audit_page
 from steadygrad.reports.wording import seconds_text
-from steadygrad.training import load_run_model
 
 __all__ = ["register"]
 
@@ -66,8 +65,8 @@ def _audit(
     target: Annotated[
         str,
         typer.Argument(
-            help="Run folder of `steadygrad train`, or package.module:callable that returns a "
-            "torch.nn.Module from images in [0, 1] to logits."
+            help="Run folder, package.module:callable,key=value, timm:NAME, torchvision:NAME, or "
+            "hf:NAME_OR_FOLDER; settings follow the name, as in timm:resnet50,resize=224."
         ),
     ],
     eps: Annotated[
@@ -85,18 +84,21 @@ def _audit(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Of a callable's model: safetensors, or a PyTorch state dict.", show_default=False
+            help="Of a model from outside: safetensors, a state dict, a trainer's checkpoint or a "
+            "folder.",
+            show_default=False,
         ),
     ] = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
     split: options.WhichSplit = "test",
+    image_size: options.ImageSize = None,
     limit: options.FirstImages = 1000,
     every_image: options.EveryImage = False,
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="Run folder or callable of another model to transfer attacks from; repeatable.",
+            help="Another model, named as the first, to transfer attacks from; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -127,7 +129,7 @@ def _audit(
     radius = parse_fraction(eps)
     size = _batch_size(batch_size)
     shown = None if every_image else limit
-    audited = _load(target, weights, dataset, data_dir, split, shown, device)
+    audited = _load(target, weights, dataset, data_dir, split, shown, image_size, device)
     sources = {_short(name): _load_source(name, device) for name in source or ()}
     data = audited.images
     try:
@@ -189,15 +191,13 @@ def _load(
     data_dir: Path | None,
     split: Split,
     limit: int | None,
+    image_size: int | None,
     device: str,
 ) -> _Audited:
-    if Path(target).is_dir():
-        if weights is not None:
-            raise HyperparameterError(
-                f"expected weights for a callable only; {target} is a run folder with its own"
-            )
+    source = model_source(target, weights)
+    if isinstance(source, RunModel):
         data = load_run_data(
-            Path(target),
+            source.path,
             limit=limit,
             dataset_name=dataset,
             data_dir=data_dir,
@@ -205,25 +205,20 @@ def _load(
             device=device,
         )
         return _Audited(data.trained.model, _short(target), data.images)
-    if ":" not in target:
-        raise ModelError(f"expected a run folder or package.module:callable, got {target!r}")
     if dataset is None:
         raise HyperparameterError(f"expected a dataset to audit {target} on, got none")
     place = resolve_device(device)
-    model = build_foreign_model(target)
-    if weights is not None:
-        load_weights(model, weights)
-    images = load_dataset(dataset, split, data_dir=data_dir, limit=limit)
+    model = load_classifier(source)
+    images = load_dataset(dataset, split, data_dir=data_dir, limit=limit, image_size=image_size)
+    check_fits(model, images.input_shape, None, target)
+    if isinstance(model, Classifier) and (model.taken_from or model.weight_notes):
+        _tell(f"{target}: {model.describe()}")
     return _Audited(model.to(place).eval(), target, images)
 
 
 def _load_source(target: str, device: str) -> nn.Module:
     """Return another model, to transfer attacks from."""
-    if Path(target).is_dir():
-        return load_run_model(Path(target), resolve_device(device)).model
-    if ":" not in target:
-        raise ModelError(f"expected a run folder or package.module:callable, got {target!r}")
-    return build_foreign_model(target).to(resolve_device(device)).eval()
+    return load_classifier(target).to(resolve_device(device)).eval()
 
 
 def _short(target: str) -> str:

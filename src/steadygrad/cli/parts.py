@@ -18,7 +18,7 @@ from steadygrad.evaluation.masking import DIAGNOSTICS
 from steadygrad.models import MODELS
 from steadygrad.parts import Family, nearest, value_text
 from steadygrad.penalties import BACKENDS, LOSSES, NORMS, PENALTIES
-from steadygrad.training import AVERAGES, CLIPPINGS, OPTIMIZERS, SCHEDULES
+from steadygrad.training import AVERAGES, CLIPPINGS, MIXINGS, OPTIMIZERS, SCHEDULES, TUNINGS
 
 __all__ = ["FAMILIES", "register"]
 
@@ -39,6 +39,8 @@ FAMILIES: dict[str, Family[Any]] = {
         SCHEDULES,
         AVERAGES,
         CLIPPINGS,
+        MIXINGS,
+        TUNINGS,
         DIAGNOSTICS,
     )
 }

@@ -17,6 +17,7 @@ __all__ = [
     "Device",
     "EveryImage",
     "FirstImages",
+    "ImageSize",
     "JsonOnly",
     "WhichSplit",
 ]
@@ -41,6 +42,14 @@ Dataset = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(help=r"Folder with local copies. \[default: the run's]", show_default=False),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        "--image-size",
+        help="Scale and crop images to squares of this side; needed where they have several sizes.",
+        show_default=False,
+    ),
 ]
 WhichSplit = Annotated[Split, typer.Option(help="Which part of the data set.")]
 BatchSize = Annotated[int, typer.Option(help="Images attacked together.")]

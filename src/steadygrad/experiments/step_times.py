@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from steadygrad._typing import Images, Labels
-from steadygrad.datasets import batches
+from steadygrad.datasets import ImageDataset, batches
 from steadygrad.experiments.network import Network
 from steadygrad.training.session import TrainingSession
 
@@ -46,7 +46,9 @@ def step_seconds_in_turn(
     order. On the CPU processor seconds on one thread, elsewhere wall time until the device is done.
     """
     device = sessions[0].device
-    own = list(batches(sessions[0].train, sessions[0].config.batch_size, shuffle_seed=None))
+    train = sessions[0].train
+    assert isinstance(train, ImageDataset)  # experiments train on named sets, whole in memory
+    own = list(batches(train, sessions[0].config.batch_size, shuffle_seed=None))
     seconds: list[list[float]] = [[] for _ in sessions]
     threads = torch.get_num_threads()
     if device.type == "cpu":

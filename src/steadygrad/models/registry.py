@@ -16,6 +16,7 @@ __all__ = [
     "ModelSource",
     "NamedComplexModel",
     "NamedModel",
+    "bare",
     "build_model",
     "model",
     "model_entry",
@@ -37,12 +38,33 @@ class ModelSource(Protocol):
         Args:
             input_shape: (channels, height, width) of the images; None for the source's own.
             num_classes: at least 2; None for the source's own.
+
+        Raises:
+            ModelError: the images or classes do not fit, or a library is missing.
+            CheckpointError: weights cannot be read or do not fit.
         """
         ...
 
 
-MODELS: Family[ModelSource] = Family("model", "steadygrad.models")
+def _unnamed(text: str) -> "ModelSource | None":
+    """Read ``package.module:callable,key=value`` and the path of a run folder."""
+    from steadygrad.models.sources.unnamed import read_unnamed
+
+    return read_unnamed(text)
+
+
+MODELS: Family[ModelSource] = Family("model", "steadygrad.models", fallback=_unnamed)
 """Every registered model; other packages add theirs by the entry point ``steadygrad.models``."""
+
+
+def bare(source: ModelSource) -> ModelSource:
+    """Return a source of the same architecture that fetches and reads no weights.
+
+    For a network whose weights are loaded next: it is what a checkpoint names. A source that has
+    weights has a method ``bare()``; one without is bare already.
+    """
+    made: ModelSource = source.bare() if hasattr(source, "bare") else source
+    return made
 
 
 def model(name: str) -> Callable[[C], C]:

@@ -203,8 +203,12 @@ class Family(FamilyNote, Generic[P]):
     def text(self, part: P) -> str:
         """Return the shortest text that ``parse`` turns into an equal part.
 
-        An object that is not registered, or holds what text cannot, gives its ``repr``.
+        An object that is not registered, or holds what text cannot, gives its ``repr``. A part with
+        an attribute ``own_text`` gives that: a text that ``fallback`` reads.
         """
+        own = getattr(part, "own_text", None)
+        if isinstance(own, str):
+            return own
         name = self.name_of(part)
         if name is None:
             return repr(part)

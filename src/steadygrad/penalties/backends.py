@@ -8,6 +8,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import first_time
+from steadygrad.distributed import parameters_kept_gathered, refuse_static_graph
 from steadygrad.memory import keep_freed_memory
 from steadygrad.penalties.losses import example_losses
 from steadygrad.penalties.model_passes import (
@@ -77,10 +78,12 @@ class DoubleBackprop:
 
         Raises:
             ModelError: the model's outputs are no logits or do not depend on the images, or a
-                part of it has no second derivative.
+                part of it has no second derivative; it is in
+                ``DistributedDataParallel(static_graph=True)``.
         """
         keep_freed_memory()
-        with explained():
+        refuse_static_graph(model)
+        with explained(), parameters_kept_gathered(model):
             own = self.statistics == "running" and couples_images(model)
             randomness = RandomState(images.device) if own else None
             images = images.detach().requires_grad_()

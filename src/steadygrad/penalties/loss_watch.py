@@ -56,7 +56,9 @@ def refuse_when_not_finite(model: Classifier, result: PenalizedLoss) -> None:
             raise NonFiniteLossError(
                 f"expected a finite loss, got a data loss of {data_loss:g} and a penalty of "
                 f"{penalty:g}; lower the penalty's strength or ramp it in (suggest_strength "
-                "proposes both), lower the learning rate, or clip the gradient"
+                "proposes both), lower the learning rate, or clip the gradient",
+                data_loss=data_loss,
+                penalty=penalty,
             )
 
     result.loss.register_hook(look)  # type: ignore[no-untyped-call] # torch leaves it untyped

@@ -1,18 +1,17 @@
 """The losses of single images that a penalty differentiates, and what they take as labels."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
-from steadygrad.checks import check_labels, check_logits, check_target_values, values_are_due
+from steadygrad.checks import check_labels, check_logits, check_target_values
 from steadygrad.errors import HyperparameterError, LabelError, ModelError
+from steadygrad.logits import logits_of
 from steadygrad.penalties.part import ExampleLoss, loss
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "checked_loss", "example_losses", "logits_of"]
@@ -140,10 +139,13 @@ def example_losses(
     check_logits(logits, len(images))
     classes = max(logits.shape[1], 2)  # a single logit tells two classes apart
     if isinstance(labels, Tensor) and labels.is_floating_point():
-        if values_are_due(model, labels, "labels"):
-            check_target_values(labels, len(images))
+        check_target_values(labels, len(images), wait=False)
     else:
-        check_labels(labels, len(images), classes, values=values_are_due(model, labels, "labels"))
+        check_labels(labels, len(images), classes, wait=False)
+        if labels.is_cuda:
+            # A label beyond the classes is refused at a later call; until then it must not stop
+            # the device, after which nothing in the process could use it.
+            labels = labels.clamp(0, classes - 1)
     wide = logits.float() if logits.itemsize < 4 else logits
     losses = (CrossEntropy() if loss is None else loss)(wide, labels)
     if not isinstance(losses, Tensor) or losses.shape != (len(images),):
@@ -153,29 +155,6 @@ def example_losses(
             'in the loss (reduction="none")'
         )
     return losses, logits
-
-
-def logits_of(output: Any) -> Tensor:
-    """Return the logits in what a model returned; (batch,) becomes (batch, 1).
-
-    Raises:
-        ModelError: there are none.
-    """
-    found = output
-    if isinstance(output, Mapping):
-        if "logits" not in output:
-            raise ModelError(
-                "expected logits from the model, got a dict without 'logits', with "
-                f"{', '.join(map(str, output)) or 'nothing'}"
-            )
-        found = output["logits"]
-    elif not isinstance(output, Tensor) and isinstance(getattr(output, "logits", None), Tensor):
-        found = output.logits
-    elif isinstance(output, tuple | list) and output:
-        found = output[0]
-    if not isinstance(found, Tensor):
-        raise ModelError(f"expected logits from the model, got {type(output).__name__}")
-    return found.unsqueeze(1) if found.ndim == 1 else found
 
 
 @lru_cache(maxsize=16)

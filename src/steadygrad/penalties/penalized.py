@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.checks import check_images, values_are_due
+from steadygrad.checks import check_images
 from steadygrad.errors import HyperparameterError, LabelError
 from steadygrad.penalties.agreement import check_first_batch
 from steadygrad.penalties.loss_watch import refuse_when_not_finite, warn_of_size
@@ -54,7 +54,7 @@ def penalized_loss(
     """
     loss = checked_loss(loss)
     images, labels = _usable(images), _usable(labels)
-    check_images(images, values=values_are_due(model, images, "images"))
+    check_images(images, wait=False)
     if isinstance(labels, Tensor) and labels.shape[:1] != images.shape[:1]:
         raise LabelError(f"expected labels of shape ({len(images)},), got {tuple(labels.shape)}")
     if factor == 0:

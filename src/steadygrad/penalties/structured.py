@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.checks import check_images, values_are_due
+from steadygrad.checks import check_images
 from steadygrad.covariance import (
     COVARIANCES,
     Covariance,
@@ -229,7 +229,7 @@ class StructuredPenalty:
     def _learn_from_attack(self, model: Classifier, images: Images, labels: Labels) -> None:
         attack = None if self.source is None else resolve_source(self.source).attack()
         if attack is not None and self._is_due:
-            check_images(images, values=values_are_due(model, images, "images"))
+            check_images(images, wait=False)
             classes = labels.argmax(dim=1) if labels.ndim == 2 else labels.long()
             self._learn(attack_perturbations(attack, model, images.detach(), classes))
 

@@ -13,12 +13,11 @@ from steadygrad.datasets import DATA_SOURCES, DatasetEntry
 from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.evaluation import Evaluation, read_evaluation
 from steadygrad.json_file import read_object
-from steadygrad.models import mac_count, parameter_count
+from steadygrad.models import load_model, mac_count, parameter_count
 from steadygrad.reports.wording import model_text
 from steadygrad.training import TrainingConfig, run_config
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.metrics_file import read_metrics
-from steadygrad.training.model_file import load_model
 
 __all__ = ["RunRecord", "load_evaluations", "load_run", "load_runs"]
 

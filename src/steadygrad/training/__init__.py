@@ -1,5 +1,6 @@
 """Training: configuration, objective, loop, checkpoints and resuming, metrics and progress."""
 
+from steadygrad.models.model_file import ModelSpec, load_model, save_model
 from steadygrad.training.averaging import (
     AVERAGES,
     AveragedWeights,
@@ -8,10 +9,11 @@ from steadygrad.training.averaging import (
 )
 from steadygrad.training.clipping import CLIPPINGS, ClipNorm, ClipValue, clipping
 from steadygrad.training.config import TrainingConfig
+from steadygrad.training.given_data import GivenImages, LoaderImages, TrainingImages
 from steadygrad.training.identity import configuration_digest, decisive_settings
 from steadygrad.training.loop import TrainingResult
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
-from steadygrad.training.model_file import ModelSpec, load_model, save_model
+from steadygrad.training.mixing import MIXINGS, CutMix, Mixup, mixing
 from steadygrad.training.objective import Objective, data_facts
 from steadygrad.training.optimizers import OPTIMIZERS, SGD, Adam, AdamW, optimizer
 from steadygrad.training.progress import (
@@ -33,14 +35,17 @@ from steadygrad.training.schedules import (
     Schedule,
     schedule,
 )
+from steadygrad.training.tuning import TUNINGS, FineTuning, tuning
 from steadygrad.training.version_0_1 import flat_settings
 
 __all__ = [
     "AVERAGES",
     "CLIPPINGS",
+    "MIXINGS",
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "TUNINGS",
     "Adam",
     "AdamW",
     "AveragedWeights",
@@ -48,10 +53,15 @@ __all__ = [
     "ClipValue",
     "Constant",
     "Cosine",
+    "CutMix",
     "EpochMetrics",
     "ExponentialMovingAverage",
+    "FineTuning",
+    "GivenImages",
     "LineProgress",
     "Linear",
+    "LoaderImages",
+    "Mixup",
     "ModelSpec",
     "MultiStep",
     "Objective",
@@ -64,6 +74,7 @@ __all__ = [
     "TerminalProgress",
     "TrainedRun",
     "TrainingConfig",
+    "TrainingImages",
     "TrainingResult",
     "averaging",
     "clipping",
@@ -74,9 +85,11 @@ __all__ = [
     "flat_settings",
     "load_model",
     "load_run_model",
+    "mixing",
     "optimizer",
     "run_config",
     "save_model",
     "schedule",
     "train",
+    "tuning",
 ]

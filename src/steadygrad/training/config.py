@@ -14,8 +14,10 @@ from steadygrad.parts import build_part, part_fields, plain_settings, read_neste
 from steadygrad.penalties import LOSSES, PENALTIES, CrossEntropy, ExampleLoss
 from steadygrad.training.averaging import AVERAGES, Averaging
 from steadygrad.training.clipping import CLIPPINGS, Clipping
+from steadygrad.training.mixing import MIXINGS, Mixing
 from steadygrad.training.optimizers import OPTIMIZERS, SGD, OptimizerPart
 from steadygrad.training.schedules import SCHEDULES, Constant, Schedule
+from steadygrad.training.tuning import TUNINGS, Tuning
 
 __all__ = ["TrainingConfig", "read_settings"]
 
@@ -36,6 +38,8 @@ class TrainingConfig:
             the network in eval mode; ``mixture`` attacks a fraction of each batch.
         augmentation: changes of each batch, in this order, before the attack; the penalty is taken
             at the changed images. Parts of ``steadygrad.datasets.AUGMENTATIONS``.
+        mixing: of the augmented images in pairs, with soft labels, a part of ``MIXINGS``.
+        tuning: of a trained network: frozen layers, lower rates, a part of ``TUNINGS``.
         optimizer: a part of ``OPTIMIZERS``. schedule: multiplies its learning rate, before every
             step, a part of ``SCHEDULES``.
         averaging: of the weights, kept and measured beside the raw ones, a part of ``AVERAGES``.
@@ -67,6 +71,8 @@ class TrainingConfig:
     loss: Annotated[ExampleLoss, LOSSES] = CrossEntropy()
     attack: Annotated[Attack | None, ATTACKS] = None
     augmentation: Annotated[tuple[AugmentationStep, ...], AUGMENTATIONS] = ()
+    mixing: Annotated[Mixing | None, MIXINGS] = None
+    tuning: Annotated[Tuning | None, TUNINGS] = None
     optimizer: Annotated[OptimizerPart, OPTIMIZERS] = SGD()
     schedule: Annotated[Schedule, SCHEDULES] = Constant()
     averaging: Annotated[Averaging | None, AVERAGES] = None
@@ -97,6 +103,11 @@ class TrainingConfig:
         for name in ("validation_size", "test_images", "seed", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, ">= 0")
         self._require("limit_train", self.limit_train is None or self.limit_train >= 1, ">= 1")
+        if self.mixing is not None and self.attack is not None:
+            raise HyperparameterError(
+                f"expected mixing {MIXINGS.text(self.mixing)} or an attack, not both: an attack "
+                "needs one label an image"
+            )
         if self.ramp is not None and self.penalty is None:
             raise HyperparameterError(
                 f"expected a penalty along with the ramp {SCHEDULES.text(self.ramp)}, got none"

@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from steadygrad.datasets import ImageDataset, batches
 from steadygrad.errors import ModelError, NonFiniteLossError
+from steadygrad.models.model_file import save_model
+from steadygrad.pending_checks import settle_checks
 from steadygrad.seeds import derive_seed
+from steadygrad.training.given_data import TrainingImages, epoch_batches
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
-from steadygrad.training.model_file import save_model
 from steadygrad.training.progress import Progress
 from steadygrad.training.run_folder import RunFolder
 from steadygrad.training.session import TrainingSession
@@ -45,8 +46,8 @@ class TrainingResult:
 class HeldOut:
     """What the network is measured on after each epoch, on its device; None for nothing."""
 
-    validation: ImageDataset | None = None
-    test: ImageDataset | None = None
+    validation: TrainingImages | None = None
+    test: TrainingImages | None = None
 
 
 class TrainingLoop:
@@ -101,8 +102,8 @@ class TrainingLoop:
         """Do what remains of an epoch; return whether to go on."""
         session, config = self.session, self.session.config
         order = derive_seed(config.seed, f"order of epoch {session.epochs_done + 1}")
-        for images, labels in batches(
-            session.train, config.batch_size, shuffle_seed=order, start=session.steps_done
+        for images, labels in epoch_batches(
+            session.train, config.batch_size, seed=order, start=session.steps_done
         ):
             try:
                 numbers = session.step(images, labels)
@@ -110,6 +111,11 @@ class TrainingLoop:
                 self._read()
                 self._refuse_divergence()
                 raise
+            except NonFiniteLossError as error:  # what backward() says of this step's loss
+                self._read()
+                raise self._not_finite(
+                    session.steps_done + 1, error.data_loss, error.penalty
+                ) from error
             self.unread.append((numbers, len(images)))
             session.steps_done += 1
             if len(self.unread) >= self.steps_between_reads:
@@ -132,10 +138,10 @@ class TrainingLoop:
         self.progress.epoch(metrics)
         return not self.interruption.requested
 
-    def _performance(self, dataset: ImageDataset | None) -> Performance | None:
+    def _performance(self, dataset: TrainingImages | None) -> Performance | None:
         return None if dataset is None else clean_performance(self.session.network, dataset)
 
-    def _raw_performance(self, dataset: ImageDataset | None) -> Performance | None:
+    def _raw_performance(self, dataset: TrainingImages | None) -> Performance | None:
         if dataset is None or self.session.averaged is None:
             return None
         return clean_performance(self.session.model, dataset)
@@ -146,6 +152,7 @@ class TrainingLoop:
             return
         session = self.session
         rows = torch.stack([numbers for numbers, _ in self.unread]).tolist()
+        settle_checks()  # of images and labels: all their work is done now
         steps = [
             StepMetrics(
                 loss=loss,
@@ -162,10 +169,7 @@ class TrainingLoop:
         self.unread.clear()
         for offset, step in enumerate(steps, start=session.steps_done - len(steps) + 1):
             if not step.is_finite:
-                raise self._divergence(
-                    f"the loss is not finite at epoch {session.epochs_done + 1}, step {offset}: "
-                    f"data loss {step.data_loss:g}, penalty {step.penalty:g}"
-                )
+                raise self._not_finite(offset, step.data_loss, step.penalty)
         session.totals.add(steps)
         self.progress.step(session.epochs_done + 1, session.steps_done, steps[-1])
 
@@ -201,6 +205,12 @@ class TrainingLoop:
         now = time.monotonic()
         self.session.totals.seconds += now - self.clock
         self.clock = now
+
+    def _not_finite(self, step: int, data_loss: float, penalty: float) -> NonFiniteLossError:
+        return self._divergence(
+            f"the loss is not finite at epoch {self.session.epochs_done + 1}, step {step}: "
+            f"data loss {data_loss:g}, penalty {penalty:g}"
+        )
 
     def _divergence(self, what: str) -> NonFiniteLossError:
         kept = "no checkpoint was written before"

@@ -8,10 +8,10 @@ from torch import nn
 
 from steadygrad._typing import Images, Labels
 from steadygrad.covariance import DataFacts, prepared
-from steadygrad.datasets import ImageDataset
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.penalties import PenalizedLoss, example_losses
 from steadygrad.training.config import TrainingConfig
+from steadygrad.training.given_data import LoaderImages, TrainingImages
 
 __all__ = ["Objective", "data_facts"]
 
@@ -44,7 +44,7 @@ class Objective:
             model: in training mode; an attack meets it in eval mode, so that no running statistics
                 move and dropout is off.
             images: augmented, on the model's device.
-            labels: int64 (batch,).
+            labels: int64 (batch,); without an attack also what the loss takes.
             share: of the penalty that counts, at least 0: what a ramp says of this step.
             generator: feeds the attack.
         """
@@ -72,11 +72,13 @@ class Objective:
             self.penalty.load_state_dict(state)
 
 
-def data_facts(train: ImageDataset) -> DataFacts:
+def data_facts(train: TrainingImages) -> DataFacts:
     """Return what parts may ask of a training set."""
     channels, height, width = train.input_shape
 
     def images() -> Iterator[Images]:
+        if isinstance(train, LoaderImages):
+            return (batch for batch, _ in train.batches(0))
         return iter(torch.split(train.pixels, 1000))
 
     return DataFacts((channels, height, width), images)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from steadygrad.datasets import ImageDataset, load_dataset
+from steadygrad.datasets import load_dataset
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError
 from steadygrad.training.config import TrainingConfig
+from steadygrad.training.given_data import GivenImages, TrainingImages
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.loop import HeldOut, TrainingLoop, TrainingResult
 from steadygrad.training.progress import Progress, SilentProgress
@@ -76,7 +77,12 @@ def train(
         return TrainingLoop(session, held_out, folder, progress, interruption).run()
 
 
-def _load_data(config: TrainingConfig, device: torch.device) -> tuple[ImageDataset, HeldOut]:
+def _load_data(config: TrainingConfig, device: torch.device) -> tuple[TrainingImages, HeldOut]:
+    if isinstance(config.data, GivenImages):
+        given = {name: images.to(device) for name, images in config.data.sets.items()}
+        if "train" not in given:
+            config.data.load("train")
+        return given["train"], HeldOut(validation=given.get("validation"))
     load = partial(load_dataset, config.data)
     size = config.validation_size
     train_set = load("train", limit=config.limit_train, validation_size=size).to(device)

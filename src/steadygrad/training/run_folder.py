@@ -14,10 +14,10 @@ from torch import nn
 from steadygrad.atomic_file import write_atomically
 from steadygrad.datasets.sources import with_settings
 from steadygrad.errors import CheckpointError, OutputError
+from steadygrad.models.model_file import ModelSpec, load_model
 from steadygrad.parts import part_fields
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics
-from steadygrad.training.model_file import ModelSpec, load_model
 from steadygrad.training.training_state import TrainingState, read_state
 from steadygrad.training.version_0_1 import is_flat, nested_settings
 from steadygrad.versions import library_versions

@@ -134,22 +134,26 @@ class Cosine:
 @schedule("ramp")
 @dataclass(frozen=True, kw_only=True)
 class Ramp:
-    """Rise in a line from 0 to 1 over the first ``epochs``, then stay: for a penalty.
+    """Rise in a line from 0 to 1 over so many ``epochs``, then stay: for a penalty.
 
-    epochs: positive; may be a fraction of one.
+    epochs: positive; may be a fraction of one. after: epochs at 0 before it, at least 0: plain
+        training, such as a network needs whose activations were just replaced.
     """
 
     positional: ClassVar[str] = "epochs"
 
     epochs: float
+    after: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.epochs < math.inf:
             raise HyperparameterError(f"expected epochs > 0 for a ramp, got {self.epochs}")
+        if not 0 <= self.after < math.inf:
+            raise HyperparameterError(f"expected after >= 0 epochs, got {self.after}")
 
     def factor(self, done: float, epochs: int) -> float:  # noqa: ARG002 - the run's length plays no part
         """Return the factor at this position."""
-        return min(done / self.epochs, 1.0)
+        return min(max(done - self.after, 0.0) / self.epochs, 1.0)
 
 
 def _warmed(done: float, warmup: float) -> float:

@@ -1,20 +1,27 @@
 """A run in progress: everything that a step changes, and its state as one value."""
 
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from steadygrad._typing import Images, Labels
-from steadygrad.datasets import ImageDataset, augment
+from steadygrad.datasets import augment
 from steadygrad.errors import CheckpointError
-from steadygrad.penalties import parameter_gradient
+from steadygrad.models.model_file import ModelSpec
+from steadygrad.penalties import (
+    BackendAgreement,
+    first_agreement,
+    note_first_agreement,
+    parameter_gradient,
+)
 from steadygrad.seeds import derive_seed, derived_generator
 from steadygrad.training.averaging import AveragedWeights
 from steadygrad.training.config import TrainingConfig
+from steadygrad.training.given_data import LoaderImages, TrainingImages
 from steadygrad.training.metrics import EpochMetrics, EpochTotals
-from steadygrad.training.model_file import ModelSpec
 from steadygrad.training.objective import Objective, data_facts
 from steadygrad.training.training_state import TrainingState
 from steadygrad.training.validation import Performance
@@ -28,14 +35,12 @@ class TrainingSession:
     Uses torch's global random state, for initialisation and dropout: the caller forks it.
     """
 
-    def __init__(self, config: TrainingConfig, train: ImageDataset, device: torch.device) -> None:
+    def __init__(self, config: TrainingConfig, train: TrainingImages, device: torch.device) -> None:
         self.config, self.train, self.device = config, train, device
         self.spec = ModelSpec(config.model, train.input_shape, train.num_classes)
         torch.manual_seed(derive_seed(config.seed, "initialisation"))
         self.model = self.spec.build().to(device)
-        self.optimizer = config.optimizer.build(
-            [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        )
+        self.optimizer = config.optimizer.build(self._groups())
         self.objective = Objective(config, data_facts(train))
         self.averaged = None
         if config.averaging is not None:
@@ -51,6 +56,8 @@ class TrainingSession:
     @property
     def steps_per_epoch(self) -> int:
         """Batches an epoch has, the last partial one included."""
+        if isinstance(self.train, LoaderImages):
+            return self.train.steps_per_epoch
         return -(-len(self.train) // self.config.batch_size)
 
     @property
@@ -72,7 +79,15 @@ class TrainingSession:
         """Give the optimizer the rate of the next step."""
         rate = self.rate
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("rate_factor", 1.0)
+
+    def _groups(self) -> Any:
+        """Return what the optimizer changes, after the network was prepared for it."""
+        self.model.train()
+        if self.config.tuning is not None:
+            self.config.tuning.prepare(self.model)
+            return self.config.tuning.groups(self.model)
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     @property
     def network(self) -> nn.Module:
@@ -87,9 +102,14 @@ class TrainingSession:
         config = self.config
         self.set_rate()
         images = augment(images, config.augmentation, self._augmentation_draws)
+        targets = labels
+        if config.mixing is not None:
+            images, targets = config.mixing.mix(
+                images, labels, self.train.num_classes, self._augmentation_draws
+            )
         share = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
         result = self.objective(
-            self.model, images, labels, share=share, generator=self._attack_draws
+            self.model, images, targets, share=share, generator=self._attack_draws
         )
         plain_gradient = None
         if config.update_similarity:
@@ -156,11 +176,16 @@ class TrainingSession:
             optimizer=self.optimizer.state_dict(),
             objective=self.objective.state_dict(),
             averaged={} if self.averaged is None else self.averaged.state_dict(),
+            agreement=self._agreement(),
             generators=self._generator_states(),
             device=self.device.type,
             train_size=len(self.train),
             threads=torch.get_num_threads(),
         )
+
+    def _agreement(self) -> dict[str, float] | None:
+        agreement = first_agreement(self.model)
+        return None if agreement is None else asdict(agreement)
 
     def restore(self, state: TrainingState) -> None:
         """Go on from ``state``.
@@ -183,6 +208,10 @@ class TrainingSession:
             if self.averaged is not None:
                 self.averaged.load_state_dict(state.averaged)
             self._set_generator_states(state.generators)
+            if state.epochs_done or state.steps_done:  # the first batch is not compared again
+                found = state.agreement
+                agreement = None if found is None else BackendAgreement(**found)
+                note_first_agreement(self.model, agreement)
             self.totals = EpochTotals(**state.totals)
             self.history = [EpochMetrics(**metrics) for metrics in state.history]
         except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -20,6 +20,7 @@ class TrainingState:
 
     epochs_done, steps_done: whole epochs, and steps into the next one.
     averaged: of ``AveragedWeights``; empty where nothing is averaged.
+    agreement: of a finite difference with the exact gradient on the first batch, if it was taken.
     totals: that next epoch's sums so far; history: the lines of metrics.jsonl.
     generators: states of the run's generators by purpose, torch's global ones included.
     device, train_size, threads: what has to be, or should be, the same on resuming.
@@ -34,6 +35,7 @@ class TrainingState:
     optimizer: dict[str, Any]
     objective: dict[str, Any]
     averaged: dict[str, Any]
+    agreement: dict[str, float] | None
     generators: dict[str, Tensor]
     device: str
     train_size: int

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from steadygrad.datasets import ImageDataset, batches
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.training.given_data import TrainingImages, epoch_batches
 
 __all__ = ["Performance", "clean_performance"]
 
@@ -22,7 +22,7 @@ class Performance:
 
 @torch.no_grad()
 def clean_performance(
-    model: nn.Module, dataset: ImageDataset, batch_size: int = 512
+    model: nn.Module, dataset: TrainingImages, batch_size: int = 512
 ) -> Performance:
     """Return how ``model`` in eval mode does on ``dataset``, which lies on its device.
 
@@ -30,9 +30,11 @@ def clean_performance(
     """
     correct = torch.zeros((), dtype=torch.int64, device=dataset.device)
     loss = torch.zeros((), dtype=torch.float64, device=dataset.device)
+    count = 0
     with evaluation_mode(model):
-        for images, labels in batches(dataset, batch_size, shuffle_seed=None):
+        for images, labels in epoch_batches(dataset, batch_size, seed=None):
             logits = model(images)
             correct += (logits.argmax(dim=1) == labels).sum()
+            count += len(labels)
             loss += cross_entropy(logits, labels, reduction="sum").double()
-    return Performance(float(loss) / len(dataset), int(correct) / len(dataset))
+    return Performance(float(loss) / count, int(correct) / count)

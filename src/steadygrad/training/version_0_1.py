@@ -15,7 +15,7 @@ from steadygrad.datasets import (
     UniformNoise,
     data_source,
 )
-from steadygrad.models import MODELS
+from steadygrad.models import MODELS, ModelEntry
 from steadygrad.parts import distinct_settings
 from steadygrad.penalties import (
     NORMS,
@@ -84,7 +84,7 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """Every setting of version 0.1 with its default there."""
 
-_NEUTRAL = ("loss", "ramp", "averaging")
+_NEUTRAL = ("loss", "ramp", "averaging", "mixing", "tuning")
 """Settings that version 0.1 did not have; it can say nothing of them but their defaults."""
 
 
@@ -253,6 +253,8 @@ def _flattened(config: TrainingConfig) -> dict[str, Any]:
         default = TrainingConfig.__dataclass_fields__[name].default
         if getattr(config, name) != default:
             raise _NotFlatError(name)
+    if not isinstance(MODELS.about(config.model), ModelEntry):
+        raise _NotFlatError("model")
     flat = dict(DEFAULTS) | {name: getattr(config, name) for name in _SAME}
     flat["dataset"] = config.data_title
     place = getattr(config.data, "data_dir", None)

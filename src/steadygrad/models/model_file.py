@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.errors import CheckpointError, SteadygradError
-from steadygrad.models import MODELS, ModelSource, model_entry
+from steadygrad.models.registry import MODELS, ModelSource, bare, model_entry
 from steadygrad.tensor_file import read_tensors, write_tensors
 
-__all__ = ["ModelSpec", "load_model", "save_model"]
+__all__ = ["ModelSpec", "load_model", "read_spec", "save_model"]
 
 _METADATA_KEY = "steadygrad"
 """One key only: safetensors writes several in no fixed order, and equal runs give equal bytes."""
@@ -37,9 +37,9 @@ class ModelSpec:
         return self.model.build(input_shape=self.input_shape, num_classes=self.num_classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the specification as JSON can hold it."""
+        """Return the specification as JSON can hold it, without places of weights."""
         return {
-            "model": MODELS.table(self.model),
+            "model": MODELS.table(bare(self.model)),
             "input_shape": list(self.input_shape),
             "num_classes": self.num_classes,
         }
@@ -69,17 +69,33 @@ def save_model(path: Path | str, model: nn.Module, spec: ModelSpec) -> None:
     write_tensors(path, model.state_dict(), metadata)
 
 
-def load_model(path: Path | str, device: torch.device | str = "cpu") -> tuple[nn.Module, ModelSpec]:
+def load_model(
+    path: Path | str, device: torch.device | str = "cpu", *, source: ModelSource | None = None
+) -> tuple[nn.Module, ModelSpec]:
     """Return the network in eval mode on ``device``, and its specification.
 
-    Reads numbers and JSON only: loading runs no code from the file. Torch's random state is left
-    as it was.
-    Raises: CheckpointError, if the file is missing, damaged, not one of ours, or does not fit the
-        network that it names.
+    Reads numbers and JSON only: loading runs no code from the file, and imports nothing that the
+    file alone names. Torch's random state is left as it was.
+
+    Args:
+        path: of a file that ``save_model`` wrote.
+        device: where the network goes.
+        source: the model, as the caller knows it. Needed for one that is a callable: the file's
+            word alone must not decide which code runs.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, not one of ours, does not fit the network
+            that it names, or names a callable that ``source`` does not.
     """
     path = Path(path)
     tensors, metadata = _read(path)
     spec = _parse_spec(path, metadata)
+    if _runs_code(spec.model) and (source is None or bare(source) != spec.model):
+        text = MODELS.text(spec.model)
+        raise CheckpointError(
+            f"{path} is of the model {text}, which is code that only you can vouch for; name it "
+            f"yourself, as {text},weights={path}"
+        )
     with torch.random.fork_rng(devices=[]):
         try:
             model = spec.build()
@@ -88,6 +104,20 @@ def load_model(path: Path | str, device: torch.device | str = "cpu") -> tuple[nn
     _check_fit(path, tensors, model.state_dict())
     model.load_state_dict(tensors)
     return model.to(device).eval(), spec
+
+
+def read_spec(path: Path | str) -> ModelSpec:
+    """Return the specification in a model file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not one of ours.
+    """
+    return _parse_spec(Path(path), _read(Path(path))[1])
+
+
+def _runs_code(source: ModelSource) -> bool:
+    inner = getattr(source, "model", None)
+    return bool(getattr(source, "runs_code", False)) or (inner is not None and _runs_code(inner))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:

@@ -1,0 +1,101 @@
+"""``steadygrad check-model``: what matters about a network before hours are spent on it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from steadygrad.cli import shared_options as options
+from steadygrad.cli.terminal import REFUSED, messages, results
+from steadygrad.devices import resolve_device
+from steadygrad.errors import HyperparameterError
+from steadygrad.hardening import ModelCheck, check_model
+from steadygrad.models import Classifier, load_classifier
+
+__all__ = ["register"]
+
+_EPILOG = (
+    "Examples: steadygrad check-model timm:resnet50,pretrained=false; "
+    "steadygrad check-model my_package.networks:build --weights w.pt --shape 3x32x32"
+)
+_COLOURS = {"good": "green", "note": "yellow", "problem": "bold red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("check-model", epilog=_EPILOG)(_check)
+
+
+def _check(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="Run folder, package.module:callable,key=value, timm:NAME, torchvision:NAME or "
+            "hf:NAME_OR_FOLDER."
+        ),
+    ],
+    weights: Annotated[
+        Path | None, typer.Option(help="As in `steadygrad harden`.", show_default=False)
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            help=r"CHANNELSxHEIGHTxWIDTH of the images. \[default: the model's own]",
+            show_default=False,
+        ),
+    ] = None,
+    device: options.Device = "auto",
+    as_json: options.JsonOnly = False,
+) -> None:
+    """List what a network is made of, whether it can be penalised, and what a step costs.
+
+    Exit code 2 says that something stands in the way of an exact penalty.
+    """
+    model = load_classifier(target, weights=weights)
+    size = model.image_size if isinstance(model, Classifier) else None
+    checked = check_model(model.to(resolve_device(device)), input_shape=_shape(shape, size))
+    if as_json:
+        typer.echo(json.dumps(checked.to_json(), indent=2))
+    else:
+        _print(checked)
+    if isinstance(model, Classifier) and not as_json:
+        messages.print(f"{escape(target)}: {escape(model.describe())}", soft_wrap=True)
+    if not checked.is_ready:
+        raise typer.Exit(REFUSED)
+
+
+def _shape(text: str | None, size: int | None) -> tuple[int, int, int]:
+    if text is None:
+        if size is None:
+            raise HyperparameterError(
+                "expected --shape CHANNELSxHEIGHTxWIDTH, which the model does not tell"
+            )
+        return 3, size, size
+    try:
+        channels, height, width = (int(number) for number in text.split("x"))
+    except ValueError:
+        raise HyperparameterError(f"expected a shape such as 3x224x224, got {text!r}") from None
+    return channels, height, width
+
+
+def _print(checked: ModelCheck) -> None:
+    for finding in checked.findings:
+        colour = _COLOURS[finding.level]
+        results.print(
+            f"[{colour}]{finding.level}[/] {finding.topic}: {escape(finding.sentence)}",
+            soft_wrap=True,
+        )
+    table = Table(box=None, pad_edge=False)
+    for title in ("step", "seconds", "of plain", "peak memory"):
+        table.add_column(title, justify="left" if title == "step" else "right")
+    for cost in checked.costs:
+        if cost.seconds is None or cost.relative is None:
+            table.add_row(cost.kind, escape(cost.refused), "", "")
+            continue
+        memory = "" if cost.peak_bytes is None else f"{cost.peak_bytes / 2**20:,.0f} MiB"
+        table.add_row(cost.kind, f"{cost.seconds:.3f}", f"{cost.relative:.2f}", memory)
+    results.print(table)
+    results.print(f"{checked.parameters:,} parameters, {checked.classes} classes")

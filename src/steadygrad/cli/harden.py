@@ -1,0 +1,151 @@
+"""``steadygrad harden``: fine-tune a trained network for a radius, and report what it changed."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from steadygrad.cli import shared_options as options
+from steadygrad.cli.parsing import parse_fraction
+from steadygrad.cli.terminal import INTERRUPTED, messages, results
+from steadygrad.datasets import data_source
+from steadygrad.hardening import harden
+from steadygrad.training import console_progress
+
+__all__ = ["register"]
+
+_EPILOG = (
+    "Examples: steadygrad harden timm:efficientnet_lite0 --weights w.pth --dataset folder/ "
+    "--image-size 224 --eps 2/255 --epochs 5 --out runs/hardened; "
+    "steadygrad harden runs/clean --eps 0.1 --dataset mnist --out runs/hardened"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("harden", epilog=_EPILOG)(_harden)
+
+
+def _harden(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="Run folder, package.module:callable,key=value, timm:NAME, torchvision:NAME or "
+            "hf:NAME_OR_FOLDER; head=new after the name for other classes.",
+        ),
+    ],
+    eps: Annotated[str, typer.Option(help="Radius in pixels, such as 2/255.", show_default=False)],
+    dataset: Annotated[
+        str, typer.Option(help="Name (see `steadygrad datasets`) or folder.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("hardened"),
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Safetensors, a state dict, a trainer's checkpoint or a folder.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: options.DataDir = None,
+    image_size: options.ImageSize = None,
+    norm: Annotated[Literal["linf", "l2"], typer.Option(help="In which eps is measured.")] = "linf",
+    epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 5,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
+    limit_train: Annotated[
+        int | None, typer.Option(help="Train on the first N images only.", show_default=False)
+    ] = None,
+    activation: Annotated[
+        Literal["keep", "gelu", "silu"],
+        typer.Option(help="Replace ReLU by a smooth activation first."),
+    ] = "keep",
+    plain_epochs: Annotated[
+        float | None,
+        typer.Option(
+            help=r"Epochs without the penalty at the start. \[default: 1 with a new activation]",
+            show_default=False,
+        ),
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option(help="Module that does not learn, or a pattern; repeatable."),
+    ] = None,
+    early_rate: Annotated[
+        float, typer.Option(help="Learning rate of the first layer as a share of the last one's.")
+    ] = 1.0,
+    batch_norm: Annotated[
+        Literal["learn", "hold"], typer.Option(help="Learn running statistics or hold them.")
+    ] = "learn",
+    smoothing: Annotated[float, typer.Option(help="Label smoothing.")] = 0.1,
+    mixing: Annotated[
+        str | None, typer.Option(help="mixup:0.2 or cutmix.", show_default=False)
+    ] = None,
+    optimizer: Annotated[str, typer.Option(help="Such as sgd:learning_rate=0.01.")] = (
+        "adamw:learning_rate=0.0002"
+    ),
+    schedule: Annotated[
+        str | None,
+        typer.Option(help=r"\[default: a short warm-up, then cosine]", show_default=False),
+    ] = None,
+    averaging: Annotated[str, typer.Option(help="ema:0.998, or none.")] = "ema",
+    clipping: Annotated[str, typer.Option(help="norm:1, value:0.1 or none.")] = "norm:1",
+    augment: Annotated[
+        list[str] | None, typer.Option(help="flip, crop:4, ...; repeat, in this order.")
+    ] = None,
+    report_images: Annotated[
+        int, typer.Option(help="Validation images that both networks are measured on.")
+    ] = 500,
+    audited: Annotated[
+        bool, typer.Option("--audit/--no-audit", help="Run the quick audit before and after.")
+    ] = True,
+    seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
+    device: options.Device = "auto",
+    resume: Annotated[bool, typer.Option(help="Go on with the hardening in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace the one in --out.")] = False,
+) -> None:
+    """Fine-tune a trained network for a radius and report what it bought and what it cost.
+
+    The radius is the only number that is needed. The original network is kept; --out gets the
+    hardened one as a run, as files that load without steadygrad, and report.md.
+    """
+    settings: dict[str, Any] = {
+        "batch_size": batch_size,
+        "limit_train": limit_train,
+        "mixing": mixing,
+        "optimizer": optimizer,
+        "averaging": averaging,
+        "clipping": clipping,
+        "augmentation": augment or [],
+        "seed": seed,
+        "device": device,
+    }
+    if schedule is not None:
+        settings["schedule"] = schedule
+    done = harden(
+        target,
+        data_source(dataset, data_dir),
+        eps=parse_fraction(eps),
+        norm=norm,
+        out=out,
+        weights=weights,
+        epochs=epochs,
+        activation=activation,
+        plain_epochs=plain_epochs,
+        freeze=freeze or (),
+        early_rate=early_rate,
+        batch_norm=batch_norm,
+        smoothing=smoothing,
+        image_size=image_size,
+        report_images=report_images,
+        audited=audited,
+        resume=resume,
+        overwrite=overwrite,
+        progress=console_progress(),
+        **settings,
+    )
+    if not done.is_finished:
+        messages.print(f"stopped; the same command with --resume continues in {out}")
+        raise typer.Exit(INTERRUPTED)
+    if done.report is not None:
+        results.print(escape(done.report.markdown()), soft_wrap=True)
+    messages.print(f"everything lies in {escape(str(out))}", soft_wrap=True)

@@ -1,0 +1,334 @@
+"""Everything about a network that matters before hours are spent on hardening it."""
+
+import copy
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from steadygrad.attacks import PGD
+from steadygrad.errors import HyperparameterError, SteadygradError
+from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.layers import PixelNormalization
+from steadygrad.models import check_fits, parameter_count, piecewise_linear
+from steadygrad.penalties import (
+    DoubleBackprop,
+    FiniteDifference,
+    NormPenalty,
+    compare_backends,
+    example_losses,
+)
+from steadygrad.penalties.model_passes import explained
+
+__all__ = ["Finding", "ModelCheck", "StepCost", "check_model", "step_costs"]
+
+_EPS = 4 / 255
+_ATTENTION = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """A training step without its optimizer.
+
+    Attributes:
+        kind: "plain", "penalised" or "PGD(3) training".
+        seconds: the fastest of the repetitions.
+        relative: to the plain step.
+        peak_bytes: of the accelerator's memory; None on the CPU.
+        refused: why there is no such step; empty where there is one.
+    """
+
+    kind: str
+    seconds: float | None
+    relative: float | None
+    peak_bytes: int | None
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about the network: "good", "note" or "problem", and a sentence."""
+
+    topic: str
+    level: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """What a look at a network found.
+
+    Attributes:
+        findings: a sentence a topic.
+        costs: of a plain, a penalised and a PGD(3) step.
+        classes: how many the network tells apart.
+        parameters: real numbers that training changes.
+    """
+
+    findings: tuple[Finding, ...]
+    costs: tuple[StepCost, ...]
+    classes: int
+    parameters: int
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing stands in the way of an exact penalty."""
+        return all(finding.level != "problem" for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it."""
+        return asdict(self) | {"is_ready": self.is_ready}
+
+
+def check_model(
+    model: nn.Module,
+    images: Tensor | None = None,
+    labels: Tensor | None = None,
+    *,
+    input_shape: tuple[int, int, int] | None = None,
+    repetitions: int = 2,
+) -> ModelCheck:
+    """Look a network over: what it is made of, whether it can be penalised, and what that costs.
+
+    The network is copied and left as it is.
+
+    Args:
+        model: maps images in [0, 1] to logits.
+        images: a batch, on the model's device; None draws 8 random images.
+        labels: int64, one an image; None takes the network's own predictions.
+        input_shape: (channels, height, width) of the random images.
+        repetitions: of each timed step.
+
+    Raises:
+        HyperparameterError: neither images nor their shape are given.
+        ModelError: the network cannot take the images.
+    """
+    network = copy.deepcopy(model)
+    place = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    if images is None:
+        if input_shape is None:
+            raise HyperparameterError(
+                "expected images or input_shape to check a model, got neither"
+            )
+        generator = torch.Generator("cpu").manual_seed(0)
+        images = torch.rand(8, *input_shape, generator=generator).to(place)
+    channels, height, width = images.shape[1:]
+    classes = check_fits(network, (channels, height, width), None, type(model).__name__)
+    with torch.no_grad(), evaluation_mode(network):
+        labels = network(images).argmax(dim=1) if labels is None else labels
+    findings = (
+        _normalisation(network),
+        _batch_norm(network),
+        _dropout(network),
+        _activations(network),
+        _attention(network),
+        _in_place(network),
+        _second_derivative(network, images, labels),
+        _backends(network, images, labels),
+    )
+    costs = step_costs(network, images, labels, repetitions=repetitions)
+    return ModelCheck(findings, costs, classes, parameter_count(model))
+
+
+def step_costs(
+    model: nn.Module, images: Tensor, labels: Tensor, *, repetitions: int = 2
+) -> tuple[StepCost, ...]:
+    """Return what a plain, a penalised and a PGD(3) training step cost, forward and backward.
+
+    Args:
+        model: left with its weights and mode, without gradients.
+        images: a batch, on the model's device.
+        labels: int64.
+        repetitions: at least 1; the fastest counts, after one that does not.
+    """
+    penalty = NormPenalty(eps=_EPS, backend=DoubleBackprop(statistics="running"))
+    attack = PGD(eps=_EPS, steps=3)
+
+    def plain() -> Tensor:
+        return example_losses(model, images, labels)[0].mean()
+
+    def penalised() -> Tensor:
+        return penalty(model, images, labels).loss
+
+    def adversarial() -> Tensor:
+        with evaluation_mode(model):
+            attacked = attack(model, images, labels)
+        return example_losses(model, attacked, labels)[0].mean()
+
+    steps = {"plain": plain, "penalised": penalised, "PGD(3) training": adversarial}
+    modes = {name: module.training for name, module in model.named_modules()}
+    kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    costs: list[StepCost] = []
+    try:
+        model.train()
+        for kind, step in steps.items():
+            costs.append(_timed(kind, step, model, images.device, repetitions, costs))
+    finally:
+        for name, module in model.named_modules():
+            module.training = modes[name]
+        model.load_state_dict(kept)
+        model.zero_grad(set_to_none=True)
+    return tuple(costs)
+
+
+def _timed(
+    kind: str,
+    step: Callable[[], Tensor],
+    model: nn.Module,
+    device: torch.device,
+    repetitions: int,
+    before: list[StepCost],
+) -> StepCost:
+    is_cuda = device.type == "cuda"
+    best, peak = float("inf"), None
+    try:
+        for repetition in range(repetitions + 1):
+            model.zero_grad(set_to_none=True)
+            if is_cuda:
+                torch.cuda.synchronize(device)
+                torch.cuda.reset_peak_memory_stats(device)
+            began = time.perf_counter()
+            with explained():
+                step().backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+            if is_cuda:
+                torch.cuda.synchronize(device)
+                peak = torch.cuda.max_memory_allocated(device)
+            if repetition:
+                best = min(best, time.perf_counter() - began)
+    except (SteadygradError, RuntimeError) as error:
+        return StepCost(kind, None, None, None, str(error).splitlines()[0])
+    plain = before[0].seconds if before else best
+    return StepCost(kind, best, best / plain if plain else None, peak)
+
+
+def _normalisation(model: nn.Module) -> Finding:
+    inside = any(isinstance(module, PixelNormalization) for module in model.modules())
+    if inside:
+        return Finding("normalisation", "good", "it lies inside the model, so eps is in pixels")
+    return Finding(
+        "normalisation",
+        "note",
+        "none is seen inside the model; if it was trained on normalised images, wrap it as "
+        "Classifier(model, mean=..., std=...)",
+    )
+
+
+def _batch_norm(model: nn.Module) -> Finding:
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        return Finding("batch norm", "good", "none: each image's gradient is its own")
+    if all(module.running_mean is None for module in norms):
+        return Finding(
+            "batch norm", "problem", f"{len(norms)} without running statistics: images stay coupled"
+        )
+    return Finding(
+        "batch norm",
+        "note",
+        f"{len(norms)}: in training mode they couple the images of a batch; choose "
+        'DoubleBackprop(statistics="running"), as harden does',
+    )
+
+
+def _dropout(model: nn.Module) -> Finding:
+    active = [
+        type(module).__name__
+        for module in model.modules()
+        if (isinstance(module, _DropoutNd) and module.p > 0) or type(module).__name__ == "DropPath"
+    ]
+    if not active:
+        return Finding("dropout", "good", "none")
+    names = ", ".join(f"{count} {name}" for name, count in Counter(active).items())
+    return Finding(
+        "dropout", "note", f"{names}: the penalty is that of one random thinned network a step"
+    )
+
+
+def _activations(model: nn.Module) -> Finding:
+    piecewise = piecewise_linear(model)
+    if not piecewise:
+        return Finding("activations", "good", "no piecewise linear module is seen")
+    kinds = Counter(type(model.get_submodule(name)).__name__ for name in piecewise)
+    names = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    return Finding(
+        "activations",
+        "note",
+        f"{names}, with a second derivative of zero: the penalty cannot bend them; "
+        "smooth_activations(model), or harden with activation gelu, replaces them",
+    )
+
+
+def _attention(model: nn.Module) -> Finding:
+    fused = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, _ATTENTION) or getattr(module, "fused_attn", False) is True
+    ]
+    implementation = getattr(getattr(model, "config", None), "_attn_implementation", None)
+    for module in model.modules():
+        implementation = implementation or getattr(
+            getattr(module, "config", None), "_attn_implementation", None
+        )
+    if not fused and implementation in (None, "eager"):
+        return Finding("attention", "good", "no fused attention is seen")
+    is_math = getattr(model, "fused_attention", None) is False
+    what = f"{len(fused)} modules" if fused else f"attn_implementation={implementation!r}"
+    if is_math:
+        return Finding(
+            "attention", "good", f"{what}; Classifier computes it by differentiable operations"
+        )
+    return Finding(
+        "attention",
+        "note",
+        f"{what} may use fused kernels without a second derivative; wrap the network in "
+        'Classifier, set attn_implementation="eager", or call it inside '
+        "sdpa_kernel(SDPBackend.MATH)",
+    )
+
+
+def _in_place(model: nn.Module) -> Finding:
+    names = [name for name, module in model.named_modules() if getattr(module, "inplace", False)]
+    if not names:
+        return Finding("in-place operations", "good", "none is seen")
+    return Finding(
+        "in-place operations",
+        "note",
+        f"{len(names)} modules work in place, such as {names[0]}; where autograd complains, set "
+        "inplace=False",
+    )
+
+
+def _second_derivative(model: nn.Module, images: Tensor, labels: Tensor) -> Finding:
+    try:
+        with evaluation_mode(model), explained():
+            NormPenalty(eps=_EPS)(model, images, labels).loss.backward()  # type: ignore[no-untyped-call]
+    except (SteadygradError, RuntimeError) as error:
+        return Finding("second derivative", "problem", str(error).splitlines()[0])
+    finally:
+        model.zero_grad(set_to_none=True)
+    return Finding("second derivative", "good", "double backpropagation works on a batch")
+
+
+def _backends(model: nn.Module, images: Tensor, labels: Tensor) -> Finding:
+    try:
+        with evaluation_mode(model):
+            agreement = compare_backends(
+                FiniteDifference(), model, images, labels, norm="l1", power=1
+            )
+    except (SteadygradError, RuntimeError) as error:
+        return Finding("backends", "note", f"cannot be compared: {str(error).splitlines()[0]}")
+    finally:
+        model.zero_grad(set_to_none=True)
+    level = "good" if agreement.cosine >= 0.95 else "note"
+    advice = "" if level == "good" else "; use double-backprop, not finite-difference"
+    return Finding(
+        "backends",
+        level,
+        f"finite difference and double backpropagation agree to a cosine of "
+        f"{agreement.cosine:.3f} and a length ratio of {agreement.length_ratio:.2f}{advice}",
+    )

@@ -1,0 +1,154 @@
+"""Anyone's network as a classifier of pixels: preprocessing inside, plain logits outside."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import interpolate
+
+from steadygrad._typing import Images, Logits
+from steadygrad.errors import HyperparameterError, ModelError, SteadygradError
+from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.layers import PixelNormalization
+from steadygrad.logits import logits_of
+
+__all__ = ["Classifier", "check_fits"]
+
+
+class Classifier(nn.Module):
+    """Map images in [0, 1], (N, channels, height, width), to logits (N, classes).
+
+    The given network may expect normalised images, and may return logits, a dict or a transformers
+    output with ``logits``, or a tuple that begins with them. Because its preprocessing lies inside,
+    ``eps`` is in pixels everywhere.
+
+    Args:
+        model: the network; its own keys are those of ``classifier.model.state_dict()``.
+        mean: one number a channel, in pixel units; None for a network that takes pixels.
+        std: one positive number a channel; None where ``mean`` is None.
+        class_names: one a class, in the order of the logits; empty where they are not known.
+        image_size: side of the images that the network was made for, for those who load data; None
+            where it is not known.
+        resize: scale images of another size to this side, inside the model (bilinear, smoothed
+            where they shrink); None takes them as they come.
+        fused_attention: let PyTorch choose fused attention kernels, which are faster but have no
+            second derivative; without them attention is computed by differentiable operations.
+        taken_from: where the preprocessing comes from, for messages and results.
+
+    Raises:
+        HyperparameterError: a setting is outside its range.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        class_names: Sequence[str] = (),
+        image_size: int | None = None,
+        resize: int | None = None,
+        fused_attention: bool = False,
+        taken_from: str = "",
+    ) -> None:
+        super().__init__()
+        if (mean is None) != (std is None):
+            raise HyperparameterError(f"expected both mean and std or neither, got {mean}, {std}")
+        for name, side in (("image_size", image_size), ("resize", resize)):
+            if side is not None and side < 1:
+                raise HyperparameterError(f"expected {name} >= 1 pixel, got {side}")
+        self.normalization: nn.Module = (
+            nn.Identity() if mean is None or std is None else PixelNormalization(mean, std)
+        )
+        self.model = model
+        self.class_names = tuple(class_names)
+        self.image_size, self.resize = image_size, resize
+        self.fused_attention, self.taken_from = fused_attention, taken_from
+        self.weight_notes: tuple[str, ...] = ()
+        """What had to be understood of the file that the weights came from."""
+
+    def forward(self, images: Images) -> Logits:
+        """Return the logits of a batch.
+
+        Raises:
+            ShapeError: the images have another number of channels than ``mean``.
+            ModelError: the network returns no logits.
+        """
+        if self.resize is not None and images.shape[-2:] != (self.resize, self.resize):
+            shrinks = max(images.shape[-2:]) > self.resize
+            images = interpolate(
+                images, (self.resize, self.resize), mode="bilinear", antialias=shrinks
+            )
+        with _attention(self.fused_attention):
+            return logits_of(self.model(self.normalization(images)))
+
+    def describe(self) -> str:
+        """Return what lies in front of the network, in one sentence."""
+        parts = []
+        if isinstance(self.normalization, PixelNormalization):
+            mean, std = (
+                "/".join(f"{value:.4g}" for value in buffer.tolist())
+                for buffer in (self.normalization.mean, self.normalization.std)
+            )
+            parts.append(f"mean {mean} and std {std}")
+        if self.image_size is not None:
+            parts.append(f"image size {self.image_size}")
+        if self.class_names:
+            parts.append(f"{len(self.class_names)} class names")
+        if self.resize is not None:
+            parts.append(f"images scaled to {self.resize} inside the model")
+        source = f" (from {self.taken_from})" if self.taken_from and parts else ""
+        told = (", ".join(parts) or "pixels in [0, 1] go in as they are") + source
+        return "; ".join((told, *self.weight_notes))
+
+
+@contextmanager
+def _attention(fused: bool) -> Iterator[None]:
+    if fused or torch.compiler.is_compiling():
+        yield
+        return
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+@torch.no_grad()
+def check_fits(
+    model: nn.Module, input_shape: tuple[int, int, int], num_classes: int | None, what: str
+) -> int:
+    """Run one grey image through a network, and return how many classes it tells apart.
+
+    Args:
+        model: any network; its mode is left as it was.
+        input_shape: (channels, height, width) of the images that it will get.
+        num_classes: of these images; None for any.
+        what: the network's name for the sentence.
+
+    Raises:
+        ModelError: it cannot take such images, returns no logits, or has other classes.
+    """
+    size = "x".join(map(str, input_shape))
+    place = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    try:
+        with evaluation_mode(model):
+            logits: Tensor = logits_of(model(torch.full((1, *input_shape), 0.5, device=place)))
+    except SteadygradError as error:
+        raise ModelError(f"{what} cannot take images of {size}: {error}") from error
+    except Exception as error:  # whatever someone's network raises
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"{what} cannot take images of {size} ({lines[0][:200]}); give an image_size that it "
+            "was made for, or resize=SIDE to scale images inside the model"
+        ) from error
+    if logits.ndim != 2 or len(logits) != 1:
+        raise ModelError(
+            f"expected logits of shape (1, classes) from {what}, got {tuple(logits.shape)}"
+        )
+    classes = logits.shape[1]
+    if num_classes is not None and classes != num_classes:
+        raise ModelError(
+            f"{what} tells {classes} classes apart, the data has {num_classes}; head=new replaces "
+            "its last layer by one for the data's classes"
+        )
+    return classes

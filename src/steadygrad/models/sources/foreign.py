@@ -1,0 +1,180 @@
+"""What all sources of foreign networks share: weights, a new last layer, a size, a check."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.models.classifier import Classifier, check_fits
+from steadygrad.models.entry import ImageShape
+from steadygrad.models.registry import MODELS
+from steadygrad.models.sources.checkpoints import Weights, fill, read_weights
+
+__all__ = ["Foreign", "ForeignModel", "described", "find_head", "new_head"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """A network that a library or a user's code built, and what it says of its images.
+
+    Attributes:
+        network: with or without trained weights.
+        mean, std, image_size, class_names, taken_from: as in ``Classifier``.
+    """
+
+    network: nn.Module
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    image_size: int | None = None
+    class_names: Sequence[str] = field(default=(), repr=False)
+    taken_from: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignModel:
+    """A network from outside; subclasses say how to construct it.
+
+    Args:
+        weights: a file or folder that ``load_weights`` reads; None for the source's own.
+        head: "keep" the last layer, or put a "new" one in its place, untrained, for as many classes
+            as the data has.
+        resize: scale images to this side inside the model; None takes them as they come.
+
+    Raises:
+        HyperparameterError: a setting is outside its range.
+    """
+
+    weights: Path | None = None
+    head: Literal["keep", "new"] = "keep"
+    resize: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.resize is not None and self.resize < 1:
+            raise HyperparameterError(f"expected resize >= 1 pixel, got {self.resize}")
+
+    def _construct(self, num_classes: int | None, trained: bool) -> Foreign:
+        """Return the network.
+
+        Args:
+            num_classes: of its last layer; None for the source's own.
+            trained: fetch the source's own weights, where it has any.
+
+        Raises:
+            ModelError: it cannot be had.
+        """
+        raise NotImplementedError
+
+    def build(
+        self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
+    ) -> Classifier:
+        """Return the network as a classifier of pixels.
+
+        Args:
+            input_shape: (channels, height, width) that it has to take; None leaves it unchecked.
+            num_classes: that it has to tell apart; None for any.
+
+        Raises:
+            ModelError: the images or classes do not fit, or a library is missing.
+            CheckpointError: the weights cannot be read or do not fit.
+        """
+        classes = num_classes if self.head == "keep" else None
+        weights = None if self.weights is None else read_weights(self.weights)
+        foreign = self._construct(classes, trained=weights is None)
+        if weights is not None and self.head == "new":
+            foreign = self._sized(foreign, weights)
+        notes = () if weights is None else fill(foreign.network, weights)
+        if self.head == "new":
+            if num_classes is None:
+                raise ModelError(
+                    f"{MODELS.text(self)}: expected the number of classes for a new last layer"
+                )
+            new_head(foreign.network, num_classes)
+            foreign = replace(foreign, class_names=())
+        classifier = foreign.network
+        if not isinstance(classifier, Classifier):
+            classifier = Classifier(
+                foreign.network,
+                mean=foreign.mean,
+                std=foreign.std,
+                class_names=foreign.class_names,
+                image_size=foreign.image_size,
+                resize=self.resize,
+                taken_from=foreign.taken_from,
+            )
+        classifier.weight_notes = notes
+        if input_shape is not None:
+            check_fits(classifier, input_shape, num_classes, MODELS.text(self))
+        return classifier
+
+    def bare(self) -> Any:
+        """Return the source without weights."""
+        return replace(self, weights=None)
+
+    def _sized(self, foreign: Foreign, weights: Weights) -> Foreign:
+        """Return the network with as many classes as the weights have."""
+        name, head = find_head(foreign.network)
+        for key, tensor in weights.tensors.items():
+            if key == f"{name}.weight" or key.endswith(f".{name}.weight"):
+                if len(tensor) != _outputs(head):
+                    return self._construct(len(tensor), trained=False)
+                break
+        return foreign
+
+
+def find_head(network: nn.Module) -> tuple[str, nn.Module]:
+    """Return name and module of the last layer: the last dense one, or 1x1 convolution.
+
+    Raises:
+        ModelError: there is none.
+    """
+    layers = [
+        (name, module)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear)
+        or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1))
+    ]
+    dense = [(name, module) for name, module in layers if isinstance(module, nn.Linear)]
+    if not layers:
+        raise ModelError(
+            f"expected a dense last layer in {type(network).__name__} to replace, found none"
+        )
+    return (dense or layers)[-1]
+
+
+def new_head(network: nn.Module, num_classes: int) -> str:
+    """Put an untrained last layer for other classes in place; return its name.
+
+    Raises:
+        ModelError: no last layer is found, or there are fewer than two classes.
+    """
+    if num_classes < 2:
+        raise ModelError(f"expected at least 2 classes, got {num_classes}")
+    name, head = find_head(network)
+    made: nn.Module
+    if isinstance(head, nn.Linear):
+        made = nn.Linear(head.in_features, num_classes, bias=head.bias is not None)
+    else:
+        assert isinstance(head, nn.Conv2d)
+        made = nn.Conv2d(head.in_channels, num_classes, 1, bias=head.bias is not None)
+    parent, _, child = name.rpartition(".")
+    if not name:
+        raise ModelError("expected a network around its last layer, got that layer alone")
+    setattr(network.get_submodule(parent), child, made)
+    for owner in (network, getattr(network, "config", None)):
+        for attribute in ("num_classes", "num_labels"):
+            if isinstance(getattr(owner, attribute, None), int):
+                setattr(owner, attribute, num_classes)
+    return name
+
+
+def _outputs(head: nn.Module) -> int:
+    return int(head.get_parameter("weight").shape[0])
+
+
+def described(error: BaseException) -> str:
+    """Return an error's class and first line, for a sentence."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].strip()[:200]}" if lines else type(error).__name__

@@ -1,0 +1,73 @@
+"""From whatever a user names to a network: one door for the commands and for Python."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from steadygrad.errors import HyperparameterError
+from steadygrad.models.entry import ImageShape
+from steadygrad.models.registry import MODELS, ModelSource
+from steadygrad.models.sources.unnamed import ObjectModel
+from steadygrad.parts import part_fields
+
+__all__ = ["load_classifier", "model_source"]
+
+
+def model_source(
+    model: "nn.Module | ModelSource | str | Mapping[str, Any]", weights: Path | str | None = None
+) -> ModelSource:
+    """Return the source that a text, a table, a network or a source stands for.
+
+    Args:
+        model: ``timm:NAME``, ``torchvision:NAME``, ``hf:NAME_OR_FOLDER``,
+            ``package.module:callable,key=value``, the folder of a run, a registered name, the table
+            of a part, or an ``nn.Module`` as it is.
+        weights: a file or folder that takes the place of the source's own weights.
+
+    Raises:
+        UnknownNameError: there is no such model.
+        HyperparameterError: a setting is refused, or the source takes no weights.
+        ModelError: the text names a folder that is no run.
+    """
+    source: Any = ObjectModel.of(model) if isinstance(model, nn.Module) else MODELS.of(model)
+    if weights is None:
+        found: ModelSource = source
+        return found
+    if "weights" not in {setting.key for setting in part_fields(source)}:
+        raise HyperparameterError(
+            f"expected weights for a model from outside only, got {weights} beside "
+            f"{MODELS.text(source)}"
+        )
+    given: Any = replace(source, weights=Path(weights))
+    changed: ModelSource = given
+    return changed
+
+
+def load_classifier(
+    model: "nn.Module | ModelSource | str | Mapping[str, Any]",
+    *,
+    weights: Path | str | None = None,
+    input_shape: ImageShape | None = None,
+    num_classes: int | None = None,
+) -> nn.Module:
+    """Return a network from images in [0, 1] to logits, in eval mode.
+
+    ``load_classifier("timm:resnet50")`` is a ``Classifier`` with timm's normalisation inside.
+
+    Args:
+        model: as in ``model_source``.
+        weights: as in ``model_source``.
+        input_shape: (channels, height, width) that it has to take; None leaves it unchecked.
+        num_classes: that it has to tell apart; None for the source's own.
+
+    Raises:
+        UnknownNameError, HyperparameterError: as ``model_source``.
+        ModelError: it cannot be built, or is of other images or classes.
+        MissingExtraError: its library is not installed.
+        CheckpointError: the weights cannot be read or do not fit.
+    """
+    source = model_source(model, weights)
+    return source.build(input_shape=input_shape, num_classes=num_classes).eval()

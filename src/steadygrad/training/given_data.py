@@ -1,0 +1,206 @@
+"""Images that a Python program gave: sets in memory, and anyone's loader."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from steadygrad._typing import Images, Labels
+from steadygrad.checks import check_images, check_labels
+from steadygrad.datasets import DATA_SOURCES, ImageDataset, ImageLoader, batches
+from steadygrad.errors import DatasetError
+from steadygrad.seeds import derive_seed
+
+__all__ = ["GivenImages", "LoaderImages", "TrainingImages", "epoch_batches"]
+
+
+class LoaderImages:
+    """A loader as a training set: epochs of batches that are never in memory together.
+
+    Args:
+        loader: yields (images, labels), images float32 in [0, 1] of one size, labels int64; its
+            length is the number of batches. A ``torch.utils.data.DataLoader`` or an
+            ``image_loader``. Its random draws follow from the epoch's seed, as far as they come
+            from torch's global generator.
+        num_classes: of the labels; None asks the loader, or else its data set, for ``classes``.
+        name: for messages and results.
+
+    Raises:
+        DatasetError: it has no length, is empty, yields something else, or does not say how many
+            classes there are.
+    """
+
+    split, note = "train", ""
+
+    def __init__(
+        self, loader: Iterable[Any], num_classes: int | None = None, name: str = ""
+    ) -> None:
+        self.loader, self.device = loader, torch.device("cpu")
+        owner: Any = getattr(loader, "dataset", loader)
+        self.name = name or str(getattr(loader, "title", type(owner).__name__))
+        names = getattr(loader, "class_names", None) or getattr(owner, "classes", None)
+        if names is None and num_classes is None:
+            raise DatasetError(
+                f"expected the number of classes of {self.name} (num_classes=...), which the "
+                "loader does not tell"
+            )
+        self.class_names = tuple(map(str, names or range(num_classes or 0)))
+        try:
+            self.steps_per_epoch = len(loader)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise DatasetError(
+                f"expected a loader with a length, which schedules need; {self.name} has none"
+            ) from error
+        first = next(iter(self.batches(0)), None)
+        if first is None:
+            raise DatasetError(f"expected images in {self.name}, got an empty loader")
+        images, labels = first
+        check_images(images)
+        check_labels(labels, len(images), self.num_classes)
+        channels, height, width = images.shape[1:]
+        self.input_shape = (int(channels), int(height), int(width))
+        self._size = int(getattr(loader, "num_images", 0)) or _size(owner)
+        self._size = self._size or self.steps_per_epoch * len(images)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the set has."""
+        return len(self.class_names)
+
+    def to(self, device: torch.device | str) -> "LoaderImages":
+        """Send batches to a device from now on."""
+        self.device = torch.device(device)
+        return self
+
+    def batches(self, seed: int, start: int = 0) -> Iterator[tuple[Images, Labels]]:
+        """Yield an epoch from batch ``start`` on; the epoch follows from ``seed``."""
+        if isinstance(self.loader, ImageLoader):
+            pairs = self.loader.epoch(seed % (1 << 31), start)
+            yield from ((x.to(self.device), y.to(self.device)) for x, y in pairs)
+            return
+        own = getattr(self.loader, "generator", None)
+        if isinstance(own, torch.Generator):
+            own.manual_seed(seed)
+        iterator: Iterator[Any] | None = None
+        position = 0
+        while True:
+            # Each batch's draws come from a seed of its own, so that a resumed epoch meets the
+            # batches that an uninterrupted one would have met, and dropout its own stream.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive_seed(seed, f"batch {position}"))
+                iterator = iter(self.loader) if iterator is None else iterator
+                batch = next(iterator, None)
+            if batch is None:
+                return
+            if position >= start:
+                images, labels = _pair(batch, self.name)
+                yield images.to(self.device), labels.to(self.device)
+            position += 1
+
+    def collected(self, limit: int) -> ImageDataset:
+        """Return the first ``limit`` images in memory, on the CPU."""
+        held: list[tuple[Tensor, Tensor]] = []
+        count = 0
+        for images, labels in self.batches(0):
+            held.append((images.cpu(), labels.cpu()))
+            count += len(images)
+            if count >= limit:
+                break
+        pixels = torch.cat([images for images, _ in held])[:limit].float()
+        labels = torch.cat([labels for _, labels in held])[:limit]
+        return ImageDataset(self.name, self.split, pixels, labels, self.class_names, self.note)
+
+
+TrainingImages: TypeAlias = ImageDataset | LoaderImages
+"""What a run can train on and be measured on."""
+
+
+def epoch_batches(
+    images: TrainingImages, batch_size: int, *, seed: int | None, start: int = 0
+) -> Iterator[tuple[Images, Labels]]:
+    """Yield the batches of an epoch; a loader has its own batch size and order."""
+    if isinstance(images, LoaderImages):
+        return images.batches(0 if seed is None else seed, start)
+    return batches(images, batch_size, shuffle_seed=seed, start=start)
+
+
+@DATA_SOURCES.register("object")
+@dataclass(frozen=True, kw_only=True)
+class GivenImages:
+    """Images that a Python program gave; a file can name them and cannot load them.
+
+    Args:
+        description: name, size and a digest of the labels.
+    """
+
+    description: str
+    sets: dict[str, TrainingImages] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @classmethod
+    def of(cls, train: TrainingImages, validation: TrainingImages | None) -> "GivenImages":
+        """Return the source that stands for two sets."""
+        made = cls(description=f"{train.name}-{len(train)}-{_digest(train)}")
+        made.sets["train"] = train
+        if validation is not None:
+            name = "validation"
+            is_memory = isinstance(validation, ImageDataset)
+            made.sets[name] = replace(validation, split=name) if is_memory else validation  # type: ignore[type-var]
+        return made
+
+    @property
+    def title(self) -> str:
+        """The training set's name."""
+        return self.description.rsplit("-", 2)[0]
+
+    def load(self, split: str, *, cache: bool = True) -> Any:  # noqa: ARG002 - nothing is decoded
+        """Return a set that was given.
+
+        Raises:
+            DatasetError: it was not, or the program that gave it is gone.
+        """
+        found = self.sets.get("validation" if split == "test" else split)
+        if found is None:
+            raise DatasetError(
+                f"the {split} images of {self.description} were given by a Python program and "
+                "cannot be loaded by name; give a dataset"
+            )
+        return found
+
+    def table(self, split: str, *, streaming: bool = False) -> None:  # noqa: ARG002
+        """Return nothing: the images exist in memory only."""
+        return
+
+
+def _digest(images: TrainingImages) -> str:
+    if isinstance(images, LoaderImages):
+        return "loader"
+    return hashlib.sha256(images.labels.cpu().numpy().tobytes()).hexdigest()[:12]
+
+
+def _size(owner: Any) -> int:
+    try:
+        return len(owner)
+    except TypeError:
+        return 0
+
+
+def _pair(batch: Any, name: str) -> tuple[Tensor, Tensor]:
+    if isinstance(batch, dict) and {"pixel_values", "labels"} <= batch.keys():
+        batch = (batch["pixel_values"], batch["labels"])
+    if not (
+        isinstance(batch, list | tuple)
+        and len(batch) == 2
+        and all(isinstance(part, Tensor) for part in batch)
+    ):
+        raise DatasetError(
+            f"expected (images, labels) from the loader of {name}, got {type(batch).__name__}"
+        )
+    return batch[0], batch[1]

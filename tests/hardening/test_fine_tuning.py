@@ -1,0 +1,163 @@
+"""Laws of steadygrad.hardening.fine_tuning and its report."""
+
+import copy
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import steadygrad
+from steadygrad.datasets import ImageDataset, load_dataset
+from steadygrad.errors import DatasetError, HyperparameterError, OutputError
+from steadygrad.hardening import Hardened, harden
+from steadygrad.models import Classifier, load_weights
+from steadygrad.training import LoaderImages, SilentProgress
+
+EPS = 0.1
+
+
+@pytest.fixture
+def hardened(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> Callable[..., Hardened]:
+    def run(train_data: Any = digits, validation: Any = held_out, **settings: Any) -> Hardened:
+        chosen: dict[str, Any] = {
+            "eps": EPS,
+            "epochs": 2,
+            "out": tmp_path / "out",
+            "audited": False,
+            "optimizer": "adamw:learning_rate=0.002",
+            "device": "cpu",
+        }
+        return harden(trained, train_data, validation, **(chosen | settings))
+
+    return run
+
+
+def test_a_network_holds_still_afterwards_and_the_given_one_is_left_alone(
+    hardened: Callable[..., Hardened], trained: nn.Module
+) -> None:
+    assert steadygrad.harden is harden
+    before = copy.deepcopy(trained.state_dict())
+    done = hardened(load_dataset("digits", "train"), epochs=8, activation="gelu")
+    assert all(torch.equal(t, before[name]) for name, t in trained.state_dict().items())
+    assert any(isinstance(module, nn.ReLU) for module in trained.modules())
+    assert not any(isinstance(module, nn.ReLU) for module in done.model.modules())
+    assert done.report is not None and done.is_finished
+    worst = done.report.before.worst_case(EPS).accuracy, done.report.after.worst_case(EPS).accuracy
+    assert worst[1] > worst[0] + 0.1
+    assert done.report.robust_change.p_value < 0.01
+    assert done.report.after.clean.accuracy > done.report.before.clean.accuracy - 0.05
+
+
+@pytest.mark.slow
+def test_the_report_tells_both_sides_of_a_quick_audit(
+    hardened: Callable[..., Hardened], trained: nn.Module, tmp_path: Path
+) -> None:
+    done = hardened(epochs=1, audited=True, report_images=20)
+    assert done.report is not None
+    record = json.loads((tmp_path / "out" / "report.json").read_text())
+    worst = done.report.after.worst_case(EPS)
+    assert record["after"]["worst_case"]["correct"] == worst.correct and worst.n == 20
+    assert worst.correct <= done.report.after.curve.points[2].correct
+    assert record["training"]["penalty"]["eps"] == EPS
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "worst case of the quick audit at 25.5/255" in page
+    for file in ("original.safetensors", "robustness.png", "audits/after/audit.json"):
+        assert (tmp_path / "out" / file).is_file()
+    mine = copy.deepcopy(trained)
+    load_weights(mine, tmp_path / "out" / "export" / "state_dict.pt")
+
+
+def test_a_killed_hardening_goes_on_to_the_same_weights(
+    hardened: Callable[..., Hardened], tmp_path: Path
+) -> None:
+    class Stop(SilentProgress):
+        def step(self, epoch: int, step: int, latest: Any) -> None:
+            if (epoch, step) == (2, 3):
+                import signal
+
+                signal.raise_signal(signal.SIGINT)
+
+    whole = hardened(out=tmp_path / "whole")
+    stopped = hardened(progress=Stop())
+    assert not stopped.is_finished and stopped.report is None
+    with pytest.raises(OutputError, match="is not empty"):
+        hardened()
+    gone_on = hardened(resume=True)
+    assert gone_on.is_finished
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, gone_on.model.state_dict()[name]), name
+
+
+def test_a_loader_trains_like_a_set_in_memory(
+    hardened: Callable[..., Hardened], digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    def loader(images: ImageDataset) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(images.images(), images.labels), 64, shuffle=True)
+
+    with pytest.raises(DatasetError, match="expected the number of classes of TensorDataset"):
+        hardened(loader(digits), None)
+    done = hardened(loader(digits), loader(held_out), num_classes=10, report_images=40)
+    assert done.report is not None and done.report.data["n"] == 40
+    again = hardened(loader(digits), None, num_classes=10, out=tmp_path / "again")
+    assert again.report is None
+    for name, tensor in done.model.state_dict().items():
+        assert torch.equal(tensor, again.model.state_dict()[name]), name
+    given = LoaderImages(loader(digits), 10)
+    whole, rest = list(given.batches(5)), list(given.batches(5, start=7))
+    assert all(torch.equal(a, b) for a, b in zip(whole[7][0], rest[0][0], strict=True))
+
+
+def test_frozen_layers_stay_and_early_layers_move_less(
+    hardened: Callable[..., Hardened], trained: nn.Module, tmp_path: Path
+) -> None:
+    done = hardened(freeze=["0", "1"], batch_norm="hold")
+    for name in ("0.weight", "1.running_mean", "1.weight"):
+        assert torch.equal(done.model.state_dict()[name], trained.state_dict()[name])
+    assert not torch.equal(done.model.state_dict()["6.weight"], trained.state_dict()["6.weight"])
+    slow = hardened(early_rate=0.01, averaging=None, out=tmp_path / "slow")
+    fast = hardened(averaging=None, out=tmp_path / "fast")
+    moved = [
+        (run.model.state_dict()["0.weight"] - trained.state_dict()["0.weight"]).norm()
+        for run in (slow, fast)
+    ]
+    assert moved[0] < 0.2 * moved[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "sentence"),
+    [
+        ({"eps": 8}, HyperparameterError, "did you mean 8/255"),
+        ({"eps": 0}, HyperparameterError, "expected eps > 0"),
+        ({"freeze": ["layer9"]}, HyperparameterError, "module to freeze, got 'layer9'; there are"),
+        ({"freeze": ["*"]}, HyperparameterError, "expected something left to learn"),
+        ({"plain_epochs": 5}, HyperparameterError, "expected plain_epochs from 0 to below 2"),
+        ({"epoch": 5}, HyperparameterError, "no setting 'epoch' .did you mean 'epochs'"),
+        ({"mixing": "mixup", "attack": "fgsm:eps=0.1"}, HyperparameterError, "not both"),
+    ],
+)
+def test_bad_settings_end_in_one_sentence(
+    hardened: Callable[..., Hardened],
+    settings: dict[str, Any],
+    error: type[Exception],
+    sentence: str,
+) -> None:
+    with pytest.raises(error, match=sentence):
+        hardened(**settings)
+
+
+def test_a_wrong_order_of_classes_is_noticed(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    names = tuple(reversed(digits.class_names))
+    model = Classifier(trained, class_names=names)
+    with pytest.raises(DatasetError, match="class 0 is '9'; in digits it is '0'"):
+        harden(model, digits, held_out, eps=EPS, epochs=1, out=tmp_path / "out")
+    assert "steadygrad.hardening" in sys.modules

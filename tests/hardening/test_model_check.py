@@ -1,0 +1,74 @@
+"""Laws of steadygrad.hardening.model_check."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import hardsigmoid
+
+import steadygrad
+from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.hardening import ModelCheck, check_model
+from steadygrad.models import Classifier
+
+SHAPE = (1, 8, 8)
+
+
+def level(check: ModelCheck, topic: str) -> tuple[str, str]:
+    (found,) = [finding for finding in check.findings if finding.topic == topic]
+    return found.level, found.sentence
+
+
+def test_a_relu_network_with_batch_norm_is_told_what_matters(trained: nn.Module) -> None:
+    assert steadygrad.check_model is check_model
+    before = {name: t.clone() for name, t in trained.state_dict().items()}
+    check = check_model(trained, input_shape=SHAPE, repetitions=1)
+    assert all(torch.equal(t, before[name]) for name, t in trained.state_dict().items())
+    assert not trained.training and all(p.grad is None for p in trained.parameters())
+    assert check.is_ready and check.classes == 10
+    assert "wrap it as Classifier" in level(check, "normalisation")[1]
+    assert "2 ReLU, with a second derivative of zero" in level(check, "activations")[1]
+    assert 'statistics="running"' in level(check, "batch norm")[1]
+    assert "cosine of" in level(check, "backends")[1]
+    assert [cost.kind for cost in check.costs] == ["plain", "penalised", "PGD(3) training"]
+    assert all(cost.seconds and cost.relative for cost in check.costs)
+
+
+class Hard(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return hardsigmoid(self.linear(x.flatten(1)))
+
+
+def test_what_has_no_second_derivative_is_a_problem() -> None:
+    check = check_model(Hard(), input_shape=SHAPE, repetitions=1)
+    assert not check.is_ready
+    kind, sentence = level(check, "second derivative")
+    assert kind == "problem" and "has no second derivative" in sentence
+    (penalised,) = [cost for cost in check.costs if cost.kind == "penalised"]
+    assert penalised.seconds is None and "no second derivative" in penalised.refused
+
+
+def test_a_smooth_classifier_with_attention_and_dropout() -> None:
+    body = nn.Sequential(
+        nn.Flatten(2),
+        nn.Linear(64, 16),
+        nn.TransformerEncoderLayer(16, 2, 16, dropout=0.1, activation="gelu", batch_first=True),
+        nn.Flatten(),
+        nn.Linear(16, 3),
+    )
+    check = check_model(Classifier(body, mean=[0.5], std=[0.5]), input_shape=SHAPE, repetitions=1)
+    assert check.is_ready
+    assert level(check, "normalisation")[0] == level(check, "activations")[0] == "good"
+    assert "differentiable operations" in level(check, "attention")[1]
+    assert "3 Dropout" in level(check, "dropout")[1]
+    assert "fused kernels" in level(check_model(body, input_shape=SHAPE), "attention")[1]
+
+
+def test_bad_input() -> None:
+    with pytest.raises(HyperparameterError, match="expected images or input_shape"):
+        check_model(nn.Flatten())
+    with pytest.raises(ModelError, match="cannot take images of 3x8x8"):
+        check_model(Hard(), input_shape=(3, 8, 8))

@@ -1,0 +1,127 @@
+"""Laws of steadygrad.models.sources.unnamed: callables, run folders and objects."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from steadygrad.errors import CheckpointError, HyperparameterError, ModelError, UnknownNameError
+from steadygrad.models import (
+    MODELS,
+    CallableModel,
+    Classifier,
+    ModelSpec,
+    ObjectModel,
+    load_classifier,
+    load_model,
+    model_source,
+    save_model,
+)
+
+NETWORKS = """
+from torch import nn
+
+def build(width=2, name="x", at=(), classes=3):
+    network = nn.Sequential(nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(),
+                            nn.Linear(36 * width, classes))
+    network.given = (width, name, at)
+    return network
+
+def marks(path=None):
+    open(path, "w").close()
+    return build()
+"""
+SHAPE = (1, 8, 8)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "small.py").write_text(NETWORKS)
+    yield tmp_path
+    for name in [name for name in sys.modules if name.split(".")[0] == "nets"]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("place")
+def test_arguments_reach_the_callable_and_the_text_prints_back() -> None:
+    text = "nets.small:build,width=3,name=wide,at=1+2,resize=8,mean=0.5,std=0.25"
+    source = MODELS.parse(text)
+    assert isinstance(source, CallableModel) and MODELS.text(source) == text
+    assert MODELS.build(MODELS.table(source)) == source
+    model = source.build(input_shape=SHAPE, num_classes=3)
+    assert model.model.given == (3, "wide", (1, 2))
+    images = torch.rand(2, *SHAPE)
+    torch.testing.assert_close(model(images), model.model((images - 0.5) / 0.25))
+
+
+@pytest.mark.usefixtures("place")
+def test_weights_head_and_classes_of_a_callable(place: Path) -> None:
+    torch.save(load_classifier("nets.small:build").model.state_dict(), place / "w.pt")
+    text = "nets.small:build,weights=w.pt"
+    with pytest.raises(ModelError, match=r"tells 3 classes apart, the data has 5; head=new"):
+        load_classifier(text, input_shape=SHAPE, num_classes=5)
+    model = load_classifier(f"{text},head=new", input_shape=SHAPE, num_classes=5)
+    assert torch.equal(model.model[0].weight, torch.load(place / "w.pt")["0.weight"])
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("text", "error", "sentence"),
+    [
+        (
+            "nets.small:biuld",
+            ModelError,
+            r"has no 'biuld' \(did you mean 'build'\?\); it has build",
+        ),
+        ("nets.none:build", ModelError, "no module 'nets.none'"),
+        ("nets.small:build,width", HyperparameterError, "expected key=value, got 'width'"),
+        ("nets.small:build,widht=3", ModelError, "unexpected keyword argument 'widht'"),
+        ("nets.small:build,resize=0", HyperparameterError, "expected resize >= 1"),
+        ("tim:resnet50", UnknownNameError, "did you mean 'timm'"),
+        ("nowhere/at/all", ModelError, "the folder of a run at nowhere/at/all, got none"),
+        ("nets/", ModelError, "found no config.json in it; hf:nets/"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(text: str, error: type[Exception], sentence: str) -> None:
+    with pytest.raises(error, match=sentence):
+        load_classifier(text)
+
+
+def test_a_file_alone_does_not_decide_which_code_runs(place: Path) -> None:
+    mark = place / "mark"
+    source = MODELS.parse(f"nets.small:marks,path={mark}")
+    spec = ModelSpec(source, SHAPE, 3)
+    save_model(place / "m.safetensors", spec.build(), spec)
+    mark.unlink()
+    with pytest.raises(
+        CheckpointError, match=r"code that only you can vouch for; name it yourself"
+    ):
+        load_model(place / "m.safetensors")
+    smooth = MODELS.parse(f"smooth:model=callable:nets.small:marks,model.arguments=path={mark}")
+    assert MODELS.parse(MODELS.text(smooth)) == smooth
+    save_model(place / "s.safetensors", spec.build(), ModelSpec(smooth, SHAPE, 3))
+    mark.unlink()
+    with pytest.raises(CheckpointError, match=r"vouch"):
+        load_model(place / "s.safetensors")
+    assert not mark.exists()
+    model, _ = load_model(place / "m.safetensors", source=source)
+    assert mark.exists() and isinstance(model, Classifier)
+
+
+def test_an_object_stands_for_itself_and_says_so_when_it_is_gone() -> None:
+    network = nn.Linear(2, 2)
+    source = ObjectModel.of(network)
+    assert source.build() is network
+    assert source == ObjectModel.of(nn.Linear(2, 2)) != ObjectModel.of(nn.Linear(2, 3))
+    read = MODELS.build(MODELS.table(source))
+    assert read == source
+    with pytest.raises(ModelError, match=r"given by a Python program and cannot be built"):
+        read.build()
+    with pytest.raises(HyperparameterError, match=r"expected weights for a model from outside"):
+        model_source(network, "w.pt")
