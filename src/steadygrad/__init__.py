@@ -1,4 +1,4 @@
-"""Image classifiers that stay right when their input is disturbed, without training on attacks."""
+"""Image classifiers that keep their prediction when the input is disturbed a little."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from steadygrad.evaluation.auditing import audit
     from steadygrad.hardening import check_model, harden
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["__version__", "audit", "check_model", "harden"]
 

@@ -1,6 +1,6 @@
 """``python -m steadygrad``: the command line, where its script is not on the path."""
 
-from steadygrad.cli import main
+from steadygrad.program import main
 
 if __name__ == "__main__":
     main()

@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 Key = Mapping[str, Any]
+"""What decides a stored value: JSON that the value's file is found by."""
 
 _METADATA = "steadygrad"
 """One entry only: safetensors writes several in no fixed order; equal answers give equal bytes."""

@@ -92,8 +92,10 @@ COVARIANCES: Family[Any] = Family(
     group="steadygrad.covariances",
     fallback=_covariance_file,
 )
+"""Every registered covariance of the structured penalty; a path is a covariance file."""
 
 SOURCES: Family[Any] = Family("source", "steadygrad.penalties", group="steadygrad.sources")
+"""Every registered source of the perturbations that a covariance is learned from."""
 
 
 def covariance(

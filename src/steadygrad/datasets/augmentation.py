@@ -37,6 +37,7 @@ class AugmentationStep(Protocol):
 AUGMENTATIONS: Family[AugmentationStep] = Family(
     "augmentation", "steadygrad.datasets", group="steadygrad.augmentations"
 )
+"""Every registered augmentation."""
 
 
 def augment(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steadygrad.errors import DatasetError, HyperparameterError
+from steadygrad.extras import extra
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -86,7 +87,8 @@ class Framing:
 
     def apply(self, image: "Image", draws: np.random.Generator | None = None) -> "Image":
         """Return the image as a square of ``size``; ``draws`` decides on its random part."""
-        from PIL.Image import Resampling
+        with extra("data"):
+            from PIL.Image import Resampling
 
         width, height = image.size
         if self.smallest_area < 1 and draws is not None:
@@ -142,7 +144,8 @@ def decode_image(
         DatasetError: it is damaged, no image, of an unknown format, has several frames or more than
             8 bits a channel.
     """
-    from PIL import Image, ImageOps
+    with extra("data"):
+        from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
@@ -217,8 +220,9 @@ def decode_images(
 
 def track_if_slow(items: Iterable[T], total: int, description: str) -> Iterator[T]:
     """Yield the items; draw a bar on standard error, if that is a terminal and they take long."""
-    from rich.console import Console
-    from rich.progress import Progress
+    with extra("data"):
+        from rich.console import Console
+        from rich.progress import Progress
 
     console = Console(stderr=True)
     progress = Progress(console=console, transient=True, disable=not console.is_terminal)

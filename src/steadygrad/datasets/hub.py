@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from steadygrad.datasets.parquet import ParquetTable, find_shards
 from steadygrad.errors import DatasetError
+from steadygrad.extras import extra
 
 __all__ = ["HubSet"]
 
@@ -49,7 +50,8 @@ class HubSet:
         Raises:
             DatasetError: the hub cannot be reached, or holds no such set.
         """
-        from huggingface_hub import snapshot_download
+        with extra("data"):
+            from huggingface_hub import snapshot_download
 
         kept = self._kept()
         if kept is not None and split in kept.splits:
@@ -75,8 +77,9 @@ class HubSet:
 
     def _kept(self) -> ParquetTable | None:
         """Return the set as the hub's cache holds it, if that is whole."""
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import LocalEntryNotFoundError
+        with extra("data"):
+            from huggingface_hub import snapshot_download
+            from huggingface_hub.errors import LocalEntryNotFoundError
 
         for revision in (self.revision, CONVERTED):
             # ValueError: no name that a set could have; asking the hub for it says so.
@@ -98,7 +101,8 @@ class HubSet:
         raise DatasetError(f"expected parquet files in {self.hub_id} on the hub, got none")
 
     def _listing(self, revision: str | None) -> list[str]:
-        from huggingface_hub import HfApi
+        with extra("data"):
+            from huggingface_hub import HfApi
 
         try:
             # Without a network this fails within the time limit; a download would take longer to.

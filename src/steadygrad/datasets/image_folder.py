@@ -9,6 +9,7 @@ from pathlib import Path
 from steadygrad.datasets.decoding import Encoded
 from steadygrad.datasets.image_table import Rows, canonical_split
 from steadygrad.errors import DatasetError
+from steadygrad.extras import extra
 
 __all__ = ["ImageFolder"]
 
@@ -150,7 +151,8 @@ class ImageFolder:
 
     def rows(self, split: str, *, streaming: bool = False) -> Rows:
         """Return a split's rows; see ``ImageTable``."""
-        from datasets import ClassLabel, Dataset, Features, Image
+        with extra("data"):
+            from datasets import ClassLabel, Dataset, Features, Image
 
         images = self._images(split)
         if not images:

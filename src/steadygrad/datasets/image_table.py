@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from steadygrad.datasets.decoding import Encoded
 from steadygrad.errors import DatasetError
+from steadygrad.extras import extra
 
 __all__ = [
     "ImageTable",
@@ -106,7 +107,8 @@ def stream_of_rows(read: Callable[..., Iterator[dict[str, Any]]], **arguments: A
         read: called with the arguments.
         arguments: one of them a list of shards, among which workers are to be divided.
     """
-    from datasets import Dataset
+    with extra("data"):
+        from datasets import Dataset
 
     # The folder is needed for a lock while the stream is made.
     with quiet_datasets(), tempfile.TemporaryDirectory() as scratch:
@@ -123,7 +125,8 @@ def random_rows(files: Sequence[str], columns: Mapping[str, Any], folder: Path) 
         columns: those to read, by name, as ``datasets`` describes them.
         folder: where the copy goes, or lies already.
     """
-    from datasets import Dataset, Features
+    with extra("data"):
+        from datasets import Dataset, Features
 
     with quiet_datasets():
         return Dataset.from_parquet(
@@ -139,7 +142,8 @@ def random_rows(files: Sequence[str], columns: Mapping[str, Any], folder: Path) 
 @contextmanager
 def quiet_datasets() -> Iterator[None]:
     """Keep the progress bars and log lines of ``datasets`` off the terminal."""
-    import datasets
+    with extra("data"):
+        import datasets
 
     were_disabled = datasets.are_progress_bars_disabled()
     verbosity = datasets.logging.get_verbosity()

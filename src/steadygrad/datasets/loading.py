@@ -29,6 +29,7 @@ from steadygrad.errors import HyperparameterError
 __all__ = ["ImageLoader", "Split", "image_loader", "load_dataset"]
 
 Split: TypeAlias = Literal["train", "test", "validation"]
+"""Part of a data set; ``validation`` is cut from the training set."""
 
 
 def load_dataset(

@@ -18,6 +18,7 @@ from steadygrad.datasets.image_table import (
     stream_of_rows,
 )
 from steadygrad.errors import DatasetError
+from steadygrad.extras import extra
 
 __all__ = ["ParquetTable", "find_shards", "holds_parquet"]
 
@@ -109,7 +110,8 @@ class ParquetTable:
 
     def rows(self, split: str, *, streaming: bool = False) -> Rows:
         """Return a split's rows; see ``ImageTable``."""
-        from datasets import Image, Value
+        with extra("data"):
+            from datasets import Image, Value
 
         column, kind = self._checked_columns(split)
         files, indices = self._shards[split], self._indices(split)
@@ -184,7 +186,8 @@ class ParquetTable:
         return shared
 
     def _image_column(self, file: str) -> str:
-        from pyarrow import types  # type: ignore[import-untyped]  # ships no annotations
+        with extra("data"):
+            from pyarrow import types  # type: ignore[import-untyped]  # ships no annotations
 
         schema = _schema(file)
         for column in self._image_columns:
@@ -329,7 +332,8 @@ def find_shards(names: Sequence[str], place: str, title: str) -> dict[str, list[
 
 
 def _label_kind(kind: Any, file: str) -> Literal["number", "text"]:
-    from pyarrow import types
+    with extra("data"):
+        from pyarrow import types
 
     if types.is_integer(kind):
         return "number"
@@ -366,7 +370,8 @@ def _group_rows(
     ``datasets`` has a parquet stream of its own, but it leaves threads behind that abort the
     interpreter at its end if the stream is not read to its last row (5.2 with pyarrow 26).
     """
-    from pyarrow import types
+    with extra("data"):
+        from pyarrow import types
 
     for file, group in groups:
         is_struct = types.is_struct(_schema(file).field(image_column).type)
@@ -396,9 +401,10 @@ def _read(file: str, function: Callable[[Any, Any], Any]) -> Any:
 
 def _read_blocks(file: str, function: Callable[[Any, Any], Iterator[Any]]) -> Iterator[Any]:
     """Yield what a function of (``pyarrow.parquet``, the file) yields."""
-    import fsspec  # type: ignore[import-untyped]  # ships no annotations
-    import pyarrow
-    from pyarrow import parquet
+    with extra("data"):
+        import fsspec  # type: ignore[import-untyped]  # ships no annotations
+        import pyarrow
+        from pyarrow import parquet
 
     opened = fsspec.open(file, "rb") if "://" in file else contextlib.nullcontext(file)
     try:

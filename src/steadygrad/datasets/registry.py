@@ -18,6 +18,7 @@ from steadygrad.datasets.sources import (
     parquet_table,
 )
 from steadygrad.errors import DatasetError, HyperparameterError, UnknownNameError
+from steadygrad.extras import extra
 from steadygrad.parts import nearest
 
 __all__ = [
@@ -231,7 +232,8 @@ class Digits:
 
     def load(self, split: str, *, cache: bool = True) -> ImageDataset:  # noqa: ARG002
         """Return a split, whole in memory."""
-        from sklearn import datasets
+        with extra("data"):
+            from sklearn import datasets
 
         _refuse_validation(self.title, split)
         bunch = datasets.load_digits()

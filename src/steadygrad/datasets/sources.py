@@ -75,6 +75,7 @@ def _path_source(text: str) -> "DataSource | None":
 
 
 DATA_SOURCES: Family[DataSource] = Family("data set", "steadygrad.datasets", fallback=_path_source)
+"""Every registered data set; a path is a folder of images or of parquet files."""
 
 
 def data_source(

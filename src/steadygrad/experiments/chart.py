@@ -99,3 +99,4 @@ class ImageGrid:
 
 
 Chart: TypeAlias = LineChart | Surface | MatrixImage | ImageGrid
+"""Anything that an experiment can draw."""

@@ -10,6 +10,7 @@ from steadygrad.experiments.published import published_number
 __all__ = ["Compared", "ComparisonVerdict", "verdict_counts"]
 
 ComparisonVerdict: TypeAlias = Literal["reproduced", "differs", "not comparable"]
+"""How our number relates to a printed one; see docs/experiments.md."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,7 @@ class Interval:
 
 
 Cell: TypeAlias = str | int | float | Interval | None
+"""Value of a table's cell; None is an empty one."""
 
 
 @dataclass(frozen=True, kw_only=True)

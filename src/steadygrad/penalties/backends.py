@@ -33,6 +33,7 @@ __all__ = ["BackendName", "DoubleBackprop", "Statistics", "raised", "resolve_bac
 BackendName: TypeAlias = Literal[
     "double-backprop", "finite-difference", "double_backprop", "finite_difference"
 ]
+"""Name of a backend; those with an underscore are version 0.1's."""
 
 Statistics: TypeAlias = Literal["batch", "running"]
 """By which statistics batch norms in training mode normalise while the penalty is taken."""

@@ -12,6 +12,7 @@ from steadygrad.penalties.part import NORMS, GradientNorm, norm
 __all__ = ["L1", "L2", "CovarianceNorm", "Linf", "NormName", "norm_by_name"]
 
 NormName: TypeAlias = Literal["l1", "l2", "linf"]
+"""Name of a norm of the input gradient."""
 
 
 @norm("l1", title="L1")

@@ -162,8 +162,10 @@ PENALTIES: Family[Any] = Family("penalty", "steadygrad.penalties")
 """Some need the data before they can be called: see ``steadygrad.covariance.prepared``."""
 
 NORMS: Family[GradientNorm] = Family("norm", "steadygrad.penalties", group="steadygrad.norms")
+"""Every registered norm of the input gradient."""
 
 LOSSES: Family[ExampleLoss] = Family("loss", "steadygrad.penalties", group="steadygrad.losses")
+"""Every registered loss of single images."""
 
 
 def _old_backend(text: str) -> Backend | None:
@@ -176,6 +178,7 @@ def _old_backend(text: str) -> Backend | None:
 BACKENDS: Family[Backend] = Family(
     "backend", "steadygrad.penalties", group="steadygrad.backends", fallback=_old_backend
 )
+"""Every registered way to differentiate a penalty."""
 
 
 def penalty(

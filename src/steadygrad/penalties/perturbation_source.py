@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 SourceName: TypeAlias = Literal["gradient", "fgsm", "pgd", "deepfool"]
+"""Name of a source of perturbations that a covariance is learned from."""
 
 PGD_EPS = 8 / 255
 """Radius of the attack behind "pgd"."""

@@ -1,32 +1,35 @@
 """Reports: figures, tables and one HTML page, from the folders of finished runs."""
 
-from steadygrad.reports.comparison import (
-    ComparedRun,
-    Comparison,
-    EvaluatedData,
-    Protocol,
-    compare_runs,
-)
-from steadygrad.reports.figures import (
-    cost_figure,
-    gallery_figure,
-    inline_svg,
-    robustness_figure,
-    save_figure,
-    training_figure,
-)
-from steadygrad.reports.figures.canvas import SeriesStyle, series_styles
-from steadygrad.reports.headline import headline
-from steadygrad.reports.page import render_report, write_report
-from steadygrad.reports.runs import RunRecord, load_run, load_runs
-from steadygrad.reports.scope import cautions
-from steadygrad.reports.tables import (
-    SummaryRow,
-    csv_table,
-    markdown_table,
-    summary_rows,
-    summary_table,
-)
+from steadygrad.extras import extra
+
+with extra("report"):
+    from steadygrad.reports.comparison import (
+        ComparedRun,
+        Comparison,
+        EvaluatedData,
+        Protocol,
+        compare_runs,
+    )
+    from steadygrad.reports.figures import (
+        cost_figure,
+        gallery_figure,
+        inline_svg,
+        robustness_figure,
+        save_figure,
+        training_figure,
+    )
+    from steadygrad.reports.figures.canvas import SeriesStyle, series_styles
+    from steadygrad.reports.headline import headline
+    from steadygrad.reports.page import render_report, write_report
+    from steadygrad.reports.runs import RunRecord, load_run, load_runs
+    from steadygrad.reports.scope import cautions
+    from steadygrad.reports.tables import (
+        SummaryRow,
+        csv_table,
+        markdown_table,
+        summary_rows,
+        summary_table,
+    )
 
 __all__ = [
     "ComparedRun",

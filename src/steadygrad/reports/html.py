@@ -15,6 +15,7 @@ import steadygrad
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import OutputError
 from steadygrad.evaluation import Gallery
+from steadygrad.extras import extra
 from steadygrad.reports.figures.images import class_name, difference
 from steadygrad.reports.wording import (
     attack_name,
@@ -64,7 +65,8 @@ def date_text(moment: datetime) -> str:
 
 def software_versions() -> list[tuple[str, str]]:
     """Return (name, version) of what makes a page, steadygrad first."""
-    import matplotlib
+    with extra("report"):
+        import matplotlib
 
     return [
         ("steadygrad", steadygrad.__version__),
@@ -117,7 +119,8 @@ def png_uri(image: Tensor) -> str:
 
     Anything but three channels is shown as their mean, in grey.
     """
-    from PIL import Image
+    with extra("report"):
+        from PIL import Image
 
     pixels = (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).movedim(0, -1)
     shown = pixels if pixels.shape[-1] == 3 else pixels.float().mean(dim=-1).to(torch.uint8)

@@ -27,6 +27,7 @@ class Averaging(Protocol):
 AVERAGES: Family[Averaging] = Family(
     "averaging", "steadygrad.training", group="steadygrad.averages"
 )
+"""Every registered averaging of weights."""
 
 
 def averaging(name: str) -> Callable[[C], C]:

@@ -27,6 +27,7 @@ class Clipping(Protocol):
 CLIPPINGS: Family[Clipping] = Family(
     "clipping", "steadygrad.training", group="steadygrad.clippings"
 )
+"""Every registered clipping of the parameter gradient."""
 
 
 def clipping(name: str) -> Callable[[C], C]:

@@ -31,6 +31,7 @@ class OptimizerPart(Protocol):
 OPTIMIZERS: Family[OptimizerPart] = Family(
     "optimizer", "steadygrad.training", group="steadygrad.optimizers"
 )
+"""Every registered optimizer."""
 
 
 def optimizer(name: str) -> Callable[[C], C]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from steadygrad.extras import extra
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
 
 if TYPE_CHECKING:
@@ -75,15 +76,16 @@ class TerminalProgress(SilentProgress):
     """A bar over all steps with the latest losses and the time left, and a line per epoch."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import Progress as RichProgress
+        with extra("train"):
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
+            from rich.progress import Progress as RichProgress
 
         self._bar: RichProgress = RichProgress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),

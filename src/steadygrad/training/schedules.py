@@ -38,6 +38,7 @@ class Schedule(Protocol):
 SCHEDULES: Family[Schedule] = Family(
     "schedule", "steadygrad.training", group="steadygrad.schedules"
 )
+"""Every registered schedule, for learning rates and for the ramp of a penalty."""
 
 
 def schedule(name: str) -> Callable[[C], C]:

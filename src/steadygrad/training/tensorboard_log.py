@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from steadygrad.errors import OutputError
+from steadygrad.extras import extra
 from steadygrad.training.metrics import EpochMetrics
 
 __all__ = ["TensorBoardLog"]
@@ -23,7 +24,8 @@ class TensorBoardLog:
 
     def __init__(self, folder: Path, history: Sequence[EpochMetrics]) -> None:
         # Imported here: it takes a second, and reading configurations or models needs none of it.
-        from torch.utils.tensorboard import SummaryWriter
+        with extra("train"):
+            from torch.utils.tensorboard import SummaryWriter
 
         self._folder = folder
         with self._named_errors():

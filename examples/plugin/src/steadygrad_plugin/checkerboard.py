@@ -33,7 +33,7 @@ class Checkerboard:
         images: Tensor,
         labels: Tensor,
         *,
-        generator: torch.Generator | None = None,  # noqa: ARG002 - nothing is drawn
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Return the images under the pattern of the higher cross-entropy."""
         height, width = images.shape[-2:]

@@ -26,7 +26,7 @@ class LogitDecay:
         labels: Tensor,
         *,
         loss=None,
-        generator: torch.Generator | None = None,  # noqa: ARG002 - nothing is drawn
+        generator: torch.Generator | None = None,
     ) -> PenalizedLoss:
         """Return the loss to call ``backward()`` on, with its terms and the logits."""
         losses, logits = example_losses(model, images, labels, loss or CrossEntropy())

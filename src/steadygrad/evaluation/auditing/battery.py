@@ -75,7 +75,9 @@ class Recipe:
 
 
 Budget: TypeAlias = Literal["quick", "standard", "full"]
+"""Name of a battery of attacks."""
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
+"""Names of the batteries, from the shortest to the longest."""
 
 _MOST_TARGETS = 100
 """Classes beyond which no attack tries every wrong one in turn."""

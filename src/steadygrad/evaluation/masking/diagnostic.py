@@ -197,6 +197,7 @@ class Diagnostic(ABC):
 DIAGNOSTICS: Family[Diagnostic] = Family(
     "diagnostic", "steadygrad.evaluation.masking", group="steadygrad.diagnostics"
 )
+"""Every registered diagnostic of gradient masking, in the order in which they run."""
 
 
 def diagnostic(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import OutputError
+from steadygrad.extras import extra
 
 if TYPE_CHECKING:
     from matplotlib.artist import (
@@ -93,7 +94,8 @@ _STYLE: dict[Any, Any] = {
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the house style inside the block, whatever the user's own settings are."""
-    import matplotlib
+    with extra("report"):
+        import matplotlib
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -106,9 +108,10 @@ def new_figure(width: float, height: float, row_gap: float = 0.04) -> "Figure":
 
     row_gap: above and below everything in it; inches, like the size.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    with extra("report"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     layout = ConstrainedLayoutEngine(h_pad=row_gap)
     figure = Figure(figsize=(width, height), layout=layout)
@@ -233,7 +236,8 @@ def inline_svg(figure: "Figure", prefix: str, description: str) -> str:
 
 
 def _svg(figure: "Figure", salt: str) -> str:
-    import matplotlib
+    with extra("report"):
+        import matplotlib
 
     buffer = io.StringIO()
     with style(), _missing_glyphs_allowed():
