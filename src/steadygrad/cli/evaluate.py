@@ -108,9 +108,13 @@ def can_keep(run: Path) -> bool:
     """Tell whether results can be stored in a run's folder; say so before the work if not."""
     if not run.is_dir():
         return True  # what is wrong with it is told by whoever reads the run
+    folder = run / "evaluations"
+    is_new = not folder.exists()
     try:
-        make_folder(run / "evaluations")
-    except OutputError as error:
+        make_folder(folder)
+        if is_new:
+            folder.rmdir()  # a refusal leaves nothing behind
+    except (OSError, OutputError) as error:
         tell(f"{error}; the result is printed and not stored")
         return False
     return True

@@ -107,6 +107,8 @@ def _transfer(
         for name, path in (sources | (shown_to or {})).items()
     }
     data = _shared_images(loaded)
+    if batch_size < 1:
+        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
     make_folder(out)  # what cannot be written is refused before the work
     title = f"{attack} on {len(sources)} x {len(data)} images"
     with attack_progress(title) as progress:

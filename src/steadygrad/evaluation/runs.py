@@ -125,8 +125,6 @@ def evaluate_run(
     """
     if search not in _SEARCHES:
         raise UnknownNameError(f"expected search one of {', '.join(_SEARCHES)}, got {search!r}")
-    if keep:
-        make_folder(run / "evaluations")
     chosen, radii = _attack_and_radii(attack, eps_values)
     if covariance is not None:
         _refuse_beside_covariance(chosen)
@@ -138,6 +136,8 @@ def evaluate_run(
         split=split,
         device=device,
     )
+    if keep:
+        make_folder(run / "evaluations")  # what cannot be written is refused before the work
     trained, data, config = loaded.trained, loaded.images, loaded.trained.config
     described: dict[str, Any] = {}
     if covariance is not None:

@@ -200,6 +200,8 @@ def attack_settings(attack: Mapping[str, Any]) -> str:
     if "decay_length" in rest:
         length, between = rest.pop("decay_length"), rest.pop("inter_channel", 0.5)
         covariance = rest.pop("covariance", None)
+        if rest.get("unit") == "pixel":  # that of eps everywhere else too
+            del rest["unit"]
         function = f"exp(-r / {_number(length)}), {_number(between)} of it between channels"
         parts.append(f"covariance {function if covariance is None else _covariance(covariance)}")
     if "target" in rest:
