@@ -17,6 +17,7 @@ EXAMPLES = {
     ("model", "callable"): "package.module:build,width=3",
     ("model", "smooth"): "smooth:model=digits-gelu",
     ("attack", "mixture"): "mixture:attack=fgsm,attack.eps=0.1,fraction=0.5",
+    ("penalty", "standardized"): "standardized:penalty=gn,penalty.strength=0.125",
 }
 """Texts of the parts whose needed settings no guess from their types can fill in."""
 
