@@ -17,13 +17,16 @@ OPTIONAL = (
 
 BARE = f"""
 import sys
+from importlib.machinery import PathFinder
 
-class Absent:
-    def find_spec(self, name, path=None, target=None):
+class Installed:  # everything but those
+    @staticmethod
+    def find_spec(name, path=None, target=None):
         if name.partition(".")[0] in {OPTIONAL!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+            return None
+        return PathFinder.find_spec(name, path, target)
 
-sys.meta_path.insert(0, Absent())
+sys.meta_path = [Installed if finder is PathFinder else finder for finder in sys.meta_path]
 """
 
 
