@@ -214,5 +214,5 @@ def test_on_a_narrow_terminal_no_number_is_cut(program: Program, place: Path) ->
     call = ("audit", "my_networks:build", "--weights", "w.safetensors", *EVERYDAY, "--eps", "0.1")
     outcome = program(*call, columns=30)
     assert outcome.code == 0, outcome.err
-    assert "worst case of all" in outcome.out and "95 % interval: " in outcome.out
+    assert "worst case of all" in outcome.out and "95 % interval" in outcome.out
     assert "…" not in outcome.out
