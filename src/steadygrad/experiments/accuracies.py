@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from steadygrad.attacks import Attack
@@ -20,6 +21,7 @@ __all__ = [
     "difference_cell",
     "difference_interval",
     "mean_accuracy",
+    "mean_over_radii",
     "measured_accuracies",
     "percent_interval",
     "percent_series",
@@ -96,6 +98,15 @@ def mean_accuracy(points: Sequence[AccuracyPoint | MeanAccuracy]) -> MeanAccurac
     """Return what several networks, or pairs of them, have on the same images together."""
     correct = sum(point.correct for point in points) / len(points)
     return MeanAccuracy(correct / points[0].n, points[0].n)
+
+
+def mean_over_radii(points: Sequence[AccuracyPoint]) -> MeanAccuracy:
+    """Return the area under a curve, by the trapezoid rule, divided by the range of its radii."""
+    area = sum(
+        (right.eps - left.eps) * (left.accuracy + right.accuracy) / 2
+        for left, right in pairwise(points)
+    )
+    return MeanAccuracy(area / (points[-1].eps - points[0].eps), points[0].n)
 
 
 def difference_interval(first: MeanAccuracy, second: MeanAccuracy) -> tuple[float, float]:

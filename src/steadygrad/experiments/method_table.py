@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 from steadygrad.attacks import PGD, Attack, RandomNoise, describe_attack
@@ -17,6 +16,7 @@ from steadygrad.experiments.accuracies import (
     MeanAccuracy,
     accuracy_series,
     mean_accuracy,
+    mean_over_radii,
     measured_accuracies,
     percent_interval,
     percent_series,
@@ -145,7 +145,7 @@ class MethodTable(Artefact):
         rows = [row for method in self.methods if (row := self._row(bench, method)).clean]
         largest = self.eps_values[-1]
         seeds_networks = bench.scale.all_of([m.network for m in self.methods], bench.seeds)
-        radii = self._radii(bench.scale, self.eps_values)
+        radii = bench.scale.radii(self.eps_values, ())
         curves = measured_accuracies(bench, seeds_networks, self.attacks(bench.scale)["PGD"], radii)
         found = tuple(curves.values())
         return ExperimentOutcome(
@@ -175,15 +175,12 @@ class MethodTable(Artefact):
             ),
         )
 
-    def _radii(self, scale: Scale, grid: Sequence[float]) -> tuple[float, ...]:
-        return scale.radii(grid, [])
-
     def _row(self, bench: Workbench, method: Method) -> _Row:
         networks = bench.measurable(bench.scale.all_of([method.network], bench.seeds))
-        radii = self._radii(bench.scale, self.eps_values)
+        radii = bench.scale.radii(self.eps_values, ())
         attacked = {
             name: tuple(
-                _mean_over_radii(bench.points(network, attack, radii, bench.scale.attacked))
+                mean_over_radii(bench.points(network, attack, radii, bench.scale.attacked))
                 for network in networks
             )
             for name, attack in self.attacks(bench.scale).items()
@@ -206,7 +203,7 @@ class MethodTable(Artefact):
         seed = victim.config.seed + PARTNER
         attacked = bench.scale.of(source.network.of_seed(seed))
         attack = _pgd(bench.scale.attack_steps(self.transfer_steps))
-        radii = self._radii(bench.scale, self.transfer_eps)
+        radii = bench.scale.radii(self.transfer_eps, ())
         data = bench.test_set(victim.config.data, bench.scale.attacked)
         question = bench.question(
             "correct on another network's examples",
@@ -243,7 +240,7 @@ class MethodTable(Artefact):
         bench.progress(f"{source.network.label} to {victim.label}: transfer")
         answer = bench.answer(victim, question, measure)
         correct = required(answer, "correct", list, f"what was measured of {victim.label}")
-        return _mean_over_radii(
+        return mean_over_radii(
             [AccuracyPoint(eps, k, len(data)) for eps, k in zip(radii, correct, strict=True)]
         )
 
@@ -388,15 +385,6 @@ class MethodTable(Artefact):
 
 def _pgd(steps: int) -> PGD:
     return PGD(eps=0.0, steps=steps, reach=steps / 5, start_from_prediction=True)
-
-
-def _mean_over_radii(points: Sequence[AccuracyPoint]) -> MeanAccuracy:
-    """Return the area under a curve over its range, by the trapezoid rule, divided by its width."""
-    area = sum(
-        (right.eps - left.eps) * (left.accuracy + right.accuracy) / 2
-        for left, right in pairwise(points)
-    )
-    return MeanAccuracy(area / (points[-1].eps - points[0].eps), points[0].n)
 
 
 def _with_interval(points: Sequence[MeanAccuracy]) -> tuple[float | None, Interval | None]:
