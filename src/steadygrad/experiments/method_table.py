@@ -21,7 +21,7 @@ from steadygrad.experiments.accuracies import (
     percent_interval,
     percent_series,
 )
-from steadygrad.experiments.chart import LineChart, PrintedPoint
+from steadygrad.experiments.chart import LineChart, PrintedPoint, Series
 from steadygrad.experiments.comparison import Compared
 from steadygrad.experiments.experiment import Artefact, Cell, ExperimentOutcome, Interval, Table
 from steadygrad.experiments.network import Network
@@ -144,6 +144,7 @@ class MethodTable(Artefact):
         """Attack every network, show it the others' examples, and measure its margins."""
         rows = [row for method in self.methods if (row := self._row(bench, method)).clean]
         largest = self.eps_values[-1]
+        steps, transfer_steps = map(bench.scale.attack_steps, (self.steps, self.transfer_steps))
         seeds_networks = bench.scale.all_of([m.network for m in self.methods], bench.seeds)
         radii = bench.scale.radii(self.eps_values, ())
         curves = measured_accuracies(bench, seeds_networks, self.attacks(bench.scale)["PGD"], radii)
@@ -153,8 +154,8 @@ class MethodTable(Artefact):
             f"{bench.scale.attacked:,} test images (clean: "
             f"{'all' if bench.scale.clean is None else bench.scale.clean}); seeds "
             f"{', '.join(map(str, bench.seeds))}; means over radii from 0 to "
-            f"{255 * largest:.3g}/255 by the trapezoid rule; PGD({self.steps}) with a random start "
-            f"and steps of eps/5 away from the prediction; transfers from PGD({self.transfer_steps}"
+            f"{255 * largest:.3g}/255 by the trapezoid rule; PGD({steps}) with a random start "
+            f"and steps of eps/5 away from the prediction; transfers from PGD({transfer_steps}"
             f") examples of networks of other seeds (+{PARTNER}); bands are 95 % intervals for the "
             "choice of images; stars are the paper's values.",
             charts={
@@ -164,7 +165,7 @@ class MethodTable(Artefact):
             tables={
                 self.stem: self._table(rows),
                 f"{self.stem}-worst-case": worst_case_table(
-                    bench, found, largest, self.data_title, f"PGD({self.steps})"
+                    bench, found, largest, self.data_title, f"PGD({steps})"
                 ),
             },
             compared=tuple(
@@ -212,9 +213,8 @@ class MethodTable(Artefact):
             attack=describe_attack(attack),
             eps=list(radii),
         )
-        if bench.store.has(victim) and not bench.store.has(attacked):
-            return None
-        if not bench.store.has(victim) and bench.earlier.find(victim, question) is None:
+        is_known = bench.earlier.find(victim, question) is not None
+        if not (bench.store.has(attacked) if bench.store.has(victim) else is_known):
             return None
 
         def measure() -> dict[str, Any]:
@@ -286,14 +286,8 @@ class MethodTable(Artefact):
             places = [place + shift for place in range(len(rows))]
             series.append(percent_series(name, places, points, drawn="points"))
             printed += self._stars(rows, places, item, name)
-        return LineChart(
-            title=f"{self.data_title}: clean, and attacked at the mean over the radii",
-            x_label="training method",
-            y_label="accuracy (%)",
-            series=tuple(series),
-            printed=tuple(printed),
-            x_names=tuple(row.method.network.label for row in rows),
-            y_range=PERCENT_RANGE,
+        return _points_chart(
+            f"{self.data_title}: clean, and attacked (mean over radii)", rows, series, printed
         )
 
     def _transfer_chart(self, rows: Sequence[_Row]) -> tuple[LineChart, ...]:
@@ -310,20 +304,12 @@ class MethodTable(Artefact):
             printed += self._stars([row for _, row in shown], places, item, f"from {label}")
         if not series:
             return ()
-        chart = LineChart(
-            title=f"{self.data_title}: on examples of other networks",
-            x_label="training method",
-            y_label="accuracy (%)",
-            series=tuple(series),
-            printed=tuple(printed),
-            x_names=tuple(row.method.network.label for row in rows),
-            y_range=PERCENT_RANGE,
-        )
-        return (chart,)
+        title = f"{self.data_title}: on examples of other networks"
+        return (_points_chart(title, rows, series, printed),)
 
     def _curves(self, found: Sequence[Accuracies]) -> LineChart:
         return LineChart(
-            title=f"{self.data_title}: PGD({self.steps})",
+            title=f"{self.data_title}: PGD",
             x_label="radius eps (share of the pixel range)",
             y_label="accuracy (%)",
             series=tuple(accuracy_series(accuracies) for accuracies in found),
@@ -349,9 +335,9 @@ class MethodTable(Artefact):
         for name, item in columns.attacks.items():
             points[name] = item, () if row is None else row.attacked[name]
         for source in self.sources:
-            label, item = source.network.label, columns.transfer[source.row]
             found = () if row is None else row.transferred.get(source.row, ())
-            points[f"PGD examples of {label}"] = item, found
+            name = f"PGD examples of {source.network.label}"
+            points[name] = columns.transfer[source.row], found
         compared = [
             compared_accuracy(
                 f"{what}: {name} (%)",
@@ -365,7 +351,6 @@ class MethodTable(Artefact):
         ]
         means = [m["mean"] for m in row.margins if m["mean"] is not None] if row else []
         path = f"{method.row}/{columns.deepfool}"
-        allowed = DEEPFOOL_TOLERANCE * published_number(self.paper, path)
         intervals = [m["ci95"] for m in row.margins if m["ci95"] is not None] if row else []
         interval = (intervals[0][0], intervals[0][1]) if len(intervals) == 1 else None
         compared.append(
@@ -375,7 +360,7 @@ class MethodTable(Artefact):
                 path=path,
                 ours=sum(means) / len(means) if means else None,
                 interval=interval,
-                tolerance=round(allowed, 4),
+                tolerance=round(DEEPFOOL_TOLERANCE * published_number(self.paper, path), 4),
                 obstacle=scale.obstacle("") if means else NOT_TRAINED,
                 note=f"{len(means)} seed(s); tolerance for other networks of the same training",
             )
@@ -387,11 +372,23 @@ def _pgd(steps: int) -> PGD:
     return PGD(eps=0.0, steps=steps, reach=steps / 5, start_from_prediction=True)
 
 
+def _points_chart(
+    title: str, rows: Sequence[_Row], series: Sequence[Series], printed: Sequence[PrintedPoint]
+) -> LineChart:
+    return LineChart(
+        title=title,
+        x_label="training method",
+        y_label="accuracy (%)",
+        series=tuple(series),
+        printed=tuple(printed),
+        x_names=tuple(row.method.network.label for row in rows),
+        y_range=PERCENT_RANGE,
+    )
+
+
 def _with_interval(points: Sequence[MeanAccuracy]) -> tuple[float | None, Interval | None]:
-    if not points:
-        return None, None
-    mean = mean_accuracy(points)
-    return round(100 * mean.accuracy, 1), percent_interval(mean)
+    mean = mean_accuracy(points) if points else None
+    return (round(100 * mean.accuracy, 1), percent_interval(mean)) if mean else (None, None)
 
 
 def _margins(bench: Workbench, network: Network) -> Mapping[str, Any]:
@@ -401,7 +398,6 @@ def _margins(bench: Workbench, network: Network) -> Mapping[str, Any]:
     def measure() -> dict[str, Any]:
         bench.progress(f"{network.label}: DeepFool on {len(data)} images")
         margins = deepfool_margins(bench.model(network), data.images(), device=bench.device)
-        found = margins.to_json()
-        return {name: found[name] for name in ("mean", "ci95", "unbroken")}
+        return {k: v for k, v in margins.to_json().items() if k in ("mean", "ci95", "unbroken")}
 
     return bench.answer(network, bench.question("DeepFool margins", data), measure)
