@@ -31,8 +31,8 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="steadygrad",
-    help="Train, attack and compare image classifiers that stay right when their input is "
-    "disturbed.",
+    help="Train, attack and compare image classifiers that keep their prediction when the "
+    "input is disturbed.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

@@ -98,12 +98,12 @@ def _harden(
     audited: Annotated[
         bool, typer.Option("--audit/--no-audit", help="Run the quick audit before and after.")
     ] = True,
-    seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: options.Device = "auto",
     resume: Annotated[bool, typer.Option(help="Go on with the hardening in --out.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace the one in --out.")] = False,
 ) -> None:
-    """Fine-tune a trained network for a radius and report what it bought and what it cost.
+    """Fine-tune a trained network for a radius and report robustness and accuracy before and after.
 
     The radius is the only number that is needed. The original network is kept; --out gets the
     hardened one as a run, as files that load without steadygrad, and report.md.

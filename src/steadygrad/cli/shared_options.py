@@ -29,7 +29,7 @@ Attack = Annotated[
         f"Names: {', '.join(attack_names())}."
     ),
 ]
-AttackSeed = Annotated[int, typer.Option("--seed", help="Of the attack's random draws.")]
+AttackSeed = Annotated[int, typer.Option("--seed", help="Seed of the attack's random draws.")]
 FirstImages = Annotated[int, typer.Option("--limit", help="The first N images; more take longer.")]
 EveryImage = Annotated[bool, typer.Option("--all", help="The whole split, whatever --limit says.")]
 Dataset = Annotated[

@@ -60,7 +60,7 @@ def _train(
         typer.Option(help="Strength of gn or sgr as Roth et al. print it (twice ours)."),
     ] = None,
     ramp: Annotated[
-        str | None, typer.Option(help="How the penalty is let in, such as ramp:5 (epochs).")
+        str | None, typer.Option(help="Raise the penalty from 0, such as ramp:5 (epochs).")
     ] = None,
     loss: Annotated[
         str | None, typer.Option(help="cross-entropy, cross-entropy:smoothing=0.1, ...")
@@ -114,12 +114,12 @@ def _train(
     ] = None,
     update_similarity: Annotated[
         bool | None,
-        typer.Option(help="Record how far the penalty turns the updates (slower)."),
+        typer.Option(help="Record the angle between plain and penalised updates (slower)."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides everything random.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     checkpoint_seconds: Annotated[
-        float | None, typer.Option(help="Least time between checkpoints.")
+        float | None, typer.Option(help="Seconds between checkpoints, at least.")
     ] = None,
 ) -> None:
     """Train a network and keep its weights, settings and metrics in a run folder.

@@ -194,7 +194,7 @@ _LEARNING = """
         decay: weight of the current batch in the running average, in (0, 1]; the paper's beta.
         source: the perturbations it learns from, before each batch's penalty is taken: "gradient"
             and "fgsm" cost no extra pass, "pgd" and "deepfool" run an attack.
-        every: learn from every so many-th batch, at least 1.
+        every: update the covariance every N batches, at least 1.
         mean: add the shift of uncentred perturbations to a penalty (Roth et al., Eq. 12)."""
 
 

@@ -369,7 +369,7 @@ class SVHN(_HouseNumbers):
 )
 @dataclass(frozen=True, kw_only=True)
 class SVHN10k(_HouseNumbers):
-    """A part of SVHN's test set, for want of the whole."""
+    """A part of SVHN's test set, where the whole is not available."""
 
 
 def centre_luminance(pixels: Tensor) -> Tensor:

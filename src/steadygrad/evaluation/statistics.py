@@ -94,7 +94,7 @@ def _quantile(confidence: float) -> float:
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """How many examples both, only the first, only the second, or neither has right.
+    """How many examples both, only the first, only the second, or neither classifies correctly.
 
     Raises: HyperparameterError, if a count is negative or all are 0.
 
@@ -122,7 +122,7 @@ class PairedComparison:
 
     @property
     def discordant(self) -> int:
-        """Number of examples that exactly one of the two has right."""
+        """Number of examples that exactly one of the two classifies correctly."""
         return self.only_first + self.only_second
 
     @property

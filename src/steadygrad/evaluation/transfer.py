@@ -50,7 +50,7 @@ class TransferMatrix:
     self_correct: bool (S, n), whether the source itself has: the "self" row.
     clean_victims, clean_sources: bool (V, n) and (S, n), who has the clean image right.
     labels: int64 (n,).
-    only_common: count only images that every source and victim has right without attack; otherwise
+    only_common: count only images that all networks classify correctly without attack; otherwise
         all count, as in both papers.
     Source: Yeats, Chen & Li, ICML 2021, Table 2; Roth et al., arXiv:1805.08736, Table 1, whose
         transfer of a method to itself uses a second, independently trained model: make that
@@ -108,7 +108,7 @@ class TransferMatrix:
 
     @property
     def common(self) -> Tensor:
-        """Which images every source and victim has right without attack, bool (n,)."""
+        """Which images all networks classify correctly without attack, bool (n,)."""
         return self.clean_victims.all(dim=0) & self.clean_sources.all(dim=0)
 
     @property
@@ -209,7 +209,7 @@ def transfer_matrix(
     images: (n, channels, height, width) in [0, 1]; labels int64 (n,). All are attacked, also those
         that a source has wrong.
     attack: at its own eps.
-    only_common: count only images that every model has right without attack, see
+    only_common: count only images that every model classifies correctly without attack, see
         ``TransferMatrix``.
     store: where each source's examples are kept and found again by a later call, if weights,
         attack, images, seed and batch size agree: a call that was stopped goes on, another victim

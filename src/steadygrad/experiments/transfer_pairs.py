@@ -67,7 +67,7 @@ class SeedPair:
         return found if (source, found) in self.names else None
 
     def correct(self, source: tuple[str, int], victim: tuple[str, int]) -> Tensor:
-        """Return which of the source's examples the victim has right, bool (n,)."""
+        """Return which of the source's examples the victim classifies correctly, bool (n,)."""
         row = self.matrix.victims.index(self.names[victim])
         column = self.matrix.sources.index(self.names[source])
         return self.matrix.correct[row, column]
@@ -117,7 +117,7 @@ class TransferCells:
         return self._own(variant, SeedPair.clean_point)
 
     def worst_case(self, victim: str, sources: Sequence[str]) -> tuple[TransferCell, int] | None:
-        """Return the share of images that a victim has right on every source's example.
+        """Return the share of images that a victim classifies correctly on every source's example.
 
         Along with it the number of sources. A source whose network of the other seed is missing
         stands in with that of the victim's seed; counted are the victims with the fewest stand-ins

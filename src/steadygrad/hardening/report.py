@@ -122,7 +122,7 @@ def measure(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HardeningReport:
-    """What hardening bought and what it cost.
+    """Robustness, accuracy and time before and after hardening.
 
     Attributes:
         model: what the network is called.

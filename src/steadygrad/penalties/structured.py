@@ -120,7 +120,7 @@ class StructuredPenalty:
         cost no extra pass; "pgd" and "deepfool" run ``pgd_source()`` and ``deepfool_source()`` with
         the model in eval mode; an attack object, such as one of these two at another eps, runs as
         it is. None leaves the updates to you.
-    every: learn from every so many-th batch, at least 1.
+    every: update the covariance every N batches, at least 1.
     mean: "running" adds the shift of uncentred perturbations, ``2 * strength * mean_i g_i . mu``
         (Eq. 12), with the running covariance's mean; a tensor (channels, height, width), in the
         units of the covariance, takes its place. The penalty may then be negative; only with

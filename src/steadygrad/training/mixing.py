@@ -29,6 +29,7 @@ class Mixing(Protocol):
 
 
 MIXINGS: Family[Mixing] = Family("mixing", "steadygrad.training", group="steadygrad.mixings")
+"""Every registered way to mix the images and labels of a batch."""
 
 
 def mixing(name: str) -> Callable[[C], C]:

@@ -29,6 +29,7 @@ class Tuning(Protocol):
 
 
 TUNINGS: Family[Tuning] = Family("tuning", "steadygrad.training", group="steadygrad.tunings")
+"""Every registered way to fine-tune a network that is given with its weights."""
 
 
 def tuning(name: str) -> Callable[[C], C]:

@@ -127,7 +127,7 @@ def run_attack(
     batch_size: int,
     report: Callable[[int], None],
 ) -> AttackRun:
-    """Attack the examples at ``rows`` (int64), all of which the model has right.
+    """Attack the examples at ``rows`` (int64), all classified correctly.
 
     A result counts as broken if the model is wrong about it and it lies in the ball and in
     [0, 1]. Batch ``i`` gets a CPU generator that depends on seed, the entry's stream and ``i``
