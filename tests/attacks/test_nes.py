@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.tiny_classifier import WEIGHT, batch, generator, network
-from steadygrad.attacks import NES, PerturbationBall, build_attack, describe_attack, with_eps
+from steadygrad.attacks import ATTACKS, NES, PerturbationBall, describe_attack, with_eps
 from steadygrad.errors import (
     HyperparameterError,
     ImageError,
@@ -261,7 +261,7 @@ def test_more_queries_break_more(trained: nn.Module, held_out: tuple[Tensor, Ten
 
 
 def test_has_a_name_and_describes_itself() -> None:
-    assert build_attack("nes", eps=0.1, queries=96, steps=4) == SMALL
+    assert ATTACKS.parse("nes:eps=0.1,queries=96,steps=4") == SMALL
     assert describe_attack(SMALL)["queries"] == 96
 
 

@@ -14,6 +14,10 @@ from steadygrad.attacks.adapters import (
 from steadygrad.attacks.ball import PerturbationBall
 from steadygrad.attacks.base import Attack, norm_of, with_eps
 from steadygrad.attacks.deepfool import DeepFool, relative_perturbation
+from steadygrad.attacks.description import (
+    describe_attack,
+    modern_description,
+)
 from steadygrad.attacks.fgsm import FGSM
 from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.iterative_fgsm import IterativeFGSM
@@ -26,13 +30,6 @@ from steadygrad.attacks.noisy_fgsm import NoisyFGSM
 from steadygrad.attacks.part import ATTACKS, AboutAttack, EpsMeaning, about_attack, attack
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
-from steadygrad.attacks.registry import (
-    attack_names,
-    attack_settings,
-    build_attack,
-    describe_attack,
-    modern_description,
-)
 
 __all__ = [
     "ATTACKS",
@@ -58,9 +55,6 @@ __all__ = [
     "WhiteNoise",
     "about_attack",
     "attack",
-    "attack_names",
-    "attack_settings",
-    "build_attack",
     "describe_attack",
     "from_art",
     "from_foolbox",

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.text import Text
 from torch import nn
 
-from steadygrad.attacks import attack_names
+from steadygrad.attacks import ATTACKS
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.audit_progress import audit_progress
 from steadygrad.cli.parsing import parse_fraction
@@ -118,7 +118,7 @@ def _audit(
         list[str] | None,
         typer.Option(
             help="One attack more, NAME or NAME:key=value,... such as pgd:steps=200; "
-            f"repeatable. Names: {', '.join(attack_names())}.",
+            f"repeatable. Names: {', '.join(ATTACKS.names())}.",
             show_default=False,
         ),
     ] = None,

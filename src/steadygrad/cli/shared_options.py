@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from steadygrad.attacks import attack_names
+from steadygrad.attacks import ATTACKS
 from steadygrad.datasets.loading import Split
 
 __all__ = [
@@ -26,7 +26,7 @@ Attack = Annotated[
     str,
     typer.Option(
         help="NAME or NAME:key=value,... such as pgd:steps=20,restarts=5. "
-        f"Names: {', '.join(attack_names())}."
+        f"Names: {', '.join(ATTACKS.names())}."
     ),
 ]
 AttackSeed = Annotated[int, typer.Option("--seed", help="Seed of the attack's random draws.")]

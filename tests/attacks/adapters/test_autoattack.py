@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from steadygrad.attacks import AutoAttack, build_attack, with_eps
+from steadygrad.attacks import ATTACKS, AutoAttack, with_eps
 from steadygrad.errors import HyperparameterError, ModelError, UnknownNameError
 
 
@@ -193,5 +193,5 @@ def test_square_needs_a_query() -> None:
 
 
 def test_by_name_and_at_another_radius() -> None:
-    attack = build_attack("autoattack", eps=0.1, version="plus")
+    attack = ATTACKS.parse("autoattack:eps=0.1,version=plus")
     assert with_eps(attack, 0.2) == AutoAttack(eps=0.2, version="plus")

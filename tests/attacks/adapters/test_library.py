@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from steadygrad.attacks import (
+    ATTACKS,
     FGSM,
     AutoAttack,
     CarliniWagner,
-    build_attack,
     from_art,
     from_foolbox,
     from_torchattacks,
@@ -23,7 +23,7 @@ from steadygrad.errors import MissingExtraError, SteadygradError
 
 WAYS: list[tuple[str, Callable[[], object], str]] = [
     ("pyautoattack", lambda: AutoAttack(eps=0.1), r"pip install 'steadygrad\[autoattack\]'"),
-    ("pyautoattack", lambda: build_attack("autoattack", eps=0.0), r"steadygrad\[autoattack\]"),
+    ("pyautoattack", lambda: ATTACKS.parse("autoattack:eps=0"), r"steadygrad\[autoattack\]"),
     ("foolbox", lambda: CarliniWagner(eps=1.0), r"pip install 'steadygrad\[foolbox\]'"),
     ("foolbox", lambda: from_foolbox(object(), eps=0.1), r"pip install 'steadygrad\[foolbox\]'"),
     ("foolbox", lambda: to_foolbox(FGSM(eps=0.1)), r"pip install 'steadygrad\[foolbox\]'"),
@@ -57,8 +57,8 @@ def test_versions_are_those_installed() -> None:
 def test_nothing_is_imported_before_it_is_used() -> None:
     script = (
         "import sys, steadygrad.cli\n"
-        "from steadygrad.attacks import AutoAttack, CarliniWagner, attack_settings\n"
-        "AutoAttack(eps=0.1), CarliniWagner(eps=1.0), attack_settings('autoattack')\n"
+        "from steadygrad.attacks import ATTACKS, AutoAttack, CarliniWagner\n"
+        "AutoAttack(eps=0.1), CarliniWagner(eps=1.0), ATTACKS.settings('autoattack')\n"
         "names = ('foolbox', 'torchattacks', 'art', 'pyautoattack', 'torchvision')\n"
         "print([name for name in names if name in sys.modules])"
     )

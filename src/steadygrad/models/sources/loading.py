@@ -10,7 +10,7 @@ from torch import nn
 from steadygrad.errors import HyperparameterError
 from steadygrad.models.entry import ImageShape
 from steadygrad.models.registry import MODELS, ModelSource
-from steadygrad.models.sources.unnamed import ObjectModel
+from steadygrad.models.sources.unnamed import ObjectModel, RunModel
 from steadygrad.parts import part_fields
 
 __all__ = ["load_classifier", "model_source"]
@@ -32,7 +32,13 @@ def model_source(
         HyperparameterError: a setting is refused, or the source takes no weights.
         ModelError: the text names a folder that is no run.
     """
-    source: Any = ObjectModel.of(model) if isinstance(model, nn.Module) else MODELS.of(model)
+    source: Any
+    if isinstance(model, nn.Module):
+        source = ObjectModel.of(model)
+    elif isinstance(model, str) and _is_run(Path(model)):
+        source = RunModel(path=Path(model))  # a run that lies here comes before a name
+    else:
+        source = MODELS.of(model)
     if weights is None:
         found: ModelSource = source
         return found
@@ -71,3 +77,7 @@ def load_classifier(
     """
     source = model_source(model, weights)
     return source.build(input_shape=input_shape, num_classes=num_classes).eval()
+
+
+def _is_run(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("config.json", "metrics.jsonl"))

@@ -9,31 +9,9 @@ from steadygrad.attacks.base import Attack
 from steadygrad.attacks.part import ATTACKS
 
 __all__ = [
-    "attack_names",
-    "attack_settings",
-    "build_attack",
     "describe_attack",
     "modern_description",
 ]
-
-
-def attack_names() -> tuple[str, ...]:
-    """Return the names of the attacks that have an eps."""
-    return tuple(name for name in ATTACKS.names() if ATTACKS.about(name).has_eps)
-
-
-def attack_settings(name: str) -> dict[str, Any]:
-    """Return the settings of an attack other than ``eps``, with their defaults.
-
-    Raises: UnknownNameError, listing the names.
-    """
-    fields = dataclasses.fields(ATTACKS.get(name))
-    return {field.name: field.default for field in fields if field.name != "eps"}
-
-
-def build_attack(name: str, **settings: Any) -> Attack:
-    """Build the attack of that name, for example ``build_attack("pgd", eps=0.1, steps=20)``."""
-    return ATTACKS.get(name)(**settings)  # type: ignore[no-any-return]
 
 
 def describe_attack(attack: Attack) -> dict[str, Any]:
