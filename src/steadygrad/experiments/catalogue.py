@@ -13,9 +13,9 @@ __all__ = ["experiment_by_name", "experiment_names"]
 @cache
 def _experiments() -> Mapping[str, Experiment]:
     # Imported when asked: a declaration describes each of its networks.
-    from steadygrad.experiments import roth2018, yeats2021
+    from steadygrad.experiments import recipe, roth2018, yeats2021
 
-    return {**yeats2021.EXPERIMENTS, **roth2018.EXPERIMENTS}
+    return {**yeats2021.EXPERIMENTS, **roth2018.EXPERIMENTS, **recipe.EXPERIMENTS}
 
 
 def experiment_names() -> tuple[str, ...]:

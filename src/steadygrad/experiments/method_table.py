@@ -205,7 +205,7 @@ class MethodTable(Artefact):
         attacked = bench.scale.of(source.network.of_seed(seed))
         attack = _pgd(bench.scale.attack_steps(self.transfer_steps))
         radii = bench.scale.radii(self.transfer_eps, ())
-        data = bench.test_set(victim.config.data, bench.scale.attacked)
+        data = bench.image_set(victim.config.data, bench.scale.attacked)
         question = bench.question(
             "correct on another network's examples",
             data,
@@ -393,7 +393,7 @@ def _with_interval(points: Sequence[MeanAccuracy]) -> tuple[float | None, Interv
 
 def _margins(bench: Workbench, network: Network) -> Mapping[str, Any]:
     """Return mean, its interval and the share of unbroken images under DeepFool."""
-    data = bench.test_set(network.config.data, bench.scale.attacked)
+    data = bench.image_set(network.config.data, bench.scale.attacked)
 
     def measure() -> dict[str, Any]:
         bench.progress(f"{network.label}: DeepFool on {len(data)} images")

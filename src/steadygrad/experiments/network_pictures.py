@@ -58,7 +58,7 @@ def noise_gallery(bench: Workbench, gallery: NoiseGallery) -> tuple[ImageGrid, .
 
 def _gallery_grid(bench: Workbench, network: Network, gallery: NoiseGallery) -> ImageGrid:
     count = gallery.each * len(gallery.decay_lengths)
-    data = bench.test_set(network.config.data, MOST_IMAGES)
+    data = bench.image_set(network.config.data, MOST_IMAGES)
     model, images = bench.model(network), data.images()
     rows = _shown(predictions(model, images), data.labels, count)
     samples = correlated_samples(
@@ -123,7 +123,7 @@ class SoftmaxPanels(Artefact):
         rows: list[tuple[Cell, ...]] = []
         for network in trained:
             positions, probabilities, labels, steepest = self._lines(bench, network)
-            names = bench.test_set(network.config.data, MOST_IMAGES).class_names
+            names = bench.image_set(network.config.data, MOST_IMAGES).class_names
             if network.config.seed == bench.seeds[0]:
                 panels += [
                     _panel(f"{network.label}: {names[int(label)]}", positions, lines, names)
@@ -161,7 +161,7 @@ class SoftmaxPanels(Artefact):
     def _lines(self, bench: Workbench, network: Network) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return positions, probabilities and labels of what is shown, and slopes of all images."""
         model = bench.model(network)
-        data = bench.test_set(network.config.data, bench.scale.attacked)
+        data = bench.image_set(network.config.data, bench.scale.attacked)
         images, labels = data.images(), data.labels
         predicted = predictions(model, images)
         source = perturbation_source("pgd", eps=self.eps)

@@ -54,7 +54,7 @@ class _OfPerturbations(Artefact):
         """Return what each attack adds to the test images, away from the predicted class."""
         (network,) = bench.trained(self.networks(bench.scale, bench.seeds))
         data, model = (
-            bench.test_set(network.config.data, bench.scale.attacked),
+            bench.image_set(network.config.data, bench.scale.attacked),
             bench.model(network),
         )
         images = data.images()

@@ -96,7 +96,7 @@ class QueryAttack(Artefact):
         )
 
     def _caption(self, bench: Workbench) -> str:
-        tested = len(bench.test_set(self.dataset, bench.scale.queried))
+        tested = len(bench.image_set(self.dataset, bench.scale.queried))
         caption = (
             f"{self.data_title}, scale {bench.scale.name}: the first {tested:,} test images, all "
             f"counted, eps {self.eps:g}; NES: {self.steps} steps, "
@@ -115,7 +115,7 @@ class QueryAttack(Artefact):
     ) -> "_Measured":
         """Attack the first test images at the figure's radius, all of them counted."""
         images = bench.scale.queried
-        data = bench.test_set(self.dataset, images)
+        data = bench.image_set(self.dataset, images)
 
         def measure() -> Answer:
             curves = {

@@ -73,7 +73,7 @@ class Scale:
         epochs = max(1, round(self.epochs * config.epochs))
         return replace(
             config,
-            limit_train=self.limit_train,
+            limit_train=_fewer(config.limit_train, self.limit_train),
             test_images=min(config.test_images, self.clean or config.test_images),
             epochs=epochs,
             schedule=self._shrunk(config.schedule, epochs),
@@ -86,6 +86,11 @@ class Scale:
         drops = sorted({max(1, round(self.epochs * drop)) for drop in schedule.at})
         kept = tuple(drop for drop in drops if drop < epochs)
         return replace(schedule, at=kept) if kept else Constant()
+
+
+def _fewer(one: int | None, other: int | None) -> int | None:
+    """Return the smaller of two limits; None is none."""
+    return min((limit for limit in (one, other) if limit is not None), default=None)
 
 
 SCALES: Mapping[str, Scale] = {

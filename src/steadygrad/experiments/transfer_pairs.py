@@ -167,7 +167,7 @@ def transfer_cells(
         attacked = [name for (variant, _), name in names.items() if variant in sources]
         if not attacked:
             continue
-        data = bench.test_set(trained[0].config.data, bench.scale.attacked)
+        data = bench.image_set(trained[0].config.data, bench.scale.attacked)
         bench.progress(
             f"transfer on {len(data)} images of {data.name}, seeds {seed} and {seeds[1]}"
         )

@@ -73,7 +73,7 @@ class UnseenDisturbances(Artefact):
     def _corrupted(
         self, bench: Workbench, network: Network, name: str, corruption: Corruption | None
     ) -> AccuracyPoint:
-        data = bench.test_set(network.config.data, bench.scale.attacked)
+        data = bench.image_set(network.config.data, bench.scale.attacked)
         question = bench.question("correct under a corruption", data, corruption=repr(corruption))
 
         def measure() -> dict[str, Any]:

@@ -46,6 +46,8 @@ EVALUATION_SEED = 0
 class Workbench:
     """Networks from a store, test images from ``data_dir`` (None: the hub), curves kept beside.
 
+    validation_size: measure on images that were cut from the training set, so many of them, instead
+        of test images; for choices. Equal to ``TrainingConfig.validation_size`` of the networks.
     progress: called as ``progress(what)`` when a measurement begins.
     earlier: what is known of networks that the store lacks.
     measurements: what was found with this bench, and what of ``earlier`` was used.
@@ -56,9 +58,10 @@ class Workbench:
     seeds: tuple[int, ...]
     data_dir: Path | None = None
     device: str = "cpu"
+    validation_size: int = 0
     progress: Callable[[str], None] = lambda _: None
     earlier: Measurements = field(default_factory=Measurements)
-    measurements: Measurements = field(default_factory=Measurements, init=False)
+    measurements: Measurements = field(default_factory=Measurements)
     _loaded: dict[tuple[str, int | None], ImageDataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -81,6 +84,8 @@ class Workbench:
     def question(self, asked: str, data: ImageDataset, **more: Any) -> Question:
         """Return what is asked of a network about images: what, of which, with which draws."""
         images = {"dataset": data.name, "n": len(data), "seed": EVALUATION_SEED}
+        if self.validation_size:
+            images["validation_size"] = self.validation_size
         return {"asked": asked, **images, **more}
 
     def answer(self, network: Network, question: Question, measure: Callable[[], Answer]) -> Answer:
@@ -119,12 +124,21 @@ class Workbench:
             answer = self.measurements.take_over(network, question, self.earlier)
         return required(answer, "seconds", float, f"what was measured of {network.label}")
 
-    def test_set(self, dataset: DataSource | str, limit: int | None) -> ImageDataset:
-        """Return the first ``limit`` test images of a data set; None for all of them."""
+    def image_set(self, dataset: DataSource | str, limit: int | None) -> ImageDataset:
+        """Return the first ``limit`` test images of a data set; None for all of them.
+
+        Validation images instead, of a bench that has a ``validation_size``.
+        """
         source = data_source(dataset)
         asked = source.title, limit
         if asked not in self._loaded:
-            self._loaded[asked] = load_dataset(source, "test", data_dir=self.data_dir, limit=limit)
+            self._loaded[asked] = load_dataset(
+                source,
+                "validation" if self.validation_size else "test",
+                data_dir=self.data_dir,
+                limit=limit,
+                validation_size=self.validation_size,
+            )
         return self._loaded[asked]
 
     def prepared(self, attack: Attack, network: Network) -> Attack:
@@ -141,7 +155,7 @@ class Workbench:
                 train = load_dataset(source, "train", data_dir=self.data_dir, limit=limit)
                 return iter(torch.split(train.pixels, 1000))
 
-            shape = self.test_set(source, self.scale.attacked).input_shape
+            shape = self.image_set(source, self.scale.attacked).input_shape
             self._ready[asked] = prepared(attack, DataFacts(shape, images))
         return self._ready[asked]
 
@@ -153,7 +167,7 @@ class Workbench:
         It is one of the network's evaluations from then on. A measurement that was killed goes on
         at its last batch.
         """
-        data = self.test_set(network.config.data, limit)
+        data = self.image_set(network.config.data, limit)
         run = self.store.path(network)
         weights = run_digest(run)
         self.progress(f"{network.label}: {describe_attack(attack)['name']} on {len(data)} images")
@@ -163,6 +177,7 @@ class Workbench:
                 "attack": describe_attack(attack),
                 "dataset": data.name,
                 "n": len(data),
+                "split": data.split,
                 "seed": EVALUATION_SEED,
                 "model": weights,
             }
@@ -192,7 +207,7 @@ class Workbench:
         self, network: Network, attack: Attack, eps_values: Sequence[float], limit: int | None
     ) -> tuple[AccuracyPoint, ...]:
         """Return the points of ``curve``, ascending; of a network at hand or measured earlier."""
-        data = self.test_set(network.config.data, limit)
+        data = self.image_set(network.config.data, limit)
         radii = ascending_eps(eps_values, norm_of(attack))
         answer = self.answer(
             network,

@@ -119,7 +119,7 @@ def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
 
     Of a network that is not at hand, what was measured earlier.
     """
-    data = bench.test_set(network.config.data, bench.scale.worst_case)
+    data = bench.image_set(network.config.data, bench.scale.worst_case)
     battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
     described = {member.key: describe_attack(member.attack) for member in battery}
     question = bench.question("worst case", data, eps=eps, attacks=described)

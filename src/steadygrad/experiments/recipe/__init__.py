@@ -1,0 +1,13 @@
+"""A penalty in place of attacks: which settings carry it, how far they go, and against what."""
+
+from collections.abc import Mapping
+
+from steadygrad.experiments.experiment import Experiment
+from steadygrad.experiments.recipe.choices import FASHION_MNIST_CHOICE, MNIST_CHOICE
+
+__all__ = ["EXPERIMENTS"]
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    experiment.name: experiment for experiment in (MNIST_CHOICE, FASHION_MNIST_CHOICE)
+}
+"""By name."""

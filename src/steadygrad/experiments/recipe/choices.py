@@ -1,0 +1,107 @@
+"""The small budget, on validation images: what noise, strength, norm and network to train with."""
+
+from steadygrad.attacks import PGD
+from steadygrad.datasets import GaussianNoise, UniformNoise
+from steadygrad.experiments.recipe.networks import FASHION_MNIST, MNIST, VALIDATION
+from steadygrad.experiments.settings_grid import SettingsGrid
+from steadygrad.experiments.white_box import Curves
+
+__all__ = ["FASHION_MNIST_CHOICE", "MNIST_CHOICE"]
+
+PAPER = "recipe"
+
+
+def pgd20_curves(eps_values: tuple[float, ...], judged_eps: float) -> Curves:
+    """Return PGD of 20 steps with a random start."""
+    return Curves(
+        attack=PGD(eps=0.0, steps=20),
+        name="PGD(20)",
+        protocol="PGD(20) with a random start, step 1.85 eps / 20",
+        eps_values=eps_values,
+        judged_eps=judged_eps,
+    )
+
+
+_PROPOSED = MNIST.small(MNIST.penalised())
+
+MNIST_CHOICE = SettingsGrid(
+    paper=PAPER,
+    stem="mnist-choice",
+    title="one setting changed at a time, 20,000 images and 8 epochs",
+    data_title=MNIST.title,
+    axes={
+        "noise around each image": {
+            "none": MNIST.small(MNIST.penalised(noise=None)),
+            "uniform 0.1": MNIST.small(MNIST.penalised(noise=UniformNoise(0.1))),
+            "uniform 0.2": MNIST.small(MNIST.penalised(noise=UniformNoise(0.2))),
+            "uniform 0.3": _PROPOSED,
+            "uniform 0.4": MNIST.small(MNIST.penalised(noise=UniformNoise(0.4))),
+            "Gaussian 0.1": MNIST.small(MNIST.penalised(noise=GaussianNoise(0.1))),
+            "Gaussian 0.2": MNIST.small(MNIST.penalised(noise=GaussianNoise(0.2))),
+        },
+        "penalty": {
+            "squared 1/16": MNIST.small(MNIST.penalised(strength=1 / 16)),
+            "squared 1/8": _PROPOSED,
+            "squared 1/4": MNIST.small(MNIST.penalised(strength=1 / 4)),
+            "squared 1/2": MNIST.small(MNIST.penalised(strength=1 / 2)),
+            "L1, eps 0.3": MNIST.small(MNIST.unsquared(0.3)),
+            "L1, eps 0.8": MNIST.small(MNIST.unsquared(0.8)),
+            "none": MNIST.small(MNIST.noise_alone()),
+        },
+        "network": {
+            "complex": _PROPOSED,
+            "frozen phase": MNIST.small(MNIST.penalised(kind="frozen phase")),
+            "GELU": MNIST.small(MNIST.penalised(kind="gelu")),
+        },
+        "averaged weights": {
+            "yes": _PROPOSED,
+            "no": MNIST.small(MNIST.raw(MNIST.penalised())),
+        },
+        "part of the batch": {
+            "all": _PROPOSED,
+            "1/2": MNIST.small(MNIST.penalised(fraction=0.5)),
+            "1/4": MNIST.small(MNIST.penalised(fraction=0.25)),
+        },
+        "attack training": {
+            "PGD(4) 0.2, rate 0.005": MNIST.small(MNIST.pgd_trained(0.2)),
+            "PGD(4) 0.2, rate 0.02": MNIST.small(MNIST.pgd_trained(0.2, rate=0.02)),
+            "PGD(4) 0.2, rate 0.05": MNIST.small(MNIST.pgd_trained(0.2, rate=0.05)),
+            "PGD(4) 0.3, rate 0.02": MNIST.small(MNIST.pgd_trained(0.3, rate=0.02)),
+            "N-FGSM 0.2, rate 0.02": MNIST.small(MNIST.n_fgsm_trained(0.2, rate=0.02)),
+            "N-FGSM 0.3, rate 0.02": MNIST.small(MNIST.n_fgsm_trained(0.3, rate=0.02)),
+            "complex, PGD(4) 0.2": MNIST.small(MNIST.pgd_trained(0.2, kind="complex")),
+        },
+    },
+    validation_size=VALIDATION,
+    curves=pgd20_curves((0.1, 0.2, 0.3), 0.2),
+    worst_eps=(0.2, 0.3),
+)
+
+_FASHION = FASHION_MNIST.small(FASHION_MNIST.penalised())
+
+FASHION_MNIST_CHOICE = SettingsGrid(
+    paper=PAPER,
+    stem="fashion-mnist-choice",
+    title="one setting changed at a time, 20,000 images and 8 epochs",
+    data_title=FASHION_MNIST.title,
+    axes={
+        "noise around each image": {
+            "uniform 0.1": FASHION_MNIST.small(FASHION_MNIST.penalised(noise=UniformNoise(0.1))),
+            "uniform 0.2": _FASHION,
+            "uniform 0.3": FASHION_MNIST.small(FASHION_MNIST.penalised(noise=UniformNoise(0.3))),
+        },
+        "network": {
+            "complex": _FASHION,
+            "GELU": FASHION_MNIST.small(FASHION_MNIST.penalised(kind="gelu")),
+        },
+        "attack training": {
+            "PGD(4) 0.1, rate 0.02": FASHION_MNIST.small(FASHION_MNIST.pgd_trained(0.1, rate=0.02)),
+            "N-FGSM 0.1, rate 0.02": FASHION_MNIST.small(
+                FASHION_MNIST.n_fgsm_trained(0.1, rate=0.02)
+            ),
+        },
+    },
+    validation_size=VALIDATION,
+    curves=pgd20_curves((0.05, 0.1, 0.16), 0.1),
+    worst_eps=(0.1, 0.16),
+)

@@ -1,0 +1,178 @@
+"""The networks of the recipe: a penalty at a wide neighbour, and what it is compared with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+from steadygrad.attacks import PGD, Attack, NoisyFGSM
+from steadygrad.datasets import (
+    AUGMENTATIONS,
+    AugmentationStep,
+    GaussianNoise,
+    HorizontalFlip,
+    RandomCrop,
+    UniformNoise,
+    data_source,
+)
+from steadygrad.experiments.network import Network
+from steadygrad.models import MODELS, NamedComplexModel
+from steadygrad.penalties import NormPenalty, SquaredNormPenalty
+from steadygrad.training import (
+    SGD,
+    ClipNorm,
+    ExponentialMovingAverage,
+    Linear,
+    Ramp,
+    TrainingConfig,
+)
+
+__all__ = ["FASHION_MNIST", "MNIST", "Kind", "Recipe"]
+
+Kind: TypeAlias = Literal["complex", "frozen phase", "gelu"]
+"""The complex network, exactly differentiated or by the rule of Yeats et al., and its real twin."""
+
+Noise: TypeAlias = UniformNoise | GaussianNoise
+
+GRADIENT_LIMIT = 5.0
+"""Length at which the parameter gradient is cut, in every network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One data set's settings.
+
+    Args:
+        title: of the data set, for captions; models: what the names of its architectures begin
+            with.
+        strength: of the squared L1 norm; half_width: of the uniform noise around each image, of
+            loss and penalty alike: the proposed values.
+        attack_eps: the radius that attack training is compared at.
+        epochs: of a full training, on all images.
+        augmentation: before the noise.
+    """
+
+    dataset: str
+    title: str
+    models: str
+    strength: float
+    half_width: float
+    attack_eps: float
+    epochs: int
+    augmentation: tuple[AugmentationStep, ...] = ()
+
+    def penalised(
+        self,
+        *,
+        kind: Kind = "complex",
+        strength: float | None = None,
+        noise: Noise | Literal["proposed"] | None = "proposed",
+        fraction: float = 1.0,
+    ) -> Network:
+        """Return a network under the squared L1 norm; None and "proposed" are the proposed values.
+
+        fraction: of each batch that bears the penalty. noise: None for none.
+        """
+        chosen = self.strength if strength is None else strength
+        penalty = SquaredNormPenalty(strength=chosen, fraction=fraction)
+        return self._network(
+            f"{kind}, squared L1 {chosen:g}",
+            kind,
+            {"penalty": penalty},
+            self._noise(noise),
+        )
+
+    def unsquared(self, eps: float, *, kind: Kind = "complex") -> Network:
+        """Return a network under ``eps`` times the L1 norm, let in over the first third."""
+        settings = {"penalty": NormPenalty(eps=eps), "ramp": Ramp(epochs=self.epochs / 3)}
+        return self._network(f"{kind}, L1 {eps:g}", kind, settings, self._noise("proposed"))
+
+    def noise_alone(self, kind: Kind = "complex") -> Network:
+        """Return a network that sees the noise and bears no penalty."""
+        return self._network(f"{kind}, noise alone", kind, {}, self._noise("proposed"))
+
+    def pgd_trained(
+        self, eps: float, *, steps: int = 4, rate: float = 0.005, kind: Kind = "gelu"
+    ) -> Network:
+        """Return a network trained on PGD examples."""
+        return self._attacked(f"PGD({steps})", PGD(eps=eps, steps=steps), rate, kind)
+
+    def n_fgsm_trained(self, eps: float, *, rate: float = 0.005, kind: Kind = "gelu") -> Network:
+        """Return a network trained on the examples of N-FGSM."""
+        return self._attacked("N-FGSM", NoisyFGSM(eps=eps), rate, kind)
+
+    def small(self, network: Network, *, images: int = 20_000, epochs: int = 8) -> Network:
+        """Return a network's training at a small budget, with 5,000 validation images."""
+        config = network.config
+        share = epochs / config.epochs
+        ramp = config.ramp
+        if isinstance(ramp, Ramp):
+            ramp = replace(ramp, epochs=share * ramp.epochs)
+        return Network(
+            network.label,
+            replace(
+                config, limit_train=images, validation_size=VALIDATION, epochs=epochs, ramp=ramp
+            ),
+        )
+
+    def raw(self, network: Network) -> Network:
+        """Return the same training without averaged weights."""
+        config = replace(network.config, averaging=None)
+        return Network(f"{network.label}, weights not averaged", config)
+
+    def _attacked(self, name: str, attack: Attack, rate: float, kind: Kind) -> Network:
+        eps: float = attack.eps
+        settings = {"attack": attack, "optimizer": SGD(learning_rate=rate)}
+        return self._network(f"{kind}, {name} at {eps:g}, rate {rate:g}", kind, settings, None)
+
+    def _noise(self, noise: Noise | Literal["proposed"] | None) -> Noise | None:
+        return UniformNoise(self.half_width) if noise == "proposed" else noise
+
+    def _network(
+        self, label: str, kind: Kind, changes: Mapping[str, Any], noise: Noise | None
+    ) -> Network:
+        model: Any = MODELS.parse(f"{self.models}-{'gelu' if kind == 'gelu' else 'complex'}")
+        if kind == "frozen phase":
+            assert isinstance(model, NamedComplexModel)
+            model = replace(model, second_order="frozen_phase")
+        settings: dict[str, Any] = {
+            "optimizer": SGD(learning_rate=0.005),
+            "schedule": Linear(fall_from=2 / 3),
+            "averaging": ExponentialMovingAverage(rate=0.998),
+            "clipping": ClipNorm(length=GRADIENT_LIMIT),
+            **changes,
+        }
+        if noise is not None:
+            label += f", at {AUGMENTATIONS.text(noise)}"
+        config = TrainingConfig(
+            data=data_source(self.dataset),
+            model=model,
+            epochs=self.epochs,
+            batch_size=64,
+            augmentation=(*self.augmentation, *(() if noise is None else (noise,))),
+            **settings,
+        )
+        return Network(label, config)
+
+
+VALIDATION = 5_000
+"""Images cut from the training set, on which settings are chosen."""
+
+MNIST = Recipe(
+    dataset="mnist",
+    title="MNIST",
+    models="yeats2021-mnist",
+    strength=0.125,
+    half_width=0.3,
+    attack_eps=0.2,
+    epochs=10,
+)
+FASHION_MNIST = Recipe(
+    dataset="fashion_mnist",
+    title="Fashion-MNIST",
+    models="yeats2021-fashion-mnist",
+    strength=1 / 64,
+    half_width=0.2,
+    attack_eps=0.1,
+    epochs=10,
+    augmentation=(HorizontalFlip(), RandomCrop(1, mode="edge")),
+)
