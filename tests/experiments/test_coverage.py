@@ -8,6 +8,7 @@ from steadygrad.experiments import (
     experiment_by_name,
     experiment_names,
     published_numbers,
+    recipe,
     roth2018,
     setting_paths,
     yeats2021,
@@ -35,7 +36,7 @@ def test_a_setting_is_printed_and_its_experiment_is_there(paper: str, setting: s
     assert setting in paths or any(path.startswith(setting) for path in paths)
 
 
-def test_the_catalogue_has_the_experiments_of_both_papers() -> None:
-    declared = [name for room in PAPERS.values() for name in room.EXPERIMENTS]
+def test_the_catalogue_has_the_experiments_of_both_papers_and_the_recipe() -> None:
+    declared = [name for room in (*PAPERS.values(), recipe) for name in room.EXPERIMENTS]
     assert list(experiment_names()) == declared
     assert all(experiment_by_name(name).name == name for name in declared)

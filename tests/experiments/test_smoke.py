@@ -55,8 +55,14 @@ def test_seeds_must_be_distinct() -> None:
         planned_networks(experiment, scale_by_name("smoke"), (0, 0), None)
 
 
-LARGE_NETWORKS = ("yeats2021/figure9", "yeats2021/figure10")
-"""CIFAR-10 and wide networks: minutes for one step each. The others' kinds of figure are theirs."""
+LONG = (
+    "yeats2021/figure9",
+    "yeats2021/figure10",
+    "recipe/mnist-choice",
+    "recipe/mnist-autoattack",
+)
+"""Wide networks, many, or a long attack: minutes each. Others, or tests of their own, cover their
+kinds of figure."""
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +76,7 @@ def shared_networks(tmp_path_factory: pytest.TempPathFactory) -> NetworkStore:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name in LARGE_NETWORKS else [])
+        pytest.param(name, marks=[pytest.mark.slow] if name in LONG else [])
         for name in experiment_names()
     ],
 )

@@ -12,7 +12,7 @@ from steadygrad.experiments.accuracies import (
 )
 from steadygrad.experiments.chart import Chart, LineChart, PrintedPoint
 from steadygrad.experiments.comparison import Compared
-from steadygrad.experiments.experiment import Artefact, ExperimentOutcome
+from steadygrad.experiments.experiment import Artefact, ExperimentOutcome, Table
 from steadygrad.experiments.matched import at_equal_clean_accuracy, at_equal_time
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.printed import Printed, PrintedAccuracy, compared_with_print
@@ -75,11 +75,15 @@ class WhiteBox(Artefact):
         of_paper: networks of the paper; beyond: ours besides, which have a figure of their own;
             repeated: those of the paper that stand in it too. Of seed 0 and the paper's scale.
         printed: what the paper prints in its text.
+        further_worst: radii of the worst case besides the one that networks are judged at.
+        titles: of the two figures, after the data set.
     """
 
     data_title: str
     curves: Curves
     of_paper: tuple[Network, ...]
+    further_worst: tuple[float, ...] = ()
+    titles: tuple[str, str] = ("the paper's networks", "beyond the paper")
     beyond: tuple[Network, ...] = ()
     repeated: tuple[Network, ...] = ()
     printed: tuple[Printed, ...] = ()
@@ -101,7 +105,8 @@ class WhiteBox(Artefact):
     def measure(self, bench: Workbench) -> ExperimentOutcome:
         """Attack every network at every radius, and some images with everything."""
         curves, scale = self.curves, bench.scale
-        radii = curves.radii(scale, [e.eps for e in self.printed if e.eps is not None])
+        printed = [entry.eps for entry in self.printed if entry.eps is not None]
+        radii = curves.radii(scale, [*printed, *self.further_worst])
         measured = measured_accuracies(
             bench, self.networks(scale, bench.seeds), curves.attack, radii
         )
@@ -112,9 +117,7 @@ class WhiteBox(Artefact):
             charts={**self._charts(measured), f"{self.stem}-matched": equal_time.charts},
             tables={
                 self.stem: accuracy_table(self.title, found),
-                f"{self.stem}-worst-case": worst_case_table(
-                    bench, found, curves.judged_eps, self.data_title
-                ),
+                **self._worst_cases(bench, found),
                 f"{self.stem}-equal-clean-accuracy": at_equal_clean_accuracy(
                     found, curves.name, curves.judged_eps
                 ),
@@ -122,6 +125,14 @@ class WhiteBox(Artefact):
             },
             compared=self.compared(scale, measured),
         )
+
+    def _worst_cases(self, bench: Workbench, found: Sequence[Accuracies]) -> dict[str, Table]:
+        radii = (self.curves.judged_eps, *self.further_worst)
+        names = [f"{self.stem}-worst-case", *(f"{self.stem}-worst-case-{e:g}" for e in radii[1:])]
+        return {
+            name: worst_case_table(bench, found, eps, self.data_title, self.curves.name)
+            for name, eps in zip(names, radii, strict=True)
+        }
 
     def compared(self, scale: Scale, measured: Mapping[str, Accuracies]) -> tuple[Compared, ...]:
         """Return the printed numbers beside ours; measured: by the networks' variant."""
@@ -144,7 +155,7 @@ class WhiteBox(Artefact):
         """Return the paper's networks, and what goes beyond them, as far as they are trained."""
         of_paper = {network.variant for network in self.of_paper}
         chart = LineChart(
-            title=f"{self.data_title}: the paper's networks",
+            title=f"{self.data_title}: {self.titles[0]}",
             x_label=self.curves.x_label,
             y_label="accuracy (%)",
             series=tuple(accuracy_series(measured[k]) for k in measured if k in of_paper),
@@ -155,7 +166,7 @@ class WhiteBox(Artefact):
         shown = [*(network.variant for network in self.repeated), *more]
         beyond = replace(
             chart,
-            title=f"{self.data_title}: beyond the paper",
+            title=f"{self.data_title}: {self.titles[1]}",
             series=tuple(accuracy_series(measured[k]) for k in shown if k in measured),
             printed=(),
         )

@@ -18,6 +18,7 @@ __all__ = [
     "BatteryAttack",
     "WorstCase",
     "attack_in_turn",
+    "attacked_in_turn",
     "worst_case_battery",
     "worst_case_of",
     "worst_case_table",
@@ -117,10 +118,21 @@ def attack_in_turn(
 def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
     """Return the worst case on the first ``bench.scale.worst_case`` test images.
 
-    Of a network that is not at hand, what was measured earlier.
+    Of a network that is not there, what was measured earlier.
     """
-    data = bench.image_set(network.config.data, bench.scale.worst_case)
     battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
+    return attacked_in_turn(bench, network, eps, battery, bench.scale.worst_case)
+
+
+def attacked_in_turn(
+    bench: Workbench,
+    network: Network,
+    eps: float,
+    battery: Sequence[BatteryAttack],
+    limit: int,
+) -> WorstCase:
+    """Return what a battery leaves of the first ``limit`` images, see ``Workbench.answer``."""
+    data = bench.image_set(network.config.data, limit)
     described = {member.key: describe_attack(member.attack) for member in battery}
     question = bench.question("worst case", data, eps=eps, attacks=described)
 

@@ -4,10 +4,24 @@ from collections.abc import Mapping
 
 from steadygrad.experiments.experiment import Experiment
 from steadygrad.experiments.recipe.choices import FASHION_MNIST_CHOICE, MNIST_CHOICE
+from steadygrad.experiments.recipe.results import (
+    MNIST_AUTOATTACK,
+    MNIST_CURVES,
+    MNIST_UNSEEN,
+    MNIST_WHY,
+)
 
 __all__ = ["EXPERIMENTS"]
 
 EXPERIMENTS: Mapping[str, Experiment] = {
-    experiment.name: experiment for experiment in (MNIST_CHOICE, FASHION_MNIST_CHOICE)
+    experiment.name: experiment
+    for experiment in (
+        MNIST_CHOICE,
+        MNIST_CURVES,
+        MNIST_AUTOATTACK,
+        MNIST_WHY,
+        MNIST_UNSEEN,
+        FASHION_MNIST_CHOICE,
+    )
 }
 """By name."""

@@ -86,6 +86,10 @@ class Recipe:
         settings = {"penalty": NormPenalty(eps=eps), "ramp": Ramp(epochs=self.epochs / 3)}
         return self._network(f"{kind}, L1 {eps:g}", kind, settings, self._noise("proposed"))
 
+    def plain(self, kind: Kind = "complex") -> Network:
+        """Return a network of the cross-entropy alone."""
+        return self._network(f"{kind}, no defence", kind, {}, None)
+
     def noise_alone(self, kind: Kind = "complex") -> Network:
         """Return a network that sees the noise and bears no penalty."""
         return self._network(f"{kind}, noise alone", kind, {}, self._noise("proposed"))
@@ -113,6 +117,10 @@ class Recipe:
                 config, limit_train=images, validation_size=VALIDATION, epochs=epochs, ramp=ramp
             ),
         )
+
+    def shortened(self, network: Network, epochs: int) -> Network:
+        """Return the same training in fewer epochs."""
+        return Network(f"{network.label}, {epochs} epochs", replace(network.config, epochs=epochs))
 
     def raw(self, network: Network) -> Network:
         """Return the same training without averaged weights."""
