@@ -50,6 +50,14 @@ def _harden(
     data_dir: options.DataDir = None,
     image_size: options.ImageSize = None,
     norm: Annotated[Literal["linf", "l2"], typer.Option(help="In which eps is measured.")] = "linf",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Penalty and noise of a recipe for the radius, such as wide-noise, in place of "
+            "norm:eps.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
     limit_train: Annotated[
@@ -128,6 +136,7 @@ def _harden(
         norm=norm,
         out=out,
         weights=weights,
+        recipe=recipe,
         epochs=epochs,
         activation=activation,
         plain_epochs=plain_epochs,

@@ -18,7 +18,15 @@ from steadygrad.evaluation.masking import DIAGNOSTICS
 from steadygrad.models import MODELS
 from steadygrad.parts import Family, nearest, value_text
 from steadygrad.penalties import BACKENDS, LOSSES, NORMS, PENALTIES
-from steadygrad.training import AVERAGES, CLIPPINGS, MIXINGS, OPTIMIZERS, SCHEDULES, TUNINGS
+from steadygrad.training import (
+    AVERAGES,
+    CLIPPINGS,
+    MIXINGS,
+    OPTIMIZERS,
+    RECIPES,
+    SCHEDULES,
+    TUNINGS,
+)
 
 __all__ = ["FAMILIES", "register"]
 
@@ -41,6 +49,7 @@ FAMILIES: dict[str, Family[Any]] = {
         CLIPPINGS,
         MIXINGS,
         TUNINGS,
+        RECIPES,
         DIAGNOSTICS,
     )
 }

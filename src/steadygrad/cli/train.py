@@ -9,15 +9,14 @@ from steadygrad.cli.terminal import INTERRUPTED, messages
 from steadygrad.datasets import data_source
 from steadygrad.errors import HyperparameterError
 from steadygrad.penalties import PENALTIES, strength_from_lambda
-from steadygrad.training import TrainingConfig, console_progress, train
+from steadygrad.training import TrainingConfig, console_progress, train, with_recipe
 from steadygrad.training.config import read_settings
 
 __all__ = ["register"]
 
 _EPILOG = (
     "Example: steadygrad train --dataset mnist --data-dir data --model yeats2021-mnist-complex "
-    "--penalty squared-norm:strength=0.125 --augment uniform:0.3 --schedule linear:fall_from=0.67 "
-    "--averaging ema:0.998 --epochs 10 --out runs/mnist-complex"
+    "--recipe wide-noise:0.2 --epochs 10 --out runs/mnist-complex"
 )
 
 
@@ -47,6 +46,12 @@ def _train(
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name (`steadygrad models`) with its settings.")
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Proven settings for a radius, such as wide-noise:0.2; what you give besides wins."
+        ),
     ] = None,
     penalty: Annotated[
         str | None,
@@ -152,6 +157,8 @@ def _train(
     }
     settings = read_settings(config) if config is not None else {}
     settings |= {name: value for name, value in given.items() if value is not None}
+    if recipe is not None:
+        settings = with_recipe(recipe, settings)
     if paper_lambda is not None:
         settings["penalty"] = _with_lambda(settings.get("penalty"), paper_lambda)
     if data_dir is not None and "data" in settings:

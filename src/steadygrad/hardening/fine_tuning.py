@@ -35,6 +35,7 @@ from steadygrad.penalties import CrossEntropy, DoubleBackprop, NormPenalty
 from steadygrad.seeds import derive_seed
 from steadygrad.store import make_folder
 from steadygrad.training import (
+    RECIPES,
     AdamW,
     ClipNorm,
     Cosine,
@@ -47,8 +48,10 @@ from steadygrad.training import (
     SilentProgress,
     TrainingConfig,
     TrainingImages,
+    TrainingRecipe,
     TrainingResult,
     train,
+    with_recipe,
 )
 
 __all__ = ["Hardened", "harden"]
@@ -84,6 +87,7 @@ def harden(
     norm: Norm = "linf",
     out: Path | str = "hardened",
     weights: Path | str | None = None,
+    recipe: TrainingRecipe | str | None = None,
     epochs: int = 5,
     activation: Literal["keep", "gelu", "silu"] = "keep",
     plain_epochs: float | None = None,
@@ -118,6 +122,8 @@ def harden(
         norm: of the ball, "linf" or "l2".
         out: the folder.
         weights: a file that takes the place of the model's own weights.
+        recipe: takes penalty and noise from a recipe for the radius, such as "wide-noise", in
+            place of ``NormPenalty``; for "linf".
         epochs: of fine-tuning, the plain ones included.
         activation: put a smooth activation in place of ReLU first; "keep" does not.
         plain_epochs: at the start, without the penalty; None is 1 with a new activation, else 0.
@@ -164,6 +170,8 @@ def harden(
         "clipping": ClipNorm(length=1.0),
         "epochs": epochs,
     }
+    if recipe is not None:
+        settings = _with_recipe(recipe, eps, norm, settings)
     config: TrainingConfig = build_part(
         TrainingConfig, "hardening", chosen | dict(sets.settings) | settings
     )
@@ -255,6 +263,18 @@ def _images(
 
 def _is_loader(data: Any) -> bool:
     return hasattr(data, "__iter__") and not isinstance(data, str | Mapping)
+
+
+def _with_recipe(
+    recipe: TrainingRecipe | str, eps: float, norm: Norm, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the settings with a recipe's penalty and noise; how to fine-tune is decided here."""
+    if norm != "linf":
+        raise HyperparameterError(f"expected norm linf along with a recipe, got {norm}")
+    both = with_recipe(RECIPES.of(recipe, eps=eps), settings)
+    running = DoubleBackprop(statistics="running")
+    proposed = {"penalty": replace(both["penalty"], backend=running)}
+    return proposed | dict(settings) | {"augmentation": both["augmentation"]}
 
 
 def _trained_source(source: ModelSource, activation: str) -> ModelSource:

@@ -23,6 +23,7 @@ from steadygrad.training.progress import (
     TerminalProgress,
     console_progress,
 )
+from steadygrad.training.recipes import RECIPES, TrainingRecipe, WideNoise, recipe, with_recipe
 from steadygrad.training.run import train
 from steadygrad.training.run_folder import RunFolder, TrainedRun, load_run_model, run_config
 from steadygrad.training.schedules import (
@@ -43,6 +44,7 @@ __all__ = [
     "CLIPPINGS",
     "MIXINGS",
     "OPTIMIZERS",
+    "RECIPES",
     "SCHEDULES",
     "SGD",
     "TUNINGS",
@@ -75,7 +77,9 @@ __all__ = [
     "TrainedRun",
     "TrainingConfig",
     "TrainingImages",
+    "TrainingRecipe",
     "TrainingResult",
+    "WideNoise",
     "averaging",
     "clipping",
     "configuration_digest",
@@ -87,9 +91,11 @@ __all__ = [
     "load_run_model",
     "mixing",
     "optimizer",
+    "recipe",
     "run_config",
     "save_model",
     "schedule",
     "train",
     "tuning",
+    "with_recipe",
 ]
