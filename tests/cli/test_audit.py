@@ -185,7 +185,7 @@ def test_options_that_do_not_go_together(program: Program, place: Path, trained_
     weights = program("audit", trained_run, "--eps", 0.1, "--weights", "w.pt")
     assert weights.code == 2 and "weights for a model from outside only" in weights.err
     dataset = program("audit", "my_networks:build", "--eps", 0.1)
-    assert dataset.code == 2 and "expected a dataset to audit my_networks:build on" in dataset.err
+    assert dataset.code == 2 and "expected a dataset to measure my_networks:build on" in dataset.err
     eps = program("audit", trained_run)
     assert eps.code == 2 and "--eps" in eps.err
 

@@ -192,4 +192,4 @@ def test_bad_lists_folders_and_runs(program: Program, trained_run: Path, tmp_pat
     assert "error: expected at least 2 images" in alone.err
     missing = program("covariance", tmp_path / "nowhere", "--out", tmp_path / "out")
     assert missing.code == 2
-    assert "no run in" in missing.err
+    assert "expected the folder of a run at" in missing.err

@@ -70,7 +70,7 @@ def test_what_cannot_be_is_one_sentence(
 
 def test_a_folder_without_a_run_is_refused(program: Program, tmp_path: Path) -> None:
     outcome = program("margin", tmp_path)
-    assert outcome.code == 2 and "no run in" in outcome.err
+    assert outcome.code == 2 and "expected the folder of a run at" in outcome.err
 
 
 def test_all_is_the_whole_split_whatever_the_limit(program: Program, trained_run: Path) -> None:

@@ -110,14 +110,18 @@ def test_every_word_after_victims_is_one(words: str, expanded: str) -> None:
     assert _one_option_each(words.split()) == expanded.split()
 
 
-def test_names_tell_folders_apart() -> None:
-    names = _distinct_names([Path("/r/0/real"), Path("/r/1/real"), Path("/r/0/complex")])
-    assert names == {
-        Path("/r/0/real"): "0/real",
-        Path("/r/1/real"): "1/real",
-        Path("/r/0/complex"): "complex",
+def test_names_tell_folders_apart(tmp_path: Path) -> None:
+    folders = [tmp_path / "0" / "real", tmp_path / "1" / "real", tmp_path / "0" / "complex"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    first, second, third = map(str, folders)
+    assert _distinct_names([first, second, third, "timm:resnet50"]) == {
+        first: "0/real",
+        second: "1/real",
+        third: "complex",
+        "timm:resnet50": "timm:resnet50",
     }
-    assert list(_distinct_names([Path("/r/a"), Path("/r/a")]).values()) == ["a"]
+    assert _distinct_names([first, first]) == {first: "real"}
 
 
 def refused(program: Program, *arguments: object) -> str:
@@ -137,7 +141,10 @@ def refused(program: Program, *arguments: object) -> str:
         (("--eps", 0.1, "--attack", "fgsm:steps=3"), "'steps'"),
         (("--eps", 0.1, "--limit", 0), "got 0"),
         (("--eps", 0.1, "--batch-size", 0), "batch_size >= 1, got 0"),
-        (("--eps", 0.1, "--victims", "no/such/run"), "no run in no/such/run"),
+        (
+            ("--eps", 0.1, "--victims", "no/such/run"),
+            "the folder of a run at no/such/run",
+        ),
         (("--eps", 0.1, "--dataset", "imagenet"), "imagenet"),
     ],
 )
@@ -153,7 +160,7 @@ def test_runs_that_do_not_go_together(
     program: Program, trained_run: Path, second_run: Path, tmp_path: Path
 ) -> None:
     options = ("--eps", 0.1, "--out", tmp_path / "out", "--limit", 5)
-    assert "every run once, got" in refused(program, trained_run, trained_run, *options)
+    assert "every model once, got" in refused(program, trained_run, trained_run, *options)
     other = tmp_path / "other"
     other.mkdir()
     for name in ("config.json", "model.safetensors"):

@@ -1,7 +1,6 @@
 """``steadygrad audit``: a battery of attacks on anyone's model, and whether to believe the rest."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,8 +23,6 @@ from steadygrad.cli.terminal import (
     results,
     tell,
 )
-from steadygrad.datasets import ImageDataset, load_dataset
-from steadygrad.datasets.loading import Split
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing import (
@@ -37,8 +34,8 @@ from steadygrad.evaluation.auditing import (
     audit,
 )
 from steadygrad.evaluation.auditing.gate import FAIL_LEVELS, Gate, Measure
-from steadygrad.evaluation.runs import load_run_data
-from steadygrad.models import Classifier, RunModel, check_fits, load_classifier, model_source
+from steadygrad.evaluation.judged import load_judged, short_name
+from steadygrad.models import load_classifier
 from steadygrad.reports.audit import export_audit
 from steadygrad.reports.audit.summary import audit_table
 from steadygrad.store import make_folder
@@ -59,28 +56,13 @@ _BELIEF = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class _Audited:
-    """A model, what it is called, and the images it is measured on."""
-
-    model: nn.Module
-    name: str
-    images: ImageDataset
-
-
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
     app.command("audit", epilog=_EPILOG)(_audit)
 
 
 def _audit(
-    target: Annotated[
-        str,
-        typer.Argument(
-            help="Run folder, package.module:callable,key=value, timm:NAME, torchvision:NAME, or "
-            "hf:NAME_OR_FOLDER; settings follow the name, as in timm:resnet50,resize=224."
-        ),
-    ],
+    target: options.AnyModel,
     eps: Annotated[
         str, typer.Option(help="Radius in pixels, such as 0.1 or 8/255.", show_default=False)
     ],
@@ -93,14 +75,7 @@ def _audit(
             "full: AutoAttack whole, and everything else longer."
         ),
     ] = "standard",
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="Of a model from outside: safetensors, a state dict, a trainer's checkpoint or a "
-            "folder.",
-            show_default=False,
-        ),
-    ] = None,
+    weights: options.Weights = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
     split: options.WhichSplit = "test",
@@ -195,8 +170,19 @@ def _audit(
     radius = parse_fraction(eps)
     size = _batch_size(batch_size)
     shown = None if every_image else limit
-    audited = _load(target, weights, dataset, data_dir, split, shown, image_size, device)
-    sources = {_short(name): _load_source(name, device) for name in source or ()}
+    audited = load_judged(
+        target,
+        limit=shown,
+        weights=weights,
+        dataset=dataset,
+        data_dir=data_dir,
+        split=split,
+        image_size=image_size,
+        device=device,
+    )
+    if audited.about:
+        tell(f"{audited.name}: {audited.about}")
+    sources = {short_name(name): _load_source(name, device) for name in source or ()}
     data = audited.images
     try:
         with audit_progress() as progress:
@@ -248,45 +234,9 @@ def _audit(
         raise typer.Exit(FAILED)
 
 
-def _load(
-    target: str,
-    weights: Path | None,
-    dataset: str | None,
-    data_dir: Path | None,
-    split: Split,
-    limit: int | None,
-    image_size: int | None,
-    device: str,
-) -> _Audited:
-    source = model_source(target, weights)
-    if isinstance(source, RunModel):
-        data = load_run_data(
-            source.path,
-            limit=limit,
-            dataset_name=dataset,
-            data_dir=data_dir,
-            split=split,
-            device=device,
-        )
-        return _Audited(data.trained.model, _short(target), data.images)
-    if dataset is None:
-        raise HyperparameterError(f"expected a dataset to audit {target} on, got none")
-    place = resolve_device(device)
-    model = load_classifier(source)
-    images = load_dataset(dataset, split, data_dir=data_dir, limit=limit, image_size=image_size)
-    check_fits(model, images.input_shape, None, target)
-    if isinstance(model, Classifier) and (model.taken_from or model.weight_notes):
-        tell(f"{target}: {model.describe()}")
-    return _Audited(model.to(place).eval(), target, images)
-
-
 def _load_source(target: str, device: str) -> nn.Module:
     """Return another model, to transfer attacks from."""
     return load_classifier(target).to(resolve_device(device)).eval()
-
-
-def _short(target: str) -> str:
-    return Path(target).resolve().name if Path(target).is_dir() else target
 
 
 def _batch_size(text: str) -> int | Literal["auto"]:

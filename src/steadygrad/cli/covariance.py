@@ -12,7 +12,7 @@ from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import messages, print_table, results
 from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
-from steadygrad.evaluation.runs import load_run_data
+from steadygrad.evaluation.judged import JudgedModel, load_judged
 from steadygrad.models import MODELS
 from steadygrad.reports.covariance import (
     length_text,
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _covariance(
-    run: Annotated[Path, typer.Argument(help="Run folder of `steadygrad train`.")],
+    target: options.AnyModel,
     out: Annotated[Path, typer.Option(help="Folder to write; an earlier analysis is replaced.")],
     attack: Annotated[
         str,
@@ -62,6 +62,8 @@ def _covariance(
     every_image: options.EveryImage = False,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
+    image_size: options.ImageSize = None,
+    weights: options.Weights = None,
     split: options.WhichSplit = "test",
     batch_size: options.BatchSize = 250,
     seed: Annotated[int, typer.Option(help="Of the noise and the attack's random draws.")] = 0,
@@ -81,33 +83,37 @@ def _covariance(
         batch_size=batch_size,
         seed=seed,
     )
-    subject = load_run_data(
-        run,
+    subject = load_judged(
+        target,
         limit=None if every_image else limit,
-        dataset_name=dataset,
+        weights=weights,
+        dataset=dataset,
         data_dir=data_dir,
         split=split,
+        image_size=image_size,
         device=device,
     )
     prepare_folder(out)
-    with attack_progress(f"{run.name}: {attack} on {len(subject.images)} images") as progress:
-        analysis = analyse_perturbations(
-            subject.trained.model, subject.images, settings, progress=progress
-        )
-    about = {"run": run.name, "model": MODELS.text(subject.trained.config.model)}
+    with attack_progress(f"{subject.name}: {attack} on {len(subject.images)} images") as progress:
+        analysis = analyse_perturbations(subject.model, subject.images, settings, progress=progress)
+    config = subject.config
+    model = subject.model_name if config is None else MODELS.text(config.model)
+    about = {"run": subject.name, "model": model}
     record = write_covariance_analysis(analysis, out, about=about)
     if as_json:
         typer.echo(json.dumps(record))
         return
-    _print(run, out, analysis, record)
+    _print(subject, out, analysis, record)
 
 
-def _print(run: Path, out: Path, analysis: CovarianceAnalysis, record: dict[str, Any]) -> None:
+def _print(
+    subject: JudgedModel, out: Path, analysis: CovarianceAnalysis, record: dict[str, Any]
+) -> None:
     name, attack = source_name(analysis.attack), analysis.attack
     radius = f", eps {eps_text(attack['eps'])}" if "eps" in attack else ""
     where = f"{analysis.dataset['split']} images of {Path(analysis.dataset['name']).name}"
     results.print(
-        f"{run.name}: {name}{radius} on {analysis.perturbations.count:,} {where}, "
+        f"{subject.name}: {name}{radius} on {analysis.perturbations.count:,} {where}, "
         f"seed {analysis.seed}",
         soft_wrap=True,
     )
@@ -133,7 +139,8 @@ def _print(run: Path, out: Path, analysis: CovarianceAnalysis, record: dict[str,
     messages.print(f"page: [bold]{out / 'index.html'}[/]", soft_wrap=True)
     stationary = out / record["files"]["stationary"]["file"]
     messages.print(
-        f"next: steadygrad evaluate {run} --attack lrc --covariance {stationary}", soft_wrap=True
+        f"next: steadygrad evaluate {subject.target} --attack lrc --covariance {stationary}",
+        soft_wrap=True,
     )
 
 

@@ -10,16 +10,18 @@ from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.terminal import print_table, print_text, tell
 from steadygrad.errors import OutputError
-from steadygrad.evaluation.runs import DEFAULT_EPS, Search, evaluate_run
+from steadygrad.evaluation.judged import JudgedModel, load_judged
+from steadygrad.evaluation.runs import DEFAULT_EPS, Search, evaluate
 from steadygrad.reports import wording
 from steadygrad.reports.curve import curve_table
 from steadygrad.store import make_folder
 
-__all__ = ["can_keep", "register"]
+__all__ = ["place_of_results", "register"]
 
 _EPILOG = (
     "Examples: steadygrad evaluate runs/mnist-complex --attack pgd:steps=8 --eps 0:0.3:0.02; "
-    "steadygrad evaluate runs/mnist-complex --attack fgsm:norm=l2 --eps 0:3:0.5 --limit 1000"
+    "steadygrad evaluate runs/mnist-complex --attack fgsm:norm=l2 --eps 0:3:0.5 --limit 1000; "
+    "steadygrad evaluate timm:resnet50 --dataset folder/ --image-size 224 --eps 0,1/255,2/255"
 )
 
 
@@ -29,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder of `steadygrad train`.")],
+    target: options.AnyModel,
     attack: options.Attack = "pgd",
     eps: Annotated[
         str | None,
@@ -51,6 +53,9 @@ def _evaluate(
     every_image: options.EveryImage = False,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
+    image_size: options.ImageSize = None,
+    weights: options.Weights = None,
+    out: options.OwnFolder = None,
     split: options.WhichSplit = "test",
     search: Annotated[
         Search,
@@ -67,31 +72,37 @@ def _evaluate(
     """Attack a trained network and print and store its accuracy at each radius.
 
     An image broken at one radius counts as broken at every larger one: the curve is each image's
-    worst case. Results go to RUN/evaluations.
+    worst case. Results go to RUN/evaluations, or to OUT/evaluations.
     """
-    keep = can_keep(run)
-    with attack_progress(f"{run.name}: {attack}") as progress:
-        curve, path = evaluate_run(
-            run,
+    judged = load_judged(
+        target,
+        limit=None if every_image else limit,
+        weights=weights,
+        dataset=dataset,
+        data_dir=data_dir,
+        split=split,
+        image_size=image_size,
+        device=device,
+    )
+    if judged.about:
+        tell(f"{judged.name}: {judged.about}")
+    with attack_progress(f"{judged.name}: {attack}") as progress:
+        curve, path = evaluate(
+            judged,
             attack,
             eps,
             covariance=covariance,
-            limit=None if every_image else limit,
-            dataset_name=dataset,
-            data_dir=data_dir,
-            split=split,
             search=search,
             batch_size=batch_size,
             seed=seed,
-            device=device,
             progress=progress,
-            keep=keep,
+            folder=place_of_results(judged, out),
         )
     if as_json:
         typer.echo(json.dumps(curve.to_json()))
         return
     print_text(
-        f"{run.name}: {wording.attack_name(curve.attack)} on {curve.n} images, seed {curve.seed}"
+        f"{judged.name}: {wording.attack_name(curve.attack)} on {curve.n} images, seed {curve.seed}"
     )
     print_table(curve_table(curve))
     low, high = (100 * bound for bound in curve.mean_ci95)
@@ -101,13 +112,19 @@ def _evaluate(
     )
     if path is not None:
         tell(f"stored in {path}")
-        tell(f"next: steadygrad compare {run} --out report.html")
+        if judged.run is not None:
+            tell(f"next: steadygrad compare {judged.run} --out report.html")
 
 
-def can_keep(run: Path) -> bool:
+def place_of_results(judged: JudgedModel, out: Path | None) -> Path | None:
+    """Return where results are stored: OUT, else the run's folder, if it can be written to."""
+    if out is not None:
+        return out
+    return judged.run if judged.run is not None and _can_keep(judged.run) else None
+
+
+def _can_keep(run: Path) -> bool:
     """Tell whether results can be stored in a run's folder; say so before the work if not."""
-    if not run.is_dir():
-        return True  # what is wrong with it is told by whoever reads the run
     folder = run / "evaluations"
     is_new = not folder.exists()
     try:

@@ -1,7 +1,6 @@
 """``steadygrad margin``: how far images are from changing their class, by DeepFool."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,11 +8,11 @@ import typer
 from steadygrad.attacks import ATTACKS, DeepFool
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.evaluate import can_keep
+from steadygrad.cli.evaluate import place_of_results
 from steadygrad.cli.terminal import print_text, tell
 from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.judged import load_judged
 from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
-from steadygrad.evaluation.runs import load_run_data
 
 __all__ = ["register"]
 
@@ -26,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _margin(
-    run: Annotated[Path, typer.Argument(help="Run folder of `steadygrad train`.")],
+    target: options.AnyModel,
     attack: Annotated[
         str,
         typer.Option(
@@ -38,6 +37,9 @@ def _margin(
     every_image: options.EveryImage = False,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
+    image_size: options.ImageSize = None,
+    weights: options.Weights = None,
+    out: options.OwnFolder = None,
     split: options.WhichSplit = "test",
     batch_size: options.BatchSize = 250,
     device: options.Device = "auto",
@@ -47,36 +49,40 @@ def _margin(
 
     DeepFool looks for the shortest perturbation r of an image x that leads to another class; the
     figure is the mean of |r| / |x|, in Euclidean lengths. Larger is more robust. Results go to
-    RUN/evaluations/margins.
+    RUN/evaluations/margins, or to OUT.
     """
     chosen = ATTACKS.parse(attack)
     if not isinstance(chosen, DeepFool):
         raise HyperparameterError(f"expected deepfool, which measures margins, got {attack!r}")
-    loaded = load_run_data(
-        run,
+    judged = load_judged(
+        target,
         limit=None if every_image else limit,
-        dataset_name=dataset,
+        weights=weights,
+        dataset=dataset,
         data_dir=data_dir,
         split=split,
+        image_size=image_size,
         device=device,
     )
-    images = loaded.images
-    keep = can_keep(run)
-    with attack_progress(f"{run.name}: deepfool on {len(images)} images") as progress:
+    images = judged.images
+    folder = place_of_results(judged, out)
+    with attack_progress(f"{judged.name}: deepfool on {len(images)} images") as progress:
         margins = deepfool_margins(
-            loaded.trained.model,
-            images.images(),
-            chosen,
-            batch_size=batch_size,
-            progress=progress,
+            judged.model, images.images(), chosen, batch_size=batch_size, progress=progress
         )
     path = None
-    if keep:
-        path = write_margins(run, margins, dataset=images, model_name=loaded.trained.spec.name)
+    if folder is not None:
+        path = write_margins(
+            folder,
+            margins,
+            dataset=images,
+            model_name=judged.model_name,
+            digest=judged.digest,
+        )
     if as_json:
         typer.echo(json.dumps(margins.to_json()))
         return
-    for line in _lines(run.name, margins):
+    for line in _lines(judged.name, margins):
         print_text(line)
     if path is not None:
         tell(f"stored in {path}")

@@ -9,6 +9,7 @@ from steadygrad.attacks import ATTACKS
 from steadygrad.datasets.loading import Split
 
 __all__ = [
+    "AnyModel",
     "Attack",
     "AttackSeed",
     "BatchSize",
@@ -19,7 +20,33 @@ __all__ = [
     "FirstImages",
     "ImageSize",
     "JsonOnly",
+    "OwnFolder",
+    "Weights",
     "WhichSplit",
+]
+
+ANY_MODEL = (
+    "package.module:callable,key=value, timm:NAME, torchvision:NAME, or hf:NAME_OR_FOLDER; "
+    "settings follow the name, as in timm:resnet50,resize=224."
+)
+"""How a model from outside is named."""
+
+AnyModel = Annotated[str, typer.Argument(help=f"Run folder, {ANY_MODEL}")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        help="Of a model from outside: safetensors, a state dict, a trainer's checkpoint or a "
+        "folder.",
+        show_default=False,
+    ),
+]
+OwnFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help=r"Folder of the result. \[default: the run's; nothing is stored of other models]",
+        show_default=False,
+    ),
 ]
 
 Attack = Annotated[

@@ -21,7 +21,8 @@ from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation import transfer_matrix, write_transfer
 from steadygrad.evaluation.auditing.entry import attack_of_text
-from steadygrad.evaluation.runs import RunData, load_run_data
+from steadygrad.evaluation.judged import JudgedModel, load_judged
+from steadygrad.models import RunModel, model_source
 from steadygrad.reports.figures.canvas import save_figure
 from steadygrad.reports.transfer import (
     transfer_csv,
@@ -54,16 +55,17 @@ def register(app: typer.Typer) -> None:
 
 def _transfer(
     runs: Annotated[
-        list[Path], typer.Argument(help="Run folders of `steadygrad train` to attack: the sources.")
+        list[str],
+        typer.Argument(metavar="MODEL...", help=f"The sources, to attack: {options.ANY_MODEL}"),
     ],
     eps: Annotated[
         str, typer.Option(help="Radius in pixels, such as 0.1 or 8/255.", show_default=False)
     ],
     victims: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
-            metavar="RUN ...",
-            help=r"Run folders to show the examples to. \[default: the sources]",
+            metavar="MODEL ...",
+            help=r"Models to show the examples to. \[default: the sources]",
             show_default=False,
         ),
     ] = None,
@@ -83,6 +85,7 @@ def _transfer(
     every_image: options.EveryImage = False,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
+    image_size: options.ImageSize = None,
     split: options.WhichSplit = "test",
     batch_size: options.BatchSize = 250,
     seed: options.AttackSeed = 0,
@@ -103,8 +106,10 @@ def _transfer(
     if dataset is None:
         _check_one_dataset(sources | (shown_to or {}))
     loaded = {
-        name: _load(path, None if every_image else limit, dataset, data_dir, split, device)
-        for name, path in (sources | (shown_to or {})).items()
+        name: _load(
+            target, None if every_image else limit, dataset, data_dir, split, image_size, device
+        )
+        for name, target in (sources | (shown_to or {})).items()
     }
     data = _shared_images(loaded)
     if batch_size < 1:
@@ -158,58 +163,71 @@ def _one_option_each(arguments: Sequence[str]) -> list[str]:
     return expanded
 
 
-def _distinct_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return a name for each folder: its last part, or as many as tell all of them apart."""
-    resolved = {path.resolve() for path in paths}
-    names: dict[Path, str] = {}
-    for path in resolved:
+def _distinct_names(targets: Sequence[str]) -> dict[str, str]:
+    """Return a name for each: of a folder its last part, or as many as tell all of them apart."""
+    folders = {target: Path(target).resolve() for target in targets if Path(target).is_dir()}
+    names = {target: target for target in targets}
+    for target, path in folders.items():
+        others = set(folders.values()) - {path}
         for count in range(1, len(path.parts) + 1):
             tail = path.parts[-count:]
-            if not any(other.parts[-count:] == tail for other in resolved - {path}):
+            if not any(other.parts[-count:] == tail for other in others):
                 break
-        names[path] = "/".join(tail)
+        names[target] = "/".join(tail)
     return names
 
 
-def _each_once(paths: Sequence[Path], names: dict[Path, str]) -> dict[str, Path]:
-    """Return the folders by name; refuse one that is given twice."""
-    found: dict[str, Path] = {}
-    for path in paths:
-        name = names[path.resolve()]
+def _each_once(targets: Sequence[str], names: dict[str, str]) -> dict[str, str]:
+    """Return the models by name; refuse one that is given twice."""
+    found: dict[str, str] = {}
+    for target in targets:
+        name = names[target]
         if name in found:
-            raise HyperparameterError(f"expected every run once, got {path} twice")
-        found[name] = path
+            raise HyperparameterError(f"expected every model once, got {target} twice")
+        found[name] = target
     return found
 
 
 def _load(
-    path: Path,
+    target: str,
     limit: int | None,
     dataset: str | None,
     data_dir: Path | None,
     split: Split,
+    image_size: int | None,
     device: str,
-) -> RunData:
+) -> JudgedModel:
     try:
-        return load_run_data(
-            path, limit=limit, dataset_name=dataset, data_dir=data_dir, split=split, device=device
+        return load_judged(
+            target,
+            limit=limit,
+            dataset=dataset,
+            data_dir=data_dir,
+            split=split,
+            image_size=image_size,
+            device=device,
         )
     except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
+        raise ModelError(f"{target}: {error}") from error
 
 
-def _check_one_dataset(runs: dict[str, Path]) -> None:
-    datasets = {name: run_config(path).data_title for name, path in runs.items()}
-    first = next(iter(datasets))
+def _check_one_dataset(targets: dict[str, str]) -> None:
+    sources = {name: model_source(target) for name, target in targets.items()}
+    datasets = {
+        name: run_config(source.path).data_title
+        for name, source in sources.items()
+        if isinstance(source, RunModel)
+    }
+    first = next(iter(datasets), None)
     for name, dataset in datasets.items():
-        if dataset != datasets[first]:
+        if first is not None and dataset != datasets[first]:
             raise HyperparameterError(
                 f"expected runs of one data set, or --dataset: {first} is of {datasets[first]}, "
                 f"{name} of {dataset}"
             )
 
 
-def _shared_images(loaded: dict[str, RunData]) -> ImageDataset:
+def _shared_images(loaded: dict[str, JudgedModel]) -> ImageDataset:
     """Return the images; refuse runs that were held back other images of one data set."""
     (first_name, first), *others = ((name, run.images) for name, run in loaded.items())
     for name, images in others:
@@ -222,5 +240,5 @@ def _shared_images(loaded: dict[str, RunData]) -> ImageDataset:
     return first
 
 
-def _models(loaded: dict[str, RunData], chosen: dict[str, Path]) -> dict[str, nn.Module]:
-    return {name: loaded[name].trained.model for name in chosen}
+def _models(loaded: dict[str, JudgedModel], chosen: dict[str, str]) -> dict[str, nn.Module]:
+    return {name: loaded[name].model for name in chosen}

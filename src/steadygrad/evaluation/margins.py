@@ -145,13 +145,18 @@ def deepfool_margins(
 
 
 def write_margins(
-    run: Path | str, margins: Margins, *, dataset: ImageDataset, model_name: str
+    run: Path | str,
+    margins: Margins,
+    *,
+    dataset: ImageDataset,
+    model_name: str,
+    digest: str | None = None,
 ) -> Path:
     """Write ``run/evaluations/margins/<slug>.json`` and ``.safetensors``; return the former's path.
 
-    dataset: whose images were measured. The JSON file has ``margins.to_json()``, seconds and where
-    it came from; the tensors are ``lengths``, ``relative`` and ``broken``. The same measurement of
-    the same run overwrites itself.
+    dataset: whose images were measured. digest: of the weights of a model that is no run. The JSON
+    file has ``margins.to_json()``, seconds and where it came from; the tensors are ``lengths``,
+    ``relative`` and ``broken``. The same measurement of the same run overwrites itself.
     Raises: OutputError; HyperparameterError, if the data set has another number of images.
     """
     if len(dataset) != margins.n:
@@ -170,7 +175,7 @@ def write_margins(
     }
     write_tensors(path.with_suffix(".safetensors"), tensors, {})
     record = margins.to_json() | {"seconds": margins.seconds}
-    record |= provenance(run, dataset, model_name)
+    record |= provenance(run, dataset, model_name, digest)
     write_atomically(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
     return path
 

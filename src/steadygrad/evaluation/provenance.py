@@ -134,8 +134,12 @@ def model_fingerprint(model: Classifier, images: Images) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def provenance(run: Path | str, dataset: ImageDataset, model_name: str) -> dict[str, Any]:
+def provenance(
+    run: Path | str, dataset: ImageDataset, model_name: str, digest: str | None = None
+) -> dict[str, Any]:
     """Return data set, model, SHA-256 of the run's weights (None without), time and versions.
+
+    digest: of the weights, of a model that is no run.
 
     Raises: CheckpointError, if the weights are there and cannot be read.
     """
@@ -147,7 +151,7 @@ def provenance(run: Path | str, dataset: ImageDataset, model_name: str) -> dict[
             "note": dataset.note,
         },
         "model": model_name,
-        "model_digest": run_digest(run),
+        "model_digest": digest or run_digest(run),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": library_versions(),
     }

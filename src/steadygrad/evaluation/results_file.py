@@ -50,11 +50,13 @@ def write_evaluation(
     labels: Labels,
     dataset: ImageDataset,
     model_name: str,
+    digest: str | None = None,
     gallery: Gallery | None = None,
 ) -> Path:
     """Write ``run/evaluations/<slug>.json`` and ``.safetensors``; return the path of the former.
 
-    labels: int64 (n,), of the curve's examples; dataset: what they are from.
+    labels: int64 (n,), of the curve's examples; dataset: what they are from. digest: of the weights
+    of a model that is no run.
     The same evaluation of the same run overwrites itself. Each file is whole or not there, and
     the JSON file comes last: where it is, both are.
 
@@ -68,7 +70,7 @@ def write_evaluation(
         "search": curve.search,
         "seed": curve.seed,
         "seconds": curve.seconds,
-        **provenance(run, dataset, model_name),
+        **provenance(run, dataset, model_name, digest),
     }
     record["dataset"]["n"] = curve.n
     tensors = {"broken_at": curve.broken_at, "labels": labels} | _gallery_tensors(gallery)

@@ -1,10 +1,9 @@
-"""Evaluating a run of ``steadygrad train``: its network, its images, and the curve that is kept."""
+"""A network's accuracy under an attack, radius by radius, and the curve that is kept."""
 
 import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -12,18 +11,15 @@ from typing import Any, Literal, TypeAlias, cast
 from steadygrad.attacks import ATTACKS, Attack, LongRangeCorrelated, describe_attack, norm_of
 from steadygrad.attacks.ball import Norm
 from steadygrad.covariance import Covariance, ImageShape, build_covariance
-from steadygrad.datasets import ImageDataset, load_dataset
-from steadygrad.datasets.loading import Split
-from steadygrad.devices import resolve_device
-from steadygrad.errors import HyperparameterError, ModelError, UnknownNameError
+from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation.curve import AccuracyCurve, parse_eps_grid
+from steadygrad.evaluation.judged import JudgedModel, load_judged
 from steadygrad.evaluation.pictures import select_gallery
 from steadygrad.evaluation.results_file import write_evaluation
 from steadygrad.evaluation.sweep import accuracy_curve, bisected_curve
 from steadygrad.store import make_folder
-from steadygrad.training import ModelSpec, TrainedRun, TrainingConfig, load_run_model
 
-__all__ = ["DEFAULT_EPS", "RunData", "Search", "evaluate_run", "load_run_data"]
+__all__ = ["DEFAULT_EPS", "Search", "evaluate", "evaluate_run"]
 
 Search: TypeAlias = Literal["sweep", "bisection", "separate"]
 """How a curve is found: every radius in turn, by bisection, or every radius anew."""
@@ -37,90 +33,56 @@ _SEARCHES: dict[Search, Callable[..., AccuracyCurve]] = {
 }
 
 
-@dataclass(frozen=True)
-class RunData:
-    """A run's latest network, the images chosen, and where data lies (None: the hub)."""
-
-    trained: TrainedRun
-    images: ImageDataset
-    data_dir: Path | None
-
-
-def load_run_data(
-    run: Path,
-    *,
-    limit: int | None,
-    dataset_name: str | None = None,
-    data_dir: Path | None = None,
-    split: Split = "test",
-    device: str = "auto",
-) -> RunData:
-    """Load the network of a run and the first ``limit`` images of a split, the run's by default.
-
-    Raises: CheckpointError; DatasetError; ModelError, if the network was built for other images or
-        classes.
-    """
-    trained = load_run_model(run, resolve_device(device))
-    config = trained.config
-    if data_dir is None:
-        data_dir = getattr(config.data, "data_dir", None)
-    images = load_dataset(
-        dataset_name or config.data,
-        split,
-        data_dir=data_dir,
-        limit=limit,
-        validation_size=config.validation_size,
-    )
-    _check_fit(trained.spec, images)
-    return RunData(trained, images, data_dir)
-
-
 def evaluate_run(
     run: Path,
     attack: Attack | str = "pgd",
     eps_values: Iterable[float] | str | None = None,
     *,
-    covariance: str | None = None,
     limit: int | None = 1000,
-    dataset_name: str | None = None,
-    data_dir: Path | None = None,
-    split: Split = "test",
+    seed: int = 0,
+) -> tuple[AccuracyCurve, Path | None]:
+    """Attack the network of a run on its own test images and keep the curve in the run's folder.
+
+    Args, raises and returns: as ``evaluate``; ``limit`` as ``load_judged``.
+    """
+    return evaluate(load_judged(run, limit=limit), attack, eps_values, seed=seed, folder=run)
+
+
+def evaluate(
+    judged: JudgedModel,
+    attack: Attack | str = "pgd",
+    eps_values: Iterable[float] | str | None = None,
+    *,
+    covariance: str | None = None,
     search: Search = "sweep",
     batch_size: int = 250,
     seed: int = 0,
-    device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
-    keep: bool = True,
+    folder: Path | None = None,
 ) -> tuple[AccuracyCurve, Path | None]:
-    """Attack the network of a run and keep the curve in the run's folder.
+    """Attack a network at each radius and keep the curve.
 
     Args:
-        run: folder of a training.
+        judged: the network and its images.
         attack: an attack or its text, such as "pgd:steps=20".
         eps_values: radii, or a text as ``parse_eps_grid`` reads it; None takes the text's own eps,
             else ``DEFAULT_EPS`` in the attack's norm.
         covariance: of the attack "lrc", in place of its exponential one: "dataset", for that of the
-            images that the run was trained on, or the path of a covariance file.
-        limit: the first so many images; None takes all.
-        dataset_name: None takes the run's.
-        data_dir: folder with local copies; None takes the run's.
-        split: which images.
+            images that the network was trained on, or the path of a covariance file.
         search: how the curve is found.
         batch_size: images attacked together, at least 1.
         seed: of the attack's random draws.
-        device: where the work is done.
         progress: called as ``progress(done, total)``.
-        keep: whether the curve is written; whether it can be is seen to before any work.
+        folder: the curve goes to ``folder/evaluations``; whether it can is seen to before any work.
+            None keeps nothing.
 
     Returns:
         The curve, and the path of its JSON file; None if it is not kept.
 
     Raises:
-        UnknownNameError: there is no such attack, search or data set.
+        UnknownNameError: there is no such attack or search.
         HyperparameterError: a setting is refused.
-        CheckpointError: the run is missing or damaged.
-        DatasetError: the images cannot be read.
-        ModelError: the network is of other images.
+        DatasetError, CheckpointError: the covariance cannot be read.
         OutputError: the result cannot be written.
     """
     if search not in _SEARCHES:
@@ -128,27 +90,17 @@ def evaluate_run(
     chosen, radii = _attack_and_radii(attack, eps_values)
     if covariance is not None:
         _refuse_beside_covariance(chosen)
-    loaded = load_run_data(
-        run,
-        limit=limit,
-        dataset_name=dataset_name,
-        data_dir=data_dir,
-        split=split,
-        device=device,
-    )
-    if keep:
-        make_folder(run / "evaluations")  # what cannot be written is refused before the work
-    trained, data, config = loaded.trained, loaded.images, loaded.trained.config
+    if folder is not None:
+        make_folder(folder / "evaluations")  # what cannot be written is refused before the work
+    data = judged.images
     described: dict[str, Any] = {}
     if covariance is not None:
-        found, described["covariance"] = _noise_covariance(
-            covariance, data.input_shape, config, loaded.data_dir
-        )
+        found, described["covariance"] = _noise_covariance(covariance, judged)
         untyped: Any = chosen
         chosen = dataclasses.replace(untyped, covariance=found)
     images, labels = data.images(), data.labels
     curve = _SEARCHES[search](
-        trained.model,
+        judged.model,
         images,
         labels,
         chosen,
@@ -158,11 +110,17 @@ def evaluate_run(
         progress=progress,
     )
     curve = dataclasses.replace(curve, attack=curve.attack | described)
-    if not keep:
+    if folder is None:
         return curve, None
-    gallery = select_gallery(trained.model, images, labels, chosen, curve)
+    gallery = select_gallery(judged.model, images, labels, chosen, curve)
     path = write_evaluation(
-        run, curve, labels=labels, dataset=data, model_name=trained.spec.name, gallery=gallery
+        folder,
+        curve,
+        labels=labels,
+        dataset=data,
+        model_name=judged.model_name,
+        digest=judged.digest,
+        gallery=gallery,
     )
     return curve, path
 
@@ -200,25 +158,18 @@ def _refuse_beside_covariance(attack: Attack) -> None:
             )
 
 
-def _noise_covariance(
-    text: str, image_shape: tuple[int, ...], config: TrainingConfig, data_dir: Path | None
-) -> tuple[Covariance, dict[str, Any]]:
+def _noise_covariance(text: str, judged: JudgedModel) -> tuple[Covariance, dict[str, Any]]:
     """Return the covariance that ``text`` names, and what it is, for records.
 
     Raises: UnknownNameError; CheckpointError, if the file is missing or damaged; ShapeError, if the
         covariance is of another image size; DatasetError.
     """
-    shape = cast("ImageShape", tuple(image_shape))
+    shape = cast("ImageShape", tuple(judged.images.input_shape))
     if text == "dataset":
-        train = load_dataset(
-            config.data,
-            "train",
-            data_dir=data_dir,
-            limit=config.limit_train,
-            validation_size=config.validation_size,
-        )
+        train = judged.training_images()
         covariance = build_covariance("dataset", shape, images=train.pixels)
-        return covariance, {"dataset": config.data_title, "n": len(train)}
+        title = train.name if judged.config is None else judged.config.data_title
+        return covariance, {"dataset": title, "n": len(train)}
     path = Path(text)
     if not (path.is_file() or path.suffix == ".safetensors" or os.sep in text):
         raise UnknownNameError(
@@ -228,15 +179,3 @@ def _noise_covariance(
     # The name alone would let a changed file pass for the same attack.
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return covariance, {"file": path.name, "digest": digest}
-
-
-def _check_fit(spec: ModelSpec, data: ImageDataset) -> None:
-    """Refuse images or classes that the network was not built for."""
-    read, given = ("x".join(map(str, shape)) for shape in (spec.input_shape, data.input_shape))
-    if read != given:
-        raise ModelError(f"the network reads images of {read}, those of {data.name} are {given}")
-    if spec.num_classes != data.num_classes:
-        raise ModelError(
-            f"the network tells {spec.num_classes} classes apart, {data.name} has "
-            f"{data.num_classes}"
-        )

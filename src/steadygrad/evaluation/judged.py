@@ -1,0 +1,163 @@
+"""What the commands measure: any network, and the images that it is judged on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from steadygrad.datasets import DataSource, ImageDataset, load_dataset
+from steadygrad.datasets.loading import Split
+from steadygrad.devices import resolve_device
+from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.evaluation.provenance import model_digest
+from steadygrad.models import Classifier, RunModel, load_classifier, model_source
+from steadygrad.models.classifier import check_fits
+from steadygrad.training import ModelSpec, TrainingConfig, load_run_model
+
+__all__ = ["JudgedModel", "load_judged", "short_name"]
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedModel:
+    """A network in eval mode, and images that fit it.
+
+    Args:
+        model: from images in [0, 1] to logits.
+        target: how it was named.
+        name: what people call it: the run's folder, or the text that named it.
+        model_name: what stored results call the architecture.
+        images: of one split.
+        run: the folder, of a run of ``steadygrad train``; None for a model from outside.
+        config: what the run was trained with; None for a model from outside.
+        data_dir: where the data lie, None for the hub.
+        about: what was taken from the model's own configuration, a sentence or "".
+    """
+
+    model: nn.Module
+    target: str
+    name: str
+    model_name: str
+    images: ImageDataset
+    run: Path | None = None
+    config: TrainingConfig | None = None
+    data_dir: Path | None = None
+    about: str = ""
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of the weights of a model from outside; of a run's, its file says it."""
+        return model_digest(self.model) if self.run is None else None
+
+    def training_images(self) -> ImageDataset:
+        """Return what the run was trained on; of a model from outside, its data set's part."""
+        if self.config is None:
+            return load_dataset(self.images.name, "train", data_dir=self.data_dir)
+        return load_dataset(
+            self.config.data,
+            "train",
+            data_dir=self.data_dir,
+            limit=self.config.limit_train,
+            validation_size=self.config.validation_size,
+        )
+
+
+def short_name(target: Path | str) -> str:
+    """Return what people call a model: of a folder its last part."""
+    return Path(target).resolve().name if Path(target).is_dir() else str(target)
+
+
+def load_judged(
+    target: Path | str,
+    *,
+    limit: int | None,
+    weights: Path | None = None,
+    dataset: DataSource | str | None = None,
+    data_dir: Path | None = None,
+    split: Split = "test",
+    image_size: int | None = None,
+    device: str = "auto",
+) -> JudgedModel:
+    """Load a network and the first ``limit`` images of a split.
+
+    Args:
+        target: folder of a run, or a model as ``steadygrad.models.model_source`` reads it.
+        limit: None takes all images.
+        weights: a file that takes the place of the own weights of a model from outside.
+        dataset: None takes the run's; a model from outside has none of its own.
+        data_dir: folder with local copies; None takes the run's, or the hub.
+        split: which images.
+        image_size: scale and crop the images to squares of this side.
+        device: where the network is put.
+
+    Raises:
+        UnknownNameError, HyperparameterError: there is no such model, or no data set was given.
+        CheckpointError: the run or the weights are missing or damaged.
+        DatasetError: the images cannot be read.
+        ModelError: the network was built for other images or classes.
+    """
+    source = RunModel(path=target) if isinstance(target, Path) else model_source(target, weights)
+    if isinstance(source, RunModel):
+        return _of_run(source.path, dataset, data_dir, split, limit, image_size, device)
+    if dataset is None:
+        raise HyperparameterError(f"expected a dataset to measure {target} on, got none")
+    model = load_classifier(source)
+    images = load_dataset(dataset, split, data_dir=data_dir, limit=limit, image_size=image_size)
+    check_fits(model, images.input_shape, None, str(target))
+    about = ""
+    if isinstance(model, Classifier) and (model.taken_from or model.weight_notes):
+        about = model.describe()
+    return JudgedModel(
+        model.to(resolve_device(device)).eval(),
+        str(target),
+        short_name(target),
+        str(target),
+        images,
+        data_dir=data_dir,
+        about=about,
+    )
+
+
+def _of_run(
+    run: Path,
+    dataset: DataSource | str | None,
+    data_dir: Path | None,
+    split: Split,
+    limit: int | None,
+    image_size: int | None,
+    device: str,
+) -> JudgedModel:
+    trained = load_run_model(run, resolve_device(device))
+    config = trained.config
+    if data_dir is None:
+        data_dir = getattr(config.data, "data_dir", None)
+    images = load_dataset(
+        dataset or config.data,
+        split,
+        data_dir=data_dir,
+        limit=limit,
+        image_size=image_size,
+        validation_size=config.validation_size,
+    )
+    _check_fit(trained.spec, images)
+    return JudgedModel(
+        trained.model,
+        str(run),
+        short_name(run),
+        trained.spec.name,
+        images,
+        run,
+        config,
+        data_dir,
+    )
+
+
+def _check_fit(spec: ModelSpec, data: ImageDataset) -> None:
+    """Refuse images or classes that the network was not built for."""
+    read, given = ("x".join(map(str, shape)) for shape in (spec.input_shape, data.input_shape))
+    if read != given:
+        raise ModelError(f"the network reads images of {read}, those of {data.name} are {given}")
+    if spec.num_classes != data.num_classes:
+        raise ModelError(
+            f"the network tells {spec.num_classes} classes apart, {data.name} has "
+            f"{data.num_classes}"
+        )

@@ -1,0 +1,104 @@
+"""evaluate, margin, transfer, covariance and check-model of a model from outside."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from program import Program
+
+FEW = ("--dataset", "digits", "--limit", 12)
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "foreign_networks.py").write_text(
+        "import torch\n"
+        "def build(seed: int = 0):\n"
+        "    torch.manual_seed(seed)\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 8),\n"
+        "        torch.nn.GELU(), torch.nn.Linear(8, 10))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "foreign_networks", raising=False)
+    return "foreign_networks:build"
+
+
+def test_evaluate_prints_and_stores_where_it_is_told(
+    program: Program, outside: str, tmp_path: Path
+) -> None:
+    plain = program("evaluate", outside, *FEW, "--attack", "pgd:steps=2", "--eps", "0,0.1")
+    assert plain.code == 0, plain.err
+    assert f"{outside}: PGD" in plain.out and "stored in" not in plain.err
+    out = tmp_path / "results"
+    kept = program("evaluate", outside, *FEW, "--attack", "fgsm", "--eps", "0.1", "--out", out)
+    assert kept.code == 0, kept.err
+    (path,) = (out / "evaluations").glob("fgsm-digits-test-12-*.json")
+    record = json.loads(path.read_text())
+    assert (record["model"], len(record["model_digest"])) == (outside, 64)
+
+
+def test_margin_of_a_model_from_outside(program: Program, outside: str, tmp_path: Path) -> None:
+    done = program("margin", outside, *FEW, "--out", tmp_path / "results")
+    assert done.code == 0, done.err
+    assert "deepfool on 12 images" in done.out
+    assert list((tmp_path / "results/evaluations/margins").glob("*.json"))
+
+
+def test_transfer_between_a_run_and_a_model_from_outside(
+    program: Program, outside: str, trained_run: Path, tmp_path: Path
+) -> None:
+    done = program(
+        "transfer", outside, trained_run, *FEW, "--eps", "0.1", "--out", tmp_path / "transfer"
+    )
+    assert done.code == 0, done.err
+    assert outside in done.out and trained_run.name in done.out
+
+
+def test_covariance_of_a_model_from_outside(program: Program, outside: str, tmp_path: Path) -> None:
+    done = program(
+        "covariance", outside, *FEW, "--attack", "fgsm:eps=0.1", "--decay-lengths", "1,2",
+        "--out", tmp_path / "covariance",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert f"next: steadygrad evaluate {outside} --attack lrc" in done.err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "margin"])
+def test_without_a_data_set_one_sentence(program: Program, outside: str, command: str) -> None:
+    done = program(command, outside)
+    assert done.code == 2
+    assert "expected a dataset to measure" in done.err and "Traceback" not in done.err
+
+
+def test_the_same_model_twice_is_refused(program: Program, outside: str) -> None:
+    done = program("transfer", outside, outside, *FEW, "--eps", "0.1")
+    assert done.code == 2
+    assert "expected every model once" in done.err
+
+
+def test_check_model_lists_what_matters(program: Program, outside: str) -> None:
+    done = program("check-model", outside, "--shape", "1x8x8")
+    assert done.code == 0, done.err
+    assert "plain" in done.out and "parameters, 10 classes" in done.out
+    told = program("check-model", outside, "--shape", "1x8x8", "--json")
+    assert json.loads(told.out)["classes"] == 10
+    refused = program("check-model", outside, "--shape", "eight")
+    assert refused.code == 2 and "3x224x224" in refused.err
+
+
+def test_harden_from_the_command_line(program: Program, outside: str, tmp_path: Path) -> None:
+    out = tmp_path / "hardened"
+    done = program(
+        "harden", outside, "--dataset", "digits", "--eps", "0.1", "--epochs", 1,
+        "--limit-train", 128, "--report-images", 16, "--no-audit", "--recipe", "wide-noise",
+        "--out", out,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert (out / "report.md").is_file() and (out / "export").is_dir()
+    assert "everything lies in" in done.err.replace("\n", " ")
+    again = program(
+        "harden", outside, "--dataset", "digits", "--eps", "0", "--out", tmp_path / "other"
+    )
+    assert again.code == 2 and "eps > 0" in again.err

@@ -1,0 +1,63 @@
+"""Any model, named as everywhere, with images that fit it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.evaluation.judged import load_judged
+from steadygrad.evaluation.provenance import model_digest
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package of somebody else's, with a network of 8x8 images and ten classes."""
+    (tmp_path / "their_networks.py").write_text(
+        "import torch\n"
+        "def build(width: int = 4):\n"
+        "    torch.manual_seed(0)\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, width),\n"
+        "        torch.nn.GELU(), torch.nn.Linear(width, 10))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "their_networks", raising=False)
+    return "their_networks:build,width=6"
+
+
+def test_a_model_from_outside(outside: str) -> None:
+    judged = load_judged(outside, dataset="digits", limit=20)
+    assert (judged.name, judged.run, len(judged.images)) == (outside, None, 20)
+    assert judged.digest == model_digest(judged.model)
+    assert not judged.model.training
+    assert len(judged.training_images()) > 1000
+
+
+def test_it_needs_a_dataset(outside: str) -> None:
+    with pytest.raises(HyperparameterError, match="expected a dataset to measure their_networks"):
+        load_judged(outside, limit=20)
+
+
+def given_folder(folder: Path) -> str:
+    """Return a data set of one white 28x28 image in each of ten classes."""
+    for number in range(10):
+        place = folder / "images" / "test" / str(number)
+        place.mkdir(parents=True)
+        Image.new("L", (28, 28), 255).save(place / "white.png")
+    return str(folder / "images")
+
+
+def test_images_must_fit(outside: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot take images of 1x28x28"):
+        load_judged(outside, dataset=given_folder(tmp_path), limit=4)
+
+
+def test_weights_take_the_place_of_its_own(outside: str, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.GELU(), nn.Linear(6, 10))
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    judged = load_judged(outside, weights=tmp_path / "w.pt", dataset="digits", limit=4)
+    images = torch.rand(3, 1, 8, 8)
+    torch.testing.assert_close(judged.model(images), network(images))
