@@ -102,3 +102,30 @@ def test_harden_from_the_command_line(program: Program, outside: str, tmp_path: 
         "harden", outside, "--dataset", "digits", "--eps", "0", "--out", tmp_path / "other"
     )
     assert again.code == 2 and "eps > 0" in again.err
+
+
+def test_harden_searches_for_a_target_and_takes_several_radii(
+    program: Program, outside: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("optuna")
+    few = ("--dataset", "digits", "--epochs", 1, "--limit-train", 128, "--report-images", 16)
+    out = tmp_path / "searched"
+    found = program(
+        "harden", outside, *few, "--no-audit", "--eps", "0.1", "--target", "clean-drop<=100",
+        "--trials", 2, "--out", out,
+    )  # fmt: skip
+    assert found.code == 0, found.err
+    assert "**best**" in found.out and (out / "search.json").is_file()
+    wrong = program("harden", outside, *few, "--eps", "0.1", "--target", "drop", "--out", out)
+    assert wrong.code == 2 and "clean-drop<=1" in wrong.err
+    both = program("harden", outside, *few, "--eps", "0.1,0.2", "--target", "clean-drop<=1")
+    assert both.code == 2 and "expected one eps along with --target" in both.err
+    several = program(
+        "harden", outside, *few, "--no-audit", "--eps", "0.05,0.1", "--out", tmp_path / "several"
+    )
+    assert several.code == 0, several.err
+    assert "By radius" in several.out
+    assert sorted(p.name for p in (tmp_path / "several").iterdir()) == [
+        "eps-12.75-255",
+        "eps-25.5-255",
+    ]

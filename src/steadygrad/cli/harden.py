@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.parsing import parse_fraction
-from steadygrad.cli.terminal import INTERRUPTED, messages, results
-from steadygrad.datasets import data_source
-from steadygrad.hardening import harden
+from steadygrad.cli.terminal import FAILED, INTERRUPTED, messages, results
+from steadygrad.datasets import DataSource, data_source
+from steadygrad.errors import HyperparameterError
+from steadygrad.hardening import HardeningReport, harden, search_hardening
+from steadygrad.reports.wording import percent
 from steadygrad.training import console_progress
 
 __all__ = ["register"]
@@ -18,7 +21,8 @@ __all__ = ["register"]
 _EPILOG = (
     "Examples: steadygrad harden timm:efficientnet_lite0 --weights w.pth --dataset folder/ "
     "--image-size 224 --eps 2/255 --epochs 5 --out runs/hardened; "
-    "steadygrad harden runs/clean --eps 0.1 --dataset mnist --out runs/hardened"
+    "steadygrad harden runs/clean --eps 0.1 --dataset mnist --out runs/hardened; "
+    "steadygrad harden runs/clean --eps 0.1 --dataset mnist --target 'clean-drop<=1' --out searched"
 )
 
 
@@ -28,14 +32,20 @@ def register(app: typer.Typer) -> None:
 
 
 def _harden(
-    target: Annotated[
+    model: Annotated[
         str,
         typer.Argument(
-            help="Run folder, package.module:callable,key=value, timm:NAME, torchvision:NAME or "
-            "hf:NAME_OR_FOLDER; head=new after the name for other classes.",
+            help=f"Run folder, {options.ANY_MODEL} head=new after the name for other classes.",
         ),
     ],
-    eps: Annotated[str, typer.Option(help="Radius in pixels, such as 2/255.", show_default=False)],
+    eps: Annotated[
+        str,
+        typer.Option(
+            help="Radius in pixels, such as 2/255; several, such as 1/255,4/255, make a network "
+            "each.",
+            show_default=False,
+        ),
+    ],
     dataset: Annotated[
         str, typer.Option(help="Name (see `steadygrad datasets`) or folder.", show_default=False)
     ],
@@ -49,6 +59,23 @@ def _harden(
     ] = None,
     data_dir: options.DataDir = None,
     image_size: options.ImageSize = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Search for the penalty's radius that gives the most robust network, such as "
+            "clean-drop<=1 (points lost on validation images). Exit code 1 if none meets it.",
+            show_default=False,
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="Hardenings of a search.")] = 6,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Optuna's storage of a search that several machines share, such as "
+            "postgresql://...",
+            show_default=False,
+        ),
+    ] = None,
     norm: Annotated[Literal["linf", "l2"], typer.Option(help="In which eps is measured.")] = "linf",
     recipe: Annotated[
         str | None,
@@ -129,32 +156,76 @@ def _harden(
     }
     if schedule is not None:
         settings["schedule"] = schedule
-    done = harden(
-        target,
-        data_source(dataset, data_dir),
-        eps=parse_fraction(eps),
-        norm=norm,
-        out=out,
-        weights=weights,
-        recipe=recipe,
-        epochs=epochs,
-        activation=activation,
-        plain_epochs=plain_epochs,
-        freeze=freeze or (),
-        early_rate=early_rate,
-        batch_norm=batch_norm,
-        smoothing=smoothing,
-        image_size=image_size,
-        report_images=report_images,
-        audited=audited,
-        resume=resume,
-        overwrite=overwrite,
-        progress=console_progress(),
+    common: dict[str, Any] = {
+        "norm": norm,
+        "weights": weights,
+        "recipe": recipe,
+        "epochs": epochs,
+        "activation": activation,
+        "plain_epochs": plain_epochs,
+        "freeze": freeze or (),
+        "early_rate": early_rate,
+        "batch_norm": batch_norm,
+        "smoothing": smoothing,
+        "image_size": image_size,
+        "report_images": report_images,
+        "audited": audited,
+        "overwrite": overwrite,
+        "progress": console_progress(),
         **settings,
-    )
-    if not done.is_finished:
-        messages.print(f"stopped; the same command with --resume continues in {out}")
-        raise typer.Exit(INTERRUPTED)
-    if done.report is not None:
-        results.print(escape(done.report.markdown()), soft_wrap=True)
+    }
+    data = data_source(dataset, data_dir)
+    radii = [parse_fraction(text) for text in eps.split(",")]
+    if target is not None:
+        if len(radii) > 1:
+            raise HyperparameterError(f"expected one eps along with --target, got {eps}")
+        _search(model, data, radii[0], target, trials, storage, out, common)
+        return
+    rows = []
+    for radius in radii:
+        place = out if len(radii) == 1 else out / f"eps-{255 * radius:.4g}-255"
+        done = harden(model, data, eps=radius, out=place, resume=resume, **common)
+        if not done.is_finished:
+            messages.print(f"stopped; the same command with --resume continues in {place}")
+            raise typer.Exit(INTERRUPTED)
+        if done.report is not None:
+            results.print(escape(done.report.markdown()), soft_wrap=True)
+            rows.append((radius, done.report))
+    if len(rows) > 1:
+        results.print(_by_radius(rows))
     messages.print(f"everything lies in {escape(str(out))}", soft_wrap=True)
+
+
+def _search(
+    model: str,
+    data: DataSource,
+    eps: float,
+    target: str,
+    trials: int,
+    storage: str | None,
+    out: Path,
+    settings: dict[str, Any],
+) -> None:
+    try:
+        found = search_hardening(
+            model, data, eps=eps, target=target, trials=trials, storage=storage, out=out, **settings
+        )
+    except KeyboardInterrupt:
+        messages.print(f"stopped; the same command continues in {out}")
+        raise typer.Exit(INTERRUPTED) from None
+    results.print(escape(found.markdown()), soft_wrap=True)
+    messages.print(f"everything lies in {escape(str(out))}", soft_wrap=True)
+    if found.best is None:
+        messages.print(f"failed: none of {len(found.trials)} networks meets {escape(target)}")
+        raise typer.Exit(FAILED)
+
+
+def _by_radius(rows: list[tuple[float, HardeningReport]]) -> Table:
+    table = Table(box=None, pad_edge=False, title="By radius, on validation images")
+    for title in ("eps", "clean before", "clean after", "robust before", "robust after"):
+        table.add_column(title, justify="right")
+    for eps, report in rows:
+        sides = [report.before.clean, report.after.clean]
+        sides += [report.before.worst_case(eps), report.after.worst_case(eps)]
+        table.add_row(f"{255 * eps:.3g}/255", *(percent(point.accuracy) for point in sides))
+    return table

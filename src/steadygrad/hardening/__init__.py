@@ -3,17 +3,22 @@
 from steadygrad.hardening.fine_tuning import Hardened, harden
 from steadygrad.hardening.model_check import ModelCheck, StepCost, check_model, step_costs
 from steadygrad.hardening.report import HardeningReport, Measured
+from steadygrad.hardening.search import CleanDrop, Searched, Trial, search_hardening
 from steadygrad.hardening.take_away import TakenAway, take_away
 
 __all__ = [
+    "CleanDrop",
     "Hardened",
     "HardeningReport",
     "Measured",
     "ModelCheck",
+    "Searched",
     "StepCost",
     "TakenAway",
+    "Trial",
     "check_model",
     "harden",
+    "search_hardening",
     "step_costs",
     "take_away",
 ]

@@ -88,6 +88,7 @@ def harden(
     out: Path | str = "hardened",
     weights: Path | str | None = None,
     recipe: TrainingRecipe | str | None = None,
+    penalty_radius: float | None = None,
     epochs: int = 5,
     activation: Literal["keep", "gelu", "silu"] = "keep",
     plain_epochs: float | None = None,
@@ -124,6 +125,8 @@ def harden(
         weights: a file that takes the place of the model's own weights.
         recipe: takes penalty and noise from a recipe for the radius, such as "wide-noise", in
             place of ``NormPenalty``; for "linf".
+        penalty_radius: the radius that the penalty is taken for; None is ``eps``. A larger one
+            buys robustness for clean accuracy, see ``search_hardening``.
         epochs: of fine-tuning, the plain ones included.
         activation: put a smooth activation in place of ReLU first; "keep" does not.
         plain_epochs: at the start, without the penalty; None is 1 with a new activation, else 0.
@@ -152,6 +155,8 @@ def harden(
     check_eps(eps, norm)
     if eps == 0:
         raise HyperparameterError("expected eps > 0 to harden for, got 0")
+    radius = eps if penalty_radius is None else penalty_radius
+    check_eps(radius, norm)
     folder, progress = Path(out), progress or SilentProgress()
     source = model_source(model, weights)
     sets = _data(train_data, validation, image_size, num_classes)
@@ -160,7 +165,7 @@ def harden(
         raise HyperparameterError(f"expected plain_epochs from 0 to below {epochs}, got {plain}")
     chosen: dict[str, Any] = {
         "model": _trained_source(source, activation),
-        "penalty": NormPenalty(eps=eps, ball=norm, backend=DoubleBackprop(statistics="running")),
+        "penalty": NormPenalty(eps=radius, ball=norm, backend=DoubleBackprop(statistics="running")),
         "ramp": Ramp(epochs=max((epochs - plain) / 2, 1e-6), after=plain),
         "loss": CrossEntropy(smoothing=smoothing),
         "tuning": FineTuning(freeze=tuple(freeze), early_rate=early_rate, batch_norm=batch_norm),
@@ -171,7 +176,7 @@ def harden(
         "epochs": epochs,
     }
     if recipe is not None:
-        settings = _with_recipe(recipe, eps, norm, settings)
+        settings = _with_recipe(recipe, radius, norm, settings)
     config: TrainingConfig = build_part(
         TrainingConfig, "hardening", chosen | dict(sets.settings) | settings
     )

@@ -1,0 +1,92 @@
+"""Searching for the penalty's radius that keeps a clean accuracy."""
+
+import json
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from steadygrad.datasets import ImageDataset
+from steadygrad.errors import HyperparameterError
+from steadygrad.hardening import CleanDrop, Searched, search_hardening
+
+pytest.importorskip("optuna")
+EPS = 0.1
+
+
+def searched(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, out: Path, **settings: object
+) -> Searched:
+    chosen: dict[str, object] = {
+        "eps": EPS,
+        "trials": 3,
+        "epochs": 1,
+        "audited": False,
+        "optimizer": "adamw:learning_rate=0.002",
+        "device": "cpu",
+        "limit_train": 256,
+    }
+    return search_hardening(trained, digits.first(256), held_out, out=out, **(chosen | settings))
+
+
+def test_the_best_is_the_most_robust_that_meets_the_target(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    found = searched(trained, digits, held_out, tmp_path, target="clean-drop<=100")
+    assert len(found.trials) == 3
+    assert EPS in [pytest.approx(trial.penalty_radius) for trial in found.trials]
+    assert [t.penalty_radius for t in found.trials] == sorted(
+        t.penalty_radius for t in found.trials
+    )
+    assert found.best is not None and found.hardened is not None
+    assert found.best.robust == max(trial.robust for trial in found.trials)
+    record = json.loads((tmp_path / "search.json").read_text())
+    assert record["best"] == found.best.folder.name
+    assert (found.best.folder / "export").is_dir() and (tmp_path / "search.png").is_file()
+    # The same call again finds all trials finished.
+    again = searched(trained, digits, held_out, tmp_path, target="clean-drop<=100")
+    assert again.trials == found.trials and again.best == found.best
+    assert again.hardened is None
+    more = searched(trained, digits, held_out, tmp_path, target="clean-drop<=100", trials=4)
+    assert len(more.trials) == 4
+
+
+def test_a_target_that_nothing_meets(
+    trained: nn.Module,
+    digits: ImageDataset,
+    held_out: ImageDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = searched(
+        trained,
+        digits,
+        held_out,
+        tmp_path,
+        target="clean-drop<=0",
+        trials=1,
+        smallest=10.0,
+        largest=10.0,
+        optimizer="adamw:learning_rate=0.02",
+    )
+    assert found.trials[0].drop > 0
+    assert found.best is None and found.hardened is None
+    assert "**best**" not in found.markdown()
+
+
+@pytest.mark.parametrize("text", ["clean-drop<1", "clean<=1", "clean-drop<=x", "clean-drop<=1.2.3"])
+def test_a_target_is_read_or_refused(text: str) -> None:
+    assert CleanDrop.parse(" clean-drop <= 1.5 ") == CleanDrop(1.5)
+    with pytest.raises(HyperparameterError, match="expected a target such as clean-drop<=1, got"):
+        CleanDrop.parse(text)
+
+
+def test_settings_that_mean_nothing(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(HyperparameterError, match="0 to 100 points, got 101"):
+        CleanDrop.parse("clean-drop<=101")
+    with pytest.raises(HyperparameterError, match="trials >= 1"):
+        searched(trained, digits, held_out, tmp_path, trials=0)
+    with pytest.raises(HyperparameterError, match="smallest <= largest"):
+        searched(trained, digits, held_out, tmp_path, smallest=2.0, largest=1.0)
