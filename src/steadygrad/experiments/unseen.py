@@ -7,7 +7,12 @@ from typing import Any
 from steadygrad.attacks import Attack
 from steadygrad.evaluation import AccuracyPoint, predictions
 from steadygrad.evaluation.corruptions import Corruption
-from steadygrad.experiments.accuracies import mean_accuracy, percent_interval, percent_series
+from steadygrad.experiments.accuracies import (
+    difference_cell,
+    mean_accuracy,
+    percent_interval,
+    percent_series,
+)
 from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.experiment import Artefact, Cell, ExperimentOutcome, Table
 from steadygrad.experiments.network import Network
@@ -20,6 +25,9 @@ from steadygrad.seeds import derived_generator
 __all__ = ["UnseenDisturbances"]
 
 CLEAN = "clean"
+
+CLEAN_TOLERANCE = 0.02
+"""Clean accuracies this near count as equal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +65,10 @@ class UnseenDisturbances(Artefact):
             f"test images, disturbed once; seeds {', '.join(map(str, bench.seeds))}; bars are 95 % "
             "intervals for the choice of images. No network was trained on any of these.",
             charts={self.stem: (self._chart(names, labels, measured),)} if measured else {},
-            tables={self.stem: self._table(names, labels, measured)},
+            tables={
+                self.stem: self._table(names, labels, measured),
+                f"{self.stem}-equal-clean-accuracy": self._pairs(names, labels, measured),
+            },
         )
 
     def _points(self, bench: Workbench, network: Network) -> dict[str, AccuracyPoint]:
@@ -123,6 +134,55 @@ class UnseenDisturbances(Artefact):
             intervals=intervals,
             note="Accuracies in percent. The last column is the mean over the corruptions of the "
             "accuracy as a share of the clean one: it compares networks of unequal clean accuracy.",
+        )
+
+    def _pairs(
+        self,
+        names: Sequence[str],
+        labels: Mapping[str, str],
+        measured: Mapping[str, Mapping[str, Sequence[AccuracyPoint]]],
+    ) -> Table:
+        """Return every two networks of about the same clean accuracy, disturbance by disturbance.
+
+        All but the first, which is the undefended one, are paired.
+        """
+        rows: list[tuple[Cell, ...]] = []
+        defended = list(measured.items())[1:]
+        for index, (variant, own) in enumerate(defended):
+            for other_variant, others in defended[index + 1 :]:
+                clean, other_clean = mean_accuracy(own[CLEAN]), mean_accuracy(others[CLEAN])
+                if abs(clean.accuracy - other_clean.accuracy) > CLEAN_TOLERANCE + 1e-9:
+                    continue
+                for name in names[1:]:
+                    point, other = mean_accuracy(own[name]), mean_accuracy(others[name])
+                    rows.append(
+                        (
+                            labels[variant],
+                            labels[other_variant],
+                            name,
+                            round(100 * point.accuracy, 1),
+                            round(100 * other.accuracy, 1),
+                            round(100 * (point.accuracy - other.accuracy), 1),
+                            difference_cell(point, other),
+                        )
+                    )
+        return Table(
+            title=f"{self.title}: networks within {100 * CLEAN_TOLERANCE:g} points of clean "
+            "accuracy",
+            columns=(
+                "network",
+                "other network",
+                "disturbance",
+                "accuracy",
+                "other's",
+                "difference",
+                "95 % interval",
+            ),
+            rows=tuple(rows),
+            intervals=("95 % interval",),
+            note="Accuracies in percent, differences in points, on the same images; intervals as "
+            "for independent ones, so rather too wide. "
+            + ("" if rows else "No two defended networks are that near each other."),
         )
 
     def _chart(

@@ -189,6 +189,7 @@ UNSEEN = UnseenDisturbances(
         LRC.noise,
         CIFAR10.pgd_trained(),
         CIFAR10.sgr(),
+        CIFAR10.sgr("gelu"),
     ),
     corruptions={
         "brightness gradient": BrightnessGradient(0.3),
