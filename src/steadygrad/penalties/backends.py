@@ -9,13 +9,13 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import first_time
 from steadygrad.distributed import parameters_kept_gathered, refuse_static_graph
+from steadygrad.held_statistics import held_statistics
 from steadygrad.memory import keep_freed_memory
 from steadygrad.penalties.losses import example_losses
 from steadygrad.penalties.model_passes import (
     RandomState,
     couples_images,
     explained,
-    held_statistics,
     refuse_no_second_derivative,
     running_statistics,
 )
