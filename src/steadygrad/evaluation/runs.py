@@ -9,9 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
+import torch
+
 from steadygrad.attacks import ATTACKS, Attack, LongRangeCorrelated, describe_attack, norm_of
 from steadygrad.attacks.ball import Norm
-from steadygrad.covariance import Covariance, ImageShape, build_covariance
+from steadygrad.covariance import (
+    Covariance,
+    CovarianceFile,
+    DataFacts,
+    Dataset,
+    ImageShape,
+    built,
+)
 from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.devices import resolve_device
@@ -217,14 +226,15 @@ def _noise_covariance(
             limit=config.limit_train,
             validation_size=config.validation_size,
         )
-        covariance = build_covariance("dataset", shape, images=train.pixels)
+        facts = DataFacts(shape, lambda: iter(torch.split(train.pixels, 1000)))
+        covariance = built(Dataset(), facts)
         return covariance, {"dataset": config.data_title, "n": len(train)}
     path = Path(text)
     if not (path.is_file() or path.suffix == ".safetensors" or os.sep in text):
         raise UnknownNameError(
             f"expected covariance 'dataset' or the path of a covariance file, got {text!r}"
         )
-    covariance = build_covariance("file", shape, path=path)
+    covariance = built(CovarianceFile(path), DataFacts(shape))
     # The name alone would let a changed file pass for the same attack.
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return covariance, {"file": path.name, "digest": digest}
