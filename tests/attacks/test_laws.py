@@ -87,19 +87,19 @@ DETERMINISTIC = [
 _IN_TESTS_OF_ADAPTERS = ("autoattack", "carlini-wagner")
 """Other libraries' attacks: slow, and held to the same laws in adapters/test_laws.py."""
 
+registered = [
+    pytest.param(
+        part,
+        id=name,
+        marks=pytest.mark.skipif(name in _IN_TESTS_OF_ADAPTERS, reason="see adapters/test_laws.py"),
+    )
+    for name, part in REGISTERED.items()
+]
+each_registered = pytest.mark.parametrize("attack", registered)
 each_attack = pytest.mark.parametrize(
     "attack",
     [
-        *(
-            pytest.param(
-                part,
-                id=name,
-                marks=pytest.mark.skipif(
-                    name in _IN_TESTS_OF_ADAPTERS, reason="see adapters/test_laws.py"
-                ),
-            )
-            for name, part in REGISTERED.items()
-        ),
+        *registered,
         *(pytest.param(part, id=ATTACKS.text(part)) for part in (*VARIANTS, *UNBOUNDED)),
     ],
 )
@@ -159,6 +159,41 @@ def test_leaves_no_trace_on_model_or_inputs(attack: Attack) -> None:
     assert [parameter.requires_grad for parameter in model.parameters()] == wanted
     assert torch.equal(model[5].bias.grad, torch.ones(10))
     assert all(p.grad is None for p in model.parameters() if p is not model[5].bias)
+
+
+def state_of(model: nn.Module) -> dict[str, Any]:
+    """All that a call could change of a model."""
+    return {
+        "parameters": [(p.detach().clone(), p.requires_grad, p.grad) for p in model.parameters()],
+        "buffers": {name: buffer.clone() for name, buffer in model.named_buffers()},
+        "places": [id(tensor) for tensor in (*model.parameters(), *model.buffers())],
+        "modes": [module.training for module in model.modules()],
+        "hooks": [
+            [len(value) for key, value in vars(module).items() if key.endswith("_hooks")]
+            for module in model.modules()
+        ],
+    }
+
+
+@each_registered
+def test_a_model_in_training_mode_is_as_it_was_afterwards(attack: Attack) -> None:
+    model, (images, labels) = small_network().train(), batch()
+    before = state_of(model)
+    attack(model, images, labels, generator=generator())
+    torch.testing.assert_close(state_of(model), before, rtol=0, atol=0)
+
+
+@each_registered
+def test_a_graph_from_before_the_attack_still_has_its_derivatives(attack: Attack) -> None:
+    model, (images, labels) = small_network().train(), batch()
+    model[3].p = 0.0  # two passes must agree
+    nn.functional.cross_entropy(model(images), labels).backward()
+    expected, weight = model[0].weight.grad, model[0].weight
+    weight.grad = None
+    loss = nn.functional.cross_entropy(model(images), labels)
+    attack(model, images, labels, generator=generator())
+    loss.backward()
+    assert torch.equal(weight.grad, expected)
 
 
 @each_attack

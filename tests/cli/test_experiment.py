@@ -184,7 +184,7 @@ def test_what_was_measured_counts_when_the_networks_are_gone(
 
     run(program, tmp_path, "--shard", "3/3")
     fewer = run(program, tmp_path, "--only-trained")
-    assert "2 networks that are not at hand" in " ".join(fewer.err.split())
+    assert "2 networks that are not available here" in " ".join(fewer.err.split())
     assert len(measured(kept)) == 1
 
 

@@ -90,7 +90,7 @@ def test_examples_need_not_be_kept(program: Program, trained_run: Path, tmp_path
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert not (tmp_path / "examples").exists()
-    assert "that all models have right without attack" in " ".join(outcome.out.split())
+    assert "that all models classify correctly without attack" in " ".join(outcome.out.split())
     matrix = read_transfer(tmp_path / "transfer.json")
     assert matrix.only_common
     assert matrix.clean_cell("digits").accuracy == 1.0

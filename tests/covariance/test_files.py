@@ -9,15 +9,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from steadygrad.covariance import (
+    COVARIANCES as FAMILY,
+)
+from steadygrad.covariance import (
     BlockStructure,
+    DataFacts,
     DenseCovariance,
     ExponentialCovariance,
     FixedCovariance,
     IdentityCovariance,
     RunningCovariance,
     StationaryStructure,
-    build_covariance,
-    covariance_names,
+    built,
     dataset_covariance,
     estimate_covariance,
     load_covariance,
@@ -130,41 +133,39 @@ def test_images_without_a_covariance_are_refused() -> None:
         dataset_covariance(torch.ones(2, *SHAPE), batch_size=0)
 
 
-def test_every_name_builds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", FAMILY.names())
+def test_every_name_builds(name: str, tmp_path: Path) -> None:
     save_covariance(tmp_path / "file", COVARIANCES[2])
-    needed: dict[str, dict[str, Any]] = {
-        "exponential": {"decay_length": 3.0},
-        "dataset": {"images": noise()},
-        "file": {"path": tmp_path / "file"},
-    }
-    for name in covariance_names():
-        covariance = build_covariance(name, SHAPE, **needed.get(name, {}))
-        if isinstance(covariance, RunningCovariance):
-            assert covariance.decay == 0.1
-            covariance.update(noise())
-        assert covariance.image_shape == SHAPE
-        assert covariance.apply(noise()).shape == noise().shape
+    needed = {"path": tmp_path / "file"} if name == "file" else {}
+    facts = DataFacts(SHAPE, lambda: iter(noise().split(7)))
+    covariance = built(FAMILY.build({"name": name} | needed), facts)
+    if isinstance(covariance, RunningCovariance):
+        assert covariance.decay == 0.1
+        covariance.update(noise())
+    assert covariance.image_shape == SHAPE
+    assert covariance.apply(noise()).shape == noise().shape
 
 
 def test_settings_reach_the_covariance() -> None:
-    running = build_covariance("stationary", SHAPE, decay=0.3, estimator="unbiased")
+    running = built("stationary:decay=0.3,estimator=unbiased", DataFacts(SHAPE))
     assert isinstance(running, RunningCovariance)
     assert running.decay == 0.3
     assert running.structure == StationaryStructure(estimator="unbiased")
-    exponential = build_covariance("exponential", SHAPE, decay_length=2.0, inter_channel=0.1)
+    exponential = built("exponential:2,inter_channel=0.1", DataFacts(SHAPE))
     assert isinstance(exponential, ExponentialCovariance)
     assert (exponential.decay_length, exponential.inter_channel) == (2.0, 0.1)
 
 
 def test_names_and_settings_that_do_not_exist_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match=r"identity, exponential, .*'wavelet'"):
-        build_covariance("wavelet", SHAPE)
+    facts = DataFacts(SHAPE)
+    with pytest.raises(UnknownNameError, match=r"'wavelet'.*identity, exponential, "):
+        built("wavelet", facts)
     with pytest.raises(HyperparameterError, match="zeta"):
-        build_covariance("exponential", SHAPE, zeta=3.0)
+        built("exponential:zeta=3", facts)
     with pytest.raises(HyperparameterError, match="covariance file needs a value for path"):
-        build_covariance("file", SHAPE)
-    with pytest.raises(HyperparameterError, match="zeta"):
-        build_covariance("stationary", SHAPE, zeta=3.0)
+        built("file", facts)
+    with pytest.raises(HyperparameterError, match="images along with covariance 'dataset'"):
+        built("dataset", facts)
     save_covariance(tmp_path / "file", IdentityCovariance((1, 9, 9)))
     with pytest.raises(ShapeError, match=r"of images \(2, 4, 3\), got \(1, 9, 9\)"):
-        build_covariance("file", SHAPE, path=tmp_path / "file")
+        built({"name": "file", "path": tmp_path / "file"}, facts)

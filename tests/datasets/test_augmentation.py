@@ -1,6 +1,7 @@
 """Laws of steadygrad.datasets.augmentation."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,14 +12,12 @@ from torch.nn.functional import pad
 
 from steadygrad.datasets import (
     AUGMENTATIONS,
-    Augmentation,
     AugmentationStep,
     GaussianNoise,
     HorizontalFlip,
     RandomCrop,
     UniformNoise,
     augment,
-    parse_noise,
 )
 from steadygrad.errors import HyperparameterError, ImageError
 
@@ -29,6 +28,9 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def images(n: int, channels: int = 3, height: int = 7, width: int = 5) -> Tensor:
     return torch.rand(n, channels, height, width, generator=generator(1))
+
+
+ALL_KINDS = (HorizontalFlip(), RandomCrop(2, "constant"), UniformNoise(0.1))
 
 
 def crops(
@@ -53,8 +55,8 @@ def crops(
 @pytest.mark.parametrize("mode", ["edge", "constant"])
 def test_each_image_is_one_of_its_flips_and_crops_and_all_of_them_occur(mode: str) -> None:
     batch = images(600)
-    augment = Augmentation(flip=True, crop_padding=2, crop_mode=mode, crop_value=0.25)
-    result = augment(batch, generator())
+    steps = (HorizontalFlip(), RandomCrop(2, mode, 0.25))
+    result = augment(batch, steps, generator())
     seen = set()
     for before, after in zip(batch, result, strict=True):
         matching = [
@@ -71,9 +73,8 @@ def test_offsets_and_flips_are_drawn_uniformly_and_independently() -> None:
     # Each pixel says its own column and row, so the middle pixel tells where it was read from.
     side, padding, n = 9, 1, 18_000
     places = torch.arange(side * side).view(1, 1, side, side).float() / side**2
-    result = Augmentation(flip=True, crop_padding=padding)(
-        places.expand(n, -1, -1, -1), generator()
-    )
+    steps = (HorizontalFlip(), RandomCrop(padding))
+    result = augment(places.expand(n, -1, -1, -1), steps, generator())
     number = (result * side**2).round().long()
     is_flipped = number[:, 0, 4, 4] > number[:, 0, 4, 5]
     rows = number[:, 0, 4, 4] // side - 4
@@ -84,30 +85,30 @@ def test_offsets_and_flips_are_drawn_uniformly_and_independently() -> None:
     assert (counts - expected).abs().max() < 5 * math.sqrt(expected)
 
 
-def test_without_settings_the_images_pass_and_nothing_is_drawn() -> None:
+def test_without_steps_the_images_pass_and_nothing_is_drawn() -> None:
     batch, state = images(3), generator()
-    assert Augmentation()(batch, state) is batch
+    assert augment(batch, (), state) is batch
     assert torch.equal(state.get_state(), generator().get_state())
 
 
 def test_flip_alone_and_crop_alone() -> None:
     batch = images(64)
-    flipped = Augmentation(flip=True)(batch, generator())
+    flipped = HorizontalFlip()(batch, generator())
     assert all(
         torch.equal(after, before) or torch.equal(after, before.flip(-1))
         for before, after in zip(batch, flipped, strict=True)
     )
-    moved = Augmentation(crop_padding=1, crop_mode="constant", crop_value=0.0)(batch, generator())
+    moved = RandomCrop(1, "constant", 0.0)(batch, generator())
     kept = (moved == batch).flatten(1).all(dim=1)
     assert 0 < kept.sum() < 32
 
 
 def test_gaussian_and_uniform_noise_have_their_scale() -> None:
     grey = torch.full((40, 1, 50, 50), 0.5)
-    gaussian = Augmentation(noise="gaussian", noise_scale=0.05)(grey, generator()) - 0.5
+    gaussian = GaussianNoise(0.05)(grey, generator()) - 0.5
     assert abs(gaussian.mean()) < 5 * 0.05 / math.sqrt(grey.numel())
     assert abs(gaussian.std() / 0.05 - 1) < 5 / math.sqrt(2 * grey.numel())
-    uniform = Augmentation(noise="uniform", noise_scale=0.1)(grey, generator()) - 0.5
+    uniform = UniformNoise(0.1)(grey, generator()) - 0.5
     assert uniform.abs().max() <= 0.1 + 1e-6
     assert uniform.abs().max() > 0.0999
     assert abs(uniform.std() / (0.1 / math.sqrt(3)) - 1) < 5 / math.sqrt(grey.numel())
@@ -115,8 +116,8 @@ def test_gaussian_and_uniform_noise_have_their_scale() -> None:
 
 def test_noise_is_added_after_the_crop_and_clamped_last() -> None:
     batch = torch.ones(50, 1, 8, 8)
-    crop = {"crop_padding": 2, "crop_mode": "constant", "crop_value": 0.5}
-    result = Augmentation(**crop, noise="uniform", noise_scale=0.2)(batch, generator())
+    steps = (RandomCrop(2, "constant", 0.5), UniformNoise(0.2))
+    result = augment(batch, steps, generator())
     assert result.max() == 1
     padding = result[result < 0.75]
     assert len(padding) > 0
@@ -126,114 +127,56 @@ def test_noise_is_added_after_the_crop_and_clamped_last() -> None:
 
 @settings(deadline=None, derandomize=True, max_examples=50)
 @given(
-    flip=st.booleans(),
-    padding=st.integers(0, 3),
-    mode=st.sampled_from(["edge", "constant"]),
-    noise=st.sampled_from([("none", 0.0), ("gaussian", 0.3), ("uniform", 1.0), ("gaussian", 0.0)]),
+    flip=st.sampled_from([(), (HorizontalFlip(),)]),
+    crop=st.just(())
+    | st.builds(RandomCrop, st.integers(1, 3), st.sampled_from(["edge", "constant"])).map(
+        lambda crop: (crop,)
+    ),
+    noise=st.sampled_from([(), (GaussianNoise(0.3),), (UniformNoise(1.0),), (GaussianNoise(0.0),)]),
     shape=st.tuples(*[st.integers(1, 4)] * 2, *[st.integers(4, 9)] * 2),
     seed=st.integers(0, 2**30),
 )
 def test_stays_in_range_leaves_its_input_and_follows_from_the_generator(
-    flip: bool, padding: int, mode: str, noise: tuple[str, float], shape: tuple[int, ...], seed: int
+    flip: tuple[AugmentationStep, ...],
+    crop: tuple[AugmentationStep, ...],
+    noise: tuple[AugmentationStep, ...],
+    shape: tuple[int, ...],
+    seed: int,
 ) -> None:
     batch = torch.rand(shape, generator=generator(seed))
     before = batch.clone()
-    augment = Augmentation(flip, padding, mode, 0.5, *noise)
-    result = augment(batch, generator(seed))
+    steps = (*flip, *crop, *noise)
+    result = augment(batch, steps, generator(seed))
     assert result.shape == batch.shape
     assert result.dtype == batch.dtype
     assert result.min() >= 0
     assert result.max() <= 1
     assert torch.equal(batch, before)
-    assert torch.equal(result, augment(batch, generator(seed)))
+    assert torch.equal(result, augment(batch, steps, generator(seed)))
 
 
 def test_another_seed_gives_another_result() -> None:
-    augment = Augmentation(True, 2, "edge", 0.5, "gaussian", 0.1)
-    assert not torch.equal(augment(images(4), generator(0)), augment(images(4), generator(1)))
+    first, second = (augment(images(4), ALL_KINDS, generator(seed)) for seed in (0, 1))
+    assert not torch.equal(first, second)
 
 
 def test_double_precision_is_kept() -> None:
-    augment = Augmentation(True, 1, "constant", 0.5, "uniform", 0.1)
-    assert augment(images(2).double(), generator()).dtype == torch.float64
+    assert augment(images(2).double(), ALL_KINDS, generator()).dtype == torch.float64
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_draws_on_the_images_device() -> None:
     batch = images(64).cuda()
-    augment = Augmentation(True, 2, "constant", 0.5, "gaussian", 0.05)
-    result = augment(batch, torch.Generator("cuda").manual_seed(0))
+    result = augment(batch, ALL_KINDS, torch.Generator("cuda").manual_seed(0))
     assert result.device.type == "cuda"
-    assert torch.equal(result, augment(batch, torch.Generator("cuda").manual_seed(0)))
+    assert torch.equal(result, augment(batch, ALL_KINDS, torch.Generator("cuda").manual_seed(0)))
     with pytest.raises(HyperparameterError, match="generator on cuda"):
-        augment(batch, generator())
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("none", ("none", 0.0)),
-        ("gaussian:0.05", ("gaussian", 0.05)),
-        ("uniform:8/255", ("uniform", 8 / 255)),
-        (" uniform:1e-2 ", ("uniform", 0.01)),
-        ("gaussian:0", ("gaussian", 0.0)),
-    ],
-)
-def test_noise_reads_as_kind_and_scale(text: str, expected: tuple[str, float]) -> None:
-    assert parse_noise(text) == expected
-    Augmentation(noise=expected[0], noise_scale=expected[1])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "gaussian",
-        "gaussian:",
-        "none:0.1",
-        "salt:0.1",
-        "uniform:a",
-        "uniform:1/0",
-        "gaussian:1/2/3",
-    ],
-)
-def test_noise_that_does_not_read_shows_what_does(text: str) -> None:
-    with pytest.raises(HyperparameterError, match=r"gaussian:SCALE or uniform:SCALE.*got "):
-        parse_noise(text)
-
-
-@pytest.mark.parametrize("scale", ["-0.1", "nan", "inf", "300"])
-def test_a_scale_outside_the_pixel_range_is_refused(scale: str) -> None:
-    with pytest.raises(HyperparameterError, match=r"noise scale in \[0, 1\], got"):
-        parse_noise(f"gaussian:{scale}")
-
-
-def test_a_scale_in_bytes_is_guessed() -> None:
-    with pytest.raises(HyperparameterError, match=r"got 8\.0; did you mean 8/255\?"):
-        parse_noise("uniform:8")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"crop_padding": -1}, r"crop_padding >= 0, got -1"),
-        ({"crop_padding": 1.5}, r"crop_padding as a number of pixels, got 1\.5"),
-        ({"crop_padding": True}, r"crop_padding as a number of pixels, got True"),
-        ({"crop_mode": "reflect"}, r"crop_mode edge or constant, got 'reflect'"),
-        ({"crop_value": 128}, r"crop_value in \[0, 1\], got 128"),
-        ({"noise": "salt"}, r"noise none, gaussian, uniform, got 'salt'"),
-        ({"noise_scale": 0.1}, r"noise_scale 0 without noise, got 0\.1"),
-        ({"noise": "uniform", "noise_scale": -0.1}, r"noise scale in \[0, 1\], got -0\.1"),
-    ],
-)
-def test_settings_that_mean_nothing_are_refused(arguments: dict, message: str) -> None:
-    with pytest.raises(HyperparameterError, match=message):
-        Augmentation(**arguments)
+        augment(batch, ALL_KINDS, generator())
 
 
 def test_padding_as_large_as_the_image_is_refused() -> None:
     with pytest.raises(HyperparameterError, match=r"below the images' side 5, got 5"):
-        Augmentation(crop_padding=5)(images(2), generator())
+        RandomCrop(5)(images(2), generator())
 
 
 PARTS = [
@@ -269,31 +212,41 @@ def test_every_step_keeps_shape_dtype_range_and_its_input(step: AugmentationStep
         assert not torch.equal(step(batch, generator(2)), result)
 
 
-def test_the_usual_steps_are_the_single_ones_in_order() -> None:
-    whole = Augmentation(True, 2, "constant", 0.25, "uniform", 0.1)
-    steps = (HorizontalFlip(), RandomCrop(2, "constant", 0.25), UniformNoise(0.1))
-    assert whole.steps == steps
-    batch = images(6)
-    assert torch.equal(whole(batch, generator(3)), augment(batch, steps, generator(3)))
-
-
 def test_bytes_are_refused() -> None:
     batch = (images(2) * 255).to(torch.uint8)
     with pytest.raises(ImageError, match=r"got torch\.uint8; divide bytes by 255"):
-        Augmentation(flip=True)(batch, generator())
+        augment(batch, ALL_KINDS, generator())
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("crop:0", "padding >= 1, got 0"),
+        ("crop:1.5", r"expected a whole number, got '1\.5'"),
         ("crop:2,mode=reflect", "'reflect'"),
         ("crop:2,value=3", r"value in \[0, 1\], got 3"),
         ("gaussian:8", r"got 8\.0; did you mean 8/255\?"),
         ("uniform:-1", r"noise scale in \[0, 1\], got -1"),
+        ("gaussian:1/0", "expected a number, got '1/0'"),
+        ("gaussian:nan", "a finite number, got nan"),
+        ("gaussian", "needs a value for std"),
         ("flop", "did you mean 'flip'"),
     ],
 )
 def test_parts_that_mean_nothing_are_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AUGMENTATIONS.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"padding": 1.5}, r"padding as a number of pixels, got 1\.5"),
+        ({"padding": True}, r"padding as a number of pixels, got True"),
+        ({"padding": 2, "mode": "reflect"}, r"mode edge or constant, got 'reflect'"),
+        ({"padding": 2, "value": 128}, r"value in \[0, 1\], got 128"),
+    ],
+)
+def test_a_constructor_refuses_them_too(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(HyperparameterError, match=message):
+        RandomCrop(**arguments)

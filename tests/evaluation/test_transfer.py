@@ -125,7 +125,7 @@ def test_all_images_count_or_only_those_that_all_models_have_right(
 def test_no_image_in_common_is_refused(matrix: TransferMatrix) -> None:
     nobody = torch.zeros_like(matrix.clean_victims)
     assert replace(matrix, clean_victims=nobody).common.sum() == 0
-    with pytest.raises(HyperparameterError, match=r"all models have right .* got none of 40"):
+    with pytest.raises(HyperparameterError, match=r"models classify correctly .* got none of 40"):
         replace(matrix, clean_victims=nobody, only_common=True)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from conv_network import conv_network
 from steadygrad.errors import HyperparameterError
+from steadygrad.held_statistics import held_statistics
 from steadygrad.models import build_model
 from steadygrad.penalties import (
     L2,
@@ -22,7 +23,6 @@ from steadygrad.penalties import (
     first_agreement,
     note_first_agreement,
 )
-from steadygrad.penalties.model_passes import held_statistics
 from structured_setting import COVARIANCES, IMAGES, LABELS, SHAPE, parameter_gradient, smooth
 
 X = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0))

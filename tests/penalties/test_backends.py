@@ -12,12 +12,12 @@ from steadygrad.models import build_model
 from steadygrad.penalties import (
     L1,
     L2,
+    NORMS,
     DoubleBackprop,
     FiniteDifference,
     GradientNorm,
     Linf,
     compare_backends,
-    norm_by_name,
 )
 from steadygrad.penalties.part import Backend
 
@@ -123,9 +123,9 @@ def test_comparing_backends_leaves_no_trace() -> None:
 def test_the_steepest_direction_attains_the_norm(norm: str) -> None:
     gradient = torch.randn(4, 3, 5, 5, dtype=torch.float64, generator=GENERATOR)
     gradient[1] = 0
-    length, direction = norm_by_name(norm).steepest(gradient)
+    length, direction = NORMS.parse(norm).steepest(gradient)
     torch.testing.assert_close((gradient * direction).sum(dim=(1, 2, 3)), length)
-    torch.testing.assert_close(length.square(), norm_by_name(norm).squared(gradient))
+    torch.testing.assert_close(length.square(), NORMS.parse(norm).squared(gradient))
     assert direction.isfinite().all()
     assert direction[1].abs().max() == 0
 

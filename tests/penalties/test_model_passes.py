@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from steadygrad import checks, pending_checks
 from steadygrad.errors import ModelError
+from steadygrad.held_statistics import modules_of
 from steadygrad.layers import use_fast_layers
 from steadygrad.penalties import (
     DoubleBackprop,
@@ -26,7 +27,7 @@ from steadygrad.penalties import (
     compare_backends,
     loss_watch,
 )
-from steadygrad.penalties.model_passes import RandomState, is_compiled, modules_of
+from steadygrad.penalties.model_passes import RandomState, is_compiled
 from structured_setting import COVARIANCES, IMAGES, LABELS, parameter_gradient, smooth
 
 X = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -10,8 +10,8 @@ from steadygrad.attacks import PGD
 from steadygrad.errors import HyperparameterError
 from steadygrad.penalties.perturbation_source import (
     PGD_EPS,
-    deepfool_source,
-    pgd_source,
+    DeepFoolSource,
+    PGDSource,
     resolve_source,
 )
 
@@ -28,7 +28,7 @@ def model() -> nn.Module:
 
 def test_by_default_pgd_is_that_of_table_2(model: nn.Module) -> None:
     # 10 steps of a fifth of the radius, away from the prediction, nothing drawn.
-    source = pgd_source()
+    source = PGDSource().attack()
     assert resolve_source("pgd").attack() == source
     table_2 = {"eps": 8 / 255, "steps": 10, "step_size": 8 / 255 / 5}
     expected = PGD(**table_2, random_start=False, start_from_prediction=True)
@@ -42,13 +42,13 @@ def test_by_default_pgd_is_that_of_table_2(model: nn.Module) -> None:
 def test_pgd_reaches_its_radius_whatever_the_number_of_steps(
     model: nn.Module, eps: float, steps: int
 ) -> None:
-    perturbations = pgd_source(eps=eps, steps=steps)(model, IMAGES, LABELS) - IMAGES
+    perturbations = PGDSource(eps=eps, steps=steps).attack()(model, IMAGES, LABELS) - IMAGES
     reached = min(eps, 0.5)  # from mid grey, the pixel range ends at 0.5
     assert perturbations.abs().amax().item() == pytest.approx(reached, rel=1e-5)
     assert (perturbations.abs().amax(dim=(1, 2, 3)) > 0.99 * reached).all()
 
 
-@pytest.mark.parametrize("source", [pgd_source(), deepfool_source()], ids=repr)
+@pytest.mark.parametrize("source", [PGDSource().attack(), DeepFoolSource().attack()], ids=repr)
 def test_a_source_draws_nothing_and_needs_no_true_label(model: nn.Module, source: Any) -> None:
     def perturbed(labels: Tensor) -> Tensor:
         return source(model, IMAGES, labels, generator=None)
@@ -70,7 +70,7 @@ def test_fewer_steps_of_deepfool_end_sooner(model: nn.Module) -> None:
     counts = []
     for steps in (1, 100):
         calls.clear()
-        deepfool_source(steps=steps)(counting, IMAGES, LABELS)
+        DeepFoolSource(steps=steps).attack()(counting, IMAGES, LABELS)
         counts.append(len(calls))
     assert counts[0] < counts[1]
 
@@ -78,9 +78,9 @@ def test_fewer_steps_of_deepfool_end_sooner(model: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: pgd_source(eps=8), r"eps in \[0, 1\], got 8"),
-        (lambda: pgd_source(steps=0), "steps >= 1, got 0"),
-        (lambda: deepfool_source(steps=0), "steps >= 1, got 0"),
+        (lambda: PGDSource(eps=8), r"eps in \[0, 1\], got 8"),
+        (lambda: PGDSource(steps=0), "steps >= 1, got 0"),
+        (lambda: DeepFoolSource(steps=0), "steps >= 1, got 0"),
     ],
 )
 def test_settings_outside_their_range_are_refused(build: Any, message: str) -> None:

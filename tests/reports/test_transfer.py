@@ -54,7 +54,7 @@ def matrix() -> TransferMatrix:
 def test_title_says_attack_radius_and_what_counts(matrix: TransferMatrix) -> None:
     assert transfer_title(matrix) == "Accuracy (%) on FGSM at eps 0.1, 20 images"
     assert transfer_title(replace(matrix, only_common=True)).endswith(
-        "16 images that all models have right without attack"
+        "16 images that all models classify correctly without attack"
     )
 
 

@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 
 from steadygrad.attacks import FGSM, PGD, LongRangeCorrelated, Mixture, WhiteNoise
 from steadygrad.covariance import Dataset, Exponential
+from steadygrad.datasets import data_source
+from steadygrad.errors import DatasetError
 from steadygrad.penalties import GradientNormPenalty, SquaredNormPenalty, Structured
 from steadygrad.training import (
     TrainingConfig,
     configuration_digest,
     decisive_settings,
     flat_settings,
+    load_run_model,
     run_config,
+    train,
 )
 from steadygrad.training.version_0_1 import DEFAULTS, is_flat, nested_settings
 
@@ -59,6 +63,22 @@ def test_every_committed_run_is_readable(run: Path) -> None:
     if is_flat(written):
         assert config.data_title == written["dataset"]
         assert config.optimizer.learning_rate == written["learning_rate"]
+
+
+@pytest.mark.parametrize("dataset", ["moved/photos", "photos"])
+def test_a_run_on_a_folder_that_has_moved_is_read_until_images_are_asked_for(
+    dataset: str, tmp_path: Path
+) -> None:
+    config = now(dataset=dataset, model="digits-gelu")
+    assert config.data_title == "photos"
+    assert TrainingConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(DatasetError, match=f"expected a folder of images at {dataset}, got none"):
+        config.data.load("test")
+    train(replace(config, data=data_source("digits"), epochs=1, limit_train=8), tmp_path / "run")
+    written = tmp_path / "run" / "config.json"
+    beside = {k: v for k, v in json.loads(written.read_text()).items() if k not in config.to_dict()}
+    written.write_text(json.dumps(dict(DEFAULTS) | PLAIN | {"dataset": dataset} | beside))
+    assert load_run_model(tmp_path / "run").config.data == config.data
 
 
 def test_there_is_something_committed_to_read() -> None:

@@ -23,8 +23,9 @@ class Attack(Protocol):
 
     A call returns a new tensor of the images' shape, dtype and device, inside [0, 1] and, Gaussian
     noise apart, inside the ball of ``eps`` around the images. It leaves the images and the model
-    alone: no ``.grad`` appears, no mode changes. The caller chooses the mode; evaluation wants
-    ``model.eval()``.
+    as they were: no ``.grad`` appears, no mode changes, and of a registered attack no buffer, such
+    as the statistics of a batch norm in training mode. The caller chooses the mode; evaluation
+    wants ``model.eval()``.
 
     Randomness comes from ``generator`` alone, or from torch's global one if that is None. A
     generator may live on another device than the images: numbers are drawn where the generator

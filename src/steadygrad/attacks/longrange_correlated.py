@@ -1,4 +1,4 @@
-"""Long-range correlated (LRC) noise: the worst of many draws, without asking for a gradient."""
+"""Long-range correlated (LRC) noise: the worst of many draws; it needs no gradient."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -35,9 +35,9 @@ Unit: TypeAlias = Literal["pixel", "image"]
 class LongRangeCorrelated:
     """Return ``clamp(x + eps * xi, 0, 1)``, the worst of ``samples`` draws of ``xi ~ N(0, Sigma)``.
 
-    An image stands only if the model is right about all of its draws: each example keeps its first
-    misclassified draw, else that of highest cross-entropy. Every image has its own draws. A single
-    draw never asks the model anything, which makes this an augmentation.
+    An image counts as correct only if all of its draws are classified correctly: each example keeps
+    its first misclassified draw, else that of highest cross-entropy. Every image has its own draws.
+    A single draw needs no pass through the model, which makes this an augmentation.
 
     eps: standard deviation of the noise in pixel units, in [0, 1], *not* a radius: a pixel may
         change by more. HyperparameterError otherwise.

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.base import Attack, norm_of
+from steadygrad.held_statistics import held_statistics
 from steadygrad.parts import Family
 
 __all__ = ["ATTACKS", "AboutAttack", "AttackFamily", "EpsMeaning", "about_attack", "attack"]
@@ -18,10 +21,38 @@ AttackFamily: TypeAlias = Literal[
 EpsMeaning: TypeAlias = Literal["radius", "length", "standard deviation", "none"]
 """Largest change of any pixel; L2 length of the whole change; of Gaussian noise; no eps at all."""
 
-ATTACKS: Family[Attack] = Family("attack", "steadygrad.attacks")
-"""Every registered attack; other packages add theirs by the entry point ``steadygrad.attacks``."""
-
 C = TypeVar("C", bound=type[Any])
+
+
+class _Attacks(Family[Attack]):
+    """Attacks, each of which leaves the buffers of a model in training mode as they were."""
+
+    def register(self, name: str, about: Any = None, *, replace: bool = False) -> Callable[[C], C]:
+        add = super().register(name, about, replace=replace)
+
+        def add_and_hold(cls: C) -> C:
+            found = add(cls)
+            if not hasattr(found.__call__, "holds_statistics"):
+                found.__call__ = _holding_statistics(found.__call__)
+            return found
+
+        return add_and_hold
+
+
+def _holding_statistics(call: Callable[..., Images]) -> Callable[..., Images]:
+    @wraps(call)
+    def held(
+        self: Any, model: Classifier, images: Images, labels: Labels, **options: Any
+    ) -> Images:
+        with held_statistics(model):
+            return call(self, model, images, labels, **options)
+
+    held.holds_statistics = True  # type: ignore[attr-defined] # a note on the function
+    return held
+
+
+ATTACKS: Family[Attack] = _Attacks("attack", "steadygrad.attacks")
+"""Every registered attack; other packages add theirs by the entry point ``steadygrad.attacks``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Random noise: what disturbs a classifier without asking it for anything."""
+"""Random noise: an attack that needs no gradient, and with one draw no forward pass."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class RandomNoise:
     distribution: "uniform" draws each pixel's change from U(-eps, eps), "sign" takes -eps or eps
         with equal probability; UnknownNameError otherwise.
     samples: draws an image, at least 1. Each example keeps its first misclassified draw, else
-        that of highest cross-entropy. A single draw never asks the model anything.
+        that of highest cross-entropy. A single draw needs no forward pass.
     """
 
     eps: float

@@ -79,7 +79,9 @@ def _transfer(
     ] = True,
     only_common: Annotated[
         bool,
-        typer.Option("--only-common", help="Count only images that all have right without attack."),
+        typer.Option(
+            "--only-common", help="Count only images that all classify correctly without attack."
+        ),
     ] = False,
     limit: options.FirstImages = 1000,
     every_image: options.EveryImage = False,

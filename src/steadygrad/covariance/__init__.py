@@ -12,8 +12,6 @@ from steadygrad.covariance.choices import (
     Radial,
     SignSource,
     Stationary,
-    build_covariance,
-    covariance_names,
 )
 from steadygrad.covariance.closed_form import ExponentialCovariance, IdentityCovariance
 from steadygrad.covariance.dense import DenseCovariance
@@ -84,10 +82,8 @@ __all__ = [
     "StationaryStructure",
     "Structure",
     "autocorrelation",
-    "build_covariance",
     "built",
     "covariance",
-    "covariance_names",
     "dataset_covariance",
     "decay_length",
     "estimate_covariance",

@@ -20,10 +20,10 @@ from steadygrad.covariance.estimation import (
     streamed_covariance,
 )
 from steadygrad.covariance.files import load_covariance
-from steadygrad.covariance.operator import Covariance, FixedCovariance, ImageShape
-from steadygrad.covariance.part import COVARIANCES, SOURCES, DataFacts, built, covariance, source
+from steadygrad.covariance.operator import Covariance, FixedCovariance
+from steadygrad.covariance.part import SOURCES, DataFacts, covariance, source
 from steadygrad.covariance.running import RunningCovariance, check_decay
-from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.errors import HyperparameterError
 
 __all__ = [
     "Block",
@@ -36,8 +36,6 @@ __all__ = [
     "Radial",
     "SignSource",
     "Stationary",
-    "build_covariance",
-    "covariance_names",
 ]
 
 
@@ -244,34 +242,3 @@ class Block(_Running):
 
 for _part in (Stationary, Dense, Radial, Block):
     _part.__doc__ = f"{_part.__doc__}\n{_LEARNING}\n"
-
-
-# By name, with the images at hand.
-
-
-def covariance_names() -> tuple[str, ...]:
-    """Return the names of all covariances, the fixed ones first."""
-    return COVARIANCES.names()
-
-
-def build_covariance(kind: str, image_shape: ImageShape, **settings: Any) -> Covariance:
-    """Build the covariance of that name for images of that shape.
-
-    Args:
-        kind: a name of ``COVARIANCES``.
-        image_shape: channels, height, width.
-        settings: the part's own; for "dataset" the ``images``, a tensor.
-
-    Raises:
-        UnknownNameError: there is no such covariance.
-        HyperparameterError: it lacks or refuses a setting.
-        ShapeError: images or file are of another shape.
-    """
-    if kind not in covariance_names():
-        raise UnknownNameError(
-            f"expected covariance one of {', '.join(covariance_names())}, got {kind!r}"
-        )
-    images = settings.pop("images", None) if kind == "dataset" else None
-    batches = None if images is None else lambda: iter(images.split(1000))
-    part = COVARIANCES.build({"name": kind} | settings)
-    return built(part, DataFacts(image_shape, batches))

@@ -2,14 +2,12 @@
 
 from steadygrad.datasets.augmentation import (
     AUGMENTATIONS,
-    Augmentation,
     AugmentationStep,
     GaussianNoise,
     HorizontalFlip,
     RandomCrop,
     UniformNoise,
     augment,
-    parse_noise,
 )
 from steadygrad.datasets.decoded_cache import cache_folder
 from steadygrad.datasets.image_dataset import ImageDataset, batches, stratified_split
@@ -26,7 +24,6 @@ from steadygrad.datasets.sources import DATA_SOURCES, DataSource, data_source
 __all__ = [
     "AUGMENTATIONS",
     "DATA_SOURCES",
-    "Augmentation",
     "AugmentationStep",
     "DataSource",
     "DatasetEntry",
@@ -47,6 +44,5 @@ __all__ = [
     "image_loader",
     "is_dataset_name",
     "load_dataset",
-    "parse_noise",
     "stratified_split",
 ]

@@ -13,18 +13,15 @@ from steadygrad.parts import Family
 
 __all__ = [
     "AUGMENTATIONS",
-    "Augmentation",
     "AugmentationStep",
     "GaussianNoise",
     "HorizontalFlip",
     "RandomCrop",
     "UniformNoise",
     "augment",
-    "parse_noise",
 ]
 
 CropMode: TypeAlias = Literal["edge", "constant"]
-NoiseKind: TypeAlias = Literal["none", "gaussian", "uniform"]
 
 
 class AugmentationStep(Protocol):
@@ -107,8 +104,18 @@ class RandomCrop:
     value: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_padding(self.padding, "padding", lowest=1)
-        _check_crop(self.mode, self.value, "")
+        if isinstance(self.padding, bool) or not isinstance(self.padding, int):
+            raise HyperparameterError(
+                f"expected padding as a number of pixels, got {self.padding!r}"
+            )
+        if self.padding < 1:
+            raise HyperparameterError(f"expected padding >= 1, got {self.padding}")
+        if self.mode not in get_args(CropMode):
+            raise HyperparameterError(
+                f"expected mode {' or '.join(get_args(CropMode))}, got {self.mode!r}"
+            )
+        if not 0 <= self.value <= 1:
+            raise HyperparameterError(f"expected value in [0, 1], got {self.value}")
 
     def __call__(self, images: Images, generator: torch.Generator) -> Images:
         """Return the images, each moved by at most ``padding`` pixels along both axes.
@@ -192,105 +199,6 @@ class UniformNoise:
         """Return the noisy images."""
         noise = torch.empty_like(images).uniform_(-1, 1, generator=generator)
         return (images + self.half_width * noise).clamp(0, 1)
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """The usual steps by their settings: flip, then crop, then noise.
-
-    Args:
-        flip: mirror left and right with probability one half.
-        crop_padding: as ``RandomCrop``'s ``padding``; 0 leaves the place alone.
-        crop_mode: as ``RandomCrop``'s ``mode``.
-        crop_value: as ``RandomCrop``'s ``value``.
-        noise: "gaussian" with standard deviation ``noise_scale``, "uniform" in plus or minus
-            ``noise_scale``, or "none".
-        noise_scale: in [0, 1], pixel-range units; 0 without noise.
-
-    Raises:
-        HyperparameterError: a setting is outside its range.
-    """
-
-    flip: bool = False
-    crop_padding: int = 0
-    crop_mode: CropMode = "edge"
-    crop_value: float = 0.5
-    noise: NoiseKind = "none"
-    noise_scale: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_padding(self.crop_padding, "crop_padding", lowest=0)
-        _check_crop(self.crop_mode, self.crop_value, "crop_")
-        if self.noise not in get_args(NoiseKind):
-            raise HyperparameterError(
-                f"expected noise {', '.join(get_args(NoiseKind))}, got {self.noise!r}"
-            )
-        _check_scale(self.noise_scale)
-        if self.noise == "none" and self.noise_scale != 0:
-            raise HyperparameterError(
-                f"expected noise_scale 0 without noise, got {self.noise_scale}; "
-                "choose noise gaussian or uniform"
-            )
-
-    @property
-    def steps(self) -> tuple[AugmentationStep, ...]:
-        """The same as single steps."""
-        steps: list[AugmentationStep] = [HorizontalFlip()] if self.flip else []
-        if self.crop_padding:
-            steps.append(RandomCrop(self.crop_padding, self.crop_mode, self.crop_value))
-        if self.noise == "gaussian":
-            steps.append(GaussianNoise(self.noise_scale))
-        elif self.noise == "uniform":
-            steps.append(UniformNoise(self.noise_scale))
-        return tuple(steps)
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether images pass through unchanged and nothing is drawn."""
-        return not self.steps
-
-    def __call__(self, images: Images, generator: torch.Generator) -> Images:
-        """Return augmented images; see ``augment``."""
-        return augment(images, self.steps, generator)
-
-
-def parse_noise(text: str) -> tuple[NoiseKind, float]:
-    """Read "none", "gaussian:0.05" or "uniform:8/255" as (kind, scale).
-
-    Raises: HyperparameterError.
-    """
-    kind, colon, scale = text.strip().partition(":")
-    if kind == "none" and not colon:
-        return "none", 0.0
-    if kind in ("gaussian", "uniform") and colon:
-        numerator, slash, denominator = scale.partition("/")
-        try:
-            value = float(numerator) / (float(denominator) if slash else 1.0)
-        except (ValueError, ZeroDivisionError):
-            pass
-        else:
-            _check_scale(value)
-            return ("gaussian" if kind == "gaussian" else "uniform"), value
-    raise HyperparameterError(
-        f"expected noise as none, gaussian:SCALE or uniform:SCALE, for example gaussian:0.05 "
-        f"or uniform:8/255, got {text!r}"
-    )
-
-
-def _check_padding(padding: int, key: str, *, lowest: int) -> None:
-    if isinstance(padding, bool) or not isinstance(padding, int):
-        raise HyperparameterError(f"expected {key} as a number of pixels, got {padding!r}")
-    if padding < lowest:
-        raise HyperparameterError(f"expected {key} >= {lowest}, got {padding}")
-
-
-def _check_crop(mode: str, value: float, prefix: str) -> None:
-    if mode not in get_args(CropMode):
-        raise HyperparameterError(
-            f"expected {prefix}mode {' or '.join(get_args(CropMode))}, got {mode!r}"
-        )
-    if not 0 <= value <= 1:
-        raise HyperparameterError(f"expected {prefix}value in [0, 1], got {value}")
 
 
 def _check_scale(scale: float) -> None:

@@ -168,7 +168,7 @@ class ImageFolder:
 
     def in_order(self, split: str) -> Iterator[tuple[Encoded, int]]:
         """Yield the split's (path, class index), in turns over the classes."""
-        # The list is at hand: a table of paths would only be filled to be emptied again.
+        # The list exists already: a table of paths would only be filled to be emptied again.
         for path, label in self._images(split):
             yield str(path), label
 

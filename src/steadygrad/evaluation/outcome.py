@@ -54,7 +54,7 @@ class AttackOutcome:
     def accuracy(self, clean_correct: Tensor) -> AccuracyPoint | None:
         """Return the accuracy under this attack alone, over all examples.
 
-        clean_correct: bool (n,), which are right without attack. None, if the attack was not run
+        clean_correct: bool (n,), which are correct without attack. None, if the attack was not run
         on all of those: what it did to a selection says nothing about the rest.
         """
         if bool((clean_correct & ~self.attacked).any()):

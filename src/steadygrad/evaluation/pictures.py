@@ -56,8 +56,8 @@ def select_gallery(
 ) -> Gallery:
     """Attack a few of the examples of ``curve`` again and return what became of them.
 
-    Chosen are examples that are right without attack, the first of each class in turn, whatever
-    the attack does to them; fewer than ``count`` if fewer are right.
+    Chosen are examples that are classified correctly without attack, the first of each class in
+    turn, whatever the attack does to them; fewer than ``count`` if there are fewer.
     images, labels: those of the curve, in the same order.
     eps: radius; None takes that of the curve's at which accuracy is nearest to half the clean one.
 

@@ -8,9 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
+import torch
+
 from steadygrad.attacks import ATTACKS, Attack, LongRangeCorrelated, describe_attack, norm_of
 from steadygrad.attacks.ball import Norm
-from steadygrad.covariance import Covariance, ImageShape, build_covariance
+from steadygrad.covariance import (
+    Covariance,
+    CovarianceFile,
+    DataFacts,
+    Dataset,
+    ImageShape,
+    built,
+)
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation.curve import AccuracyCurve, parse_eps_grid
 from steadygrad.evaluation.judged import JudgedModel, load_judged
@@ -167,15 +176,15 @@ def _noise_covariance(text: str, judged: JudgedModel) -> tuple[Covariance, dict[
     shape = cast("ImageShape", tuple(judged.images.input_shape))
     if text == "dataset":
         train = judged.training_images()
-        covariance = build_covariance("dataset", shape, images=train.pixels)
+        facts = DataFacts(shape, lambda: iter(torch.split(train.pixels, 1000)))
         title = train.name if judged.config is None else judged.config.data_title
-        return covariance, {"dataset": title, "n": len(train)}
+        return built(Dataset(), facts), {"dataset": title, "n": len(train)}
     path = Path(text)
     if not (path.is_file() or path.suffix == ".safetensors" or os.sep in text):
         raise UnknownNameError(
             f"expected covariance 'dataset' or the path of a covariance file, got {text!r}"
         )
-    covariance = build_covariance("file", shape, path=path)
+    covariance = built(CovarianceFile(path), DataFacts(shape))
     # The name alone would let a changed file pass for the same attack.
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return covariance, {"file": path.name, "digest": digest}

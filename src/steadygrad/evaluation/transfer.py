@@ -98,7 +98,8 @@ class TransferMatrix:
                 )
         if not self.counted.any():
             raise HyperparameterError(
-                f"expected an image that all models have right without attack, got none of {n}"
+                "expected an image that all models classify correctly without attack, "
+                f"got none of {n}"
             )
 
     @property
@@ -140,7 +141,8 @@ class TransferMatrix:
     def to_json(self) -> dict[str, Any]:
         """Return every accuracy with its number of images and 95 % interval, and what decided it.
 
-        ``n`` images were attacked, ``common`` of them all models have right, ``counted`` count.
+        ``n`` images were attacked; all models classify ``common`` of them correctly; ``counted``
+        count.
         """
         return {
             "attack": dict(self.attack),

@@ -91,8 +91,8 @@ class NoiseCurves(Artefact):
         draws = {noise.samples for panel in self.panels for noise in panel.noises.values()}
         return ExperimentOutcome(
             caption=f"{self.data_title}, scale {bench.scale.name}: an image counts as correct if "
-            f"the network is right about all of {', '.join(map(str, sorted(draws)))} noisy copies; "
-            f"first {bench.scale.attacked:,} test images; seeds "
+            f"the network classifies all of {', '.join(map(str, sorted(draws)))} noisy copies "
+            f"correctly; first {bench.scale.attacked:,} test images; seeds "
             f"{', '.join(map(str, bench.seeds))}; bands are 95 % intervals for the choice of "
             f"images. {self.note} {GALLERY_CAPTION if self.gallery else ''}".strip(),
             charts=charts,

@@ -181,7 +181,7 @@ class QueryAttack(Artefact):
                 f"paper ({tried[0].title})",
             ),
             rows=tuple(rows),
-            note="Worst of all: images that are right without attack and after each of the three.",
+            note="Worst of all: images classified correctly without attack and after each one.",
             intervals=("its 95 % interval",),
         )
 

@@ -32,7 +32,7 @@ class ExperimentRecord:
         scale: its name.
         seeds: asked for; an experiment may need further ones.
         networks: that were measured.
-        untrained: that were not, for want of training.
+        untrained: that were not measured, because they are not trained.
         taken_over: of ``networks``, those whose measurements are of an earlier run.
         measurements: what was found of each network, for a later run without it.
         seconds: wall time of this call.
@@ -199,7 +199,7 @@ def _say_what_is_lost(
     lost = [network for network in lacking if earlier.has(network)]
     if lost:
         message(
-            f"{folder} has measurements of {len(lost)} networks that are not at hand: these "
+            f"{folder} has measurements of {len(lost)} networks that are not available here: these "
             "results will be without them; --keep-measured takes them over"
         )
 

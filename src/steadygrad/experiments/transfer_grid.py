@@ -78,7 +78,7 @@ class TransferGrid:
         return None if path is None else published_number(self.paper, path)
 
     def has_stand_ins(self, rows: Rows) -> bool:
-        """Return whether a cell has networks of one seed, for want of two."""
+        """Return whether a cell has networks of one seed, because two are missing."""
         cells = (self.cell(source, victim) for source in rows.sources for victim in rows.victims)
         return any(cell is not None and not cell.is_crossed for cell in cells)
 

@@ -72,8 +72,8 @@ class Workbench:
     def trained(self, networks: Sequence[Network]) -> tuple[Network, ...]:
         """Return those of the networks that are trained: all, unless only the trained were asked.
 
-        What an experiment cannot measure for want of a network it leaves out, or gives the
-        obstacle ``NOT_TRAINED``.
+        What an experiment cannot measure because a network is not trained it leaves out, or gives
+        the obstacle ``NOT_TRAINED``.
         """
         return tuple(network for network in networks if self.store.has(network))
 
@@ -206,7 +206,7 @@ class Workbench:
     def points(
         self, network: Network, attack: Attack, eps_values: Sequence[float], limit: int | None
     ) -> tuple[AccuracyPoint, ...]:
-        """Return the points of ``curve``, ascending; of a network at hand or measured earlier."""
+        """Return the points of ``curve``, ascending, measured now or earlier."""
         data = self.image_set(network.config.data, limit)
         radii = ascending_eps(eps_values, norm_of(attack))
         answer = self.answer(

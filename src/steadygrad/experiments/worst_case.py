@@ -118,7 +118,7 @@ def attack_in_turn(
 def worst_case_of(bench: Workbench, network: Network, eps: float) -> WorstCase:
     """Return the worst case on the first ``bench.scale.worst_case`` test images.
 
-    Of a network that is not there, what was measured earlier.
+    Of a network that is not available here, what was measured earlier.
     """
     battery = worst_case_battery(eps, bench.scale.steps, bench.scale.queries)
     return attacked_in_turn(bench, network, eps, battery, bench.scale.worst_case)

@@ -6,7 +6,7 @@ from steadygrad.penalties.agreement import (
     first_agreement,
     note_first_agreement,
 )
-from steadygrad.penalties.backends import BackendName, DoubleBackprop, resolve_backend
+from steadygrad.penalties.backends import DoubleBackprop
 from steadygrad.penalties.finite_difference import FiniteDifference
 from steadygrad.penalties.losses import BinaryCrossEntropy, CrossEntropy, example_losses
 from steadygrad.penalties.norm_penalties import (
@@ -14,7 +14,7 @@ from steadygrad.penalties.norm_penalties import (
     NormPenalty,
     SquaredNormPenalty,
 )
-from steadygrad.penalties.norms import L1, L2, CovarianceNorm, Linf, NormName, norm_by_name
+from steadygrad.penalties.norms import L1, L2, CovarianceNorm, Linf
 from steadygrad.penalties.part import (
     BACKENDS,
     LOSSES,
@@ -37,8 +37,6 @@ from steadygrad.penalties.perturbation_source import (
     DeepFoolSource,
     PGDSource,
     SourceName,
-    deepfool_source,
-    pgd_source,
 )
 from steadygrad.penalties.standardized import Standardized
 from steadygrad.penalties.structured import Structured, StructuredPenalty, strength_from_lambda
@@ -58,7 +56,6 @@ __all__ = [
     "AttackSource",
     "Backend",
     "BackendAgreement",
-    "BackendName",
     "BinaryCrossEntropy",
     "CovarianceNorm",
     "CrossEntropy",
@@ -69,7 +66,6 @@ __all__ = [
     "GradientNorm",
     "GradientNormPenalty",
     "Linf",
-    "NormName",
     "NormPenalty",
     "PGDSource",
     "PenalizedLoss",
@@ -83,19 +79,15 @@ __all__ = [
     "StructuredPenalty",
     "backend",
     "compare_backends",
-    "deepfool_source",
     "example_losses",
     "first_agreement",
     "loss",
     "norm",
-    "norm_by_name",
     "note_first_agreement",
     "parameter_gradient",
     "parameter_update_similarity",
     "penalty",
-    "pgd_source",
     "plain_loss",
-    "resolve_backend",
     "strength_from_lambda",
     "suggest_strength",
 ]

@@ -11,13 +11,9 @@ from torch import Tensor, nn
 from steadygrad._typing import Images, Labels
 from steadygrad.checks import first_time
 from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.held_statistics import held_statistics, modules_of
 from steadygrad.penalties.backends import DoubleBackprop
-from steadygrad.penalties.model_passes import (
-    RandomState,
-    explained,
-    held_statistics,
-    modules_of,
-)
+from steadygrad.penalties.model_passes import RandomState, explained
 from steadygrad.penalties.part import BACKENDS, NORMS, Backend, ExampleLoss, GradientNorm
 
 __all__ = [

@@ -9,31 +9,24 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import first_time
 from steadygrad.distributed import parameters_kept_gathered, refuse_static_graph
+from steadygrad.held_statistics import held_statistics
 from steadygrad.memory import keep_freed_memory
 from steadygrad.penalties.losses import example_losses
 from steadygrad.penalties.model_passes import (
     RandomState,
     couples_images,
     explained,
-    held_statistics,
     refuse_no_second_derivative,
     running_statistics,
 )
 from steadygrad.penalties.part import (
-    BACKENDS,
-    Backend,
     ExampleLoss,
     GradientNorm,
     PenaltyTerms,
     backend,
 )
 
-__all__ = ["BackendName", "DoubleBackprop", "Statistics", "raised", "resolve_backend"]
-
-BackendName: TypeAlias = Literal[
-    "double-backprop", "finite-difference", "double_backprop", "finite_difference"
-]
-"""Name of a backend; those with an underscore are version 0.1's."""
+__all__ = ["DoubleBackprop", "Statistics", "raised"]
 
 Statistics: TypeAlias = Literal["batch", "running"]
 """By which statistics batch norms in training mode normalise while the penalty is taken."""
@@ -102,11 +95,3 @@ class DoubleBackprop:
 def raised(norm: GradientNorm, gradient: Tensor, power: int) -> Tensor:
     """Return ``N(g_i) ** power``, power 1 or 2, differentiable in ``g``."""
     return norm.squared(gradient) if power == 2 else norm.value(gradient)
-
-
-def resolve_backend(backend: str | Backend) -> Backend:
-    """Return the backend that a name or text describes, or the backend object as it is.
-
-    Raises: UnknownNameError, listing the names.
-    """
-    return BACKENDS.of(backend)

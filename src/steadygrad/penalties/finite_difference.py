@@ -11,14 +11,13 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import first_time
 from steadygrad.distributed import refuse_static_graph
 from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.held_statistics import buffer_copies, held_statistics
 from steadygrad.penalties.backends import Statistics
 from steadygrad.penalties.losses import example_losses
 from steadygrad.penalties.model_passes import (
     RandomState,
-    buffer_copies,
     couples_images,
     explained,
-    held_statistics,
     running_statistics,
 )
 from steadygrad.penalties.part import ExampleLoss, GradientNorm, PenaltyTerms, backend

@@ -1,17 +1,16 @@
 """Input-gradient norms N(g) and the direction v(g) in which each is steepest: v . g = N(g)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from steadygrad.covariance import Covariance
-from steadygrad.penalties.part import NORMS, GradientNorm, norm
+from steadygrad.penalties.part import norm
 
-__all__ = ["L1", "L2", "CovarianceNorm", "Linf", "NormName", "norm_by_name"]
+__all__ = ["L1", "L2", "CovarianceNorm", "Linf"]
 
-NormName: TypeAlias = Literal["l1", "l2", "linf"]
 """Name of a norm of the input gradient."""
 
 
@@ -141,14 +140,6 @@ class CovarianceNorm:
         length = (gradient * smoothed).flatten(start_dim=1).sum(dim=1).clamp(min=0).sqrt()
         divisor = length.view(-1, *[1] * (gradient.ndim - 1))
         return length, torch.where(divisor > 0, smoothed / divisor, 0.0)
-
-
-def norm_by_name(name: str) -> GradientNorm:
-    """Return the norm called "l1", "l2", "linf", or as another package calls its own.
-
-    Raises: UnknownNameError, listing the names.
-    """
-    return NORMS.parse(name)
 
 
 def _root(squares: Tensor) -> Tensor:

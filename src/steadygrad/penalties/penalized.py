@@ -6,15 +6,11 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import check_images
 from steadygrad.errors import HyperparameterError, LabelError
+from steadygrad.held_statistics import held_statistics, modules_of
 from steadygrad.penalties.agreement import check_first_batch
 from steadygrad.penalties.loss_watch import refuse_when_not_finite, warn_of_size
 from steadygrad.penalties.losses import checked_loss, example_losses
-from steadygrad.penalties.model_passes import (
-    couples_images,
-    explained,
-    held_statistics,
-    modules_of,
-)
+from steadygrad.penalties.model_passes import couples_images, explained
 from steadygrad.penalties.part import (
     Backend,
     ExampleLoss,

@@ -22,8 +22,6 @@ __all__ = [
     "PerturbingAttack",
     "SourceName",
     "attack_perturbations",
-    "deepfool_source",
-    "pgd_source",
     "resolve_source",
 ]
 
@@ -123,22 +121,6 @@ class DeepFoolSource:
     def attack(self) -> DeepFool:
         """Return DeepFool."""
         return DeepFool(steps=self.steps)
-
-
-def pgd_source(*, eps: float = PGD_EPS, steps: int = 10) -> PGD:
-    """Return the attack behind ``PGDSource``.
-
-    Raises: HyperparameterError, if eps is outside (0, 1] or steps below 1.
-    """
-    return PGDSource(eps=eps, steps=steps).attack()
-
-
-def deepfool_source(*, steps: int = 100) -> DeepFool:
-    """Return the attack behind ``DeepFoolSource``.
-
-    Raises: HyperparameterError, if steps is below 1.
-    """
-    return DeepFoolSource(steps=steps).attack()
 
 
 def resolve_source(source: str | Source | PerturbingAttack) -> Source:

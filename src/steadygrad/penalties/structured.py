@@ -117,7 +117,7 @@ class StructuredPenalty:
     covariance: a fixed one, or a ``RunningCovariance`` that learns as the training goes.
     source: the perturbations a running covariance learns from, before each batch's penalty is
         taken: "gradient" (the ``g_i`` that the penalty computes anyway) and "fgsm" (their signs)
-        cost no extra pass; "pgd" and "deepfool" run ``pgd_source()`` and ``deepfool_source()`` with
+        cost no extra pass; "pgd" and "deepfool" run ``PGDSource()`` and ``DeepFoolSource()`` with
         the model in eval mode; an attack object, such as one of these two at another eps, runs as
         it is. None leaves the updates to you.
     every: update the covariance every N batches, at least 1.

@@ -32,7 +32,7 @@ __all__ = [
 def transfer_title(matrix: TransferMatrix) -> str:
     """Return what was done: "Accuracy (%) on FGSM at eps 0.1, 1,000 images"."""
     counted = int(matrix.counted.sum())
-    which = " that all models have right without attack" if matrix.only_common else ""
+    which = " that all models classify correctly without attack" if matrix.only_common else ""
     return (
         f"Accuracy (%) on {attack_name(matrix.attack)} at eps {eps_text(matrix.eps)}, "
         f"{count_text(counted, 'image')}{which}"

@@ -4,6 +4,7 @@ Runs of that version stay readable, and networks that were measured then keep th
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from steadygrad.attacks import ATTACKS, FGSM, PGD, LongRangeCorrelated, Mixture, WhiteNoise
@@ -15,6 +16,8 @@ from steadygrad.datasets import (
     UniformNoise,
     data_source,
 )
+from steadygrad.datasets.sources import FolderImages
+from steadygrad.errors import DatasetError, UnknownNameError
 from steadygrad.models import MODELS, ModelEntry
 from steadygrad.parts import distinct_settings
 from steadygrad.penalties import (
@@ -136,7 +139,11 @@ _SAME = (
 
 def _data(old: Mapping[str, Any]) -> Any:
     name, place = str(old["dataset"]), old["data_dir"]
-    return data_source(name, place)
+    try:
+        return data_source(name, place)
+    except (DatasetError, UnknownNameError):
+        # A folder that is no longer there: its images are missing, not the network.
+        return FolderImages(Path(name))
 
 
 def _model(old: Mapping[str, Any]) -> Any:

@@ -68,7 +68,7 @@ def test_sentences_name_the_strongest_attack_and_what_the_others_added(
     rows = attack_rows(audited.outcomes, audited.clean_correct)
     sentences = accuracy_sentences(audited.clean, audited.worst_case, rows, 0.1)
     assert sentences == [
-        "Without attack, 97.0\u00a0% (95\u00a0% interval 93.6–98.6) are right.",
+        "Without attack, 97.0\u00a0% (95\u00a0% interval 93.6–98.6) are classified correctly.",
         "The strongest single attack, PGD(50), margin loss, 5 restarts, leaves 49.5\u00a0%; the "
         "others broke 3 more images.",
     ]

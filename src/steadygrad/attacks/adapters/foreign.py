@@ -15,6 +15,7 @@ from steadygrad.attacks.l2_ball import ball_of_norm
 from steadygrad.checks import PIXEL_TOLERANCE, check_eps, check_images, check_labels
 from steadygrad.default_tensors import DefaultTensors
 from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.held_statistics import held_statistics
 
 __all__ = ["ForeignAttack"]
 
@@ -133,7 +134,12 @@ class ForeignAttack(ABC):
         eps: float | None,
     ) -> tuple[Images, Tensor]:
         """Return what the library found, in the ball if there is one, and which of it counts."""
-        with seeded_from(generator) as seed, torch.inference_mode(False), torch.enable_grad():
+        with (
+            held_statistics(model),
+            seeded_from(generator) as seed,
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
             # Copies: autograd refuses tensors made under inference mode, and libraries write.
             images, labels = images.detach().clone(), labels.clone()
             shielded = ShieldedModel(model, images)

@@ -29,7 +29,7 @@ __all__ = ["Campaign"]
 class Campaign:
     """Runs the entries of a battery one after the other and keeps the score.
 
-    clean_correct: bool (n,), which examples are right without attack.
+    clean_correct: bool (n,), which examples are correct without attack.
     identity: what a stored result must share besides the attack's own settings, as JSON.
     batch_size: shrinks by half, for this entry and all after it, when memory runs out.
     progress: told ``(name, done, total)`` in examples; notify: told a sentence.

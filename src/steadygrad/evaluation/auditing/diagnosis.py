@@ -68,7 +68,7 @@ def _judged(subject: Subject, found: Verdict) -> Verdict:
 
 
 _BLIND: tuple[Family, ...] = ("noise", "transfer")
-"""Attacks that ask the model nothing: their failure says next to nothing about it."""
+"""Attacks that need no pass through the model: their failure says little about it."""
 
 
 def _diagnosed(

@@ -76,7 +76,7 @@ class BatteryEntry:
     name: unique in a battery, for people.
     family: None tells it from what the attack asks of the model: "white-box" or "one-step" if
         gradients (at most one an image), "query" if outputs alone, "noise" if nothing.
-    scope: "all" runs it on every example that is right without attack, "survivors" on those that
+    scope: "all" runs it on every example that is correct without attack, "survivors" on those that
         every entry before it has failed on: cheaper, and each success of a query or transfer
         attack there says that the white-box attacks before it were led astray.
     limit: at most so many of them, evenly spread; None takes all. At least 1.

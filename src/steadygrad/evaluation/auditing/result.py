@@ -43,13 +43,13 @@ class AuditResult:
 
     model: name, digest of the weights and fingerprint of what it computes.
     data: name, split and note where they were given, n, and a digest of images and labels.
-    labels: int64 (n,); clean_correct: bool (n,), which are right without attack.
+    labels: int64 (n,); clean_correct: bool (n,), which are correct without attack.
     outcomes: one per attack, in the order of the battery.
     findings, verdict: of the diagnostics of gradient masking.
     untested: what was left out, and why, a sentence each.
     fitness, facts: what a look at the model before the audit found wrong, and in order.
     accepted: names of fatal problems among them in spite of which the audit was run, knowingly.
-    gallery: a few images before and after; None if no example is right without attack.
+    gallery: a few images before and after; None if no example is correct without attack.
     budget: name of the battery, None for attacks of one's own alone.
     seconds: spent on attacks and diagnostics, whenever they ran.
     created: when the latest of them was done, UTC, ISO 8601. versions: of steadygrad, torch,

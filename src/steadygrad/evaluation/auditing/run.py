@@ -224,7 +224,7 @@ def _clean(
     seed: int,
     device: torch.device,
 ) -> tuple[Tensor, int]:
-    """Return which examples are right without attack, and how many classes there are."""
+    """Return which examples are correct without attack, and how many classes there are."""
     devices = [device] if device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive_seed(seed, "clean"))

@@ -86,8 +86,8 @@ class CallHistory(Diagnostic):
 class FreshImages(Diagnostic):
     """Compare accuracy under PGD at the examples with that at mixtures of them, within a class.
 
-    Only mixtures that the model has right count, each beside the example it is mostly made of. A
-    network knows nothing of the difference; a model that looks its answer up does. The threshold
+    Only mixtures that the model classifies correctly count, each beside the example it is mostly
+    made of. A network treats both alike; a model that looks its answer up does not. The threshold
     leaves room for mixtures that are paler than images and so somewhat easier to change.
     """
 

@@ -106,7 +106,7 @@ def attack_rows(outcomes: Sequence[AttackOutcome], clean_correct: Tensor) -> lis
     """Return the attacks, the one that leaves most accuracy first, those without one last.
 
     outcomes: in the order of the battery, which attacks without an accuracy of their own keep.
-    clean_correct: bool (n,), which examples are right without attack.
+    clean_correct: bool (n,), which examples are correct without attack.
     """
     titles, rows, standing = _titles(outcomes), [], clean_correct
     for outcome in outcomes:
@@ -287,9 +287,9 @@ def threat_model(
         ),
         (
             "Counts as right",
-            "An image that is right without attack and that none of the attacks misleads: the "
-            "worst case, image by image. One that is wrong without attack counts as wrong and is "
-            "never attacked.",
+            "An image that is classified correctly without attack and that none of the attacks "
+            "misleads: the worst case, image by image. One that is wrong without attack counts as "
+            "wrong and is never attacked.",
         ),
     ]
 
@@ -335,7 +335,7 @@ def accuracy_sentences(
     chance: accuracy of guessing, None if unknown.
     """
     right = f"{percent(clean.accuracy)} (95\u00a0% interval {interval_text(clean)})"
-    sentences = [f"Without attack, {right} are right."]
+    sentences = [f"Without attack, {right} are classified correctly."]
     if chance is not None and clean.ci95[0] <= chance:
         sentences.append(
             f"That is no better than guessing ({percent(chance)}): there is no accuracy to defend."
