@@ -22,6 +22,8 @@ types: $(VENV)/.installed-test
 tests: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not browser and not integrations"
 
+# The full matrices of which `make test` has one of each kind: every experiment at smoke scale, every
+# network exported, every fraud on a complex network, trainings to convergence.
 test-slow: $(VENV)/.installed-test
 	$(BIN)/pytest -m slow
 

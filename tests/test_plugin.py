@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,8 +97,45 @@ torch.testing.assert_close(result.penalty, 0.01 * net(images).square().mean())
 """
 
 
-def test_both_parts_from_python(installed: Path, tmp_path: Path) -> None:
-    outside(installed, tmp_path, "-c", FROM_PYTHON.replace("TOML", str(PLUGIN / "train.toml")))
+COMMANDS = """
+import sys
+from steadygrad.cli import main
+
+for name, *arguments in STEPS:
+    print(f"#### {name}", flush=True)
+    sys.argv = ["steadygrad", *arguments]
+    try:
+        main()
+    except SystemExit as stop:
+        assert not stop.code, (name, stop.code)
+"""
+SMALL = "--dataset digits --model digits-gelu --limit-train 64 --epochs 1"
+STEPS = [
+    line.split()
+    for line in f"""
+    toml train --config {PLUGIN / "train.toml"} --out of-toml
+    list parts attack checkerboard
+    train train {SMALL} --penalty logit-decay:strength=0.01 --out of-options
+    evaluate evaluate of-toml --attack checkerboard:side=2 --eps 0,0.2 --limit 40 --json
+    audit audit of-toml --eps 0.1 --attack checkerboard --budget quick --limit 20 --out audit
+    """.strip().splitlines()
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("outside")
+
+
+@pytest.fixture(scope="module")
+def printed(installed: Path, place: Path) -> dict[str, str]:
+    """What the library in Python and each command printed, one after the other in one process."""
+    python = FROM_PYTHON.replace("TOML", str(PLUGIN / "train.toml"))
+    done = outside(
+        installed, place, "-c", python + COMMANDS.replace("STEPS", repr(STEPS)), timeout=900
+    )
+    parts = done.stdout.split("#### ")[1:]
+    return {name: text for name, _, text in (part.partition("\n") for part in parts)}
 
 
 def test_a_program_without_the_package_lists_what_there_is(tmp_path: Path) -> None:
@@ -105,46 +143,37 @@ def test_a_program_without_the_package_lists_what_there_is(tmp_path: Path) -> No
     assert "checkerboard" not in done.stdout
 
 
-@pytest.fixture(scope="module")
-def run(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the example's TOML file."""
-    out = tmp_path_factory.mktemp("runs") / "b"
-    toml = str(PLUGIN / "train.toml")
-    outside(installed, out.parent, "-m", "steadygrad", "train", "--config", toml, "--out", str(out))
-    return out
+def config_of(run: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((run / "config.json").read_text())
+    return read
 
 
-def test_the_toml_file_trains_and_the_run_says_how(run: Path) -> None:
-    config = json.loads((run / "config.json").read_text())
+def test_both_parts_from_python_and_from_every_command(printed: dict[str, str]) -> None:
+    assert list(printed) == [name for name, *_ in STEPS]
+
+
+@pytest.mark.usefixtures("printed")
+def test_the_toml_file_trains_and_the_run_says_how(place: Path) -> None:
+    config = config_of(place / "of-toml")
     assert config["penalty"] == {"name": "logit-decay", "strength": 0.01}
     assert config["attack"] == {"name": "checkerboard", "eps": 8 / 255, "side": 2}
-    (metrics,) = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    lines = (place / "of-toml" / "metrics.jsonl").read_text().splitlines()
+    (metrics,) = map(json.loads, lines)
     assert metrics["penalty"] > 0
 
 
-def test_the_command_line_trains_lists_and_evaluates(
-    installed: Path, run: Path, tmp_path: Path
-) -> None:
-    listed = outside(installed, tmp_path, "-m", "steadygrad", "parts", "attack", "checkerboard")
-    assert "checkerboard: eps, side=1" in listed.stdout
-    options = ["--limit-train", "64", "--epochs", "1", "--penalty", "logit-decay:strength=0.01"]
-    command = ["train", "--dataset", "digits", "--model", "digits-gelu", *options]
-    outside(installed, tmp_path, "-m", "steadygrad", *command, "--out", "c")
-    config = json.loads((tmp_path / "c" / "config.json").read_text())
-    assert config["penalty"] == {"name": "logit-decay", "strength": 0.01}
-    command = ["evaluate", str(run), "--attack", "checkerboard:side=2", "--eps", "0,0.2"]
-    done = outside(installed, tmp_path, "-m", "steadygrad", *command, "--limit", "40", "--json")
-    printed = json.loads(done.stdout)
-    assert printed["attack"]["name"] == "checkerboard"
-    assert printed["attack"]["side"] == 2
-    assert len(printed["results"]) == 2
+def test_the_command_line_trains_lists_and_evaluates(printed: dict[str, str], place: Path) -> None:
+    assert "checkerboard: eps, side=1" in printed["list"]
+    penalty = config_of(place / "of-options")["penalty"]
+    assert penalty == {"name": "logit-decay", "strength": 0.01}
+    evaluated = json.loads(printed["evaluate"])
+    assert (evaluated["attack"]["name"], evaluated["attack"]["side"]) == ("checkerboard", 2)
+    assert len(evaluated["results"]) == 2
 
 
-def test_an_audit_takes_the_attack_in(installed: Path, run: Path, tmp_path: Path) -> None:
-    command = ["audit", str(run), "--eps", "0.1", "--attack", "checkerboard", "--budget", "quick"]
-    outside(installed, tmp_path, "-m", "steadygrad", *command, "--limit", "20", "--out", "audit")
-    said = (tmp_path / "audit" / "audit.json").read_text()
-    assert "checkerboard" in said
+@pytest.mark.usefixtures("printed")
+def test_an_audit_takes_the_attack_in(place: Path) -> None:
+    assert "checkerboard" in (place / "audit" / "audit.json").read_text()
 
 
 LAWS = ["tests/test_part_families.py", "tests/attacks/test_laws.py"]

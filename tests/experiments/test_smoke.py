@@ -1,4 +1,4 @@
-"""Experiments that train nothing run whole; the others are planned, and one is run on real data."""
+"""Every experiment is planned, and run whole at smoke scale; of many networks, as a slow test."""
 
 import csv
 from pathlib import Path
@@ -55,14 +55,16 @@ def test_seeds_must_be_distinct() -> None:
         planned_networks(experiment, scale_by_name("smoke"), (0, 0), None)
 
 
-LONG = (
-    "yeats2021/figure9",
-    "yeats2021/figure10",
-    "recipe/mnist-choice",
-    "recipe/mnist-autoattack",
-)
-"""Wide networks, many, or a long attack: minutes each. Others, or tests of their own, cover their
-kinds of figure."""
+MANY = 4
+"""An experiment of more networks is a slow test: each takes seconds even at this scale. What is
+made of the networks, the tests of each kind of figure see on a few small ones."""
+LONG = ("recipe/mnist-choice", "recipe/mnist-autoattack")
+"""Of long attacks: minutes each."""
+
+
+def is_slow(name: str) -> bool:
+    networks = experiment_by_name(name).networks(scale_by_name("smoke"), (0,))
+    return name in LONG or len(networks) > MANY
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def shared_networks(tmp_path_factory: pytest.TempPathFactory) -> NetworkStore:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name in LONG else [])
+        pytest.param(name, marks=[pytest.mark.slow] if is_slow(name) else [])
         for name in experiment_names()
     ],
 )
