@@ -9,7 +9,7 @@ from steadygrad.datasets import batches, load_dataset
 from steadygrad.evaluation import accuracy_curve
 from steadygrad.penalties import GradientNormPenalty, Penalty, StructuredPenalty
 
-NOISE = "lrc:eps=0.3,decay_length=4,samples=20"
+NOISE = "lrc:eps=0.3,covariance=exponential:4,samples=20"
 
 
 def trained(penalty: Penalty, epochs: int) -> nn.Module:

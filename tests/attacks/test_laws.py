@@ -31,6 +31,7 @@ from steadygrad.attacks import (
     norm_of,
     with_eps,
 )
+from steadygrad.covariance import Exponential
 from steadygrad.errors import SteadygradError
 
 VARIANTS = [
@@ -64,7 +65,7 @@ VARIANTS = [
 ]
 # Their eps is a standard deviation or a step: no ball holds them.
 UNBOUNDED = [
-    LongRangeCorrelated(eps=0.1, decay_length=2.0, samples=1),
+    LongRangeCorrelated(eps=0.1, covariance=Exponential(2.0), samples=1),
     LongRangeCorrelated(eps=0.1, samples=5),
     LongRangeCorrelated(eps=0.1, covariance="exponential:2", samples=2),
     WhiteNoise(eps=0.1, samples=1),

@@ -11,6 +11,7 @@ from conv_network import conv_network
 from steadygrad.attacks.base import with_eps
 from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
 from steadygrad.covariance import (
+    Exponential,
     ExponentialCovariance,
     IdentityCovariance,
     RunningCovariance,
@@ -29,7 +30,7 @@ SHAPE = (2, 6, 5)
 GREY = torch.full((4, *SHAPE), 0.5, dtype=torch.float64)
 LABELS = torch.zeros(4, dtype=torch.int64)
 NOISES = [
-    LongRangeCorrelated(eps=0.1, decay_length=3.0, samples=20),
+    LongRangeCorrelated(eps=0.1, covariance=Exponential(3.0), samples=20),
     LongRangeCorrelated(eps=0.1, samples=1),
     LongRangeCorrelated(eps=0.1, samples=5, covariance=ExponentialCovariance(SHAPE, 1.0)),
     WhiteNoise(eps=0.1, samples=20),
@@ -64,7 +65,7 @@ class Brightness(nn.Module):
 
 
 def test_a_single_draw_is_eps_times_a_sample_of_the_covariance() -> None:
-    attack = LongRangeCorrelated(eps=0.05, decay_length=3.0, inter_channel=0.2, samples=1)
+    attack = LongRangeCorrelated(eps=0.05, covariance=Exponential(3.0, 0.2), samples=1)
     noisy = attack(network(), GREY, LABELS, generator=seeded())
     covariance = ExponentialCovariance(SHAPE, 3.0, inter_channel=0.2)
     expected = 0.5 + 0.05 * covariance.sample(4, seeded(), dtype=torch.float64)
@@ -92,7 +93,7 @@ def test_noise_is_clipped_to_the_pixel_range() -> None:
 def test_an_image_stands_only_if_every_draw_is_classified_right(samples: int) -> None:
     images, labels = 0.4 + 0.2 * torch.rand(30, *SHAPE, generator=seeded(1)), torch.zeros(30).long()
     model = Brightness(threshold=0.55)
-    attack = LongRangeCorrelated(eps=0.05, decay_length=4.0, samples=samples)
+    attack = LongRangeCorrelated(eps=0.05, covariance=Exponential(4.0), samples=samples)
     broken = model(attack(model, images, labels, generator=seeded())).argmax(dim=1) != labels
 
     # All draws of all images, and nothing clever.
@@ -104,7 +105,7 @@ def test_an_image_stands_only_if_every_draw_is_classified_right(samples: int) ->
 
 
 def test_the_first_misclassified_draw_is_kept_else_the_one_of_highest_loss() -> None:
-    attack = LongRangeCorrelated(eps=0.05, decay_length=4.0, samples=20)
+    attack = LongRangeCorrelated(eps=0.05, covariance=Exponential(4.0), samples=20)
     covariance, generator = ExponentialCovariance(SHAPE, 4.0), seeded()
     draws = [0.5 + 0.05 * covariance.sample(4, generator, dtype=GREY.dtype) for _ in range(20)]
     means = torch.stack(draws).mean(dim=(2, 3, 4))
@@ -135,8 +136,8 @@ def test_long_ranges_disturb_what_white_noise_averages_out() -> None:
     broken = []
     for attack in (
         WhiteNoise(eps=0.05, samples=1),
-        LongRangeCorrelated(eps=0.05, decay_length=1.0, samples=1),
-        LongRangeCorrelated(eps=0.05, decay_length=16.0, samples=1),
+        LongRangeCorrelated(eps=0.05, covariance=Exponential(1.0), samples=1),
+        LongRangeCorrelated(eps=0.05, covariance=Exponential(16.0), samples=1),
     ):
         noisy = attack(model, images, labels, generator=seeded())
         broken.append((model(noisy).argmax(dim=1) == 1).float().mean().item())
@@ -212,8 +213,9 @@ def test_eps_zero_returns_a_copy(attack: Any) -> None:
         ({"eps": -0.1}, r"eps in \[0, 1\]"),
         ({"eps": 8}, "8/255"),
         ({"eps": math.nan}, "eps"),
-        ({"eps": 0.1, "decay_length": 0.0}, "decay_length > 0"),
-        ({"eps": 0.1, "inter_channel": 1.5}, "inter_channel"),
+        ({"eps": 0.1, "covariance": "exponential:0"}, "decay_length > 0"),
+        ({"eps": 0.1, "covariance": "exponential:inter_channel=1.5"}, "inter_channel"),
+        ({"eps": 0.1, "covariance": None}, "expected a covariance, got none"),
         ({"eps": 0.1, "samples": 0}, "samples >= 1"),
     ],
 )
@@ -246,9 +248,9 @@ def test_images_of_another_size_than_the_covariance_are_refused() -> None:
 
 def test_noise_in_units_of_the_image_follows_its_contrast() -> None:
     images = 0.5 + torch.tensor([0.1, 0.4]).view(-1, 1, 1, 1) * (batch(2)[0] - 0.5)
-    attack = LongRangeCorrelated(eps=0.1, decay_length=3.0, samples=1, unit="image")
+    attack = LongRangeCorrelated(eps=0.1, covariance=Exponential(3.0), samples=1, unit="image")
     there = attack(network(), images, LABELS[:2], generator=seeded()) - images
-    plain = LongRangeCorrelated(eps=0.1, decay_length=3.0, samples=1)
+    plain = LongRangeCorrelated(eps=0.1, covariance=Exponential(3.0), samples=1)
     as_pixels = plain(network(), torch.full_like(images, 0.5), LABELS[:2], generator=seeded()) - 0.5
     spread = images.flatten(1).std(dim=1, correction=0).view(-1, 1, 1, 1)
     torch.testing.assert_close(there, spread * as_pixels, rtol=0, atol=1e-6)

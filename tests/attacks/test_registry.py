@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from steadygrad.attacks import (
     LongRangeCorrelated,
     about_attack,
     describe_attack,
+    modern_description,
     with_eps,
 )
 from steadygrad.covariance import estimate_covariance
@@ -98,3 +100,33 @@ def test_foreign_attacks_are_described_and_moved_if_they_are_dataclasses() -> No
 def test_the_protocol_knows_an_attack() -> None:
     assert isinstance(PGD(eps=0.1), attacks.Attack)
     assert not isinstance(torch.nn.Identity(), attacks.Attack)
+
+
+OLD_LRC = {"name": "lrc", "eps": 0.3, "samples": 1, "unit": "pixel"}
+
+
+@pytest.mark.parametrize(
+    ("old", "now"),
+    [
+        ({"decay_length": 8.0, "inter_channel": 0.5, "covariance": None}, "exponential"),
+        ({"decay_length": 4.0, "inter_channel": 0.5, "covariance": None}, "exponential:4"),
+        ({"decay_length": 8.0, "inter_channel": 0.2}, "exponential:inter_channel=0.2"),
+        ({"decay_length": 8.0, "inter_channel": 0.5, "covariance": {"name": "dataset"}}, "dataset"),
+    ],
+)
+def test_lrc_noise_reads_what_was_written_when_its_function_was_no_part(
+    old: dict[str, Any], now: str
+) -> None:
+    attack = ATTACKS.build(OLD_LRC | old)
+    assert attack == LongRangeCorrelated(eps=0.3, samples=1, covariance=now)
+    described = {key: value for key, value in (OLD_LRC | old).items() if key != "eps"}
+    if described.get("covariance"):
+        described["covariance"] = "Dataset()"
+    assert modern_description(described) == describe_attack(attack)
+    assert describe_attack(attack)["covariance"] == now
+
+
+@pytest.mark.parametrize("old", ["decay_length=4", "inter_channel=0"])
+def test_lrc_noise_refuses_its_old_settings_beside_a_covariance(old: str) -> None:
+    with pytest.raises(HyperparameterError, match="no effect along with a covariance"):
+        ATTACKS.parse(f"lrc:eps=0.1,covariance=dataset,{old}")

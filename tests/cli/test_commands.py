@@ -234,8 +234,8 @@ def test_noise_of_every_covariance(program: Program, trained_run: Path, tmp_path
     evaluate = ("evaluate", run, "--eps", "0:0.7:0.35", "--limit", 20)
     attacks = []
     for options in (
-        ("lrc:samples=5,decay_length=4",),
-        ("lrc:samples=5,decay_length=4,inter_channel=0.2",),
+        ("lrc:samples=5,covariance=exponential:4",),
+        ("lrc:samples=5,covariance=exponential:4,covariance.inter_channel=0.2",),
         ("lrc:samples=5", "--covariance", "dataset"),
         ("lrc:samples=5", "--covariance", files[0]),
         ("lrc:samples=5", "--covariance", files[1]),
@@ -246,7 +246,8 @@ def test_noise_of_every_covariance(program: Program, trained_run: Path, tmp_path
         attacks.append(printed)
         assert [result["eps"] for result in printed["results"]] == [0.0, 0.35, 0.7]
     names = [attack["attack"].get("covariance") for attack in attacks]
-    assert names[:3] == [None, None, {"dataset": "digits", "n": 128}]
+    assert names[:2] == ["exponential:4", "exponential:4,inter_channel=0.2"]
+    assert names[2] == {"dataset": "digits", "n": 128}
     assert names[3]["file"] == names[4]["file"] == "sigma.safetensors"
     assert names[3]["digest"] != names[4]["digest"]
     # A file of the function is the function: the same draws, the same accuracies.

@@ -22,7 +22,7 @@ def covariance_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (
             "attack",
-            "mixture:attack=lrc,attack.eps=0.3,attack.decay_length=2,attack.samples=1,fraction=0.4",
+            "mixture:attack=lrc,attack.eps=0.3,attack.covariance=exponential:2,attack.samples=1,fraction=0.4",
         ),
         ("attack", "lrc:eps=0.3,samples=1,covariance=dataset"),
         ("attack", "lrc:eps=0.1,samples=2,covariance=exponential:4"),
@@ -60,7 +60,7 @@ def test_trains_as_told_and_keeps_the_settings(
     ("options", "message"),
     [
         ("--attack lrc", "attack lrc needs a value for eps, as in lrc:eps=..."),
-        ("--attack lrc:eps=0.3,decay_length=0", "decay_length > 0"),
+        ("--attack lrc:eps=0.3,covariance=exponential:0", "decay_length > 0"),
         ("--attack lrc:eps=0.3,covariance=statoinary", "did you mean 'stationary'?"),
         (
             "--attack lrc:eps=0.3,covariance=no/such.safetensors",

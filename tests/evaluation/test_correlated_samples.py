@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.attacks import LongRangeCorrelated
+from steadygrad.covariance import Exponential
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation import correlated_samples, predictions
 from steadygrad.seeds import derived_generator
@@ -22,7 +23,7 @@ def test_each_part_of_the_images_has_its_decay_length(
     assert samples.decay_lengths == (1, 1, 2, 2, 4, 4)
     for part, length in enumerate((1, 2, 4)):
         cut = slice(2 * part, 2 * part + 2)
-        attack = LongRangeCorrelated(eps=0.2, decay_length=length, samples=5)
+        attack = LongRangeCorrelated(eps=0.2, covariance=Exponential(length), samples=5)
         generator = derived_generator(7, f"noise, decay length {length!r}")
         expected = attack(trained, images[cut], labels[cut], generator=generator)
         assert torch.equal(samples.noisy[cut], expected)

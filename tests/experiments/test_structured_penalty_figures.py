@@ -8,7 +8,7 @@ import torch
 
 from digits_recipe import DIGITS, TINY_SCALE
 from steadygrad.attacks import PGD, LongRangeCorrelated
-from steadygrad.covariance import Dataset
+from steadygrad.covariance import Dataset, Exponential
 from steadygrad.evaluation.corruptions import Fog, Shift
 from steadygrad.experiments import (
     Interval,
@@ -51,7 +51,10 @@ NOISE = NoiseCurves(
             title="in deviations",
             noises={
                 length: LongRangeCorrelated(
-                    eps=0.3, decay_length=length, samples=3, inter_channel=0.0, unit="image"
+                    eps=0.3,
+                    covariance=Exponential(length, 0.0),
+                    samples=3,
+                    unit="image",
                 )
                 for length in (1.0, 4.0)
             },

@@ -18,6 +18,7 @@ from steadygrad.attacks import (
     attack,
     describe_attack,
 )
+from steadygrad.covariance import Exponential
 from steadygrad.evaluation import AccuracyPoint
 from steadygrad.reports.wording import (
     adversarial_text,
@@ -97,7 +98,7 @@ def test_attacks_are_named_by_their_strength() -> None:
             NES(eps=0),
             NES(eps=0, queries=800, loss="margin"),
             RandomNoise(eps=0, samples=9),
-            LongRangeCorrelated(eps=0, decay_length=4),
+            LongRangeCorrelated(eps=0, covariance=Exponential(4)),
             WhiteNoise(eps=0, samples=1),
         )
     ]

@@ -92,7 +92,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"attack": "mixture:attack=fgsm,attack.eps=0.1,fraction=0"},
         r"expected a fraction in \(0, 1\], got 0",
     ),
-    ({"attack": "lrc:eps=0.1,decay_length=0"}, r"decay_length > 0"),
+    ({"attack": "lrc:eps=0.1,covariance=exponential:0"}, r"decay_length > 0"),
 ]
 
 

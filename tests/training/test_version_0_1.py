@@ -142,7 +142,7 @@ SAID = [
     ),
     (
         {"adversarial": "lrc", "adversarial_eps": 0.3, "adversarial_decay_length": 2.0},
-        {"attack": LongRangeCorrelated(eps=0.3, decay_length=2.0, samples=1)},
+        {"attack": LongRangeCorrelated(eps=0.3, covariance=Exponential(2.0), samples=1)},
     ),
     (
         {"adversarial": "lrc", "adversarial_eps": 0.3, "adversarial_covariance": "dataset"},
@@ -248,7 +248,11 @@ def test_any_numbers_survive_both_ways(strength: float, eps: float, epochs: int)
         ),
         (
             {"attack": LongRangeCorrelated(eps=0.3, samples=1)},
-            {"attack": LongRangeCorrelated(eps=0.3, samples=1, inter_channel=0.0)},
+            {
+                "attack": LongRangeCorrelated(
+                    eps=0.3, samples=1, covariance=Exponential(inter_channel=0.0)
+                )
+            },
         ),
         (
             {"penalty": Structured(strength=1.0, covariance=Exponential(8.0))},

@@ -7,6 +7,8 @@ from typing import Any
 from steadygrad.attacks.adapters import ForeignAttack
 from steadygrad.attacks.base import Attack
 from steadygrad.attacks.part import ATTACKS
+from steadygrad.covariance import COVARIANCES, Dataset, Exponential
+from steadygrad.parts import part_fields
 
 __all__ = [
     "describe_attack",
@@ -18,17 +20,21 @@ def describe_attack(attack: Attack) -> dict[str, Any]:
     """Return name and settings without ``eps``, as values that JSON can hold.
 
     The name is the registry's, or the class name of an attack that is not in it; a setting that
-    JSON cannot hold appears as its ``repr``. A foreign attack also names its library's version.
+    JSON cannot hold appears as its ``repr``, a registered part as its text. A foreign attack also
+    names its library's version.
     """
     described: dict[str, Any] = {"name": ATTACKS.name_of(attack) or type(attack).__name__}
     if isinstance(attack, ForeignAttack):
         return described | attack.describe()
     untyped: Any = attack
+    families = {setting.key: setting.family for setting in part_fields(untyped)}
     fields = dataclasses.fields(untyped) if dataclasses.is_dataclass(untyped) else ()
     for name in (field.name for field in fields if field.name != "eps"):
-        value = getattr(attack, name)
-        is_plain = value is None or isinstance(value, bool | int | float | str)
-        described[name] = value if is_plain else repr(value)
+        value, family = getattr(attack, name), families.get(name)
+        if value is None or isinstance(value, bool | int | float | str):
+            described[name] = value
+        else:
+            described[name] = repr(value) if family is None else family.text(value)
     return described
 
 
@@ -36,7 +42,8 @@ def modern_description(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return what ``describe_attack`` would say today of an attack that it described earlier.
 
     PGD had ``targeted`` before ``target``; it and FGSM had one norm, and PGD one loss and one
-    reach, before these were settings; AutoAttack's Square had always its 5,000 queries.
+    reach, before these were settings; AutoAttack's Square had always its 5,000 queries. The
+    function of LRC noise was two settings beside a covariance, which was written as its ``repr``.
     """
     modern = dict(described)
     if modern.get("name") == "pgd" and "targeted" in modern:
@@ -46,4 +53,10 @@ def modern_description(described: Mapping[str, Any]) -> dict[str, Any]:
         modern = {"norm": "linf"} | modern
     elif modern.get("name") == "autoattack":
         modern = {"square_queries": 5000} | modern
+    elif modern.get("name") == "lrc" and "decay_length" in modern:
+        length, between = modern.pop("decay_length"), modern.pop("inter_channel", 0.5)
+        if modern.get("covariance") is None:
+            modern["covariance"] = COVARIANCES.text(Exponential(length, between))
+        elif modern["covariance"] == repr(Dataset()):
+            modern["covariance"] = COVARIANCES.text(Dataset())
     return modern

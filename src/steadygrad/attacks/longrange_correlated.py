@@ -1,8 +1,9 @@
 """Long-range correlated (LRC) noise: the worst of many draws; it needs no gradient."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from steadygrad.covariance import (
     Covariance,
     CovariancePart,
     DataFacts,
-    ExponentialCovariance,
+    Exponential,
     IdentityCovariance,
     built,
 )
@@ -41,24 +42,21 @@ class LongRangeCorrelated:
 
     eps: standard deviation of the noise in pixel units, in [0, 1], *not* a radius: a pixel may
         change by more. HyperparameterError otherwise.
-    decay_length: ``Sigma`` is ``exp(-r / decay_length)`` within a channel at distance ``r``,
-    inter_channel: and this much of that between channels, see ``ExponentialCovariance``.
     samples: draws an image, at least 1.
     unit: of ``eps``: "pixel", or "image", each image's own standard deviation, at least 1/255: as
         where noise is added to images that are standardised already; a pixel then changes by the
         noise times that deviation. UnknownNameError otherwise.
-    covariance: takes the place of the function, scaled to a unit mean diagonal: an operator (of a
-        running one the value at this moment), or a part such as "dataset" or "file:PATH". A part
-        that needs the training images is built by ``prepared``.
+    covariance: ``Sigma``, scaled to a unit mean diagonal: a part such as "exponential:4", "dataset"
+        or "file:PATH", or an operator (of a running one the value at this moment). A part that
+        needs the training images is built by ``prepared``. The default is the paper's function of
+        the distance, at a decay length of 8 pixels.
     Source: Roth et al., arXiv:1805.08736, section 4.3. Clipped to [0, 1] by their section 7.2
         ("the perturbed images returned by the attacks were clipped").
     """
 
     eps: float
-    decay_length: float = 8.0
-    inter_channel: float = 0.5
     samples: int = 100
-    covariance: Annotated[Covariance | CovariancePart | None, COVARIANCES] = None
+    covariance: Annotated[Covariance | CovariancePart, COVARIANCES] = Exponential()
     unit: Unit = "pixel"
 
     def __post_init__(self) -> None:
@@ -69,17 +67,37 @@ class LongRangeCorrelated:
             raise UnknownNameError(
                 f"expected unit one of {', '.join(get_args(Unit))}, got {self.unit!r}"
             )
-        ExponentialCovariance((1, 1, 1), self.decay_length, inter_channel=self.inter_channel)
         if isinstance(self.covariance, Covariance):
             object.__setattr__(self, "covariance", _of_unit_diagonal(self.covariance))
+
+    @classmethod
+    def modern_settings(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of today for those of a time when the function was no part.
+
+        Then it was ``decay_length`` and ``inter_channel``, without effect beside a covariance.
+
+        Raises:
+            HyperparameterError: one of them is set along with a covariance.
+        """
+        modern, length = dict(values), "decay_length"
+        function = {key: modern.pop(key) for key in (length, "inter_channel") if key in modern}
+        if not function:
+            return modern
+        part = COVARIANCES.build({"name": "exponential"} | function)
+        if modern.get("covariance") in (None, "none"):
+            return modern | {"covariance": part}
+        if part != Exponential():
+            raise HyperparameterError(
+                f"{' and '.join(function)} of lrc have no effect along with a covariance; "
+                "leave one of them out"
+            )
+        return modern
 
     def prepared(self, facts: DataFacts) -> "LongRangeCorrelated":
         """Return the noise with its covariance built for these images.
 
         Raises: what the covariance's ``build`` raises.
         """
-        if self.covariance is None:
-            return self
         return replace(self, covariance=built(self.covariance, facts))
 
     def __call__(
@@ -93,8 +111,7 @@ class LongRangeCorrelated:
         """Return disturbed ``(batch, channels, height, width)``; the inputs stay as they are.
 
         Raises: ImageError, LabelError, ModelError; ShapeError, if the images are not of the
-            covariance's size; HyperparameterError, if they have too many channels for
-            ``inter_channel``.
+            covariance's size; HyperparameterError, if it cannot be built for them alone.
         """
         check_images(images)
         check_labels(labels, len(images))
@@ -106,13 +123,11 @@ class LongRangeCorrelated:
         )
 
     def _covariance(self, images: Images) -> Covariance:
-        channels, height, width = images.shape[1:]
-        shape = channels, height, width
-        if self.covariance is None:
-            return _exponential(shape, self.decay_length, self.inter_channel)
         if isinstance(self.covariance, Covariance):
             return self.covariance
-        return _built(self, shape)
+        channels, height, width = images.shape[1:]
+        part: Any = self.covariance  # frozen, so hashable, which no protocol says
+        return _built(part, (channels, height, width))
 
 
 @attack("white-noise", title="white noise", family="noise", is_gaussian=True)
@@ -188,16 +203,9 @@ def _worst_draw(
 
 
 @lru_cache(maxsize=8)
-def _exponential(
-    image_shape: tuple[int, int, int], decay_length: float, inter_channel: float
-) -> ExponentialCovariance:
+def _built(part: CovariancePart, image_shape: tuple[int, int, int]) -> Covariance:
     # Kept between batches, with the factors that sampling needs.
-    return ExponentialCovariance(image_shape, decay_length, inter_channel=inter_channel)
-
-
-@lru_cache(maxsize=8)
-def _built(noise: LongRangeCorrelated, image_shape: tuple[int, int, int]) -> Covariance:
-    return _of_unit_diagonal(built(noise.covariance, DataFacts(image_shape)))
+    return _of_unit_diagonal(built(part, DataFacts(image_shape)))
 
 
 def _of_unit_diagonal(covariance: Covariance) -> Covariance:

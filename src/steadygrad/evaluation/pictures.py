@@ -10,6 +10,7 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack, LongRangeCorrelated, with_eps
 from steadygrad.attacks.longrange_correlated import Unit
 from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
+from steadygrad.covariance import Exponential
 from steadygrad.errors import HyperparameterError, ShapeError
 from steadygrad.evaluation.accuracy import model_device, predictions
 from steadygrad.evaluation.curve import AccuracyCurve
@@ -169,7 +170,7 @@ def correlated_samples(
     each = len(images) // len(lengths)
     parts = zip(lengths, torch.split(images, each), torch.split(labels, each), strict=True)
     attacks = [
-        LongRangeCorrelated(eps=eps, decay_length=length, samples=samples, unit=unit)
+        LongRangeCorrelated(eps=eps, covariance=Exponential(length), samples=samples, unit=unit)
         for length in lengths
     ]
     with evaluation_mode(model):

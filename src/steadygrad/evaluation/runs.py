@@ -13,6 +13,7 @@ import torch
 from steadygrad.attacks import ATTACKS, Attack, LongRangeCorrelated, describe_attack, norm_of
 from steadygrad.attacks.ball import Norm
 from steadygrad.covariance import (
+    COVARIANCES,
     Covariance,
     CovarianceFile,
     DataFacts,
@@ -159,12 +160,11 @@ def _refuse_beside_covariance(attack: Attack) -> None:
     if not isinstance(attack, LongRangeCorrelated):
         name = describe_attack(attack)["name"]
         raise HyperparameterError(f"covariance has no effect with {name!r}; it is of lrc")
-    for name in ("decay_length", "inter_channel"):
-        value, default = (getattr(of, name) for of in (attack, LongRangeCorrelated))
-        if value != default:
-            raise HyperparameterError(
-                f"{name} {value:g} has no effect along with a covariance; leave one of them out"
-            )
+    if attack.covariance != LongRangeCorrelated.covariance:
+        raise HyperparameterError(
+            f"covariance {COVARIANCES.text(attack.covariance)} of the attack has no effect along "
+            "with another one; leave one of them out"
+        )
 
 
 def _noise_covariance(text: str, judged: JudgedModel) -> tuple[Covariance, dict[str, Any]]:

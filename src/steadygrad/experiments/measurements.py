@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from steadygrad.attacks import modern_description
 from steadygrad.errors import CheckpointError
 from steadygrad.experiments.network import Network
 from steadygrad.json_file import required
@@ -133,6 +134,8 @@ class Measurements:
             question = dict(entry.key)
             digest = required(question, NETWORK, str, where)
             del question[NETWORK]
+            if "attack" in question:
+                question["attack"] = modern_description(question["attack"])
             if question == WHEN:
                 about = entry.values
                 read._networks[digest] = _Measured(

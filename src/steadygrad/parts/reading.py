@@ -89,6 +89,8 @@ def build_part(cls: type[Any], where: str, values: Mapping[str, Any]) -> Any:
         UnknownNameError, HyperparameterError: a setting is unknown, missing or refused.
     """
     settings = {setting.key: setting for setting in settings_of(cls)}
+    modern = getattr(cls, "modern_settings", None)  # reads what was written of an earlier form
+    values = values if modern is None else modern(values)
     for key in values:
         if key not in settings:
             choices = f"choose from {', '.join(settings)}" if settings else "it has none"

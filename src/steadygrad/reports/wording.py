@@ -14,6 +14,7 @@ from steadygrad.attacks import (
     about_attack,
 )
 from steadygrad.attacks.nes import REACH
+from steadygrad.covariance import COVARIANCES, Exponential
 from steadygrad.datasets import (
     AUGMENTATIONS,
     AugmentationStep,
@@ -175,11 +176,11 @@ def _noise_settings(settings: Mapping[str, Any]) -> str:
     worst = "" if samples == 1 else f", worst of {samples}"
     if "distribution" in settings:
         return f" ({settings['distribution']}{worst})"
-    if (covariance := settings.get("covariance")) is not None:
-        return f" (covariance {_covariance(covariance)}){worst}"
-    if "decay_length" in settings:
-        return f" (decay length {_number(settings['decay_length'])}){worst}"
-    return worst
+    if (covariance := settings.get("covariance")) is None:
+        return worst
+    if (function := _exponential(covariance)) is not None:
+        return f" (decay length {_number(function.decay_length)}){worst}"
+    return f" (covariance {_covariance(covariance)}){worst}"
 
 
 def attack_settings(attack: Mapping[str, Any]) -> str:
@@ -197,13 +198,10 @@ def attack_settings(attack: Mapping[str, Any]) -> str:
             count_text(starts, "random start") if is_random else "start at the image itself"
         )
         del rest["restarts"]
-    if "decay_length" in rest:
-        length, between = rest.pop("decay_length"), rest.pop("inter_channel", 0.5)
-        covariance = rest.pop("covariance", None)
+    if (covariance := rest.pop("covariance", None)) is not None:
         if rest.get("unit") == "pixel":  # that of eps everywhere else too
             del rest["unit"]
-        function = f"exp(-r / {_number(length)}), {_number(between)} of it between channels"
-        parts.append(f"covariance {function if covariance is None else _covariance(covariance)}")
+        parts.append(f"covariance {_function_text(covariance)}")
     if "target" in rest:
         target = rest.pop("target")
         towards = f"towards {_AIMS[target][1] if target in _AIMS else target}"
@@ -270,6 +268,23 @@ def _covariance(record: str | Mapping[str, Any]) -> str:
     if "digest" in record:
         return f"{record['file']}, digest {str(record['digest'])[:8]}"
     return str(record.get("path", record["name"]))
+
+
+def _function_text(record: str | Mapping[str, Any]) -> str:
+    function = _exponential(record)
+    if function is None:
+        return _covariance(record)
+    length, between = _number(function.decay_length), _number(function.inter_channel)
+    return f"exp(-r / {length}), {between} of it between channels"
+
+
+def _exponential(record: str | Mapping[str, Any]) -> Exponential | None:
+    """Return the function of the distance that a text or a table describes; None for others."""
+    if isinstance(record, Mapping):
+        is_one = record.get("name") == COVARIANCES.name_of(Exponential)
+    else:
+        is_one = COVARIANCES.name_of(Exponential) == record.partition(":")[0]
+    return COVARIANCES.of(record) if is_one else None
 
 
 def _number(value: object) -> str:

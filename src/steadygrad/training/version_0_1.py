@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from steadygrad.attacks import ATTACKS, FGSM, PGD, LongRangeCorrelated, Mixture, WhiteNoise
-from steadygrad.covariance import COVARIANCES, SOURCES
+from steadygrad.covariance import COVARIANCES, SOURCES, Exponential
 from steadygrad.datasets import (
     GaussianNoise,
     HorizontalFlip,
@@ -204,11 +204,8 @@ def _attack(old: Mapping[str, Any]) -> Any:
         attack = WhiteNoise(eps=eps, samples=1)
     else:
         name, length = old["adversarial_covariance"], old["adversarial_decay_length"]
-        if name == "exponential":
-            attack = LongRangeCorrelated(eps=eps, decay_length=length, samples=1)
-        else:
-            covariance = COVARIANCES.of(name)
-            attack = LongRangeCorrelated(eps=eps, covariance=covariance, samples=1)
+        covariance = Exponential(length) if name == "exponential" else COVARIANCES.of(name)
+        attack = LongRangeCorrelated(eps=eps, covariance=covariance, samples=1)
     fraction = old["adversarial_fraction"]
     return attack if fraction == 1 else Mixture(attack=attack, fraction=fraction)
 
@@ -369,8 +366,8 @@ def _flat_attack(config: TrainingConfig) -> dict[str, Any]:
         case FGSM(norm="linf") | WhiteNoise(samples=1):
             pass
         case LongRangeCorrelated(samples=1):
-            if attack.covariance is None:
-                flat["adversarial_decay_length"] = attack.decay_length
+            if isinstance(attack.covariance, Exponential):
+                flat["adversarial_decay_length"] = attack.covariance.decay_length
             else:
                 flat["adversarial_covariance"] = _flat_covariance(attack.covariance)["covariance"]
         case _:

@@ -73,7 +73,7 @@ FIGURE3 = NoiseCurves(
             stem=f"figure3{suffix}",
             title=f"{meaning}, eps {LRC_EPS:g}",
             noises={
-                length: LongRangeCorrelated(eps=LRC_EPS, decay_length=length, unit=unit)
+                length: LongRangeCorrelated(eps=LRC_EPS, covariance=Exponential(length), unit=unit)
                 for length in _LENGTHS
             },
         )
@@ -111,7 +111,7 @@ FIGURE4 = NoiseCurves(
             stem=f"figure4{suffix}",
             title=meaning,
             noises={
-                eps: LongRangeCorrelated(eps=eps, decay_length=LRC_LENGTH, unit=unit)
+                eps: LongRangeCorrelated(eps=eps, covariance=Exponential(LRC_LENGTH), unit=unit)
                 for eps in (_EPS_GRID if unit == "image" else _SMALLER_EPS)
             },
         )

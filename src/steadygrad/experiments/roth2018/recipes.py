@@ -33,6 +33,7 @@ strengths are meant; behind it they are the ones that train."""
 
 _LABELS: Mapping[Kind, str] = {"relu": "", "gelu": ", GELU"}
 LRC_EPS, LRC_LENGTH = 0.3, 8.0
+LRC_COVARIANCE = Exponential(LRC_LENGTH)
 """Of the noise that a network is trained on, in the image's own deviations, and of its penalty."""
 
 
@@ -103,12 +104,13 @@ class Recipe:
         return self._penalised("SGR", kind, penalty, side)
 
     def noise_trained(
-        self, covariance: CovariancePart | None = None, *, unit: Literal["image", "pixel"] = "image"
+        self,
+        covariance: CovariancePart = LRC_COVARIANCE,
+        *,
+        unit: Literal["image", "pixel"] = "image",
     ) -> Network:
         """Return one trained on half clean images and half long-range correlated noise."""
-        noise = LongRangeCorrelated(
-            eps=LRC_EPS, decay_length=LRC_LENGTH, samples=1, covariance=covariance, unit=unit
-        )
+        noise = LongRangeCorrelated(eps=LRC_EPS, samples=1, covariance=covariance, unit=unit)
         return self._attacked("LRC noise", "relu", noise)
 
     def _attacked(self, label: str, kind: Kind, attack: Attack) -> Network:
