@@ -20,21 +20,23 @@ from steadygrad.attacks import (
 )
 from steadygrad.covariance import Exponential
 from steadygrad.evaluation import AccuracyPoint
-from steadygrad.reports.wording import (
+from steadygrad.reports.training_words import (
     adversarial_text,
+    augmentation_text,
+    is_plain,
+    model_text,
+    penalty_text,
+    training_text,
+)
+from steadygrad.reports.wording import (
     attack_name,
     attack_settings,
-    augmentation_text,
     disturbance_text,
     enumeration,
     eps_text,
     interval_text,
-    is_plain,
     large_number,
-    model_text,
-    penalty_text,
     seconds_text,
-    training_text,
 )
 from steadygrad.training import TrainingConfig
 

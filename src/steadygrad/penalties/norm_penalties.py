@@ -130,17 +130,10 @@ class GradientNormPenalty:
         generator: torch.Generator | None = None,  # noqa: ARG002 - nothing is drawn
     ) -> PenalizedLoss:
         """Return the loss and its terms, as ``SquaredNormPenalty`` does."""
-        return penalized_loss(
-            model,
-            images,
-            labels,
-            factor=self.strength,
-            norm=L2(),
-            power=2,
-            backend=BACKENDS.of(self.backend),
-            fraction=self.fraction,
-            loss=loss,
+        same = SquaredNormPenalty(
+            strength=self.strength, norm=L2(), backend=self.backend, fraction=self.fraction
         )
+        return same(model, images, labels, loss=loss)
 
 
 @penalty("norm", title="Gradient norm", size="eps")

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from steadygrad.evaluation import AccuracyPoint
 from steadygrad.reports.comparison import ComparedRun, Comparison
 from steadygrad.reports.scope import has_comparable_times
+from steadygrad.reports.training_words import is_plain
 from steadygrad.reports.wording import (
     count_text,
     enumeration,
     eps_text,
     interval_text,
-    is_plain,
     percent,
     seconds_text,
 )

@@ -14,7 +14,7 @@ from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.evaluation import Evaluation, read_evaluation
 from steadygrad.json_file import read_object
 from steadygrad.models import load_model, mac_count, parameter_count
-from steadygrad.reports.wording import model_text
+from steadygrad.reports.training_words import model_text
 from steadygrad.training import TrainingConfig, run_config
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.metrics_file import read_metrics

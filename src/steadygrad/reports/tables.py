@@ -13,17 +13,19 @@ from steadygrad.evaluation import AccuracyPoint
 from steadygrad.reports.comparison import Comparison, compare_runs
 from steadygrad.reports.runs import RunRecord
 from steadygrad.reports.scope import cautions
-from steadygrad.reports.wording import (
+from steadygrad.reports.training_words import (
     adversarial_text,
     augmentation_text,
+    penalty_text,
+    training_text,
+)
+from steadygrad.reports.wording import (
     count_text,
     eps_text,
     interval_text,
     large_number,
-    penalty_text,
     percent,
     seconds_text,
-    training_text,
 )
 
 __all__ = ["SummaryRow", "csv_table", "markdown_table", "summary_rows", "summary_table"]

@@ -1,7 +1,6 @@
-"""Numbers, attacks and ways of training in the words of a report."""
+"""Numbers and attacks in the words of a report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from steadygrad.attacks import (
@@ -9,56 +8,31 @@ from steadygrad.attacks import (
     NES,
     AboutAttack,
     IterativeFGSM,
-    Mixture,
     MomentumIterative,
     about_attack,
 )
 from steadygrad.attacks.nes import REACH
 from steadygrad.covariance import COVARIANCES, Exponential
-from steadygrad.datasets import (
-    AUGMENTATIONS,
-    AugmentationStep,
-    GaussianNoise,
-    HorizontalFlip,
-    RandomCrop,
-    UniformNoise,
-)
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation import AccuracyPoint
-from steadygrad.models import MODELS
-from steadygrad.parts import part_fields
-from steadygrad.penalties import (
-    BACKENDS,
-    L2,
-    LOSSES,
-    NORMS,
-    PENALTIES,
-    CrossEntropy,
-    DoubleBackprop,
-    GradientNormPenalty,
-    SquaredNormPenalty,
-)
-from steadygrad.training import TrainingConfig
 
 __all__ = [
     "about_record",
-    "adversarial_text",
     "attack_name",
     "attack_settings",
-    "augmentation_text",
     "count_text",
+    "covariance_text",
     "disturbance_text",
     "enumeration",
     "eps_text",
     "interval_text",
-    "is_plain",
     "large_number",
-    "model_text",
-    "penalty_text",
+    "named_attack",
+    "norm_text",
     "percent",
     "seconds_text",
     "sentence_text",
-    "training_text",
+    "short_number",
 ]
 
 _AIMS = {
@@ -148,10 +122,11 @@ def _kind(attack: Mapping[str, Any]) -> type[Any] | None:
 
 def attack_name(attack: Mapping[str, Any]) -> str:
     """Return an attack's short name with the settings that set its strength."""
-    return _attack_name(about_record(attack), attack)
+    return named_attack(about_record(attack), attack)
 
 
-def _attack_name(about: AboutAttack, settings: Mapping[str, Any]) -> str:
+def named_attack(about: AboutAttack, settings: Mapping[str, Any]) -> str:
+    """Return the short name of an attack, given what is known of its kind; see ``attack_name``."""
     short = about.title
     if about.family == "noise":
         short += _noise_settings(settings)
@@ -179,8 +154,8 @@ def _noise_settings(settings: Mapping[str, Any]) -> str:
     if (covariance := settings.get("covariance")) is None:
         return worst
     if (function := _exponential(covariance)) is not None:
-        return f" (decay length {_number(function.decay_length)}){worst}"
-    return f" (covariance {_covariance(covariance)}){worst}"
+        return f" (decay length {short_number(function.decay_length)}){worst}"
+    return f" (covariance {covariance_text(covariance)}){worst}"
 
 
 def attack_settings(attack: Mapping[str, Any]) -> str:
@@ -212,7 +187,7 @@ def attack_settings(attack: Mapping[str, Any]) -> str:
     if isinstance(rest.get("loss"), str):
         parts.append(_loss_text(rest.pop("loss")))
     if isinstance(rest.get("norm"), str):
-        parts.append(f"{_norm_text(rest.pop('norm'))} norm")
+        parts.append(f"{norm_text(rest.pop('norm'))} norm")
     for key, value in rest.items():
         shown = ("yes" if value else "no") if isinstance(value, bool) else value
         parts.append(f"{key.replace('_', ' ')} {shown}")
@@ -238,10 +213,10 @@ def _step_length(steps: int, size: float | None, reach: float | None) -> str:
         return eps_text(float(size))
     if reach is None:
         return "a length of its own choice"
-    return f"{'eps' if reach == 1 else f'{_number(reach)} eps'} / {steps}"
+    return f"{'eps' if reach == 1 else f'{short_number(reach)} eps'} / {steps}"
 
 
-def _norm_text(norm: str) -> str:
+def norm_text(norm: str) -> str:
     """Return "linf" and "Linf" as "L∞", "l2" as "L2"."""
     return "L∞" if norm.lower() == "linf" else norm[:1].upper() + norm[1:]
 
@@ -259,7 +234,7 @@ def disturbance_text(attack: Mapping[str, Any]) -> str:
     return f"{what} that may change every pixel by at most eps"
 
 
-def _covariance(record: str | Mapping[str, Any]) -> str:
+def covariance_text(record: str | Mapping[str, Any]) -> str:
     """Say which covariance a record or a part's table names; early records hold the sentence."""
     if isinstance(record, str):
         return record
@@ -273,8 +248,8 @@ def _covariance(record: str | Mapping[str, Any]) -> str:
 def _function_text(record: str | Mapping[str, Any]) -> str:
     function = _exponential(record)
     if function is None:
-        return _covariance(record)
-    length, between = _number(function.decay_length), _number(function.inter_channel)
+        return covariance_text(record)
+    length, between = short_number(function.decay_length), short_number(function.inter_channel)
     return f"exp(-r / {length}), {between} of it between channels"
 
 
@@ -287,129 +262,6 @@ def _exponential(record: str | Mapping[str, Any]) -> Exponential | None:
     return COVARIANCES.of(record) if is_one else None
 
 
-def _number(value: object) -> str:
+def short_number(value: object) -> str:
+    """Return a number without needless digits, anything else as its text."""
     return f"{value:g}" if isinstance(value, int | float) else str(value)
-
-
-# Training.
-
-
-def model_text(config: TrainingConfig) -> str:
-    """Return the network in text; how it differentiates twice is told with the penalty."""
-    model: Any = config.model
-    if getattr(model, "second_order", "exact") != "exact":
-        model = replace(model, second_order="exact")
-    return MODELS.text(model)
-
-
-def penalty_text(config: TrainingConfig) -> str:
-    """Return the penalty on the input gradient with its strength, or "none"."""
-    if config.penalty is None:
-        return "none"
-    return ", ".join((_penalty_name(config.penalty), *_penalty_settings(config)))
-
-
-def _penalty_name(penalty: Any) -> str:
-    if isinstance(penalty, SquaredNormPenalty | GradientNormPenalty):
-        return f"squared {_norm_text(_title(NORMS, getattr(penalty, 'norm', L2())))}"
-    nested = [
-        f"{_covariance(s.family.table(part))} {s.family.kind}"
-        for s in part_fields(penalty)
-        if s.family not in (None, BACKENDS) and (part := getattr(penalty, s.key)) is not None
-    ]
-    if isinstance(ball := getattr(penalty, "ball", None), str):
-        nested.append(f"{_norm_text(ball)} ball")
-    return _inside(_title(PENALTIES, penalty)) + (f" ({', '.join(nested)})" if nested else "")
-
-
-def _penalty_settings(config: TrainingConfig) -> list[str]:
-    penalty, texts = config.penalty, []
-    key = getattr(PENALTIES.about(penalty), "size", "strength")
-    if (size := getattr(penalty, key, None)) is not None:
-        texts.append(f"{key} {eps_text(size) if key == 'eps' else _number(size)}")
-    if getattr(config.model, "second_order", "exact") == "frozen_phase":
-        texts.append("frozen phase")
-    backend = getattr(penalty, "backend", None)
-    if backend is not None and not isinstance(backend, DoubleBackprop):
-        texts.append(_inside(_title(BACKENDS, backend)))
-    return texts + _share(getattr(penalty, "fraction", 1.0))
-
-
-def _share(fraction: float) -> list[str]:
-    return [] if fraction == 1 else [f"on {100 * fraction:.3g}\u00a0% of each batch"]
-
-
-def _title(family: Any, part: Any) -> str:
-    """Return a part's name for people."""
-    about = family.about(part)
-    title = about if isinstance(about, str) else getattr(about, "title", None)
-    return str(title or family.name_of(part) or type(part).__name__)
-
-
-def _inside(title: str) -> str:
-    """Return a title as it reads within a sentence: "Finite difference" small, "SGR" as it is."""
-    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
-
-
-def adversarial_text(config: TrainingConfig) -> str:
-    """Return what the run was attacked with while it trained, or "none"."""
-    attack: Any = config.attack
-    if attack is None:
-        return "none"
-    fraction = 1.0
-    if isinstance(attack, Mixture):
-        attack, fraction = attack.attack, attack.fraction
-    about = about_attack(attack)
-    texts = [_attack_name(about, ATTACKS.table(attack))]
-    if about.has_eps:
-        means = "standard deviation" if about.is_gaussian else "eps"
-        texts.append(f"{means} {eps_text(attack.eps)}")
-    return ", ".join(texts + _share(fraction))
-
-
-def augmentation_text(config: TrainingConfig) -> str:
-    """Return how training images were varied, or "none"."""
-    return ", ".join(map(_step_text, config.augmentation)) or "none"
-
-
-def _step_text(step: AugmentationStep) -> str:
-    match step:
-        case HorizontalFlip():
-            return "flips"
-        case RandomCrop(padding=padding):
-            return f"crops (padding {padding})"
-        case GaussianNoise(std=scale):
-            return f"gaussian noise {eps_text(scale)}"
-        case UniformNoise(half_width=scale):
-            return f"uniform noise {eps_text(scale)}"
-        case _:
-            return AUGMENTATIONS.text(step)
-
-
-def _disturbing(config: TrainingConfig) -> list[AugmentationStep]:
-    """Return the steps after which an image is no longer one that a camera could have taken."""
-    return [
-        step for step in config.augmentation if not isinstance(step, HorizontalFlip | RandomCrop)
-    ]
-
-
-def is_plain(config: TrainingConfig) -> bool:
-    """Say whether a run trained on nothing but cross-entropy of undisturbed images."""
-    key = getattr(PENALTIES.about(config.penalty), "size", "strength")
-    has_penalty = config.penalty is not None and getattr(config.penalty, key, 1) != 0
-    is_disturbed = config.attack is not None or bool(_disturbing(config))
-    return not (has_penalty or is_disturbed or config.loss != CrossEntropy())
-
-
-def training_text(config: TrainingConfig) -> str:
-    """Return in one phrase what sets a run's training apart: loss, penalty, attacks, noise."""
-    parts = []
-    if config.loss != CrossEntropy():
-        parts.append(f"loss {LOSSES.text(config.loss)}")
-    if config.penalty is not None:
-        name = f"{_penalty_name(config.penalty)} penalty"
-        parts.append(", ".join((name, *_penalty_settings(config))))
-    if config.attack is not None:
-        parts.append(f"trained on {adversarial_text(config)}")
-    parts += map(_step_text, _disturbing(config))
-    return "; ".join(parts) or "plain"

@@ -9,6 +9,7 @@ from steadygrad.training.averaging import (
 )
 from steadygrad.training.clipping import CLIPPINGS, ClipNorm, ClipValue, clipping
 from steadygrad.training.config import TrainingConfig
+from steadygrad.training.flat_settings import flat_settings
 from steadygrad.training.given_data import GivenImages, LoaderImages, TrainingImages
 from steadygrad.training.identity import configuration_digest, decisive_settings
 from steadygrad.training.loop import TrainingResult
@@ -37,7 +38,6 @@ from steadygrad.training.schedules import (
     schedule,
 )
 from steadygrad.training.tuning import TUNINGS, FineTuning, tuning
-from steadygrad.training.version_0_1 import flat_settings
 
 __all__ = [
     "AVERAGES",

@@ -7,7 +7,8 @@ from typing import Any
 
 from steadygrad.parts import distinct_settings
 from steadygrad.training.config import TrainingConfig
-from steadygrad.training.version_0_1 import DEFAULTS, flat_settings
+from steadygrad.training.flat_settings import flat_settings
+from steadygrad.training.version_0_1 import DEFAULTS
 
 __all__ = ["configuration_digest", "decisive_settings"]
 
