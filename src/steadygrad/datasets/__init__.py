@@ -12,9 +12,9 @@ from steadygrad.datasets.augmentation import (
 from steadygrad.datasets.decoded_cache import cache_folder
 from steadygrad.datasets.image_dataset import ImageDataset, batches, stratified_split
 from steadygrad.datasets.loading import ImageLoader, Split, image_loader, load_dataset
+from steadygrad.datasets.luminance import centre_luminance
 from steadygrad.datasets.registry import (
     DatasetEntry,
-    centre_luminance,
     dataset_entry,
     dataset_names,
     is_dataset_name,

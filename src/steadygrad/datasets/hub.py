@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from steadygrad.datasets.parquet import ParquetTable, find_shards
+from steadygrad.datasets.parquet import ParquetTable
+from steadygrad.datasets.parquet_shards import find_shards
 from steadygrad.errors import DatasetError
 from steadygrad.extras import extra
 

@@ -17,7 +17,8 @@ from steadygrad.datasets.hub import HubSet
 from steadygrad.datasets.image_dataset import ImageDataset
 from steadygrad.datasets.image_folder import ImageFolder
 from steadygrad.datasets.image_table import ImageTable
-from steadygrad.datasets.parquet import ParquetTable, find_shards, holds_parquet
+from steadygrad.datasets.parquet import ParquetTable
+from steadygrad.datasets.parquet_shards import find_shards, holds_parquet
 from steadygrad.errors import DatasetError, HyperparameterError
 from steadygrad.parts import Family
 
