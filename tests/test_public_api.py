@@ -30,11 +30,23 @@ def test_every_public_name_exists_and_has_a_docstring(name: str) -> None:
             assert inspect.getdoc(thing), f"{name}.{public} has no docstring"
 
 
+def imported_of(names: tuple[str, ...], script: str) -> str:
+    """Return which of the modules a script imports, as a list's text."""
+    script += f"\nprint([name for name in {names!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    return done.stdout.strip() + done.stderr
+
+
 def test_importing_the_library_loads_no_heavy_or_optional_package() -> None:
     heavy = ("matplotlib", "datasets", "sklearn", "tensorboard", "foolbox", "torchvision", "PIL")
     script = (
-        "import sys, steadygrad.cli, steadygrad.penalties, steadygrad.reports\n"
-        f"print([name for name in {heavy!r} if name in sys.modules])"
+        "import sys, steadygrad.penalties, steadygrad.reports\n"
+        "from steadygrad.cli.commands import Commands\n"
+        "assert len(list(Commands().values())) > 10"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+    assert imported_of(heavy, script) == "[]"
+
+
+def test_importing_penalties_imports_no_attack_and_no_layer() -> None:
+    slow = ("steadygrad.attacks", "steadygrad.layers", "steadygrad.models", "steadygrad.training")
+    assert imported_of(slow, "import sys, steadygrad.penalties") == "[]"

@@ -6,31 +6,15 @@ from typing import Annotated
 import typer
 
 from steadygrad import __version__
-from steadygrad.cli import (
-    audit,
-    check_model,
-    compare,
-    compare_audits,
-    covariance,
-    datasets,
-    demo,
-    evaluate,
-    experiment,
-    harden,
-    margin,
-    models,
-    parts,
-    train,
-    transfer,
-)
+from steadygrad.cli.commands import LazyGroup
 from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, tolerate_any_encoding
 from steadygrad.errors import SteadygradError
-from steadygrad.memory import keep_freed_memory
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="steadygrad",
+    cls=LazyGroup,
     help="Train, attack and compare image classifiers that keep their prediction when the "
     "input is disturbed.",
     no_args_is_help=True,
@@ -55,32 +39,14 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    pass
+    del version  # printed by its callback
+    from steadygrad.memory import keep_freed_memory  # torch: not for --help
 
-
-for command in (
-    train,
-    harden,
-    check_model,
-    evaluate,
-    audit,
-    transfer,
-    margin,
-    covariance,
-    compare,
-    compare_audits,
-    models,
-    datasets,
-    parts,
-    experiment,
-    demo,
-):
-    command.register(app)
+    keep_freed_memory()
 
 
 def main() -> None:
     """Run the program: exit 0 when done, 2 with one sentence when refused, 130 on Ctrl-C."""
-    keep_freed_memory()
     tolerate_any_encoding()
     try:
         app()

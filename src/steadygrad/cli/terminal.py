@@ -7,8 +7,6 @@ import sys
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from steadygrad.reports.whole_table import print_whole
-
 __all__ = [
     "FAILED",
     "INTERRUPTED",
@@ -49,6 +47,8 @@ def tell(sentence: str) -> None:
 
 def print_table(table: RenderableType) -> None:
     """Print a table whole, see ``print_whole``."""
+    from steadygrad.reports.whole_table import print_whole  # not for --help: reports need torch
+
     print_whole(results, table)
 
 

@@ -1,18 +1,19 @@
 """Where a running covariance gets its perturbations from while a model trains."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks import PGD
-from steadygrad.attacks.deepfool import DeepFool
 from steadygrad.checks import check_eps
 from steadygrad.covariance import SOURCES, Source, source
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation_mode import evaluation_mode
+
+if TYPE_CHECKING:  # attacks are imported when one is built: half the time of importing penalties
+    from steadygrad.attacks import PGD, DeepFool
 
 __all__ = [
     "PGD_EPS",
@@ -90,8 +91,10 @@ class PGDSource:
             raise HyperparameterError("expected eps in (0, 1] for a source, got 0")
         self.attack()
 
-    def attack(self) -> PGD:
+    def attack(self) -> "PGD":
         """Return PGD."""
+        from steadygrad.attacks import PGD
+
         return PGD(
             eps=self.eps,
             steps=self.steps,
@@ -118,8 +121,10 @@ class DeepFoolSource:
     def __post_init__(self) -> None:
         self.attack()
 
-    def attack(self) -> DeepFool:
+    def attack(self) -> "DeepFool":
         """Return DeepFool."""
+        from steadygrad.attacks import DeepFool
+
         return DeepFool(steps=self.steps)
 
 

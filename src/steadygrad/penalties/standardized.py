@@ -8,7 +8,6 @@ import torch
 from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.covariance import DataFacts, prepared
 from steadygrad.errors import HyperparameterError
-from steadygrad.layers import image_std
 from steadygrad.parts import read_nested
 from steadygrad.penalties.backends import DoubleBackprop
 from steadygrad.penalties.part import BACKENDS, PENALTIES, Backend, ExampleLoss, PenalizedLoss
@@ -116,5 +115,7 @@ class _InContrastUnits:
         self.__self__ = model  # what was said once of the model is not said of each wrapper anew
 
     def __call__(self, images: Images) -> Logits:
+        from steadygrad.layers import image_std  # half the time of importing penalties
+
         here = images.detach()
         return self.__self__(here + image_std(here) * (images - here))

@@ -1,0 +1,100 @@
+"""The commands, each loaded when it is asked for: the program's own help needs none of them."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from steadygrad.extras import extra
+
+__all__ = ["SUMMARIES", "Commands", "LazyGroup"]
+
+SUMMARIES = {
+    "train": "Train a network and keep its weights, settings and metrics in a run folder.",
+    "harden": "Fine-tune a trained network for a radius and report robustness and accuracy before "
+    "and after.",
+    "check-model": "List what a network is made of, whether it can be penalised, and what a step "
+    "costs.",
+    "evaluate": "Attack a trained network and print and store its accuracy at each radius.",
+    "audit": "Attack any classifier with a battery and say how far its accuracy can be believed.",
+    "transfer": "Attack some networks and show the examples to others: what transfers, and to "
+    "whom.",
+    "margin": "Measure how small a change of each image changes what the network predicts.",
+    "covariance": "Estimate the covariance of a network's adversarial perturbations, and draw it.",
+    "compare": "Make one self-contained HTML page of several runs, and print their table.",
+    "compare-audits": "Say whether the worst cases of two or more audited models differ by more "
+    "than chance.",
+    "models": "List the networks, with their parameters and multiply-accumulates (MACs).",
+    "datasets": "List the data sets that can be loaded by name.",
+    "parts": "List what can be named in commands and TOML files, with all settings and defaults.",
+    "demo": "Train four small networks on scikit-learn's digits, attack them, write a report.",
+    "experiment": "Reproduce the papers' figures and tables.",
+}
+"""Each command and the first paragraph of its own help, in the order of the program's help.
+
+A command ``check-model`` is what ``register`` of ``steadygrad.cli.check_model`` adds.
+"""
+
+
+class Commands(Mapping[str, Any]):
+    """The commands by name; reading one imports its module, listing their names imports none."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in SUMMARIES:
+            raise KeyError(name)
+        return _loaded(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SUMMARIES)
+
+    def __len__(self) -> int:
+        return len(SUMMARIES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in SUMMARIES
+
+
+class LazyGroup(TyperGroup):
+    """The program: its help and its completion read ``SUMMARIES``, a call loads one command."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes | {"commands": Commands()})
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as typer calls it
+        """Return the names, in order."""
+        return list(self.commands)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        super(LazyGroup, self._outline()).format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Return the completions of a command's name or an option of the program."""
+        return super(LazyGroup, self._outline()).shell_complete(ctx, incomplete)
+
+    def _outline(self) -> "LazyGroup":
+        """Return a program whose commands are their names and summaries."""
+        outline = copy.copy(self)
+        outline.commands = {
+            name: TyperCommand(name=name, callback=None, help=summary)
+            for name, summary in SUMMARIES.items()
+        }
+        return outline
+
+
+@cache
+def _loaded(name: str) -> Any:
+    """Return the command, which its module adds to a program of its own.
+
+    Raises:
+        MissingExtraError: a library of the command line is not installed.
+    """
+    alone = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
+    with extra("train"):
+        module = import_module(f"steadygrad.cli.{name.replace('-', '_')}")
+    module.register(alone)
+    return typer.main.get_group(alone).commands[name]

@@ -1,0 +1,57 @@
+"""The program's own help: read from one table, without loading a command or torch."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from program import Program
+from steadygrad.cli.application import app
+from steadygrad.cli.commands import SUMMARIES, LazyGroup
+
+GROUP = typer.main.get_command(app)
+HEAVY = ("torch", "numpy", "steadygrad.cli.train", "steadygrad.reports", "steadygrad.attacks")
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_a_summary_is_the_first_paragraph_of_the_commands_own_help(name: str) -> None:
+    own = inspect.cleandoc(GROUP.commands[name].help).partition("\n\n")[0]
+    assert SUMMARIES[name] == " ".join(own.split())
+
+
+def test_the_help_shows_every_command_with_its_summary(program: Program) -> None:
+    outcome = program("--help")
+    assert outcome.code == 0
+    said = " ".join(outcome.out.replace("│", " ").split())
+    for name, summary in SUMMARIES.items():
+        assert f"{name} {summary}" in said
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
+def test_help_and_version_import_neither_torch_nor_a_command(arguments: tuple[str, ...]) -> None:
+    script = (
+        "import sys\n"
+        "from steadygrad.program import main\n"
+        "try:\n    main()\nfinally:\n"
+        f"    print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_mistyped_command_is_refused_with_the_nearest(program: Program) -> None:
+    outcome = program("adit")
+    assert outcome.code == 2
+    assert "Did you mean 'audit'?" in outcome.err
+
+
+def test_completion_of_a_command_shows_its_summary() -> None:
+    assert isinstance(GROUP, LazyGroup)
+    context = GROUP.make_context("steadygrad", [], resilient_parsing=True)
+    found = {item.value: item.help for item in GROUP.shell_complete(context, "compare")}
+    assert sorted(found) == ["compare", "compare-audits"]
+    assert str(found["compare"]).startswith("Make one self-contained HTML page")
