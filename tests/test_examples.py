@@ -26,6 +26,16 @@ def keep_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ATTACKS, registry, dict(getattr(ATTACKS, registry)))
 
 
+def test_a_loop_of_your_own_ends_in_a_robust_network() -> None:
+    assert script("own_loop").main(epochs=2) > 0.3
+
+
+def test_hardening_makes_a_trained_network_more_robust(tmp_path: Path) -> None:
+    before, after = script("harden_pretrained").main(tmp_path / "hardened", epochs=3)
+    assert after > before + 0.03
+    assert "before" in (tmp_path / "hardened" / "report.md").read_text()
+
+
 def test_an_audit_ends_a_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example = script("audit_in_ci")
     assert example.main(tmp_path / "audit") == 0
