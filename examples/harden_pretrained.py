@@ -15,7 +15,7 @@ EPS = 0.1
 
 
 def pretrained(epochs: int = 4) -> nn.Module:
-    """Return a network trained without a penalty; in your project, build it and load its weights."""
+    """Return a network trained without a penalty; in your project, load your own."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.GELU(), nn.Flatten(), nn.Linear(1024, 10)

@@ -1,6 +1,6 @@
 """Run the notebooks of ``examples/notebooks`` and turn them into pages of the site.
 
-Usage: ``python website/notebooks.py examples/notebooks/*.ipynb`` runs them and stores their outputs.
+Usage: ``python website/notebooks.py examples/notebooks/*.ipynb`` runs them and stores the outputs.
 A code cell's outputs are what it prints and the figures that pyplot holds at its end, which Jupyter
 shows too; nothing of Jupyter has to be installed.
 """

@@ -97,7 +97,7 @@ def test_harden_from_the_command_line(program: Program, outside: str, tmp_path: 
     )  # fmt: skip
     assert done.code == 0, done.err
     assert (out / "report.md").is_file() and (out / "export").is_dir()
-    assert "everything lies in" in done.err.replace("\n", " ")
+    assert "results are in" in done.err.replace("\n", " ")
     again = program(
         "harden", outside, "--dataset", "digits", "--eps", "0", "--out", tmp_path / "other"
     )

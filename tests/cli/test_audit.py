@@ -124,7 +124,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
         patch.setattr(command, "audit", interrupted)
         outcome = program(*arguments)
     assert outcome.code == 130
-    assert "the same command goes on" in outcome.err
+    assert "the same command continues" in outcome.err
     kept = sorted(path.name for path in (place / "audit/attacks").iterdir())
     assert [name.rpartition("-")[0] for name in kept] == ["fgsm", "noise", "pgd-8"]
     times = [path.stat().st_mtime_ns for path in sorted((place / "audit/attacks").iterdir())]

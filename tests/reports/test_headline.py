@@ -69,7 +69,7 @@ def test_without_eps_zero_clean_accuracy_is_not_invented(make_run: MakeRun) -> N
 
 def test_a_single_run_is_described_and_not_ranked(make_run: MakeRun) -> None:
     first, clean = sentences(make_run("alone", half=0.2))
-    assert first.startswith("At eps 0.14, alone is still right on 78.9\u00a0%")
+    assert first.startswith("At eps 0.14, alone still classifies 78.9\u00a0%")
     assert clean.startswith("Without attack it is right on 98.1")
 
 

@@ -67,12 +67,14 @@ def _audit(
         str, typer.Option(help="Radius in pixels, such as 0.1 or 8/255.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="Folder for the page and all results.")] = Path("audit"),
-    norm: Annotated[Literal["linf", "l2"], typer.Option(help="In which eps is measured.")] = "linf",
+    norm: Annotated[
+        Literal["linf", "l2"], typer.Option(help="Norm that eps is measured in.")
+    ] = "linf",
     budget: Annotated[
         Budget,
         typer.Option(
             help="quick: seconds to minutes; standard: gradient, query and ensemble attacks; "
-            "full: AutoAttack whole, and everything else longer."
+            "full: all of AutoAttack, and more steps of the others."
         ),
     ] = "standard",
     weights: options.Weights = None,
@@ -92,7 +94,7 @@ def _audit(
     attack: Annotated[
         list[str] | None,
         typer.Option(
-            help="One attack more, NAME or NAME:key=value,... such as pgd:steps=200; "
+            help="Another attack, NAME or NAME:key=value,... such as pgd:steps=200; "
             f"repeatable. Names: {', '.join(ATTACKS.names())}.",
             show_default=False,
         ),
@@ -104,7 +106,7 @@ def _audit(
     accept: Annotated[
         list[str] | None,
         typer.Option(
-            help="Go on in spite of a problem that would end the audit, knowingly; repeatable. "
+            help="Continue although this problem would stop the audit; repeatable. "
             f"Names: {', '.join(ACCEPTABLE)}.",
             show_default=False,
         ),
@@ -116,19 +118,19 @@ def _audit(
     device: options.Device = "auto",
     fail_under: Annotated[
         float | None,
-        typer.Option(help="Exit with 1 if less of the images is correct, such as 0.40."),
+        typer.Option(help="Exit with 1 if the accuracy is below this, such as 0.40."),
     ] = None,
     fail_measure: Annotated[
         Measure,
         typer.Option(
-            help="What --fail-under is about: accuracy in the worst case, the lower end of its "
-            "95 % interval, or accuracy without attack."
+            help="Accuracy that --fail-under checks: in the worst case, the lower end of its "
+            "95 % interval, or without attack."
         ),
     ] = "worst-case",
     fail_on: Annotated[
         str | None,
         typer.Option(
-            help=f"Exit with 1 at these verdicts, with commas between: {', '.join(FAIL_LEVELS)}.",
+            help=f"Exit with 1 at these verdicts, separated by commas: {', '.join(FAIL_LEVELS)}.",
             show_default=False,
         ),
     ] = None,
@@ -145,12 +147,12 @@ def _audit(
     ] = None,
     as_json: options.JsonOnly = False,
 ) -> None:
-    """Attack any classifier with a battery and say how far its accuracy can be believed.
+    """Attack any classifier in several ways and report if its accuracy can be trusted.
 
     Exit code 0: done; 1: done, and --fail-under or --fail-on is not met; 2: refused.
 
-    Writes audit.html and audit.json to --out. Every finished attack is kept there: the same
-    command after an interruption goes on, and one with more attacks repeats none.
+    Writes audit.html and audit.json to --out. Finished attacks are stored there, so that the same
+    command continues after an interruption, and another one runs only the attacks that are new.
     """
     gate = Gate(
         fail_under=fail_under,
@@ -214,7 +216,7 @@ def _audit(
         _print_problems(error.problems)
         raise typer.Exit(REFUSED) from error
     except KeyboardInterrupt:
-        tell(f"stopped; what is finished lies in {out}, and the same command goes on from there")
+        tell(f"stopped; finished attacks are in {out}, and the same command continues from there")
         raise typer.Exit(INTERRUPTED) from None
     for form, path in files.items():
         export_audit(form, result, path, gate)
@@ -262,6 +264,6 @@ def _print_result(result: AuditResult) -> None:
     said = Text.assemble((verdict.level, _BELIEF[verdict.level]), f": {verdict.summary}")
     results.print(said, soft_wrap=True)
     for name in result.accepted:
-        print_text(f"accepted knowingly: {name}")
+        print_text(f"accepted: {name}")
     if result.untested:
-        tell(f"left out: {len(result.untested)} things, listed on the page")
+        tell(f"not tested: {len(result.untested)} things, listed on the page")

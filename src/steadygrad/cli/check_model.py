@@ -52,7 +52,7 @@ def _check(
 ) -> None:
     """List what a network is made of, whether it can be penalised, and what a step costs.
 
-    Exit code 2 says that something stands in the way of an exact penalty.
+    Exit code 2: the network cannot be trained with an exact penalty as it is.
     """
     model = load_classifier(target, weights=weights)
     size = model.image_size if isinstance(model, Classifier) else None

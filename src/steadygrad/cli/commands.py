@@ -20,17 +20,16 @@ SUMMARIES = {
     "check-model": "List what a network is made of, whether it can be penalised, and what a step "
     "costs.",
     "evaluate": "Attack a trained network and print and store its accuracy at each radius.",
-    "audit": "Attack any classifier with a battery and say how far its accuracy can be believed.",
-    "transfer": "Attack some networks and show the examples to others: what transfers, and to "
-    "whom.",
-    "margin": "Measure how small a change of each image changes what the network predicts.",
+    "audit": "Attack any classifier in several ways and report if its accuracy can be trusted.",
+    "transfer": "Attack some networks and measure how well their adversarial examples fool others.",
+    "margin": "Measure the smallest change of each image that changes its predicted class.",
     "covariance": "Estimate the covariance of a network's adversarial perturbations, and draw it.",
-    "compare": "Make one self-contained HTML page of several runs, and print their table.",
-    "compare-audits": "Say whether the worst cases of two or more audited models differ by more "
+    "compare": "Write one HTML page that compares several runs, and print their table.",
+    "compare-audits": "Test whether the worst cases of two or more audited models differ by more "
     "than chance.",
     "models": "List the networks, with their parameters and multiply-accumulates (MACs).",
     "datasets": "List the data sets that can be loaded by name.",
-    "parts": "List what can be named in commands and TOML files, with all settings and defaults.",
+    "parts": "List everything that commands and TOML files can name, with settings and defaults.",
     "demo": "Train four small networks on scikit-learn's digits, attack them, write a report.",
     "experiment": "Reproduce the papers' figures and tables.",
 }

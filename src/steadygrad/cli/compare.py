@@ -19,11 +19,13 @@ def register(app: typer.Typer) -> None:
 
 
 def _compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, evaluated before.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders that `steadygrad evaluate` has measured.")
+    ],
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
-    title: Annotated[str | None, typer.Option(help="Headline of the page.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
 ) -> None:
-    """Make one self-contained HTML page of several runs, and print their table."""
+    """Write one HTML page that compares several runs, and print their table."""
     path = write_report(runs, out, title=title)
     print_table(summary_table(load_runs(runs)))
     messages.print(f"report: [bold]{path}[/]", soft_wrap=True)

@@ -23,15 +23,13 @@ def register(app: typer.Typer) -> None:
 def _compare_audits(
     audits: Annotated[
         list[Path],
-        typer.Argument(
-            help="Folders of `steadygrad audit`; the others are held against the first."
-        ),
+        typer.Argument(help="Folders of `steadygrad audit`; each is compared with the first."),
     ],
     as_json: options.JsonOnly = False,
 ) -> None:
-    """Say whether the worst cases of two or more audited models differ by more than chance.
+    """Test whether the worst cases of two or more audited models differ by more than chance.
 
-    The audits must be of the same images at the same eps: each image then is its own control.
+    The audits must use the same images and the same eps: the test compares image by image.
     """
     comparison = load_audits(audits)
     if as_json:

@@ -42,17 +42,16 @@ def _covariance(
     attack: Annotated[
         str,
         typer.Option(
-            help="Where perturbations come from: gradient, or an attack such as "
-            "pgd:eps=8/255,steps=10 or deepfool:steps=100, away from the class that the network "
-            "predicts. Where the text is silent: eps 8/255, 10 steps of 2 * eps / steps, no random "
-            "start."
+            help="Source of the perturbations: gradient, or an attack such as "
+            "pgd:eps=8/255,steps=10 or deepfool:steps=100, away from the predicted class. Defaults "
+            "of an attack: eps 8/255, 10 steps of 2 * eps / steps, no random start."
         ),
     ] = "pgd",
     decay_lengths: Annotated[
-        str, typer.Option(help="Of the noise that is shown, in pixels.")
+        str, typer.Option(help="Decay lengths of the noise samples, in pixels.")
     ] = "1,2,4,8,12",
     noise_eps: Annotated[
-        str, typer.Option(help="Standard deviation of the noise that is shown.")
+        str, typer.Option(help="Standard deviation of the noise samples.")
     ] = "0.3",
     line_eps: Annotated[
         str,
@@ -66,14 +65,14 @@ def _covariance(
     weights: options.Weights = None,
     split: options.WhichSplit = "test",
     batch_size: options.BatchSize = 250,
-    seed: Annotated[int, typer.Option(help="Of the noise and the attack's random draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise and of the attack.")] = 0,
     device: options.Device = "auto",
     as_json: options.JsonOnly = False,
 ) -> None:
     """Estimate the covariance of a network's adversarial perturbations, and draw it.
 
-    OUT gets covariance files that --covariance of train and evaluate reads, the functions and
-    decay lengths in covariance.json, figures (PNG and SVG) and a page, index.html.
+    Writes to OUT: covariance files for `train --penalty sgr` and `evaluate --covariance`;
+    covariance.json with functions and decay lengths; figures (PNG and SVG); a page, index.html.
     """
     settings = AnalysisSettings(
         attack=attack,

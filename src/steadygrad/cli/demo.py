@@ -57,7 +57,7 @@ def _demo(
             progress=console_progress(),
         )
         if not result.is_finished:
-            messages.print("stopped; the same command goes on from here")
+            messages.print("stopped; the same command continues")
             raise typer.Exit(INTERRUPTED)
         evaluate_run(run, "pgd:steps=8", _EPS, seed=seed)
     path = write_report(runs, out / "report.html", title="steadygrad demo: handwritten digits")

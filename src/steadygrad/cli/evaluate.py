@@ -36,15 +36,15 @@ def _evaluate(
     eps: Annotated[
         str | None,
         typer.Option(
-            help="Radii in pixels: START:STOP:STEP, or a list such as 0,4/255,0.1. Of lrc and "
-            "white-noise they are standard deviations; with norm=l2, lengths of the whole change. "
+            help="Radii in pixels: START:STOP:STEP, or a list such as 0,4/255,0.1. For lrc and "
+            "white-noise: standard deviations; with norm=l2: length of the whole change. "
             rf"\[default: {DEFAULT_EPS['linf']}; with norm=l2 {DEFAULT_EPS['l2']}]"
         ),
     ] = None,
     covariance: Annotated[
         str | None,
         typer.Option(
-            help="Of lrc, in place of its decay length: dataset (the run's training images), or a "
+            help="For lrc, instead of a decay length: dataset (the run's training images), or a "
             "file of `steadygrad covariance`.",
             show_default=False,
         ),
@@ -60,8 +60,9 @@ def _evaluate(
     search: Annotated[
         Search,
         typer.Option(
-            help="sweep: every radius, until an image breaks; bisection: fewer attacks, assumes "
-            "that a failed attack also fails at smaller radii; separate: every radius anew."
+            help="sweep: each radius in turn, until an image is misclassified; bisection: fewer "
+            "attacks, assumes that what fails at one radius fails at smaller ones; separate: every "
+            "image at every radius."
         ),
     ] = "sweep",
     batch_size: options.BatchSize = 250,

@@ -31,10 +31,11 @@ __all__ = ["register"]
 _NETWORKS = Path("runs/networks")
 _RESULTS = Path("results")
 
-NetworksOption = Annotated[Path, typer.Option(help="Where trained networks are kept.")]
+NetworksOption = Annotated[Path, typer.Option(help="Folder of trained networks.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of results: OUT/NAME/SCALE.")]
 ScaleOption = Annotated[
-    str, typer.Option(help=f"One of {', '.join(SCALES)}; only paper is comparable.")
+    str,
+    typer.Option(help=f"One of {', '.join(SCALES)}; only paper is compared with printed numbers."),
 ]
 
 
@@ -69,43 +70,43 @@ def _list(
 def _run(
     name: Annotated[str, typer.Argument(help="Such as yeats2021/figure6, see the list.")],
     scale: ScaleOption = "quick",
-    seeds: Annotated[int, typer.Option(help="How many seeds: 0, 1, ...")] = 1,
+    seeds: Annotated[int, typer.Option(help="Number of seeds: 0, 1, ...")] = 1,
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Folder with local copies of the data; without it, the hub."),
     ] = None,
     networks: NetworksOption = _NETWORKS,
     out: OutOption = _RESULTS,
-    jobs: Annotated[int, typer.Option(help="Networks trained side by side.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Networks to train at the same time.")] = 1,
     only_trained: Annotated[
         bool,
-        typer.Option("--only-trained", help="Train nothing; use the networks that are there."),
+        typer.Option("--only-trained", help="Train nothing; use the networks that are available."),
     ] = False,
     keep_measured: Annotated[
         bool,
         typer.Option(
             "--keep-measured",
-            help="Networks that are not there count with what earlier results in OUT measured.",
+            help="For missing networks, use the measurements of earlier results in OUT.",
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="Of the attacks: cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device of the attacks: cpu, cuda, ...")] = "cpu",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be trained, and its minutes.")
+        bool, typer.Option("--dry-run", help="Only list what would be trained, with minutes.")
     ] = False,
     shard: Annotated[
         str | None,
         typer.Option(
-            metavar="K/N", help="Only train every N-th network from the K-th on; measure nothing."
+            metavar="K/N",
+            help="Train only every N-th network, starting at the K-th; measure nothing.",
         ),
     ] = None,
 ) -> None:
     """Train what is missing, attack, draw, and put the results beside the paper's numbers.
 
-    A killed run goes on where it was with the same command. Networks are shared between
-    experiments: each configuration is trained once. To spread the training over machines, give
-    each a --shard and a shared folder of networks (or copy theirs together), then run without it.
-    Where networks were deleted or left on another machine, --keep-measured goes on from the results
-    that they left, and trains the others.
+    The same command continues an interrupted run. Experiments share networks: each configuration
+    is trained once. To train on several machines, give each its own --shard and a shared folder of
+    networks (or merge the folders afterwards), then run without --shard. If networks were deleted,
+    --keep-measured uses what earlier results measured of them, and trains the others.
     """
     experiment, chosen = experiment_by_name(name), scale_by_name(scale)
     if seeds < 1:
@@ -159,7 +160,7 @@ def _run(
 
 
 def _stop() -> NoReturn:
-    messages.print("stopped; the same command goes on")
+    messages.print("stopped; the same command continues")
     raise typer.Exit(INTERRUPTED)
 
 
@@ -168,10 +169,10 @@ def _show(
     scale: ScaleOption = "quick",
     out: OutOption = _RESULTS,
     in_viewer: Annotated[
-        bool, typer.Option("--open", help="Open the figures in the desktop's viewer, too.")
+        bool, typer.Option("--open", help="Also open the figures in the desktop's viewer.")
     ] = False,
 ) -> None:
-    """Print the comparison with the paper, and where figures and tables lie."""
+    """Print the comparison with the paper, and the paths of figures and tables."""
     experiment, chosen = experiment_by_name(name), scale_by_name(scale)
     folder = result_folder(out, experiment, chosen)
     record = read_record(folder)

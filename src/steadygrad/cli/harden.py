@@ -41,7 +41,7 @@ def _harden(
     eps: Annotated[
         str,
         typer.Option(
-            help="Radius in pixels, such as 2/255; several, such as 1/255,4/255, make a network "
+            help="Radius in pixels, such as 2/255. Several, such as 1/255,4/255: one network for "
             "each.",
             show_default=False,
         ),
@@ -49,11 +49,11 @@ def _harden(
     dataset: Annotated[
         str, typer.Option(help="Name (see `steadygrad datasets`) or folder.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("hardened"),
+    out: Annotated[Path, typer.Option(help="Folder of all results.")] = Path("hardened"),
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Safetensors, a state dict, a trainer's checkpoint or a folder.",
+            help="Weights: safetensors, a state dict, a trainer's checkpoint or a folder.",
             show_default=False,
         ),
     ] = None,
@@ -67,7 +67,7 @@ def _harden(
             show_default=False,
         ),
     ] = None,
-    trials: Annotated[int, typer.Option(help="Hardenings of a search.")] = 6,
+    trials: Annotated[int, typer.Option(help="Networks that a search trains.")] = 6,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +76,9 @@ def _harden(
             show_default=False,
         ),
     ] = None,
-    norm: Annotated[Literal["linf", "l2"], typer.Option(help="In which eps is measured.")] = "linf",
+    norm: Annotated[
+        Literal["linf", "l2"], typer.Option(help="Norm that eps is measured in.")
+    ] = "linf",
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -86,7 +88,7 @@ def _harden(
         ),
     ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 5,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 64,
     limit_train: Annotated[
         int | None, typer.Option(help="Train on the first N images only.", show_default=False)
     ] = None,
@@ -103,29 +105,35 @@ def _harden(
     ] = None,
     freeze: Annotated[
         list[str] | None,
-        typer.Option(help="Module that does not learn, or a pattern; repeatable."),
+        typer.Option(help="Module whose parameters are not trained, or a pattern; repeatable."),
     ] = None,
     early_rate: Annotated[
         float, typer.Option(help="Learning rate of the first layer as a share of the last one's.")
     ] = 1.0,
     batch_norm: Annotated[
-        Literal["learn", "hold"], typer.Option(help="Learn running statistics or hold them.")
+        Literal["learn", "hold"],
+        typer.Option(help="Update the running statistics of batch norm, or keep them."),
     ] = "learn",
     smoothing: Annotated[float, typer.Option(help="Label smoothing.")] = 0.1,
     mixing: Annotated[
-        str | None, typer.Option(help="mixup:0.2 or cutmix.", show_default=False)
+        str | None,
+        typer.Option(help="Mix images in pairs: mixup:0.2 or cutmix.", show_default=False),
     ] = None,
-    optimizer: Annotated[str, typer.Option(help="Such as sgd:learning_rate=0.01.")] = (
+    optimizer: Annotated[str, typer.Option(help="Optimizer, such as sgd:learning_rate=0.01.")] = (
         "adamw:learning_rate=0.0002"
     ),
     schedule: Annotated[
         str | None,
-        typer.Option(help=r"\[default: a short warm-up, then cosine]", show_default=False),
+        typer.Option(
+            help=r"Learning rate. \[default: a short warm-up, then cosine]", show_default=False
+        ),
     ] = None,
-    averaging: Annotated[str, typer.Option(help="ema:0.998, or none.")] = "ema",
-    clipping: Annotated[str, typer.Option(help="norm:1, value:0.1 or none.")] = "norm:1",
+    averaging: Annotated[str, typer.Option(help="Averaged weights: ema:0.998, or none.")] = "ema",
+    clipping: Annotated[
+        str, typer.Option(help="Clip the parameter gradient: norm:1, value:0.1 or none.")
+    ] = "norm:1",
     augment: Annotated[
-        list[str] | None, typer.Option(help="flip, crop:4, ...; repeat, in this order.")
+        list[str] | None, typer.Option(help="flip, crop:4, ...; repeatable, applied in order.")
     ] = None,
     report_images: Annotated[
         int, typer.Option(help="Validation images that both networks are measured on.")
@@ -135,8 +143,8 @@ def _harden(
     ] = True,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: options.Device = "auto",
-    resume: Annotated[bool, typer.Option(help="Go on with the hardening in --out.")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace the one in --out.")] = False,
+    resume: Annotated[bool, typer.Option(help="Continue the hardening in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace the hardening in --out.")] = False,
 ) -> None:
     """Fine-tune a trained network for a radius and report robustness and accuracy before and after.
 
@@ -193,7 +201,7 @@ def _harden(
             rows.append((radius, done.report))
     if len(rows) > 1:
         results.print(_by_radius(rows))
-    messages.print(f"everything lies in {escape(str(out))}", soft_wrap=True)
+    messages.print(f"results are in {escape(str(out))}", soft_wrap=True)
 
 
 def _search(
@@ -214,7 +222,7 @@ def _search(
         messages.print(f"stopped; the same command continues in {out}")
         raise typer.Exit(INTERRUPTED) from None
     results.print(escape(found.markdown()), soft_wrap=True)
-    messages.print(f"everything lies in {escape(str(out))}", soft_wrap=True)
+    messages.print(f"results are in {escape(str(out))}", soft_wrap=True)
     if found.best is None:
         messages.print(f"failed: none of {len(found.trials)} networks meets {escape(target)}")
         raise typer.Exit(FAILED)

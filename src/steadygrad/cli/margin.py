@@ -30,7 +30,7 @@ def _margin(
         str,
         typer.Option(
             help="deepfool with settings: overshoot (how far beyond the boundary, as a fraction of "
-            "the way to it), steps (most an image), candidates (other classes to try)."
+            "the way to it), steps (at most, per image), candidates (other classes to try)."
         ),
     ] = "deepfool",
     limit: options.FirstImages = 1000,
@@ -45,7 +45,7 @@ def _margin(
     device: options.Device = "auto",
     as_json: options.JsonOnly = False,
 ) -> None:
-    """Measure how small a change of each image changes what the network predicts.
+    """Measure the smallest change of each image that changes its predicted class.
 
     DeepFool looks for the shortest perturbation r of an image x that leads to another class; the
     figure is the mean of |r| / |x|, in Euclidean lengths. Larger is more robust. Results go to

@@ -48,8 +48,8 @@ def models(
         [_sentence(row) for row in rows],
     )
     results.print(
-        "\nCounts are real numbers: a complex parameter is two, a complex MAC four. 'prints' is "
-        "what the paper's table says where that differs from the truth."
+        "\nCounts are real numbers: a complex parameter counts as two, a complex MAC as four. "
+        "'prints' is the number in the paper's table where it differs from our count."
     )
 
 

@@ -66,11 +66,12 @@ def parts(
         str | None, typer.Argument(help=f"One of {', '.join(FAMILIES)}.", show_default=False)
     ] = None,
     name: Annotated[
-        str | None, typer.Argument(help="One part of it, in full.", show_default=False)
+        str | None,
+        typer.Argument(help="A part of this family, to show in full.", show_default=False),
     ] = None,
     as_json: options.JsonOnly = False,
 ) -> None:
-    """List what can be named in commands and TOML files, with all settings and defaults.
+    """List everything that commands and TOML files can name, with settings and defaults.
 
     A part is written NAME or NAME:key=value,...; settings of a nested part have dotted keys
     (penalty sgr:strength=0.1,covariance=exponential,covariance.decay_length=4).

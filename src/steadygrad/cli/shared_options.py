@@ -35,7 +35,7 @@ AnyModel = Annotated[str, typer.Argument(help=f"Run folder, {ANY_MODEL}")]
 Weights = Annotated[
     Path | None,
     typer.Option(
-        help="Of a model from outside: safetensors, a state dict, a trainer's checkpoint or a "
+        help="Weights of another model: safetensors, a state dict, a trainer's checkpoint or a "
         "folder.",
         show_default=False,
     ),
@@ -57,8 +57,10 @@ Attack = Annotated[
     ),
 ]
 AttackSeed = Annotated[int, typer.Option("--seed", help="Seed of the attack's random draws.")]
-FirstImages = Annotated[int, typer.Option("--limit", help="The first N images; more take longer.")]
-EveryImage = Annotated[bool, typer.Option("--all", help="The whole split, whatever --limit says.")]
+FirstImages = Annotated[int, typer.Option("--limit", help="Use the first N images.")]
+EveryImage = Annotated[
+    bool, typer.Option("--all", help="Use all images of the split; overrides --limit.")
+]
 Dataset = Annotated[
     str | None,
     typer.Option(
@@ -74,7 +76,7 @@ ImageSize = Annotated[
     int | None,
     typer.Option(
         "--image-size",
-        help="Scale and crop images to squares of this side; needed where they have several sizes.",
+        help="Scale and crop images to squares of this side; needed if sizes differ.",
         show_default=False,
     ),
 ]

@@ -26,10 +26,12 @@ def register(app: typer.Typer) -> None:
 
 
 def _train(
-    out: Annotated[Path, typer.Option(help="Run folder to make.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with any of these settings; options given here win."),
+        typer.Option(
+            help="TOML file with any of these settings; options given here take precedence."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a stopped run in --out.")
@@ -42,7 +44,8 @@ def _train(
         typer.Option("--dataset", "--data", help="Name (`steadygrad datasets`), path or part."),
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with local copies; without it, the hub.")
+        Path | None,
+        typer.Option(help="Folder with local copies; without it, the Hugging Face hub."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name (`steadygrad models`) with its settings.")
@@ -50,7 +53,7 @@ def _train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Proven settings for a radius, such as wide-noise:0.2; what you give besides wins."
+            help="Proven settings for a radius, such as wide-noise:0.2; other options override it."
         ),
     ] = None,
     penalty: Annotated[
@@ -62,7 +65,7 @@ def _train(
     ] = None,
     paper_lambda: Annotated[
         float | None,
-        typer.Option(help="Strength of gn or sgr as Roth et al. print it (twice ours)."),
+        typer.Option(help="Strength of gn or sgr in the units of Roth et al. (twice ours)."),
     ] = None,
     ramp: Annotated[
         str | None, typer.Option(help="Raise the penalty from 0, such as ramp:5 (epochs).")
@@ -79,14 +82,18 @@ def _train(
     ] = None,
     augment: Annotated[
         list[str] | None,
-        typer.Option(help="flip, crop:4, gaussian:0.05, uniform:0.1; repeat, in this order."),
+        typer.Option(
+            help="flip, crop:4, gaussian:0.05, uniform:0.1; repeatable, applied in order."
+        ),
     ] = None,
     mixing: Annotated[
         str | None, typer.Option(help="Mix images in pairs, with soft labels: mixup, cutmix.")
     ] = None,
     tuning: Annotated[
         str | None,
-        typer.Option(help="Of a trained network: fine-tune:freeze=...,early_rate=0.1, ..."),
+        typer.Option(
+            help="Fine-tuning of a trained network: fine-tune:freeze=...,early_rate=0.1, ..."
+        ),
     ] = None,
     optimizer: Annotated[
         str | None, typer.Option(help="sgd:learning_rate=0.005, adam, adamw, ...")
@@ -96,19 +103,19 @@ def _train(
         typer.Option(help="Learning rate: constant, multi-step:10+20, linear, cosine:warmup=1."),
     ] = None,
     averaging: Annotated[
-        str | None, typer.Option(help="Averaged weights beside the raw ones: ema:0.998.")
+        str | None, typer.Option(help="Also keep averaged weights: ema:0.998.")
     ] = None,
     clipping: Annotated[
         str | None, typer.Option(help="Clip the parameter gradient: norm:5 or value:0.1.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     limit_train: Annotated[
         int | None, typer.Option(help="Train on the first N images only.")
     ] = None,
     validation_size: Annotated[
         int | None,
-        typer.Option(help="Examples cut from the training set and measured after each epoch."),
+        typer.Option(help="Images held out of the training set and measured after each epoch."),
     ] = None,
     test_images: Annotated[
         int | None,
@@ -124,7 +131,7 @@ def _train(
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     checkpoint_seconds: Annotated[
-        float | None, typer.Option(help="Seconds between checkpoints, at least.")
+        float | None, typer.Option(help="Minimum seconds between checkpoints.")
     ] = None,
 ) -> None:
     """Train a network and keep its weights, settings and metrics in a run folder.

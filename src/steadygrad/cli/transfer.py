@@ -65,17 +65,15 @@ def _transfer(
         list[str] | None,
         typer.Option(
             metavar="MODEL ...",
-            help=r"Models to show the examples to. \[default: the sources]",
+            help=r"Models to test the examples on. \[default: the sources]",
             show_default=False,
         ),
     ] = None,
     attack: options.Attack = "fgsm",
-    out: Annotated[Path, typer.Option(help="Folder for all results.")] = Path("transfer"),
+    out: Annotated[Path, typer.Option(help="Folder of all results.")] = Path("transfer"),
     save_examples: Annotated[
         bool,
-        typer.Option(
-            help="Keep each source's examples in OUT/examples, where they are found again."
-        ),
+        typer.Option(help="Store each source's examples in OUT/examples, for later calls."),
     ] = True,
     only_common: Annotated[
         bool,
@@ -94,12 +92,12 @@ def _transfer(
     device: options.Device = "auto",
     as_json: options.JsonOnly = False,
 ) -> None:
-    """Attack some networks and show the examples to others: what transfers, and to whom.
+    """Attack some networks and measure how well their adversarial examples fool others.
 
     Prints the accuracy of every victim (row) on the examples of every source (column), with the
-    sources' own accuracy in the row "self". To transfer a way of training to itself, as the
-    papers do, give a second network trained with another seed as the victim. Examples in OUT that
-    were made with the same weights and settings are not made again.
+    sources' own accuracy in the row "self". To see how well a way of training
+    withstands itself, as in the papers, give a second network with another seed as the victim.
+    Examples in OUT are reused if weights and settings are the same.
     """
     chosen = attack_of_text(attack, eps=parse_fraction(eps))
     names = _distinct_names([*runs, *(victims or ())])

@@ -244,9 +244,7 @@ def _dropout(model: nn.Module) -> Finding:
     if not active:
         return Finding("dropout", "good", "none")
     names = ", ".join(f"{count} {name}" for name, count in Counter(active).items())
-    return Finding(
-        "dropout", "note", f"{names}: the penalty is that of one random thinned network a step"
-    )
+    return Finding("dropout", "note", f"{names}: each step penalises one random thinned network")
 
 
 def _activations(model: nn.Module) -> Finding:
@@ -258,7 +256,7 @@ def _activations(model: nn.Module) -> Finding:
     return Finding(
         "activations",
         "note",
-        f"{names}, with a second derivative of zero: the penalty cannot bend them; "
+        f"{names}, with a second derivative of zero: a penalty can only shrink weights; "
         "smooth_activations(model), or harden with activation gelu, replaces them",
     )
 

@@ -60,7 +60,7 @@ def _at(
     kept = f"{percent(best.accuracy)} (95\u00a0% interval {interval_text(best)})"
     start = f"At eps {eps_text(eps)}"
     if not others:
-        return f"{start}, {name} is still right on {kept} of {images}."
+        return f"{start}, {name} still classifies {kept} of {images} correctly."
     level = [entry for entry in others if not is_distinguishable(best, entry.point(eps))]
     below = [entry for entry in others if is_distinguishable(best, entry.point(eps))]
     if not below:

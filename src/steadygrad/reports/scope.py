@@ -54,7 +54,7 @@ def _incomparable(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) 
         own = next(c for c in comparisons[1:] if any(e.run.path == run.path for e in c.entries))
         how = enumeration(own.protocol.differences(main.protocol))
         sentences.append(
-            f"{run.name} was evaluated {how}: its numbers stand on their own and are not compared "
+            f"{run.name} was evaluated {how}: its numbers are not compared "
             f"with those under {main.protocol.name}."
         )
     return sentences
@@ -159,8 +159,8 @@ def tested(comparison: Comparison) -> list[tuple[str, str]]:
     facts.append(
         (
             "Uncertainty",
-            "Bands and intervals are Wilson's 95\u00a0% intervals. They cover the choice of test "
-            "images alone, not training again, nor a better attack. Two accuracies are called "
+            "Bands and intervals are Wilson's 95\u00a0% intervals. They cover only the choice of "
+            "test images, not other trainings or better attacks. Two accuracies are called "
             "different only where their intervals do not overlap. Seed of the attack's random "
             f"draws: {', '.join(map(str, seeds))}.",
         )
@@ -207,7 +207,9 @@ def _attack(protocol: Protocol) -> str:
             f"their gradient, {_within(attack)}."
         )
     if about.family == "noise":
-        text = f"{settings} Noise that knows nothing of the network: a disturbance, not an attack."
+        text = (
+            f"{settings} Noise that does not depend on the network: a disturbance, not an attack."
+        )
         if about.is_gaussian:
             text += " eps is its standard deviation; single pixels change by more."
         return text
@@ -285,10 +287,10 @@ def _radii(comparison: Comparison) -> str:
 
 def _counting(protocol: Protocol) -> str:
     if protocol.is_separate:
-        return "Every image was attacked anew at every eps, so a curve may rise by chance."
+        return "Every image was attacked separately at every eps, so a curve may rise by chance."
     return (
-        "Each image counts at its worst: one that is wrong without attack, or broken at one eps, "
-        "counts as wrong at every larger eps."
+        "Each image counts at its worst: one that is misclassified without attack or at one eps "
+        "counts as misclassified at every larger eps."
     )
 
 

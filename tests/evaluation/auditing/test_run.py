@@ -435,7 +435,7 @@ def test_what_ends_an_audit_can_be_accepted_knowingly(
     result = small_audit(trained, (images, labels), accept=accept, out=tmp_path)
     assert result.accepted == ("labels-do-not-match",)
     assert read_audit(tmp_path).to_json() == result.to_json()
-    assert "accepted knowingly: <strong>labels-do-not-match</strong>" in render(result)
+    assert "accepted these problems: <strong>labels-do-not-match</strong>" in render(result)
     with pytest.raises(UnfitError, match=r"pixels lie between") as refused:
         small_audit(trained, (images + 1, labels), accept=accept)
     assert "accept" not in str(refused.value)

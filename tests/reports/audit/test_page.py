@@ -69,7 +69,7 @@ def test_the_page_is_accessible(page: Page) -> None:
 def test_the_answer_stands_first(audited: AuditResult, text: str) -> None:
     short = section(text, "short")
     low, high = (100 * end for end in wilson_interval(96, 200))
-    assert "48.0 % stay right whichever of 5 attacks is tried" in short
+    assert "48.0 % classified correctly under the worst of 5 attacks" in short
     assert f"95&nbsp;% interval {low:.1f}–{high:.1f}, 200 test images of digits" in short
     assert "eps 0.1 (25.5/255)" in short
     assert f"Can I believe this number? Only with caution. {audited.verdict.summary}" in short
@@ -135,7 +135,7 @@ def test_what_was_not_tested_is_listed(text: str) -> None:
 
 def test_nothing_left_out_is_no_proof(make_result: MakeResult) -> None:
     untested = section(render(make_result(untested=())), "untested")
-    assert "Nothing of the battery was left out. A stronger attack may exist" in untested
+    assert "Every attack of the battery was run. A stronger attack may still exist" in untested
 
 
 def test_examples_name_their_attacks_and_what_the_model_said(text: str) -> None:

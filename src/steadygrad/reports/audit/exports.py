@@ -172,7 +172,7 @@ def markdown_summary(result: AuditResult, gate: Gate) -> str:
         f"- Correct without attack: {_percent(result.clean.accuracy)} of {result.n:,} images",
         f"- Correct in the worst case at eps {number_text(result.eps)} ({result.norm}): {worst}",
         f"- Verdict: **{result.verdict.level}**. {_markdown(result.verdict.summary)}",
-        *(f"- Accepted knowingly: {name}" for name in result.accepted),
+        *(f"- Accepted: {name}" for name in result.accepted),
         "",
         "| attack | correct | broke |",
         "|---|---:|---:|",

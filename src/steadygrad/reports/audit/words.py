@@ -55,10 +55,10 @@ BELIEF: dict[str, tuple[Belief, str]] = {
 
 
 FAMILIES: dict[Family, tuple[str, str]] = {
-    "noise": ("noise", "knows nothing of the model"),
+    "noise": ("noise", "needs no access to the model"),
     "one-step": ("one gradient step", "knows the weights"),
     "white-box": ("many gradient steps", "knows the weights"),
-    "query": ("queries", "sees the outputs alone"),
+    "query": ("queries", "sees only the outputs"),
     "transfer": ("transfer", "knows another model"),
     "ensemble": ("several attacks", "knows the weights"),
 }
@@ -281,15 +281,15 @@ def threat_model(
         ("May change", _change(eps, norm)),
         ("Knows", _knowledge({outcome.family for outcome in outcomes})),
         (
-            "Wants",
+            "Goal",
             "Any wrong class. Attacks that aim at a class of their own choice count as soon as the "
             "model is wrong.",
         ),
         (
-            "Counts as right",
+            "Counts as correct",
             "An image that is classified correctly without attack and that none of the attacks "
-            "misleads: the worst case, image by image. One that is wrong without attack counts as "
-            "wrong and is never attacked.",
+            "misleads: the worst case, image by image. One that is misclassified without attack is "
+            "not attacked.",
         ),
     ]
 
@@ -318,7 +318,7 @@ def _knowledge(families: set[Family]) -> str:
     if "noise" in families:
         kinds.append("nothing (noise)")
     if not kinds:
-        return "Nothing was tried."
+        return "No attack was run."
     if len(kinds) == 1:
         return sentence_text(kinds[0])
     return f"Depending on the attack, {', '.join(kinds[:-1])} or {kinds[-1]}."
