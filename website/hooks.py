@@ -1,4 +1,4 @@
-"""What MkDocs asks while it builds the site: the reference, and links that leave ``docs/``.
+"""What MkDocs calls while it builds the site: reference, notebooks, links that leave ``docs/``.
 
 The reference has a page for each public package, from its ``__all__``, and one for the command
 line, from the program itself. A public name without a docstring ends the build.
@@ -6,6 +6,7 @@ line, from the program itself. A public name without a docstring ends the build.
 
 import inspect
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,21 @@ def on_files(files: Any, *, config: Any) -> Any:
     if silent:
         raise PluginError(f"public, but without a docstring: {', '.join(sorted(set(silent)))}")
     files.append(File.generated(config, "reference/commands.md", content=commands_page()))
+    for name, content in _notebook_files().items():
+        files.append(File.generated(config, f"notebooks/{name}", content=content))
     return files
+
+
+def _notebook_files() -> dict[str, str | bytes]:
+    """Return each notebook's page and its figures, by name in the folder ``notebooks``."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    import notebooks
+
+    found: dict[str, str | bytes] = {}
+    for path in sorted(notebooks.FOLDER.glob("*.ipynb")):
+        found[f"{path.stem}.md"], pictures = notebooks.page(notebooks.read(path), path.stem)
+        found |= pictures
+    return found
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
