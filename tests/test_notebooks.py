@@ -36,7 +36,14 @@ def test_there_are_a_tour_and_an_audit() -> None:
     assert [path.stem for path in NOTEBOOKS] == ["audit_together", "first_tour"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem == "audit_together" else [])
+        for path in NOTEBOOKS
+    ],
+    ids=lambda path: path.stem,
+)
 def test_a_notebook_runs_and_prints_and_draws_where_it_did_before(
     path: Path, notebooks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

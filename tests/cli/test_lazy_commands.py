@@ -54,4 +54,4 @@ def test_completion_of_a_command_shows_its_summary() -> None:
     context = GROUP.make_context("steadygrad", [], resilient_parsing=True)
     found = {item.value: item.help for item in GROUP.shell_complete(context, "compare")}
     assert sorted(found) == ["compare", "compare-audits"]
-    assert str(found["compare"]).startswith("Make one self-contained HTML page")
+    assert str(found["compare"]).startswith("Write one HTML page that compares")

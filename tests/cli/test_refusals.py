@@ -207,7 +207,7 @@ def test_data_that_the_network_does_not_read(
     program: Program, trained_run: Path, larger_images: Path
 ) -> None:
     message = refused(program, "evaluate", trained_run, "--dataset", larger_images)
-    assert "the network reads images of 1x8x8" in message
+    assert "the network takes images of 1x8x8" in message
     assert "1x10x10" in message
 
 

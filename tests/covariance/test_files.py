@@ -97,7 +97,7 @@ def holding_nan(path: Path) -> None:
         (Path.unlink, "no covariance file at"),
         (damaged, "damaged"),
         (without_metadata, "does not say"),
-        (of_unknown_kind, "unknown here"),
+        (of_unknown_kind, "unknown description"),
         (indefinite, "semidefinite"),
         (holding_nan, "NaN"),
     ],

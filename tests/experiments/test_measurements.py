@@ -64,7 +64,7 @@ def test_what_is_taken_over_keeps_its_date_and_versions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("network", [REAL, COMPLEX])
 def test_what_was_not_asked_earlier_cannot_be_taken_over(network: Network) -> None:
-    with pytest.raises(CheckpointError, match="does not answer what is asked now: train it"):
+    with pytest.raises(CheckpointError, match="lack what is needed now; run without"):
         Measurements().take_over(network, {**CLEAN, "n": 200}, noted())
 
 

@@ -137,7 +137,7 @@ def test_frozen_layers_stay_and_early_layers_move_less(
         ({"eps": 8}, HyperparameterError, "did you mean 8/255"),
         ({"eps": 0}, HyperparameterError, "expected eps > 0"),
         ({"freeze": ["layer9"]}, HyperparameterError, "module to freeze, got 'layer9'; there are"),
-        ({"freeze": ["*"]}, HyperparameterError, "expected something left to learn"),
+        ({"freeze": ["*"]}, HyperparameterError, "expected at least one trainable parameter"),
         ({"plain_epochs": 5}, HyperparameterError, "expected plain_epochs from 0 to below 2"),
         ({"epoch": 5}, HyperparameterError, "no setting 'epoch' .did you mean 'epochs'"),
         ({"mixing": "mixup", "attack": "fgsm:eps=0.1"}, HyperparameterError, "not both"),

@@ -86,7 +86,7 @@ def test_a_folder_of_transformers(folder: Path, tmp_path: Path) -> None:
     images = torch.rand(2, *shape)
     torch.testing.assert_close(model(images), again(images))
     penalised(model, shape)
-    with pytest.raises(ModelError, match="tells 3 classes apart, the data has 5; head=new"):
+    with pytest.raises(ModelError, match="has 3 classes, but the data has 5; head=new"):
         load_classifier(f"hf:{folder}", input_shape=shape, num_classes=5)
     new = load_classifier(f"hf:{folder},head=new", input_shape=shape, num_classes=5)
     assert new(images).shape == (2, 5)

@@ -98,9 +98,9 @@ def test_weights_without_specification_are_refused(file: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ([], "in a way unknown here"),
-        ({"name": "digits-complex"}, "in a way unknown here"),
-        ({"name": "a", "input_shape": [8, 8], "num_classes": 2}, "in a way unknown here"),
+        ([], "has an unknown description"),
+        ({"name": "digits-complex"}, "has an unknown description"),
+        ({"name": "a", "input_shape": [8, 8], "num_classes": 2}, "has an unknown description"),
         (
             {"name": "digits-complex", "input_shape": [1, 8, 8], "num_classes": 2, "x": 1},
             "model digits-complex has no setting 'x'",

@@ -284,7 +284,7 @@ def test_a_foreign_state_is_refused(run: TrainingResult) -> None:
     state = torch.load(run.folder / "training_state.pt", weights_only=True)
     cases = {
         "was trained on 41 images": {"train_size": 41},
-        "was trained on cuda and cannot go on on cpu": {"device": "cuda"},
+        "was trained on cuda and cannot continue on cpu": {"device": "cuda"},
         "does not fit the run": {"model": {}},
         "another penalty": {"config": state["config"] | {"penalty": "gn:strength=7"}},
     }

@@ -71,7 +71,7 @@ def _shape(text: str | None, size: int | None) -> tuple[int, int, int]:
     if text is None:
         if size is None:
             raise HyperparameterError(
-                "expected --shape CHANNELSxHEIGHTxWIDTH, which the model does not tell"
+                "expected --shape CHANNELSxHEIGHTxWIDTH, because the model does not state it"
             )
         return 3, size, size
     try:

@@ -63,7 +63,7 @@ def load_covariance(path: Path | str) -> FixedCovariance:
     except SteadygradError as error:
         raise CheckpointError(f"{path} holds no usable covariance: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} describes its covariance in a way unknown here") from error
+        raise CheckpointError(f"{path} has an unknown description of its covariance") from error
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

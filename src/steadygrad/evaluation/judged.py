@@ -155,9 +155,8 @@ def _check_fit(spec: ModelSpec, data: ImageDataset) -> None:
     """Refuse images or classes that the network was not built for."""
     read, given = ("x".join(map(str, shape)) for shape in (spec.input_shape, data.input_shape))
     if read != given:
-        raise ModelError(f"the network reads images of {read}, those of {data.name} are {given}")
+        raise ModelError(f"the network takes images of {read}, but {data.name} has {given}")
     if spec.num_classes != data.num_classes:
         raise ModelError(
-            f"the network tells {spec.num_classes} classes apart, {data.name} has "
-            f"{data.num_classes}"
+            f"the network has {spec.num_classes} classes, but {data.name} has {data.num_classes}"
         )

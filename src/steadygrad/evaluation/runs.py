@@ -159,7 +159,7 @@ def _attack_and_radii(
 def _refuse_beside_covariance(attack: Attack) -> None:
     if not isinstance(attack, LongRangeCorrelated):
         name = describe_attack(attack)["name"]
-        raise HyperparameterError(f"covariance has no effect with {name!r}; it is of lrc")
+        raise HyperparameterError(f"covariance has no effect with {name!r}, only with lrc")
     if attack.covariance != LongRangeCorrelated.covariance:
         raise HyperparameterError(
             f"covariance {COVARIANCES.text(attack.covariance)} of the attack has no effect along "

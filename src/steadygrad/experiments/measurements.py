@@ -84,8 +84,8 @@ class Measurements:
         answer = earlier.find(network, question)
         if answer is None:
             raise CheckpointError(
-                f"{network.label} is not trained here, and what was measured of it earlier does "
-                "not answer what is asked now: train it, by running without --keep-measured"
+                f"{network.label} is not trained here, and its earlier measurements lack what is "
+                "needed now; run without --keep-measured to train it"
             )
         source = earlier._networks[network.digest]
         self._of(network, source.date, source.versions).add(question, answer)
@@ -147,6 +147,6 @@ class Measurements:
                 read._networks[digest].add(question, entry.values)
             else:
                 raise CheckpointError(
-                    f"{where} is damaged: an answer comes before when it was measured"
+                    f"{where} is damaged: a measurement comes before the date of its network"
                 )
         return read

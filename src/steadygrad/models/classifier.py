@@ -148,7 +148,7 @@ def check_fits(
     classes = logits.shape[1]
     if num_classes is not None and classes != num_classes:
         raise ModelError(
-            f"{what} tells {classes} classes apart, the data has {num_classes}; head=new replaces "
+            f"{what} has {classes} classes, but the data has {num_classes}; head=new replaces "
             "its last layer by one for the data's classes"
         )
     return classes

@@ -94,7 +94,7 @@ def load_model(
     if _runs_code(spec.model) and (source is None or bare(source) != spec.model):
         text = MODELS.text(spec.model)
         raise CheckpointError(
-            f"{path} is of the model {text}, which is code that only you can vouch for; name it "
+            f"{path} holds weights of {text}, whose code a file must not run; name the model "
             f"yourself, as {text},weights={path}"
         )
     plain = DefaultTensors(torch.float32, torch.device("cpu"))
@@ -136,7 +136,7 @@ def _parse_spec(path: Path, metadata: Mapping[str, str]) -> ModelSpec:
     except SteadygradError as error:
         raise CheckpointError(f"{path} names a model that cannot be built: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path} describes its model in a way unknown here") from error
+        raise CheckpointError(f"{path} has an unknown description of its model") from error
 
 
 def _check_fit(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

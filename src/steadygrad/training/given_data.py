@@ -45,7 +45,7 @@ class LoaderImages:
         if names is None and num_classes is None:
             raise DatasetError(
                 f"expected the number of classes of {self.name} (num_classes=...), which the "
-                "loader does not tell"
+                "loader does not state"
             )
         self.class_names = tuple(map(str, names or range(num_classes or 0)))
         try:

@@ -208,7 +208,7 @@ class TrainingSession:
         """
         if state.device != self.device.type:
             raise CheckpointError(
-                f"the run was trained on {state.device} and cannot go on on {self.device.type}"
+                f"the run was trained on {state.device} and cannot continue on {self.device.type}"
             )
         if state.train_size != len(self.train):
             raise CheckpointError(

@@ -79,7 +79,8 @@ class FineTuning:
                     module.eval()
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise HyperparameterError(
-                f"expected something left to learn, but freeze={'+'.join(self.freeze)} is all"
+                f"expected at least one trainable parameter, but freeze={'+'.join(self.freeze)} "
+                "covers all"
             )
 
     def groups(self, model: nn.Module) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def test_arguments_reach_the_callable_and_the_text_prints_back() -> None:
 def test_weights_head_and_classes_of_a_callable(place: Path) -> None:
     torch.save(load_classifier("nets.small:build").model.state_dict(), place / "w.pt")
     text = "nets.small:build,weights=w.pt"
-    with pytest.raises(ModelError, match=r"tells 3 classes apart, the data has 5; head=new"):
+    with pytest.raises(ModelError, match=r"has 3 classes, but the data has 5; head=new"):
         load_classifier(text, input_shape=SHAPE, num_classes=5)
     model = load_classifier(f"{text},head=new", input_shape=SHAPE, num_classes=5)
     assert torch.equal(model.model[0].weight, torch.load(place / "w.pt")["0.weight"])
@@ -100,7 +100,7 @@ def test_a_file_alone_does_not_decide_which_code_runs(place: Path) -> None:
     save_model(place / "m.safetensors", spec.build(), spec)
     mark.unlink()
     with pytest.raises(
-        CheckpointError, match=r"code that only you can vouch for; name it yourself"
+        CheckpointError, match=r"whose code a file must not run; name the model yourself"
     ):
         load_model(place / "m.safetensors")
     smooth = MODELS.parse(f"smooth:model=callable:nets.small:marks,model.arguments=path={mark}")

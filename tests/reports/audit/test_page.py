@@ -72,7 +72,7 @@ def test_the_answer_stands_first(audited: AuditResult, text: str) -> None:
     assert "48.0 % classified correctly under the worst of 5 attacks" in short
     assert f"95&nbsp;% interval {low:.1f}–{high:.1f}, 200 test images of digits" in short
     assert "eps 0.1 (25.5/255)" in short
-    assert f"Can I believe this number? Only with caution. {audited.verdict.summary}" in short
+    assert f"Can I trust this number? Only with caution. {audited.verdict.summary}" in short
     assert "Without attack, 97.0 %" in short
     assert text.index('id="short"') < text.index('id="attacks"') < text.index('id="believe"')
 
@@ -124,7 +124,7 @@ def test_every_finding_has_question_number_threshold_and_meaning(
     assert "Measured 1.25 % , suspicious above 5 % (of examples)" in believe
     assert believe.count("Measured") == 2
     assert "1 of 3 diagnostics is suspicious, 1 passed, 1 not tested" in believe
-    assert "What they point at: misleading gradients" in believe
+    assert "They indicate: misleading gradients" in believe
     assert "still standing 3" in believe
 
 
@@ -200,7 +200,7 @@ def test_little_is_enough_for_a_page(make_result: MakeResult) -> None:
 
 def test_one_attack_is_not_called_several(make_result: MakeResult, audited: AuditResult) -> None:
     page = " ".join(Page(render(make_result(outcomes=audited.outcomes[1:2]))).text.split())
-    assert "under the one attack that was tried" in page
+    assert "under the one attack that was run" in page
     assert "strongest" not in page
 
 

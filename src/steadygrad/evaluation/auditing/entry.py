@@ -151,7 +151,7 @@ def own_entries(
         if isinstance(given, BatteryEntry):
             if given.name in names:
                 raise HyperparameterError(
-                    f"expected attacks with names of their own, got two called {given.name}"
+                    f"expected attacks with different names, got two called {given.name}"
                 )
             entry = replace(given, attack=moved)
         else:

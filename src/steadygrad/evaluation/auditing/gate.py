@@ -44,7 +44,7 @@ class Gate:
             )
         if self.measure not in MEASURES:
             raise UnknownNameError(
-                f"expected one of {', '.join(MEASURES)} to hold against fail_under, "
+                f"expected one of {', '.join(MEASURES)} to compare with fail_under, "
                 f"got {self.measure!r}"
             )
         for level in self.fail_on:
