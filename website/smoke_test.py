@@ -50,6 +50,7 @@ def try_file(file: Path, scratch: Path) -> None:
     venv.create(scratch / "venv", with_pip=True)
     binaries = scratch / "venv" / "bin"
     pip = [binaries / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    pip += ["--no-compile"]  # each file is imported at most once
     subprocess.run([*pip, "-c", CONSTRAINTS, file], check=True)
     subprocess.run([binaries / "python", "-c", CORE], check=True, cwd=scratch)
     told = subprocess.run(

@@ -12,7 +12,7 @@ import typer
 from program import Program
 from steadygrad.cli.application import app
 from steadygrad.cli.parts import FAMILIES
-from steadygrad.training import TrainingConfig
+from steadygrad.training import TrainingConfig, with_recipe
 
 
 def test_lists_every_part_of_every_family_with_its_settings(program: Program) -> None:
@@ -109,11 +109,6 @@ def test_the_example_of_train_is_a_configuration() -> None:
     (typed,) = re.findall(r"Example: steadygrad train (.*)", GROUP.commands["train"].epilog)
     words = shlex.split(typed)
     given = dict(zip(words[::2], words[1::2], strict=True))
-    TrainingConfig(
-        data=given["--dataset"],
-        model=given["--model"],
-        penalty=given["--penalty"],
-        augmentation=[given["--augment"]],
-        schedule=given["--schedule"],
-        averaging=given["--averaging"],
-    )
+    settings = {"data": given["--dataset"], "model": given["--model"]}
+    config = TrainingConfig.from_dict(with_recipe(given["--recipe"], settings))
+    assert config.penalty is not None
