@@ -28,7 +28,7 @@ def joint_batch_norm() -> Iterator[None]:
     def batch_norm(input: Tensor, *settings: Any, **named: Any) -> Tensor:  # noqa: A002 # as PyTorch calls it
         return _batch_norm(torchs, input, *settings, **named)
 
-    functional.batch_norm = batch_norm
+    functional.batch_norm = batch_norm  # type: ignore[assignment] # of the same parameters
     try:
         yield
     finally:
@@ -53,6 +53,11 @@ def _batch_norm(
             input, running_mean, running_var, weight, bias, training, momentum, eps
         )
         return plain
+    places = input.numel() // (len(input) * input.shape[1])
+    if share.total * places == 1:
+        raise ValueError(  # PyTorch's words
+            f"Expected more than 1 value per channel when training, got input size {input.shape}"
+        )
     counts = share.size > 0
     x = input.float() if input.itemsize < 4 else input
     axes = [0, *range(2, x.ndim)]
