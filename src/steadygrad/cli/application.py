@@ -54,7 +54,6 @@ def _options(
     del version  # printed by its callback
     from steadygrad.memory import keep_freed_memory  # torch: not for --help
 
-
     keep_freed_memory()
     if "RANK" in os.environ and context.invoked_subcommand not in _OF_MANY_PROCESSES:
         _refuse_many_processes(context.invoked_subcommand)
@@ -80,7 +79,9 @@ def main() -> None:
 @contextmanager
 def _main_process_alone_prints() -> Iterator[None]:
     """Keep the other processes of a launcher silent; a traceback still reaches the terminal."""
-    if os.environ.get("RANK", "0") == "0":
+    # Read here, not by ``launched_ranks``, which needs torch.
+    has_launcher = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if not has_launcher or os.environ["RANK"] == "0":
         yield
         return
     with (

@@ -28,7 +28,7 @@ def joint_batch_norm() -> Iterator[None]:
     def batch_norm(input: Tensor, *settings: Any, **named: Any) -> Tensor:  # noqa: A002 # as PyTorch calls it
         return _batch_norm(torchs, input, *settings, **named)
 
-    functional.batch_norm = batch_norm  # type: ignore[assignment] # of the same parameters
+    functional.batch_norm = batch_norm
     try:
         yield
     finally:
