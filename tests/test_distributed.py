@@ -14,12 +14,16 @@ from steadygrad.covariance import ExponentialCovariance, RunningCovariance
 from steadygrad.distributed import (
     Ranks,
     agree_on,
+    any_rank,
     average_over_ranks,
     current_ranks,
+    from_furthest_rank,
     gather_rows,
     main_rank_first,
     mean_of_shares,
     refuse_static_graph,
+    same_as_main_rank,
+    sum_over_ranks,
 )
 from steadygrad.draws import ImageDraws
 from steadygrad.errors import HyperparameterError, ModelError
@@ -147,6 +151,17 @@ def two_ranks(rank: int) -> dict[str, Any]:
     found["rows"] = gather_rows(values, SIZE)
     found["flags"] = gather_rows(values > 2, SIZE)
     found["agreed"] = agree_on(f"from {rank}")
+    found["any"] = any_rank(rank == 1, False)
+    generators = [torch.Generator().manual_seed(seed) for seed in (5, 6)]
+    found["furthest"] = from_furthest_rank(generators[rank].get_state(), steps=rank)
+    found["level"] = from_furthest_rank(generators[rank].get_state(), steps=3)
+    same = [torch.tensor([[rank == 0]]), torch.full((2, 3), rank + 0.5).T, torch.tensor(1j + rank)]
+    same_as_main_rank(same)
+    found["same"] = same
+    x = torch.tensor([1.0 + rank], dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad(sum_over_ranks(x) ** 3, x, create_graph=True)
+    (second,) = torch.autograd.grad(first, x)
+    found["derivatives"] = first.detach(), second
     order: list[int] = []
     with main_rank_first():
         order.append(rank)
@@ -213,11 +228,27 @@ def test_processes_share_average_gather_and_agree(found: list[dict[str, Any]]) -
         assert torch.equal(rank["rows"], torch.arange(float(SIZE)))
         assert torch.equal(rank["flags"], torch.arange(SIZE) > 2)
         assert rank["agreed"] == "from 0"
+        assert rank["any"] == (True, False)
+        assert torch.equal(rank["furthest"], torch.Generator().manual_seed(6).get_state())
+        assert rank["level"] is None
+        flag, numbers, number = rank["same"]
+        assert flag.item() is True and torch.equal(numbers, torch.full((3, 2), 0.5))
+        assert number == 1j
+
+
+def test_a_sum_over_processes_is_differentiated_as_the_sum_of_all_their_losses(
+    found: list[dict[str, Any]],
+) -> None:
+    # Both differentiate (x0 + x1)^3, at 1 + 2: twice its derivative; and that of it, twice again.
+    for rank in found:
+        first, second = rank["derivatives"]
+        assert first.item() == 2 * 3 * 3**2
+        assert second.item() == 2 * 2 * 6 * 3
 
 
 def test_a_failure_of_the_main_process_reaches_the_others(found: list[dict[str, Any]]) -> None:
     assert found[0]["failure"] == "OSError: the disk is full"
-    assert found[1]["failure"] == "RuntimeError: the main process failed: the disk is full"
+    assert found[1]["failure"] == "ProcessError: the main process failed: the disk is full"
 
 
 def test_one_process_does_the_obvious() -> None:
@@ -228,6 +259,9 @@ def test_one_process_does_the_obvious() -> None:
     assert torch.equal(gather_rows(values, 3), values)
     assert mean_of_shares(values.sum(), 3) == 1
     assert agree_on("this") == "this"
+    assert any_rank(True, False) == (True, False)
+    assert from_furthest_rank(values, 1) is None
+    assert sum_over_ranks(values) is values
     with main_rank_first():
         pass
     refuse_static_graph(network())

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from steadygrad.attacks import FGSM, NES, PGD, LongRangeCorrelated, NoisyFGSM, RandomNoise
-from steadygrad.draws import ImageDraws, integers, normal, uniform
+from steadygrad.batch_share import BatchShare, share_of_batch
+from steadygrad.distributed import Ranks
+from steadygrad.draws import ImageDraws, ShareDraws, integers, normal, uniform
 from steadygrad.errors import HyperparameterError, ShapeError
 
 CPU = torch.device("cpu")
@@ -38,6 +40,27 @@ def test_a_part_of_the_batch_draws_what_the_whole_one_draws(rows: slice) -> None
     a = integers(0, 7, (2, 10, 1), whole, device=CPU, image_axis=1)
     b = integers(0, 7, (2, size, 1), part, device=CPU, image_axis=1)
     assert torch.equal(a[:, rows], b)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+@pytest.mark.parametrize("total", [2, 10])
+def test_a_share_draws_what_a_generator_draws_for_the_whole_batch(rank: int, total: int) -> None:
+    whole, share = torch.Generator().manual_seed(5), BatchShare(Ranks(rank, 3), total)
+    own = ShareDraws(torch.Generator().manual_seed(5))
+    size = max(share.size, 1)  # of two images, the third process draws the first one's
+    with share_of_batch(share):
+        for draw in (uniform, normal):
+            a = draw((total, 3, 4), whole, dtype=torch.float32, device=CPU)
+            b = draw((size, 3, 4), own, dtype=torch.float32, device=CPU)
+            assert torch.equal(a[share.rows], b)
+        a = integers(0, 7, (2, total, 1), whole, device=CPU, image_axis=1)
+        b = integers(0, 7, (2, size, 1), own, device=CPU, image_axis=1)
+        assert torch.equal(a[:, share.rows], b)
+        with pytest.raises(ShapeError, match=rf"draws for {size} images along axis 0"):
+            uniform((size + 1, 2), own, dtype=torch.float32, device=CPU)
+    assert own.draws == 3
+    with pytest.raises(ShapeError, match="expected draws for a declared share"):
+        uniform((size, 2), own, dtype=torch.float32, device=CPU)
 
 
 def test_draws_seeds_and_entries_differ() -> None:

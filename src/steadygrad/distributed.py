@@ -1,31 +1,39 @@
 """One process or many: who this process is, which images are its own, and sums over all of them.
 
 Built on ``torch.distributed`` as ``torchrun`` and ``accelerate launch`` start it; nothing is
-started here. In a single process every function does the obvious thing, without communication.
+started here (``process_group`` does). In a single process every function does the obvious thing,
+without communication. Where another process has ended, they raise a ProcessError.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.errors import HyperparameterError, ModelError, ProcessError
 
 __all__ = [
     "Ranks",
     "agree_on",
+    "any_rank",
     "average_over_ranks",
     "current_ranks",
+    "from_furthest_rank",
     "gather_rows",
     "main_rank_first",
     "mean_of_shares",
+    "others_alive",
     "parameters_kept_gathered",
     "refuse_static_graph",
+    "same_as_main_rank",
+    "sum_gradients",
+    "sum_over_ranks",
 ]
 
 Value = TypeVar("Value")
@@ -100,10 +108,96 @@ def average_over_ranks(tensor: Tensor, weight: float = 1.0) -> Tensor:
     if current_ranks().count == 1:
         return tensor.detach().clone()
     total = torch.tensor(float(weight), dtype=torch.float64, device=tensor.device)
-    distributed.all_reduce(total)
     summed = tensor.detach() * weight if weight > 0 else torch.zeros_like(tensor)
-    distributed.all_reduce(summed)
+    with others_alive():
+        distributed.all_reduce(total)
+        distributed.all_reduce(summed)
     return summed / total.to(tensor.dtype)
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """Return the sum of the processes' tensors, the same in all of them, with its derivatives.
+
+    What is differentiated is the sum of what the processes differentiate, each of its own; also a
+    second time. Every process has to run the same forward and backward passes.
+
+    Args:
+        tensor: of the same shape and dtype in every process; a floating one.
+    """
+    if current_ranks().count == 1:
+        return tensor
+    summed: Tensor = _Sum.apply(tensor)  # type: ignore[no-untyped-call] # torch leaves it untyped
+    return summed
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every ``parameter.grad`` by its sum over the processes.
+
+    Gradients are exchanged as one vector for each dtype, after the backward pass: so any graph will
+    do, that of double backpropagation too. A parameter without a gradient keeps none.
+
+    Args:
+        parameters: the same in every process, and with the same ``requires_grad``.
+    """
+    if current_ranks().count == 1:
+        return
+    trainable: dict[tuple[torch.dtype, torch.device], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        if parameter.requires_grad:
+            trainable.setdefault((parameter.dtype, parameter.device), []).append(parameter)
+    for alike in trainable.values():
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in alike]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        with others_alive():
+            distributed.all_reduce(torch.view_as_real(flat) if flat.is_complex() else flat)
+        pieces = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for parameter, piece in zip(alike, pieces, strict=True):
+            if parameter.grad is not None:
+                parameter.grad = piece.view_as(parameter)
+
+
+def same_as_main_rank(tensors: Iterable[Tensor]) -> None:
+    """Overwrite tensors by those of the main process."""
+    if current_ranks().count == 1:
+        return
+    with others_alive(), torch.no_grad():
+        for tensor in tensors:
+            # As bytes: not every backend exchanges every dtype.
+            values = tensor.flatten().contiguous().view(torch.uint8)
+            distributed.broadcast(values, src=0)
+            tensor.copy_(values.view(tensor.dtype).view_as(tensor))
+
+
+def any_rank(*flags: bool) -> tuple[bool, ...]:
+    """Return, for each flag, whether it holds in any process; does not wait for an accelerator."""
+    if current_ranks().count == 1:
+        return flags
+    votes = torch.tensor(flags, dtype=torch.int32, device="cpu")
+    with others_alive():
+        distributed.all_reduce(votes, op=distributed.ReduceOp.MAX, group=_host_group())
+    return tuple(bool(vote) for vote in votes.tolist())
+
+
+def from_furthest_rank(state: Tensor, steps: int) -> Tensor | None:
+    """Return the state of the process that has made most steps; None where all made as many.
+
+    Args:
+        state: in host memory, of the same shape and dtype in every process.
+        steps: that this process has made, at least 0.
+    """
+    ranks = current_ranks()
+    if ranks.count == 1:
+        return None
+    made = [torch.zeros((), dtype=torch.int64, device="cpu") for _ in range(ranks.count)]
+    own = torch.tensor(steps, dtype=torch.int64, device="cpu")
+    with others_alive():
+        distributed.all_gather(made, own, group=_host_group())
+        counts = [int(count) for count in made]
+        if min(counts) == max(counts):
+            return None
+        furthest = state.clone()
+        distributed.broadcast(furthest, counts.index(max(counts)), group=_host_group())
+    return furthest
 
 
 def gather_rows(rows: Tensor, size: int) -> Tensor:
@@ -131,7 +225,8 @@ def gather_rows(rows: Tensor, size: int) -> Tensor:
     padded = as_bytes.new_zeros(longest, *rows.shape[1:])
     padded[: len(rows)] = as_bytes
     parts = [torch.empty_like(padded) for _ in range(ranks.count)]
-    distributed.all_gather(parts, padded)
+    with others_alive():
+        distributed.all_gather(parts, padded)
     lengths = [Ranks(rank, ranks.count).share(size) for rank in range(ranks.count)]
     joined = torch.cat(
         [part[: one.stop - one.start] for part, one in zip(parts, lengths, strict=True)]
@@ -144,7 +239,8 @@ def agree_on(value: Value) -> Value:
     if current_ranks().count == 1:
         return value
     values: list[Any] = [value]
-    distributed.broadcast_object_list(values, src=0)
+    with others_alive():
+        distributed.broadcast_object_list(values, src=0)
     agreed: Value = values[0]
     return agreed
 
@@ -156,7 +252,7 @@ def main_rank_first() -> Iterator[None]:
     If it fails there, the others raise as well, with its sentence, instead of waiting for ever.
 
     Raises:
-        RuntimeError: in the other processes, if the main one failed.
+        ProcessError: in the other processes, if the main one failed.
     """
     ranks = current_ranks()
     if ranks.count == 1:
@@ -164,7 +260,7 @@ def main_rank_first() -> Iterator[None]:
         return
     if not ranks.is_main:
         if failure := agree_on(None):
-            raise RuntimeError(f"the main process failed: {failure}")
+            raise ProcessError(f"the main process failed: {failure}")
         yield
         return
     try:
@@ -173,6 +269,19 @@ def main_rank_first() -> Iterator[None]:
         agree_on(str(error) or type(error).__name__)
         raise
     agree_on(None)
+
+
+@contextmanager
+def others_alive() -> Iterator[None]:
+    """Around an exchange, say in one sentence that another process is gone.
+
+    Raises:
+        ProcessError: in place of torch's error, which is its cause.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise ProcessError("a process of the run has ended before the others") from error
 
 
 def refuse_static_graph(model: object) -> None:
@@ -218,6 +327,35 @@ def parameters_kept_gathered(model: object) -> Iterator[None]:
     finally:
         for module in sharded:
             module.set_reshard_after_backward(True, recurse=False)
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the processes; so is its derivative, that of the sum of all processes' losses."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:  # noqa: ARG004 # nothing is kept
+        summed = tensor.detach().clone(memory_format=torch.contiguous_format)
+        with others_alive():
+            distributed.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+        summed: Tensor = _Sum.apply(gradient)  # type: ignore[no-untyped-call] # torch leaves it untyped
+        return summed
+
+
+_host_groups: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def _host_group() -> Any:
+    """Return a group that exchanges tensors in host memory: the default one, or one of gloo."""
+    if "gloo" in str(distributed.get_backend_config()):
+        return None
+    default = distributed.group.WORLD
+    if default not in _host_groups:
+        _host_groups[default] = distributed.new_group(backend="gloo")
+    return _host_groups[default]
 
 
 def _is_distributed() -> bool:

@@ -3,7 +3,8 @@
 A ``torch.Generator`` fills a tensor in the order of its entries: what an image gets depends on the
 images before it, and so on how a batch is cut into parts. ``ImageDraws`` computes each number from
 the image's own seed, the number of the draw and the entry's place in the image alone: the same
-image gets the same numbers in a batch of any size, on any process and on any device.
+image gets the same numbers in a batch of any size, on any process and on any device. ``ShareDraws``
+gives the images of a share what a ``torch.Generator`` gives them in the whole batch.
 """
 
 import math
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from steadygrad.batch_share import BatchShare, current_share
+from steadygrad.distributed import from_furthest_rank
 from steadygrad.errors import HyperparameterError, ShapeError
 
-__all__ = ["ImageDraws", "integers", "normal", "uniform"]
+__all__ = ["ImageDraws", "ShareDraws", "integers", "normal", "uniform"]
 
 if TYPE_CHECKING:
     _Generator = torch.Generator
@@ -97,6 +100,53 @@ class ImageDraws(_Generator):
         return drawn.view(-1, *others).movedim(0, image_axis)
 
 
+class ShareDraws(_Generator):
+    """What a generator draws for a whole batch, for the images of a declared share of it.
+
+    Every process draws the numbers of all images, and keeps its own: they are those of one process
+    with the whole batch. Goes wherever an attack takes a ``generator``, inside
+    ``batch_share.share_of_batch``.
+
+    Args:
+        generator: in the same state in every process.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.whole, self.draws = generator, 0
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override] # read-only, as the generator's is
+        """Where numbers are drawn."""
+        return self.whole.device
+
+    def share_of(self, shape: Sequence[int], image_axis: int) -> tuple[BatchShare, tuple[int, ...]]:
+        """Return the share to keep of one draw, and the shape to draw for; count the draw.
+
+        Raises:
+            ShapeError: the shape has another number of images than the share, or none is declared.
+        """
+        share = current_share()
+        if share is None or shape[image_axis] != max(share.size, 1):
+            expected = "a declared share" if share is None else f"{max(share.size, 1)} images"
+            raise ShapeError(
+                f"expected draws for {expected} along axis {image_axis}, got shape {tuple(shape)}"
+            )
+        self.draws += 1
+        whole = list(shape)
+        whole[image_axis] = share.total
+        return share, tuple(whole)
+
+    def settle(self) -> None:
+        """Bring all processes' generators to the state of the one that has drawn most.
+
+        An attack stops drawing when it has succeeded on every image: in one process with the whole
+        batch, when it has on the last of them all. Every process has to call this.
+        """
+        state = from_furthest_rank(self.whole.get_state(), self.draws)
+        if state is not None:
+            self.whole.set_state(state)
+
+
 def uniform(
     shape: Sequence[int],
     generator: torch.Generator | None,
@@ -109,14 +159,18 @@ def uniform(
 
     Args:
         shape: of the result.
-        generator: an ``ImageDraws``, a torch generator, or None for torch's global one.
+        generator: an ``ImageDraws``, a ``ShareDraws``, a torch generator, or None for torch's
+            global one.
         dtype: floating.
         device: of the result.
-        image_axis: the axis of the images, whose length an ``ImageDraws`` decides.
+        image_axis: the axis of the images, whose length the first two decide.
 
     Returns:
         numbers of that shape, dtype and device.
     """
+    if isinstance(generator, ShareDraws):
+        share, whole = generator.share_of(shape, image_axis)
+        return share.own(uniform(whole, generator.whole, dtype=dtype, device=device), image_axis)
     if isinstance(generator, ImageDraws):
         # As many bits as the mantissa holds: never rounded up to 1.
         bits = 53 if dtype == torch.float64 else 24 if dtype == torch.float32 else 8
@@ -135,6 +189,9 @@ def normal(
     image_axis: int = 0,
 ) -> Tensor:
     """Draw from N(0, 1); arguments as for ``uniform``. Source: Box & Muller, 1958."""
+    if isinstance(generator, ShareDraws):
+        share, whole = generator.share_of(shape, image_axis)
+        return share.own(normal(whole, generator.whole, dtype=dtype, device=device), image_axis)
     if isinstance(generator, ImageDraws):
         wide = torch.float64
         radius, angle = (
@@ -157,6 +214,9 @@ def integers(
     image_axis: int = 0,
 ) -> Tensor:
     """Draw int64 from ``low`` to ``high - 1``, equally likely; arguments as for ``uniform``."""
+    if isinstance(generator, ShareDraws):
+        share, whole = generator.share_of(shape, image_axis)
+        return share.own(integers(low, high, whole, generator.whole, device=device), image_axis)
     if isinstance(generator, ImageDraws):
         return low + (_shifted(generator.bits(shape, image_axis), 1) % (high - low)).to(device)
     source = device if generator is None else generator.device

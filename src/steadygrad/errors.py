@@ -7,10 +7,12 @@ __all__ = [
     "HyperparameterError",
     "ImageError",
     "LabelError",
+    "MainProcessError",
     "MissingExtraError",
     "ModelError",
     "NonFiniteLossError",
     "OutputError",
+    "ProcessError",
     "ShapeError",
     "SteadygradError",
     "UnknownNameError",
@@ -59,6 +61,14 @@ class CheckpointError(SteadygradError, RuntimeError):
 
 class OutputError(SteadygradError, RuntimeError):
     """A result cannot be written where it was asked for, or shown."""
+
+
+class ProcessError(SteadygradError, RuntimeError):
+    """Another process of the same run has failed or ended."""
+
+
+class MainProcessError(ProcessError):
+    """The main process, which tells the user of failures, has ended itself."""
 
 
 class NonFiniteLossError(SteadygradError, RuntimeError):

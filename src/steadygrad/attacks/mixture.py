@@ -8,6 +8,7 @@ import torch
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.base import Attack
 from steadygrad.attacks.part import ATTACKS, attack
+from steadygrad.batch_share import current_share, first_of_batch
 from steadygrad.covariance import DataFacts, prepared
 from steadygrad.errors import HyperparameterError
 from steadygrad.parts import read_nested
@@ -46,8 +47,15 @@ class Mixture:
         generator: torch.Generator | None = None,
     ) -> Images:
         """Return a new batch whose first images are attacked; the inputs stay as they are."""
-        attacked = int(self.fraction * len(images) + 0.5)
+        share = current_share()
+        whole = len(images) if share is None else share.total
+        attacked = int(self.fraction * whole + 0.5)
         if not attacked:
             return images.detach().clone()
-        adversarial = self.attack(model, images[:attacked], labels[:attacked], generator=generator)
+        with first_of_batch(attacked) as own:
+            some = slice(0, own)
+            adversarial = self.attack(model, images[some], labels[some], generator=generator)
+            share = current_share()
+        attacked = own if share is None else share.size
+        adversarial = adversarial[:attacked]
         return torch.cat((adversarial, images[attacked:].detach()))

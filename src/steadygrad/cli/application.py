@@ -1,6 +1,11 @@
 """The program: its commands, and how its errors reach the user."""
 
+import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,9 +13,15 @@ import typer
 from steadygrad import __version__
 from steadygrad.cli.commands import LazyGroup
 from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, tolerate_any_encoding
-from steadygrad.errors import SteadygradError
+from steadygrad.errors import HyperparameterError, MainProcessError, SteadygradError
 
 __all__ = ["app", "main"]
+
+_OF_MANY_PROCESSES = ("train", "harden")
+"""The commands that share their work among the processes of a launcher."""
+
+_SECONDS_TO_SPEAK = 3
+"""How long a process beside the main one waits before it ends with an error."""
 
 app = typer.Typer(
     name="steadygrad",
@@ -32,6 +43,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -43,19 +55,57 @@ def _options(
     from steadygrad.memory import keep_freed_memory  # torch: not for --help
 
     keep_freed_memory()
+    if "RANK" in os.environ and context.invoked_subcommand not in _OF_MANY_PROCESSES:
+        _refuse_many_processes(context.invoked_subcommand)
 
 
 def main() -> None:
     """Run the program: exit 0 when done, 2 with one sentence when refused, 130 on Ctrl-C."""
     tolerate_any_encoding()
-    try:
-        app()
-    except SteadygradError as error:
-        messages.print(f"[bold red]error:[/] {_plain(error)}", soft_wrap=True)
-        sys.exit(REFUSED)
-    except KeyboardInterrupt:
-        messages.print("interrupted")
-        sys.exit(INTERRUPTED)
+    with _main_process_alone_prints():
+        try:
+            app()
+        except MainProcessError as error:
+            print(f"error: {error}", file=sys.__stderr__)
+            sys.exit(REFUSED)
+        except SteadygradError as error:
+            messages.print(f"[bold red]error:[/] {_plain(error)}", soft_wrap=True)
+            sys.exit(REFUSED)
+        except KeyboardInterrupt:
+            messages.print("interrupted")
+            sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _main_process_alone_prints() -> Iterator[None]:
+    """Keep the other processes of a launcher silent; a traceback still reaches the terminal."""
+    # Read here, not by ``launched_ranks``, which needs torch.
+    has_launcher = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if not has_launcher or os.environ["RANK"] == "0":
+        yield
+        return
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+    ):
+        try:
+            yield
+        except SystemExit as end:
+            if end.code:  # the launcher now ends the others, of which one still has to speak
+                time.sleep(_SECONDS_TO_SPEAK)
+            raise
+
+
+def _refuse_many_processes(command: str | None) -> None:
+    from steadygrad.training.process_group import launched_ranks
+
+    processes = launched_ranks().count
+    if processes > 1:
+        raise HyperparameterError(
+            f"expected {' or '.join(_OF_MANY_PROCESSES)} in {processes} processes, got {command}: "
+            "start it without a launcher"
+        )
 
 
 def _plain(error: SteadygradError) -> str:

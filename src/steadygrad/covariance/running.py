@@ -9,6 +9,7 @@ from torch import Tensor, distributed
 from steadygrad._typing import Images
 from steadygrad.covariance.estimation import Structure, as_working_dtype, structure_by_name
 from steadygrad.covariance.operator import Covariance, ImageShape, check_perturbations
+from steadygrad.distributed import current_ranks, others_alive
 from steadygrad.errors import CheckpointError, CovarianceError, HyperparameterError, ShapeError
 
 __all__ = ["RunningCovariance", "check_decay"]
@@ -61,13 +62,17 @@ class RunningCovariance(Covariance):
     def offer(self, perturbations: Images) -> bool:
         """Take perturbations into the average as ``update`` does, if they are of any use.
 
+        Args:
+            perturbations: as in ``update``; of no image where another process has some.
+
         Returns:
             Whether they were taken: False where they are not finite or all zero.
 
         Raises:
             ShapeError: they are no images, or of another shape than before.
         """
-        check_perturbations(perturbations, values=False)
+        if len(perturbations) or current_ranks().count == 1:
+            check_perturbations(perturbations, values=False)
         if not _is_usable(perturbations):
             return False
         channels, height, width = perturbations.shape[1:]
@@ -76,10 +81,12 @@ class RunningCovariance(Covariance):
             raise ShapeError(
                 f"expected perturbations of images {self.image_shape}, got {image_shape}"
             )
-        perturbations = as_working_dtype(perturbations)
+        count, perturbations = len(perturbations), as_working_dtype(perturbations)
+        if count == 0:  # of the right shape, and counted as none
+            perturbations = perturbations.new_zeros(1, *image_shape)
         with torch.autocast(perturbations.device.type, enabled=False):
             moments = self.structure.moments(perturbations)
-        moments, mean = _of_all_processes(moments, perturbations.mean(dim=0), len(perturbations))
+        moments, mean = _of_all_processes(moments, perturbations.mean(dim=0), count)
         variance = self.structure.mean_diagonal(moments, image_shape)
         moments, mean = moments / variance, mean / variance.sqrt()
         if self._moments is not None and self._mean is not None:
@@ -178,24 +185,20 @@ def check_decay(decay: float) -> None:
 def _is_usable(perturbations: Tensor) -> bool:
     """Return whether perturbations are finite and not all zero, in all processes together."""
     zero_or_not_finite = torch.stack((~perturbations.any(), ~perturbations.isfinite().all()))
-    votes = zero_or_not_finite.to(torch.int32)
-    if _processes() > 1:
-        distributed.all_reduce(votes)  # zero has to be said by all, not finite by one
-    return bool((votes[0] < _processes()) & (votes[1] == 0))
+    votes, processes = zero_or_not_finite.to(torch.int32), current_ranks().count
+    if processes > 1:
+        with others_alive():
+            distributed.all_reduce(votes)  # zero has to be said by all, not finite by one
+    return bool((votes[0] < processes) & (votes[1] == 0))
 
 
 def _of_all_processes(moments: Tensor, mean: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the averages over the images of all processes, from those over one's own."""
-    if _processes() == 1:
+    if current_ranks().count == 1:
         return moments, mean
     images = torch.full((1,), float(count), dtype=moments.dtype, device=moments.device)
     sums = torch.cat(((moments * count).flatten(), (mean * count).flatten(), images))
-    distributed.all_reduce(sums)
+    with others_alive():
+        distributed.all_reduce(sums)
     averages = sums[:-1] / sums[-1]
     return averages[: moments.numel()].view_as(moments), averages[moments.numel() :].view_as(mean)
-
-
-def _processes() -> int:
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return 1
-    return distributed.get_world_size()

@@ -14,7 +14,6 @@ from steadygrad.attacks.ball import Norm
 from steadygrad.checks import check_eps
 from steadygrad.datasets import DataSource, ImageDataset, data_source, load_dataset
 from steadygrad.datasets.sources import with_settings
-from steadygrad.devices import resolve_device
 from steadygrad.errors import CheckpointError, DatasetError, HyperparameterError
 from steadygrad.hardening.report import HardeningReport, measure
 from steadygrad.hardening.take_away import TakenAway, take_away
@@ -53,6 +52,7 @@ from steadygrad.training import (
     train,
     with_recipe,
 )
+from steadygrad.training.process_group import device_of_process, launched_ranks
 
 __all__ = ["Hardened", "harden"]
 
@@ -66,8 +66,10 @@ class Hardened:
     Attributes:
         model: in eval mode, of averaged weights where the training averages.
         folder: everything that was written.
-        report: before and after; None if the training was stopped, or no images were left for it.
-        taken: the files that load without steadygrad; None if the training was stopped.
+        report: before and after; None if the training was stopped, or no images were left for it,
+            and in all processes but the main one.
+        taken: the files that load without steadygrad; None if the training was stopped, and in all
+            processes but the main one.
         is_finished: False if the training can be resumed.
     """
 
@@ -180,7 +182,10 @@ def harden(
     config: TrainingConfig = build_part(
         TrainingConfig, "hardening", chosen | dict(sets.settings) | settings
     )
-    device = resolve_device(config.device)
+    if not launched_ranks().is_main:  # it trains; the main process alone measures and writes
+        result = train(config, folder / "run", resume=resume, overwrite=overwrite)
+        return Hardened(result.model, folder, None, None, result.is_finished)
+    device = device_of_process(config.device)
     make_folder(folder)
     original = _original(source, sets.train, folder, config.seed, resume).to(device)
     _check_class_names(original, sets.train)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from steadygrad.batch_share import current_share
 from steadygrad.layers.hand_written.applicability import HandWrittenLayer, applies, forward_of
 from steadygrad.layers.hand_written.elementwise import works_in_pieces
 from steadygrad.layers.hand_written.gradients import is_wanted, pulled_back
@@ -43,6 +44,8 @@ class BatchNorm2d(HandWrittenLayer, nn.BatchNorm2d):
 
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
         if not self.training or not self.affine or not applies(input, self.weight, self.bias):
+            return None
+        if current_share() is not None:  # then ``joint_batch_norm`` takes PyTorch's place
             return None
         # A single value has no variance: PyTorch says so.
         if input.ndim != 4 or not input.requires_grad or input.numel() <= input.shape[1]:

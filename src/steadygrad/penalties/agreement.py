@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
+from steadygrad.batch_share import current_share, first_of_batch
 from steadygrad.checks import first_time
+from steadygrad.distributed import average_over_ranks
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.held_statistics import held_statistics, modules_of
 from steadygrad.penalties.backends import DoubleBackprop
@@ -91,7 +93,8 @@ def compare_backends(
             gradients = torch.autograd.grad(
                 terms.norms.mean(), parameters, materialize_grads=True, allow_unused=True
             )
-        return torch.cat([gradient.flatten().double() for gradient in gradients])
+        flat, share = torch.cat([each.flatten().double() for each in gradients]), current_share()
+        return flat if share is None else average_over_ranks(flat, share.size)
 
     approximate = gradient_of(measured[0], model)
     with torch.autocast(images.device.type, enabled=False):
@@ -149,11 +152,11 @@ def check_first_batch(
     if any(type(module).__name__.startswith("FSDP") for module in modules_of(subject)):
         _LOG.info("finite difference not compared with the exact gradient: the model is sharded")
         return
-    some = slice(0, PROBE)
     try:
-        agreement = compare_backends(
-            backend, subject, images[some], labels[some], norm=norm, power=power, loss=loss
-        )
+        with first_of_batch(PROBE) as count:
+            agreement = compare_backends(
+                backend, subject, images[:count], labels[:count], norm=norm, power=power, loss=loss
+            )
     except ModelError as error:
         _LOG.info("finite difference not compared with the exact gradient: %s", error)
         return
@@ -162,7 +165,7 @@ def check_first_batch(
         "finite difference: cosine %.3f with the exact penalty gradient on %d images, %.2f of its "
         "length",
         agreement.cosine,
-        len(images[some]),
+        len(images[:count]),
         agreement.length_ratio,
     )
     agreement.require(required)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.batch_share import mean_over_batch
 from steadygrad.checks import first_time
 from steadygrad.distributed import refuse_static_graph
 from steadygrad.errors import HyperparameterError, ModelError
@@ -208,11 +209,12 @@ def _automatic(
     size = pixels.square().mean(dim=1).sqrt().clamp_min(tiny)
     weights = torch.ones_like(length) if power == 1 else 2 * length
     if joint:
+        squares, growth = (weights * size).square(), weights * length
         per_weight = torch.minimum(
-            PIXEL_STEP[order] * root / (weights * size).square().mean().sqrt().clamp_min(tiny),
-            LOSS_STEP[order] * root / (weights * length).mean().clamp_min(tiny),
+            PIXEL_STEP[order] * root / mean_over_batch(squares).sqrt().clamp_min(tiny),
+            LOSS_STEP[order] * root / mean_over_batch(growth).clamp_min(tiny),
         )
-        return per_weight * weights, torch.where(weights.sum() > 0, 1 / per_weight, 0.0)
+        return per_weight * weights, torch.where(mean_over_batch(weights) > 0, 1 / per_weight, 0.0)
     steps = torch.minimum(
         PIXEL_STEP[order] * root / size, LOSS_STEP[order] * root / length.clamp_min(tiny)
     )

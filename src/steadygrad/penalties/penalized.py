@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.batch_share import current_share, first_of_batch
 from steadygrad.checks import check_images
 from steadygrad.errors import HyperparameterError, LabelError
 from steadygrad.held_statistics import held_statistics, modules_of
@@ -36,6 +37,9 @@ def penalized_loss(
 ) -> PenalizedLoss:
     """Return the mean loss and ``factor * mean_i N(g_i) ** power``.
 
+    Of a declared share (``batch_share``), the terms are such that their mean over the processes,
+    weighted by images, is that of the whole batch.
+
     Where autograd records nothing (``no_grad``, ``inference_mode``), both are exact values without
     a graph, whatever the backend.
 
@@ -61,7 +65,7 @@ def penalized_loss(
     terms = _terms(model, images, labels, norm, power, backend, fraction, loss)
     check_first_batch(backend, model, images, labels, norm, power, loss)
     data_loss = terms.losses.mean()
-    penalty = factor * terms.norms.mean()
+    penalty = factor * _correction(fraction) * terms.norms.mean()
     result = PenalizedLoss(data_loss + penalty, data_loss, penalty, terms.logits)
     warn_of_size(model, result)
     refuse_when_not_finite(model, result)
@@ -107,16 +111,23 @@ def _terms(
     fraction: float,
     loss: ExampleLoss,
 ) -> PenaltyTerms:
-    count = _count(fraction, len(images))
-    if count == len(images):
+    share = current_share()
+    whole = len(images) if share is None else share.total
+    penalised = _count(fraction, whole)
+    if penalised == whole:
         return backend(model, images, labels, norm, power=power, loss=loss)
-    if couples_images(model) or not modules_of(model):
+    couples = couples_images(model) or not modules_of(model)
+    if couples:
         # One pass over all images learns the batch's statistics; the penalty's pass learns none.
         losses, logits = example_losses(model, images, labels, loss)
-        with held_statistics(model):
-            first = backend(model, images[:count], labels[:count], norm, power=power, loss=loss)
-        return PenaltyTerms(losses, first.norms, logits)
-    first = backend(model, images[:count], labels[:count], norm, power=power, loss=loss)
+    with first_of_batch(penalised) as count:
+        if couples:
+            with held_statistics(model):
+                first = backend(model, images[:count], labels[:count], norm, power=power, loss=loss)
+            return PenaltyTerms(losses, first.norms, logits)
+        first = backend(model, images[:count], labels[:count], norm, power=power, loss=loss)
+    if count == len(images):
+        return first
     losses, logits = example_losses(model, images[count:], labels[count:], loss)
     return PenaltyTerms(
         torch.cat((first.losses, losses)), first.norms, torch.cat((first.logits, logits))
@@ -126,6 +137,17 @@ def _terms(
 def _count(fraction: float, batch: int) -> int:
     """Return ``ceil(fraction * batch)``, not fooled by the rounding of the product."""
     return min(batch, max(1, -int(-(fraction * batch - 1e-9) // 1)))
+
+
+def _correction(fraction: float) -> float:
+    """Return what makes a mean over one's own penalised images weigh as much as one's own images.
+
+    Of a share, the penalised ones need not be the same fraction as of the whole batch.
+    """
+    share = current_share()
+    if share is None or share.size == 0:
+        return 1.0
+    return share.first(_count(fraction, share.total)).weight / share.weight
 
 
 def _value(

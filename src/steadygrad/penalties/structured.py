@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.batch_share import current_share
 from steadygrad.checks import check_images
 from steadygrad.covariance import (
     COVARIANCES,
@@ -242,6 +243,9 @@ class StructuredPenalty:
 
     def _learn(self, perturbations: Tensor) -> None:
         assert isinstance(self.covariance, RunningCovariance)
+        share = current_share()
+        if share is not None:  # an image that only keeps the others company is not learned from
+            perturbations = perturbations[: share.size]
         # A loss that is not finite is for the training loop to report, with epoch and step.
         self.covariance.offer(perturbations)
 

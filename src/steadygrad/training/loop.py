@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from steadygrad.distributed import any_rank
 from steadygrad.errors import ModelError, NonFiniteLossError
 from steadygrad.models.model_file import save_model
 from steadygrad.pending_checks import settle_checks
@@ -50,7 +51,10 @@ class HeldOut:
 
 
 class TrainingLoop:
-    """Steps, epochs and checkpoints of one call of ``train``."""
+    """Steps, epochs and checkpoints of one call of ``train``.
+
+    Of several processes, all go through it together; the main one alone writes.
+    """
 
     def __init__(
         self,
@@ -72,9 +76,11 @@ class TrainingLoop:
         Raises: NonFiniteLossError; OutputError, if a checkpoint cannot be written.
         """
         session, epochs = self.session, self.session.config.epochs
-        log = TensorBoardLog(self.folder.tensorboard, session.history)
+        log: TensorBoardLog | None = None
+        if session.ranks.is_main:
+            log = TensorBoardLog(self.folder.tensorboard, session.history)
         try:
-            if session.history or session.steps_done:
+            if session.ranks.is_main and (session.history or session.steps_done):
                 self._write_outputs()  # a kill may have come between the state and the others
             if session.epochs_done >= epochs:
                 self.progress.message(f"{self.folder.path} is finished: {epochs} epochs are done")
@@ -89,7 +95,8 @@ class TrainingLoop:
             while session.epochs_done < epochs and self._epoch(log):
                 pass
         finally:
-            log.close()
+            if log is not None:
+                log.close()
         if session.epochs_done < epochs:
             self.progress.message(
                 f"stopped in epoch {session.epochs_done + 1}, after step {session.steps_done}; "
@@ -97,7 +104,7 @@ class TrainingLoop:
             )
         return self._result()
 
-    def _epoch(self, log: TensorBoardLog) -> bool:
+    def _epoch(self, log: TensorBoardLog | None) -> bool:
         """Do what remains of an epoch; return whether to go on."""
         session, config = self.session, self.session.config
         for images, labels in session.remaining_batches():
@@ -116,11 +123,12 @@ class TrainingLoop:
             session.steps_done += 1
             if len(self.unread) >= self.steps_between_reads:
                 self._read()
-            if self.interruption.requested:
+            is_due = time.monotonic() - self.last_checkpoint >= config.checkpoint_seconds
+            stops, is_due = any_rank(self.interruption.requested, is_due)
+            if stops or is_due:
                 self._checkpoint()
+            if stops:
                 return False
-            if time.monotonic() - self.last_checkpoint >= config.checkpoint_seconds:
-                self._checkpoint()
         self._read()
         self._count_time()
         self._refuse_divergence()
@@ -130,9 +138,11 @@ class TrainingLoop:
             self._raw_performance(self.held_out.validation),
         )
         self._write_checkpoint()
-        log.write(metrics)
+        if log is not None:
+            log.write(metrics)
         self.progress.epoch(metrics)
-        return not self.interruption.requested
+        (stops,) = any_rank(self.interruption.requested)
+        return not stops
 
     def _performance(self, dataset: TrainingImages | None) -> Performance | None:
         return None if dataset is None else clean_performance(self.session.network, dataset)
@@ -186,8 +196,9 @@ class TrainingLoop:
             )
 
     def _write_checkpoint(self) -> None:
-        write_state(self.folder.state, self.session.capture())
-        self._write_outputs()
+        if self.session.ranks.is_main:
+            write_state(self.folder.state, self.session.capture())
+            self._write_outputs()
         self.clock = self.last_checkpoint = time.monotonic()
 
     def _write_outputs(self) -> None:

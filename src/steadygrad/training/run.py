@@ -8,13 +8,14 @@ import torch
 
 from steadygrad.datasets import load_dataset
 from steadygrad.default_tensors import DefaultTensors
-from steadygrad.devices import resolve_device
-from steadygrad.errors import HyperparameterError
+from steadygrad.distributed import agree_on, current_ranks, main_rank_first
+from steadygrad.errors import HyperparameterError, ProcessError
 from steadygrad.folder_lock import only_writer
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.given_data import GivenImages, TrainingImages
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.loop import HeldOut, TrainingLoop, TrainingResult
+from steadygrad.training.process_group import device_of_process, processes_together
 from steadygrad.training.progress import Progress, SilentProgress
 from steadygrad.training.run_folder import RunFolder, run_config
 from steadygrad.training.session import TrainingSession
@@ -37,6 +38,11 @@ def train(
     Equal configurations give equal numbers on the same machine and number of threads; on a CPU a
     resumed run equals an uninterrupted one to the bit.
 
+    Under ``torchrun`` or ``accelerate launch``, or where ``torch.distributed`` is initialised, the
+    processes share every batch of ``batch_size`` images and end where one would, to rounding;
+    dropout alone draws other numbers. The main process alone writes and reports. The run may be
+    resumed with another number of processes.
+
     resume: go on with the run in ``out``. Only ``epochs``, where local copies of the data lie,
         ``checkpoint_seconds`` and the name of the same kind of ``device`` may differ; a finished
         run given more epochs equals one that had them from the start, unless its schedule depends
@@ -46,25 +52,51 @@ def train(
     Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``), cannot be
         written, or another process is writing into it; CheckpointError, if there is nothing to
         resume or it does not fit; DatasetError; NonFiniteLossError, if the loss becomes infinite
-        or NaN: the last good checkpoint is kept.
+        or NaN: the last good checkpoint is kept; ProcessError, if another process of the run failed
+        or was ended.
     """
     folder, progress = RunFolder(Path(out)), progress or SilentProgress()
     if resume and overwrite:
         raise HyperparameterError("expected resume or overwrite, not both")
-    device = resolve_device(config.device)
-    if resume:
+    device = device_of_process(config.device)
+    try:
+        with processes_together(device):
+            return _trained(config, folder, device, progress, resume=resume, overwrite=overwrite)
+    except ProcessError as error:
+        kept = "no checkpoint was written before"
+        if folder.state.exists():
+            kept = f"the last checkpoint is kept in {folder.path}; resume the run to go on"
+        raise type(error)(f"{error}; {kept}") from error
+
+
+def _trained(
+    config: TrainingConfig,
+    folder: RunFolder,
+    device: torch.device,
+    progress: Progress,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> TrainingResult:
+    ranks = current_ranks()
+    if not ranks.is_main:
+        progress = SilentProgress()
+    elif resume:
         run_config(folder.path)  # where there is no run, no folder is made
     elif not overwrite:
         folder.refuse_unless_empty()
     with ExitStack() as stack:
-        stack.enter_context(only_writer(folder.path))
+        if ranks.is_main:
+            stack.enter_context(only_writer(folder.path))
         stack.enter_context(DefaultTensors(torch.float32, torch.device("cpu")).lent())
         state = None
-        if resume:
+        if ranks.is_main and resume:
             state = folder.state_to_resume(config)
-        elif not overwrite:
+        elif ranks.is_main and not overwrite:
             folder.refuse_unless_empty()  # again: another process may have been quicker
-        train_set, held_out = _load_data(config, device)
+        state = agree_on(state)
+        with main_rank_first():  # it fills the caches
+            train_set, held_out = _load_data(config, device)
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
         stack.enter_context(
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
@@ -72,10 +104,11 @@ def train(
         session = TrainingSession(config, train_set, device)
         if state is not None:
             session.restore(state)
-        if resume:
-            folder.update_config(config)
-        else:
-            folder.create(config)
+        if ranks.is_main:
+            if resume:
+                folder.update_config(config)
+            else:
+                folder.create(config)
         if state is not None and state.threads != torch.get_num_threads():
             progress.message(
                 f"the run was on {state.threads} threads and is now on "

@@ -1,6 +1,7 @@
 """A run in progress: everything that a step changes, and its state as one value."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -9,8 +10,17 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from steadygrad._typing import Images, Labels
+from steadygrad.batch_share import BatchShare, share_of_batch
 from steadygrad.datasets import augment
+from steadygrad.distributed import (
+    current_ranks,
+    same_as_main_rank,
+    sum_gradients,
+    sum_over_ranks,
+)
+from steadygrad.draws import ShareDraws
 from steadygrad.errors import CheckpointError
+from steadygrad.layers.joint_batch_norm import joint_batch_norm
 from steadygrad.models.model_file import ModelSpec
 from steadygrad.penalties import (
     BackendAgreement,
@@ -34,6 +44,9 @@ __all__ = ["TrainingSession"]
 class TrainingSession:
     """Model, optimizer, objective, random streams and position of a run.
 
+    Where there are several processes, each holds all of it, and computes with its share of every
+    batch: after each step all hold what one process would hold.
+
     Uses torch's global random state, for initialisation and dropout: the caller forks it.
     """
 
@@ -42,6 +55,8 @@ class TrainingSession:
         self.spec = ModelSpec(config.model, train.input_shape, train.num_classes)
         torch.manual_seed(derive_seed(config.seed, "initialisation"))
         self.model = self.spec.build().to(device)
+        self.ranks = current_ranks()
+        same_as_main_rank(self.model.state_dict().values())
         self.optimizer = config.optimizer.build(self._groups())
         self.objective = Objective(config, data_facts(train))
         self.averaged = None
@@ -111,9 +126,14 @@ class TrainingSession:
     def step(self, images: Images, labels: Labels) -> Tensor:
         """Take one optimizer step; return loss, data loss, penalty, correct and update similarity.
 
-        The five numbers stay on the device, so that nothing waits for it.
+        The five numbers are those of the whole batch, in every process. They stay on the device, so
+        that nothing waits for it.
+
+        Args:
+            images: of the whole batch, the same in every process.
+            labels: of these.
         """
-        config = self.config
+        config, share = self.config, BatchShare(self.ranks, len(images))
         self.set_rate()
         images = augment(images, config.augmentation, self._augmentation_draws)
         targets = labels
@@ -121,15 +141,22 @@ class TrainingSession:
             images, targets = config.mixing.mix(
                 images, labels, self.train.num_classes, self._augmentation_draws
             )
-        share = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
-        result = self.objective(
-            self.model, images, targets, share=share, generator=self._attack_draws
-        )
+        images, targets, labels = (share.own(whole) for whole in (images, targets, labels))
+        ramped = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
+        draws = self._draws_of_step()
+        with share_of_batch(share), self._as_one_process():
+            result = self.objective(self.model, images, targets, share=ramped, generator=draws)
+        if isinstance(draws, ShareDraws) and self.objective.attack is not None:
+            draws.settle()
         plain_gradient = None
         if config.update_similarity:
-            plain_gradient = parameter_gradient(result.data_loss, self.model.parameters())
+            plain_gradient = parameter_gradient(
+                self._part(result.data_loss, share), self.model.parameters()
+            )
+            plain_gradient = sum_over_ranks(plain_gradient)
         self.optimizer.zero_grad()
-        result.loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+        self._part(result.loss, share).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+        sum_gradients(self.model.parameters())
         similarity = result.loss.new_full((), torch.nan)
         if plain_gradient is not None:
             similarity = cosine_similarity(plain_gradient, self._gradient(), dim=0, eps=0)
@@ -138,9 +165,30 @@ class TrainingSession:
         self.optimizer.step()
         if self.averaged is not None:
             self.averaged.update(self.model)
-        correct = (result.logits.detach().argmax(dim=1) == labels).sum()
-        numbers = (result.loss, result.data_loss, result.penalty, correct, similarity)
-        return torch.stack([number.detach().float() for number in numbers])
+        correct = (result.logits.detach().argmax(dim=1) == labels)[: share.size].sum()
+        means = (result.loss, result.data_loss, result.penalty)
+        sums = [self._part(number.detach(), share).float() for number in means]
+        numbers = sum_over_ranks(torch.stack([*sums, correct.float()]))
+        return torch.cat((numbers, similarity.detach().float().unsqueeze(0)))
+
+    def _draws_of_step(self) -> torch.Generator:
+        """Return what feeds the attack, and seed the dropout of processes beside the main one."""
+        if self.ranks.count == 1:
+            return self._attack_draws
+        if not self.ranks.is_main:  # a seed for each step: a checkpoint holds the main one's state
+            purpose = f"dropout of process {self.ranks.rank} in step {self.steps_done + 1}"
+            torch.manual_seed(
+                derive_seed(self.config.seed, f"{purpose} of epoch {self.epochs_done + 1}")
+            )
+        return ShareDraws(self._attack_draws)
+
+    def _part(self, mean: Tensor, share: BatchShare) -> Tensor:
+        """Return this process's part of a mean over the whole batch, to be added to the others'."""
+        return mean if self.ranks.count == 1 else mean * share.weight
+
+    def _as_one_process(self) -> AbstractContextManager[None]:
+        """Return a context in which batch norms are those of the whole batch."""
+        return nullcontext() if self.ranks.count == 1 else joint_batch_norm()
 
     def _gradient(self) -> Tensor:
         """Return what ``backward`` left in the parameters, as ``parameter_gradient`` orders it."""

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from steadygrad.distributed import current_ranks, sum_over_ranks
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.training.given_data import TrainingImages, epoch_batches
 
@@ -26,15 +27,24 @@ def clean_performance(
 ) -> Performance:
     """Return how ``model`` in eval mode does on ``dataset``, which lies on its device.
 
-    Every module gets its mode back.
+    Every module gets its mode back. Of several processes, each takes some of the batches: all call
+    this, and all get the numbers that one process would.
     """
-    correct = torch.zeros((), dtype=torch.int64, device=dataset.device)
-    loss = torch.zeros((), dtype=torch.float64, device=dataset.device)
-    count = 0
+    ranks, count = current_ranks(), 0
+    sums: list[Tensor] = []
     with evaluation_mode(model):
-        for images, labels in epoch_batches(dataset, batch_size, seed=None):
-            logits = model(images)
-            correct += (logits.argmax(dim=1) == labels).sum()
+        for index, (images, labels) in enumerate(epoch_batches(dataset, batch_size, seed=None)):
             count += len(labels)
-            loss += cross_entropy(logits, labels, reduction="sum").double()
-    return Performance(float(loss) / count, int(correct) / count)
+            if index % ranks.count != ranks.rank:
+                sums.append(torch.zeros(2, dtype=torch.float64, device=dataset.device))
+                continue
+            logits = model(images)
+            correct = (logits.argmax(dim=1) == labels).sum()
+            loss = cross_entropy(logits, labels, reduction="sum")
+            sums.append(torch.stack((loss.double(), correct.double())))
+    per_batch = sum_over_ranks(torch.stack(sums)).tolist()
+    # One after the other: the order, and so the last bit, is that of one process.
+    loss_sum = correct_sum = 0.0
+    for loss_of_batch, correct_of_batch in per_batch:
+        loss_sum, correct_sum = loss_sum + loss_of_batch, correct_sum + correct_of_batch
+    return Performance(loss_sum / count, int(correct_sum) / count)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from steadygrad.draws import ImageDraws
+from steadygrad.draws import ImageDraws, ShareDraws
 from steadygrad.errors import HyperparameterError
 
 __all__ = ["seeded_from"]
@@ -19,12 +19,13 @@ def seeded_from(generator: torch.Generator | None) -> Iterator[int]:
 
     generator: gives one number; torch's global one does if this is None.
     Yields: the seed, for libraries that want one, in [0, 2**31).
-    Raises: HyperparameterError, for ``ImageDraws``.
+    Raises: HyperparameterError, for ``ImageDraws`` and ``ShareDraws``.
     """
-    if isinstance(generator, ImageDraws):
+    if isinstance(generator, ImageDraws | ShareDraws):
         raise HyperparameterError(
-            "expected a torch.Generator for an attack of another library, got ImageDraws: "
-            "it draws for whole batches and cannot draw for each image by itself"
+            "expected a torch.Generator for an attack of another library, got "
+            f"{type(generator).__name__}: it draws for whole batches and cannot draw for each "
+            "image by itself; train with it in one process"
         )
     device = "cpu" if generator is None else generator.device
     seed = int(torch.randint(2**31, (), generator=generator, device=device))
