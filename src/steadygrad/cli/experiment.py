@@ -220,7 +220,7 @@ def _print_results(folder: Path, record: Mapping[str, Any]) -> None:
         for remark, number in remarks.items():
             results.print(f"({number}) {remark}", markup=False)
     else:
-        results.print("The paper prints no numbers for this.")
+        results.print("No paper prints numbers for this.")
     files = [f"{name}.png" for name in record["figures"]]
     files += [f"{name}.md" for name in record["tables"]]
     messages.print(f"in {folder}: {', '.join([*files, 'comparison.md'])}", soft_wrap=True)

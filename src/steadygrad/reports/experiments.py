@@ -132,7 +132,7 @@ def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
         names = "; ".join(f"{n.label} (seed {n.config.seed})" for n in record.taken_over)
         lines += [f"Measured in an earlier run, and taken over from it: {names}.", ""]
     if not outcome.compared:
-        lines.append("The paper prints no numbers for this.")
+        lines.append("No paper prints numbers for this.")
         return "\n".join(lines) + "\n"
     table = Table(
         title="",
