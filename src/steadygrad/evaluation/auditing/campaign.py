@@ -1,7 +1,7 @@
 """A battery run entry by entry, reusing what is on disk and shrinking batches when memory ends."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,22 +72,46 @@ class Campaign:
                 self.untested.append(f"{entry.name}: {error}")
 
     def _rows(self, entry: BatteryEntry) -> Tensor:
-        open_rows = self.clean_correct.clone()
+        open_rows = self.clean_correct
         if entry.scope == "survivors":
-            for run in self.runs:
-                open_rows &= ~run.outcome.broken
+            open_rows = open_rows & ~self.broken
         return open_rows.nonzero().squeeze(1)
 
+    @property
+    def broken(self) -> Tensor:
+        """Which examples any attack so far misled, bool (n,)."""
+        broken = torch.zeros_like(self.clean_correct)
+        for run in self.runs:
+            broken |= run.outcome.broken
+        return broken
+
+    def tried(self, entry: BatteryEntry, rows: Tensor, eps: float) -> AttackRun:
+        """Return what an attack does to the examples at ``rows`` at a radius, off the record.
+
+        Raises: AttackFailedError; as ``run_all``.
+        """
+        return self._obtained(entry, rows, replace(self.target, eps=eps))[0]
+
     def _run(self, entry: BatteryEntry, rows: Tensor) -> None:
+        run, created = self._obtained(entry, rows, self.target)
+        self.runs.append(run)
+        self.created.append(created)
+        if run.outcome.outside:
+            self.untested.append(
+                f"{entry.name}: {run.outcome.outside} of its {len(rows)} results left the ball or "
+                "the pixel range and count as no success"
+            )
+
+    def _obtained(self, entry: BatteryEntry, rows: Tensor, target: Target) -> tuple[AttackRun, str]:
+        """Return a run and when it was made, from the store if it is there."""
         while True:
-            key = self._key(entry, rows)
+            key = self._key(entry, rows, target)
             found = _kept(self.store, key, entry)
             if found is not None:
-                run, created = found
                 self.progress(entry.name, len(rows), len(rows))
-                break
+                return found
             try:
-                run = self._attack(entry, rows)
+                run = self._attack(entry, rows, target)
             except Exception as error:
                 if not is_out_of_memory(error) or self.batch_size == 1:
                     raise
@@ -98,16 +122,9 @@ class Campaign:
                 continue
             created = datetime.now(UTC).isoformat(timespec="seconds")
             _keep(self.store, key, run, created)
-            break
-        self.runs.append(run)
-        self.created.append(created)
-        if run.outcome.outside:
-            self.untested.append(
-                f"{entry.name}: {run.outcome.outside} of its {len(rows)} results left the ball or "
-                "the pixel range and count as no success"
-            )
+            return run, created
 
-    def _attack(self, entry: BatteryEntry, rows: Tensor) -> AttackRun:
+    def _attack(self, entry: BatteryEntry, rows: Tensor, target: Target) -> AttackRun:
         done = 0
 
         def report(count: int) -> None:
@@ -116,21 +133,21 @@ class Campaign:
             self.progress(entry.name, done, len(rows))
 
         self.progress(entry.name, 0, len(rows))
-        return run_attack(self.target, entry, rows, self.batch_size, report)
+        return run_attack(target, entry, rows, self.batch_size, report)
 
-    def _key(self, entry: BatteryEntry, rows: Tensor) -> Key:
+    def _key(self, entry: BatteryEntry, rows: Tensor, target: Target) -> Key:
         """Return all that decides an outcome; what the entry is called does not."""
         return {
             "asked": "outcome of an attack",
             **self.identity,
             "attack": entry.description,
             "draws": entry.draws,
-            "eps": self.target.eps,
-            "norm": self.target.norm,
-            "seed": self.target.seed,
+            "eps": target.eps,
+            "norm": target.norm,
+            "seed": target.seed,
             "batch_size": self.batch_size,
             "rows": rows.tolist(),
-            "shown": self.target.shown_rows.tolist(),
+            "shown": target.shown_rows.tolist(),
             "steadygrad": steadygrad.__version__,
         }
 

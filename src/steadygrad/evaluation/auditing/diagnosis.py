@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import steadygrad
+from steadygrad.evaluation.auditing.adapted import AdaptedRound
 from steadygrad.evaluation.masking import DIAGNOSTICS, Finding, Subject, Verdict, diagnose
-from steadygrad.evaluation.masking.verdict import default_diagnostics
+from steadygrad.evaluation.masking.verdict import default_diagnostics, verdict
 from steadygrad.evaluation.outcome import Family
 from steadygrad.store import Key, Store
 
-__all__ = ["Diagnosis", "diagnosis_of"]
+__all__ = ["Diagnosis", "diagnosis_of", "restated"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,26 @@ def diagnosis_of(
     """
     found = _diagnosed(subject, store, identity, wanted=wanted)
     return replace(found, verdict=_judged(subject, found.verdict))
+
+
+def restated(subject: Subject, found: Diagnosis, adapted: AdaptedRound) -> Diagnosis:
+    """Return a diagnosis whose verdict knows of the adapted attacks that followed.
+
+    subject: with the outcomes of those attacks too; the findings stay what they were.
+    """
+    if not adapted.attacks:
+        return found
+    said = _judged(subject, verdict(subject, found.findings))
+    before, after = (100 * count / adapted.n for count in (adapted.before, adapted.after))
+    names = ", ".join(each.name for each in adapted.attacks)
+    told = (
+        f" Attacks adapted to that ({names}) took it from {before:.1f} % to {after:.1f} %."
+        if adapted.after < adapted.before
+        else f" Attacks adapted to that ({names}) broke no more."
+    )
+    if said.level == "masked" and not adapted.overcame(said.reasons):
+        told += " They are no match for this model: how much is left is not established."
+    return replace(found, verdict=replace(said, summary=said.summary + told))
 
 
 def _judged(subject: Subject, found: Verdict) -> Verdict:

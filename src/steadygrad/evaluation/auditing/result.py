@@ -13,6 +13,7 @@ from torch import Tensor
 from steadygrad._typing import Labels
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError
+from steadygrad.evaluation.auditing.adapted import AdaptedRound
 from steadygrad.evaluation.auditing.audit_gallery import AuditGallery
 from steadygrad.evaluation.auditing.batch_size import BatchSize
 from steadygrad.evaluation.auditing.fitness import Problem
@@ -49,6 +50,8 @@ class AuditResult:
     untested: what was left out, and why, a sentence each.
     fitness, facts: what a look at the model before the audit found wrong, and in order.
     accepted: names of fatal problems among them in spite of which the audit was run, knowingly.
+    adapted: attacks that suspicious findings asked for, and how they did; their outcomes are among
+        the others.
     gallery: a few images before and after; None if no example is correct without attack.
     budget: name of the battery, None for attacks of one's own alone.
     seconds: spent on attacks and diagnostics, whenever they ran.
@@ -73,6 +76,7 @@ class AuditResult:
     fitness: tuple[Problem, ...]
     facts: tuple[str, ...]
     accepted: tuple[str, ...] = ()
+    adapted: AdaptedRound = AdaptedRound()
     gallery: AuditGallery | None = field(repr=False)
     seconds: float
     created: str
@@ -104,8 +108,14 @@ class AuditResult:
 
     @property
     def is_established(self) -> bool:
-        """Whether ``worst_case`` tells anything of the model: it was attacked, and not masked."""
-        return self.verdict.level not in ("masked", "nothing tested")
+        """Whether ``worst_case`` tells anything of the model: attacked, and not misleading.
+
+        Of a masked model it does where attacks adapted to each reason of the verdict are fit for
+        the model and gain nothing more when they run once more.
+        """
+        if self.verdict.level == "masked":
+            return self.adapted.overcame(self.verdict.reasons)
+        return self.verdict.level != "nothing tested"
 
     def show(self) -> None:
         """Print a table of the attacks and the verdict."""
@@ -159,6 +169,7 @@ class AuditResult:
             "fitness": [asdict(problem) for problem in self.fitness],
             "facts": list(self.facts),
             "accepted": list(self.accepted),
+            "adapted": self.adapted.to_json(),
             "seconds": self.seconds,
             "created": self.created,
             "versions": dict(self.versions),
@@ -283,6 +294,7 @@ def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
         fitness=tuple(Problem(**problem) for problem in record["fitness"]),
         facts=tuple(record["facts"]),
         accepted=tuple(record.get("accepted", ())),
+        adapted=AdaptedRound.of(record.get("adapted")),
         gallery=_gallery(record, tensors),
         seconds=float(record["seconds"]),
         created=str(record["created"]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +16,13 @@ from steadygrad.checks import check_eps
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import correct, model_device
+from steadygrad.evaluation.auditing.adapted import run_adapted
 from steadygrad.evaluation.auditing.attack_run import Target, parameters_at_rest
 from steadygrad.evaluation.auditing.audit_gallery import audit_gallery
 from steadygrad.evaluation.auditing.batch_size import check_batch_size, choose_batch_size
 from steadygrad.evaluation.auditing.battery import Budget, beyond, build_battery
 from steadygrad.evaluation.auditing.campaign import Campaign
-from steadygrad.evaluation.auditing.diagnosis import diagnosis_of
+from steadygrad.evaluation.auditing.diagnosis import diagnosis_of, restated
 from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
@@ -64,7 +66,8 @@ def audit(
     """Attack ``model`` with a battery at one radius and judge how far to believe what is left.
 
     The model is looked over first (``check_fitness``), then attacked in eval mode by one attack
-    after the other, then searched for signs of gradient masking. It is left as it was.
+    after the other, then searched for signs of gradient masking. Where a diagnostic is suspicious,
+    the attacks that it asks for follow, on what is left. The model is left as it was.
 
     images: (n, channels, height, width) in [0, 1], with labels int64 (n,); or, without labels, an
         ``ImageDataset``, a torch ``Dataset`` of (image, label), or a loader of batches.
@@ -137,25 +140,23 @@ def audit(
         )
         campaign.run_all([*battery.entries, *own])
         larger = beyond(budget, own, eps=eps, norm=norm)
-        outcomes = tuple(run.outcome for run in campaign.runs)
-        diagnosis = diagnosis_of(
-            Subject(
-                model=model,
-                images=images,
-                labels=labels,
-                clean_correct=clean_correct,
-                eps=eps,
-                norm=norm,
-                outcomes=outcomes,
-                seed=seed,
-                batch_size=campaign.batch_size,
-                device=place,
-                progress=progress,
-            ),
-            store,
-            campaign.identity,
-            wanted=diagnostics,
+        subject = Subject(
+            model=model,
+            images=images,
+            labels=labels,
+            clean_correct=clean_correct,
+            eps=eps,
+            norm=norm,
+            outcomes=tuple(run.outcome for run in campaign.runs),
+            seed=seed,
+            batch_size=campaign.batch_size,
+            device=place,
+            progress=progress,
         )
+        diagnosis = diagnosis_of(subject, store, campaign.identity, wanted=diagnostics)
+        adapted = run_adapted(campaign, diagnosis.findings)
+        outcomes = tuple(run.outcome for run in campaign.runs)
+        diagnosis = restated(replace(subject, outcomes=outcomes), diagnosis, adapted)
         gallery = audit_gallery(model, images, labels, shown, campaign.runs, eps, place)
         result = AuditResult(
             model={"name": model_name, "digest": weights, "fingerprint": fingerprint},
@@ -177,6 +178,7 @@ def audit(
             accepted=tuple(
                 name for name in accepted if name in {each.name for each in fitness.problems}
             ),
+            adapted=adapted,
             gallery=gallery,
             seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
             created=max((*campaign.created, diagnosis.created)),

@@ -30,7 +30,7 @@ from steadygrad.reports.html import (
     template_environment,
     write_page,
 )
-from steadygrad.reports.wording import count_text, seconds_text
+from steadygrad.reports.wording import count_text, seconds_text, sentence_text
 
 __all__ = [
     "audit_page_contents",
@@ -48,6 +48,8 @@ def audit_page_contents(result: AuditResult, title: str | None) -> dict[str, Any
     names = _class_names(result.data)
     chance = None if names is None else 1 / len(names)
     belief, answer = BELIEF[result.verdict.level]
+    if result.verdict.level == "masked" and result.is_established:
+        belief, answer = "caution", "Only as an upper bound, from attacks adapted to the masking"
     images = _images(result)
     return {
         "title": title or f"Robustness audit of {result.model.get('name') or 'a model'}",
@@ -63,6 +65,8 @@ def audit_page_contents(result: AuditResult, title: str | None) -> dict[str, Any
         "attack_svg": _attack_svg(result, rows, chance),
         "finding_count": finding_count_text(result.findings),
         "findings": finding_cards(result.findings),
+        "adapted": [sentence_text(each.sentence) for each in result.adapted.attacks],
+        "adapted_round": result.adapted,
         "surface_svg": _surface_svg(result, names),
         "untested": omissions(result.untested),
         "gallery": _gallery(result.gallery, rows, names, result),
