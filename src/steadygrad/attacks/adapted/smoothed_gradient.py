@@ -85,5 +85,6 @@ class SmoothedGradient:
                     total += slopes.view_as(copies).sum(dim=1)
                 return total
 
-            ascend(model, goal, ball, ball.images, found, gradient, steps=self.steps)
+            start = ball.draw_uniform(generator)
+            ascend(model, goal, ball, start, found, gradient, steps=self.steps)
         return found.images

@@ -41,8 +41,7 @@ class StraightThrough:
     The forward pass is the model's own to the bit; see ``StraightThroughMode`` for what is replaced
     in the backward pass. Works on whatever torch operations the model calls, found by themselves.
 
-    eps: radius in ``norm``; steps: at least 1; restarts: at least 1, the first from the images, the
-        others from random points.
+    eps: radius in ``norm``; steps: at least 1; restarts: from random points, at least 1.
     draws: passes whose gradients a step averages, for models that are random too; at least 1.
     loss: "cross-entropy", "margin" or "dlr".
     Source: as ``StraightThroughMode``.
@@ -85,8 +84,8 @@ class StraightThrough:
 
         ball, found = ball_of_norm(images, self.eps, self.norm), StrongestFound(images)
         goal = Goal(labels, loss=self.loss)
-        for restart in range(self.restarts):
-            start = ball.draw_uniform(generator) if restart else ball.images
+        for _ in range(self.restarts):
+            start = ball.draw_uniform(generator)
             ascend(model, goal, ball, start, found, gradient, steps=self.steps, passes=self.draws)
         return found.images
 

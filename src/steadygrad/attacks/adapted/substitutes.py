@@ -70,8 +70,9 @@ class StraightThroughMode(TorchFunctionMode):
         if not isinstance(hard, Tensor):
             return hard
         soft_args = [_softened(each) for each in args]
+        stand_in: Callable[..., Any] = _OF_SHADOWS.get(name, func)
         try:
-            soft = _OF_SHADOWS.get(name, func)(*soft_args, **kwargs)
+            soft = stand_in(*soft_args, **kwargs)
         except (RuntimeError, TypeError, IndexError):  # no meaning for numbers that are not whole
             return hard
         if not isinstance(soft, Tensor) or soft.shape != hard.shape or not soft.requires_grad:

@@ -88,5 +88,6 @@ class WideDifferences:
                     total += (rise * noise).sum(dim=1)
                 return total
 
-            ascend(model, goal, ball, ball.images, found, gradient, steps=self.steps)
+            start = ball.draw_uniform(generator)
+            ascend(model, goal, ball, start, found, gradient, steps=self.steps)
         return found.images

@@ -52,6 +52,8 @@ class AuditResult:
     accepted: names of fatal problems among them in spite of which the audit was run, knowingly.
     adapted: attacks that suspicious findings asked for, and how they did; their outcomes are among
         the others.
+    certified: bool (n,), images that no change within eps can mislead the model on, by proof; None
+        where the model has no such proof.
     gallery: a few images before and after; None if no example is correct without attack.
     budget: name of the battery, None for attacks of one's own alone.
     seconds: spent on attacks and diagnostics, whenever they ran.
@@ -77,6 +79,7 @@ class AuditResult:
     facts: tuple[str, ...]
     accepted: tuple[str, ...] = ()
     adapted: AdaptedRound = AdaptedRound()
+    certified: Tensor | None = field(default=None, repr=False)
     gallery: AuditGallery | None = field(repr=False)
     seconds: float
     created: str
@@ -107,12 +110,27 @@ class AuditResult:
         return AccuracyPoint(eps=self.eps, correct=int(standing.sum()), n=self.n)
 
     @property
+    def lower_bound(self) -> AccuracyPoint | None:
+        """Accuracy that is proven: no attack whatever leaves less. None where nothing is known."""
+        if self.certified is None:
+            return None
+        return AccuracyPoint(eps=self.eps, correct=int(self.certified.sum()), n=self.n)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether every image that the attacks left is proven: the worst case is then exact."""
+        bound = self.lower_bound
+        return bound is not None and bound.correct == self.worst_case.correct
+
+    @property
     def is_established(self) -> bool:
         """Whether ``worst_case`` tells anything of the model: attacked, and not misleading.
 
         Of a masked model it does where attacks adapted to each reason of the verdict are fit for
         the model and gain nothing more when they run once more.
         """
+        if self.is_proven:
+            return True
         if self.verdict.level == "masked":
             return self.adapted.overcame(self.verdict.reasons)
         return self.verdict.level != "nothing tested"
@@ -161,6 +179,7 @@ class AuditResult:
             },
             "clean": _point(self.clean),
             "worst_case": _point(self.worst_case),
+            "lower_bound": None if self.lower_bound is None else _point(self.lower_bound),
             "established": self.is_established,
             "verdict": asdict(self.verdict),
             "attacks": [self._attack(outcome) for outcome in self.outcomes],
@@ -232,8 +251,8 @@ _GALLERY_TENSORS = (
 def write_audit(result: AuditResult, out: Path | str) -> Path:
     """Write ``out/audit.safetensors``, then ``out/audit.json``; return the path of the latter.
 
-    Tensors: labels, clean_correct, and for each attack ``attacked/NAME`` and ``broken/NAME``, bool
-    (n,); those of the gallery. Each file is whole or not there.
+    Tensors: labels, clean_correct, certified where there is a proof, and for each attack
+    ``attacked/NAME`` and ``broken/NAME``, bool (n,); those of the gallery. Each file is whole or not there.
     Raises: OutputError.
     """
     out = Path(out)
@@ -241,6 +260,8 @@ def write_audit(result: AuditResult, out: Path | str) -> Path:
     for outcome in result.outcomes:
         tensors[f"attacked/{outcome.name}"] = outcome.attacked
         tensors[f"broken/{outcome.name}"] = outcome.broken
+    if result.certified is not None:
+        tensors["certified"] = result.certified
     record = result.to_json()
     if result.gallery is not None:
         record["gallery"] = {"attacks": list(result.gallery.attacks)}
@@ -294,6 +315,7 @@ def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
         fitness=tuple(Problem(**problem) for problem in record["fitness"]),
         facts=tuple(record["facts"]),
         accepted=tuple(record.get("accepted", ())),
+        certified=tensors.get("certified"),
         adapted=AdaptedRound.of(record.get("adapted")),
         gallery=_gallery(record, tensors),
         seconds=float(record["seconds"]),

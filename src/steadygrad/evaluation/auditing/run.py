@@ -25,6 +25,7 @@ from steadygrad.evaluation.auditing.campaign import Campaign
 from steadygrad.evaluation.auditing.diagnosis import diagnosis_of, restated
 from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
+from steadygrad.evaluation.auditing.proven import proven_rows, with_proof
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
 from steadygrad.evaluation.labelled_images import ImageSource, labelled_images
 from steadygrad.evaluation.masking import Subject
@@ -140,11 +141,15 @@ def audit(
         )
         campaign.run_all([*battery.entries, *own])
         larger = beyond(budget, own, eps=eps, norm=norm)
+        proven = proven_rows(
+            campaign.target, clean_correct & ~campaign.broken, store, campaign.identity
+        )
         subject = Subject(
             model=model,
             images=images,
             labels=labels,
-            clean_correct=clean_correct,
+            # Where there is a proof, there is nothing to suspect.
+            clean_correct=clean_correct if proven is None else clean_correct & ~proven,
             eps=eps,
             norm=norm,
             outcomes=tuple(run.outcome for run in campaign.runs),
@@ -156,7 +161,9 @@ def audit(
         diagnosis = diagnosis_of(subject, store, campaign.identity, wanted=diagnostics)
         adapted = run_adapted(campaign, diagnosis.findings)
         outcomes = tuple(run.outcome for run in campaign.runs)
-        diagnosis = restated(replace(subject, outcomes=outcomes), diagnosis, adapted)
+        subject = replace(subject, outcomes=outcomes, clean_correct=clean_correct)
+        diagnosis = restated(subject, diagnosis, adapted)
+        diagnosis = with_proof(diagnosis, clean_correct & ~campaign.broken, proven)
         gallery = audit_gallery(model, images, labels, shown, campaign.runs, eps, place)
         result = AuditResult(
             model={"name": model_name, "digest": weights, "fingerprint": fingerprint},
@@ -179,6 +186,7 @@ def audit(
                 name for name in accepted if name in {each.name for each in fitness.problems}
             ),
             adapted=adapted,
+            certified=None if proven is None else proven & ~campaign.broken,
             gallery=gallery,
             seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
             created=max((*campaign.created, diagnosis.created)),

@@ -48,7 +48,9 @@ def audit_page_contents(result: AuditResult, title: str | None) -> dict[str, Any
     names = _class_names(result.data)
     chance = None if names is None else 1 / len(names)
     belief, answer = BELIEF[result.verdict.level]
-    if result.verdict.level == "masked" and result.is_established:
+    if result.is_proven and result.worst_case.correct:
+        answer = "Yes: it is proven"
+    elif result.verdict.level == "masked" and result.is_established:
         belief, answer = "caution", "Only as an upper bound, from attacks adapted to the masking"
     images = _images(result)
     return {
@@ -75,6 +77,8 @@ def audit_page_contents(result: AuditResult, title: str | None) -> dict[str, Any
         "facts": result.facts,
         "accepted": result.accepted,
         "established": result.is_established,
+        "lower_bound": result.lower_bound,
+        "is_proven": result.is_proven,
         "threat": threat_model(result.outcomes, result.eps, result.norm),
         "cost": cost_facts(result),
         "provenance": provenance_rows(result),
