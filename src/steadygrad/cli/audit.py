@@ -33,6 +33,7 @@ from steadygrad.evaluation.auditing import (
     UnfitError,
     audit,
 )
+from steadygrad.evaluation.auditing.campaign import NO_TIME
 from steadygrad.evaluation.auditing.gate import FAIL_LEVELS, Gate, Measure
 from steadygrad.evaluation.judged import load_judged, short_name
 from steadygrad.models import load_classifier
@@ -77,7 +78,22 @@ def _audit(
             "full: all of AutoAttack, and more steps of the others."
         ),
     ] = "standard",
-    weights: options.Weights = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Time that it may take: the most promising attacks come first, and what was left "
+            "out is listed.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a model from outside: safetensors, a state dict, a trainer's checkpoint or a "
+            "folder.",
+            show_default=False,
+        ),
+    ] = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
     split: options.WhichSplit = "test",
@@ -204,6 +220,7 @@ def _audit(
                 notify=tell,
                 diagnostics=diagnostics,
                 accept=accept or (),
+                minutes=minutes,
                 model_name=audited.name,
                 data={
                     "name": data.name,
@@ -264,6 +281,9 @@ def _print_result(result: AuditResult) -> None:
     said = Text.assemble((verdict.level, _BELIEF[verdict.level]), f": {verdict.summary}")
     results.print(said, soft_wrap=True)
     for name in result.accepted:
-        print_text(f"accepted: {name}")
+        print_text(f"accepted knowingly: {name}")
+    late = [each for each in result.untested if NO_TIME in each]
+    for sentence in late:
+        tell(f"left out: {sentence}")
     if result.untested:
         tell(f"not tested: {len(result.untested)} things, listed on the page")

@@ -23,7 +23,10 @@ def build_surrogate(images: Images, classes: int, seed: int) -> nn.Sequential:
 
     It halves the side until it is at most 8. torch's global generator is left as it was.
     """
-    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+    with (
+        torch.inference_mode(False),
+        torch.random.fork_rng(devices=[images.device] if images.is_cuda else []),
+    ):
         torch.manual_seed(seed)
         layers: list[nn.Module] = [
             nn.Conv2d(images.shape[1], CHANNELS, 3, padding=1, device=images.device),

@@ -22,7 +22,10 @@ from steadygrad.evaluation.auditing.fitness.check import spread_rows
 from steadygrad.evaluation.outcome import AttackOutcome
 from steadygrad.store import Key, Store
 
-__all__ = ["Campaign"]
+__all__ = ["NO_TIME", "Campaign"]
+
+NO_TIME = "no time was left"
+"""Reason given for what a time limit left out."""
 
 
 @dataclass(eq=False)
@@ -33,6 +36,8 @@ class Campaign:
     identity: what a stored result must share besides the attack's own settings, as JSON.
     batch_size: shrinks by half, for this entry and all after it, when memory runs out.
     progress: told ``(name, done, total)`` in examples; notify: told a sentence.
+    is_over: whether the time for attacks is up; a batch that has begun is finished, and what an
+        attack did by then counts.
     runs, created: what came out so far, and when, in the battery's order.
     untested: entries that could not be run, with the reason.
     """
@@ -44,6 +49,7 @@ class Campaign:
     store: Store
     progress: Callable[[str, int, int], None]
     notify: Callable[[str], None]
+    is_over: Callable[[], bool] = lambda: False
     runs: list[AttackRun] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
     untested: list[str] = field(default_factory=list)
@@ -55,6 +61,9 @@ class Campaign:
             meets.
         """
         for entry in entries:
+            if self.runs and self.is_over():
+                self.untested.append(f"{entry.name}: {NO_TIME}")
+                continue
             standing = self._rows(entry)
             rows = standing[spread_rows(len(standing), entry.limit or len(standing))]
             if len(rows) == 0:
@@ -121,7 +130,11 @@ class Campaign:
                     torch.cuda.empty_cache()
                 continue
             created = datetime.now(UTC).isoformat(timespec="seconds")
-            _keep(self.store, key, run, created)
+            met = int(run.outcome.attacked.sum())
+            if met == len(rows):  # what time cut short is no result to go on from
+                _keep(self.store, key, run, created)
+            else:
+                self.untested.append(f"{entry.name}: {NO_TIME} after {met} of {len(rows)} images")
             return run, created
 
     def _attack(self, entry: BatteryEntry, rows: Tensor, target: Target) -> AttackRun:
@@ -133,7 +146,7 @@ class Campaign:
             self.progress(entry.name, done, len(rows))
 
         self.progress(entry.name, 0, len(rows))
-        return run_attack(target, entry, rows, self.batch_size, report)
+        return run_attack(target, entry, rows, self.batch_size, report, self.is_over)
 
     def _key(self, entry: BatteryEntry, rows: Tensor, target: Target) -> Key:
         """Return all that decides an outcome; what the entry is called does not."""

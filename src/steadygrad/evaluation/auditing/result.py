@@ -55,7 +55,7 @@ class AuditResult:
     certified: bool (n,), images that no change within eps can mislead the model on, by proof; None
         where the model has no such proof.
     gallery: a few images before and after; None if no example is correct without attack.
-    budget: name of the battery, None for attacks of one's own alone.
+    budget: name of the battery, None for attacks of one's own alone; minutes: that it was given.
     seconds: spent on attacks and diagnostics, whenever they ran.
     created: when the latest of them was done, UTC, ISO 8601. versions: of steadygrad, torch,
     Python.
@@ -66,6 +66,7 @@ class AuditResult:
     eps: float
     norm: Literal["linf", "l2"]
     budget: str | None
+    minutes: float | None = None
     seed: int
     device: str
     batch_size: BatchSize
@@ -173,6 +174,7 @@ class AuditResult:
                 "eps": self.eps,
                 "norm": self.norm,
                 "budget": self.budget,
+                "minutes": self.minutes,
                 "seed": self.seed,
                 "device": self.device,
                 "batch_size": asdict(self.batch_size),
@@ -252,7 +254,8 @@ def write_audit(result: AuditResult, out: Path | str) -> Path:
     """Write ``out/audit.safetensors``, then ``out/audit.json``; return the path of the latter.
 
     Tensors: labels, clean_correct, certified where there is a proof, and for each attack
-    ``attacked/NAME`` and ``broken/NAME``, bool (n,); those of the gallery. Each file is whole or not there.
+    ``attacked/NAME`` and ``broken/NAME``, bool (n,); those of the gallery. Each file is whole or
+    not there.
     Raises: OutputError.
     """
     out = Path(out)
@@ -303,6 +306,7 @@ def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
         eps=float(settings["eps"]),
         norm=settings["norm"],
         budget=settings["budget"],
+        minutes=settings.get("minutes"),
         seed=int(settings["seed"]),
         device=str(settings["device"]),
         batch_size=BatchSize(**settings["batch_size"]),

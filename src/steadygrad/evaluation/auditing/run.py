@@ -27,6 +27,14 @@ from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
 from steadygrad.evaluation.auditing.proven import proven_rows, with_proof
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
+from steadygrad.evaluation.auditing.time_budget import (
+    BATTERY,
+    DIAGNOSTICS,
+    LARGEST_BATCH,
+    TimeBudget,
+    by_promise,
+    cut_short,
+)
 from steadygrad.evaluation.labelled_images import ImageSource, labelled_images
 from steadygrad.evaluation.masking import Subject
 from steadygrad.evaluation.pictures import one_of_each_class
@@ -61,6 +69,7 @@ def audit(
     notify: Callable[[str], None] | None = None,
     diagnostics: bool = True,
     accept: Sequence[str] = (),
+    minutes: float | None = None,
     model_name: str = "",
     data: Mapping[str, Any] | None = None,
 ) -> AuditResult:
@@ -88,6 +97,9 @@ def audit(
     diagnostics: whether to look for gradient masking; without, the verdict is "incomplete".
     accept: names of fatal problems (``ACCEPTABLE``) in spite of which to go on, knowingly; those
         that were there are kept in the result.
+    minutes: time that the audit may take, above 0: the most promising attacks come first, and what
+        no time was left for is listed; the verdict then is "incomplete" at best. A batch that has
+        begun is finished. None sets no limit.
     model_name, data: for the record: what is audited, on which images (name, split, note,
         class_names).
 
@@ -97,6 +109,7 @@ def audit(
     """
     from steadygrad.reports.audit.page import write_audit_page  # it needs what is measured here
 
+    spent = TimeBudget(minutes).is_spent
     _check_settings(eps, norm, budget, attacks)
     check_batch_size(batch_size)
     accepted = check_accepted(accept)
@@ -121,6 +134,8 @@ def audit(
         nullcontext() if out is None else only_writer(Path(out)),
     ):
         size = choose_batch_size(batch_size, model, images, place)
+        if minutes is not None and batch_size == "auto":
+            size = replace(size, size=min(size.size, LARGEST_BATCH))
         clean_correct, classes = _clean(model, images, labels, size.size, seed, place)
         weights = weights_digest(model)
         fingerprint = model_fingerprint(model, images[:8].to(place))
@@ -138,8 +153,10 @@ def audit(
             store=store,
             progress=progress,
             notify=notify,
+            is_over=lambda: spent(BATTERY),
         )
-        campaign.run_all([*battery.entries, *own])
+        entries = [*battery.entries, *own]
+        campaign.run_all(entries if minutes is None else by_promise(entries))
         larger = beyond(budget, own, eps=eps, norm=norm)
         proven = proven_rows(
             campaign.target, clean_correct & ~campaign.broken, store, campaign.identity
@@ -157,13 +174,16 @@ def audit(
             batch_size=campaign.batch_size,
             device=place,
             progress=progress,
+            is_over=lambda: spent(DIAGNOSTICS),
         )
         diagnosis = diagnosis_of(subject, store, campaign.identity, wanted=diagnostics)
+        campaign.is_over = spent
         adapted = run_adapted(campaign, diagnosis.findings)
         outcomes = tuple(run.outcome for run in campaign.runs)
         subject = replace(subject, outcomes=outcomes, clean_correct=clean_correct)
         diagnosis = restated(subject, diagnosis, adapted)
         diagnosis = with_proof(diagnosis, clean_correct & ~campaign.broken, proven)
+        diagnosis = cut_short(diagnosis, campaign.untested, minutes)
         gallery = audit_gallery(model, images, labels, shown, campaign.runs, eps, place)
         result = AuditResult(
             model={"name": model_name, "digest": weights, "fingerprint": fingerprint},
@@ -171,6 +191,7 @@ def audit(
             eps=eps,
             norm=norm,
             budget=budget,
+            minutes=minutes,
             seed=seed,
             device=str(place),
             batch_size=size,

@@ -214,6 +214,7 @@ def provenance_rows(result: AuditResult) -> list[tuple[str, str]]:
         ("eps", repr(result.eps)),
         ("norm", {"linf": "L-infinity", "l2": "L2"}[result.norm]),
         ("budget", result.budget or "attacks of the caller's own"),
+        *([("minutes", f"{result.minutes:g}")] if result.minutes is not None else []),
         ("seed", str(result.seed)),
         ("device", result.device),
         ("batch size", str(result.batch_size.size)),
