@@ -39,6 +39,7 @@ from steadygrad.evaluation.judged import load_judged, short_name
 from steadygrad.models import load_classifier
 from steadygrad.reports.audit import export_audit
 from steadygrad.reports.audit.summary import audit_table
+from steadygrad.reports.audit.words import autoattack_sentence
 from steadygrad.store import make_folder
 
 __all__ = ["register"]
@@ -280,6 +281,9 @@ def _print_result(result: AuditResult) -> None:
     verdict = result.verdict
     said = Text.assemble((verdict.level, _BELIEF[verdict.level]), f": {verdict.summary}")
     results.print(said, soft_wrap=True)
+    parts = autoattack_sentence(result.outcomes)
+    if parts is not None:
+        print_text(parts)
     for name in result.accepted:
         print_text(f"accepted knowingly: {name}")
     late = [each for each in result.untested if NO_TIME in each]

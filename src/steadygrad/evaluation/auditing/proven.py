@@ -25,26 +25,28 @@ def proven_rows(
     standing: bool (n,), those that every attack left; no other can be proven, and if the proof says
         otherwise (rounding in the model's own passes), the attack is right.
     """
+    rows = standing.nonzero().squeeze(1)
+    if len(rows) == 0:
+        return None
     key: Key = dict(identity) | {
         "asked": "certified lower bound",
         "eps": target.eps,
         "norm": target.norm,
-        "rows": standing.nonzero().squeeze(1).tolist(),
+        "rows": rows.tolist(),
         "steadygrad": steadygrad.__version__,
     }
     answer = store.get(key)
-    if answer is not None and "proven" in answer.tensors:
-        proven = answer.tensors["proven"]
-        return proven if len(proven) == len(standing) else None
-    rows = standing.nonzero().squeeze(1)
+    if answer is not None and len(answer.tensors.get("proven", ())) == len(standing):
+        return answer.tensors["proven"]
     images = target.images[rows.to(target.images.device)].to(target.device)
     labels = target.labels[rows.to(target.labels.device)].to(target.device)
     found = certified(target.model, images, labels, eps=target.eps, norm=target.norm)
-    result = torch.zeros(0 if found is None else len(standing), dtype=torch.bool, device="cpu")
-    if found is not None:
-        result[rows] = found.cpu()
-    store.put(key, {}, {"proven": result}, label="certified lower bound")
-    return None if found is None else result
+    if found is None:
+        return None
+    proven = torch.zeros(len(standing), dtype=torch.bool, device="cpu")
+    proven[rows] = found.cpu()
+    store.put(key, {}, {"proven": proven}, label="certified lower bound")
+    return proven
 
 
 def with_proof(found: Diagnosis, standing: Tensor, proven: Tensor | None) -> Diagnosis:

@@ -40,8 +40,8 @@ class Region:
 
     def at(self, rows: Tensor) -> "Region":
         """Return the region of the examples at ``rows``, int64."""
-        parts = (each[rows] for each in (self.centre, self.lower, self.upper))
-        return Region(*parts, self.eps, self.norm)
+        centre, lower, upper = (each[rows] for each in (self.centre, self.lower, self.upper))
+        return Region(centre, lower, upper, self.eps, self.norm)
 
     def least(self, slopes: Tensor) -> Tensor:
         """Return the least value of ``slopes . x``, (batch, m) for slopes (batch, m, ...)."""

@@ -59,7 +59,7 @@ def chain_of(model: Classifier, images: Images) -> Chain | None:
     Identity, and adding, subtracting, multiplying by and dividing by constants (standardisation),
     one after the other. The chain is compared with the model on the images given.
     """
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module) or len(images) == 0:
         return None
     try:
         with warnings.catch_warnings():

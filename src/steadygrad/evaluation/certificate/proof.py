@@ -41,7 +41,7 @@ def certified(
         return None
     parts = [
         _proven(chain, *batch, eps, norm)
-        for batch in zip(images.split(TOGETHER), labels.split(TOGETHER), strict=True)
+        for batch in zip(torch.split(images, TOGETHER), torch.split(labels, TOGETHER), strict=True)
     ]
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.bool)
 
