@@ -87,14 +87,7 @@ def _audit(
             show_default=False,
         ),
     ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="Of a model from outside: safetensors, a state dict, a trainer's checkpoint or a "
-            "folder.",
-            show_default=False,
-        ),
-    ] = None,
+    weights: options.Weights = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
     split: options.WhichSplit = "test",
@@ -285,7 +278,7 @@ def _print_result(result: AuditResult) -> None:
     if parts is not None:
         print_text(parts)
     for name in result.accepted:
-        print_text(f"accepted knowingly: {name}")
+        print_text(f"accepted: {name}")
     late = [each for each in result.untested if NO_TIME in each]
     for sentence in late:
         tell(f"left out: {sentence}")
