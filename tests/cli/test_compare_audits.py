@@ -60,3 +60,15 @@ def test_other_images_one_audit_and_no_audit_end_in_a_sentence(
         assert (outcome.code, outcome.out) == (2, "")
         assert sentence in outcome.err
         assert outcome.err.count("\n") == 1
+
+
+def test_a_page_is_written_beside_the_table(
+    program: Program, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    page = tmp_path / "deep" / "compared.html"
+    outcome = program("compare-audits", *folders, "--out", page)
+    assert outcome.code == 0 and f"page: {page}" in " ".join(outcome.err.split())
+    text = page.read_text(encoding="utf-8")
+    assert "2 audits compared" in text and "<0.0001" not in text and "&lt;0.0001" in text
+    assert "+29.0 (" in text and "better" in text
+    assert "broke 0 of" in text or "broke 3 of" in text  # nes met what others had left

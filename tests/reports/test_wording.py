@@ -142,6 +142,8 @@ def test_attacks_are_named_by_their_strength() -> None:
     assert attack_name(of_data) == "LRC noise (covariance of the data set mnist), worst of 100"
     assert attack_settings(of_data) == "covariance of the data set mnist, samples 100"
     assert attack_name({"name": "autoattack", "norm": "l2"}) == "L2 AutoAttack"
+    square = {"name": "autoattack", "norm": "linf", "attacks": ["square"]}
+    assert attack_name(square) == "Square of AutoAttack"
     assert attack_name({"name": "carlini-wagner", "norm": "l2", "steps": 20}) == (
         "L2 Carlini-Wagner(20)"
     )

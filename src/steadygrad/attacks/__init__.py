@@ -31,6 +31,18 @@ from steadygrad.attacks.part import ATTACKS, AboutAttack, EpsMeaning, about_atta
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
 
+# isort: split
+# Last, so that the others stand before them in every list.
+from steadygrad.attacks.adapted import (
+    ExpectationOverDraws,
+    SmoothedGradient,
+    StraightThrough,
+    Surrogate,
+    WideDifferences,
+    draws_needed,
+    substituted_operations,
+)
+
 __all__ = [
     "ATTACKS",
     "FGSM",
@@ -42,6 +54,7 @@ __all__ = [
     "CarliniWagner",
     "DeepFool",
     "EpsMeaning",
+    "ExpectationOverDraws",
     "Goal",
     "IterativeFGSM",
     "L2Ball",
@@ -51,17 +64,23 @@ __all__ = [
     "NoisyFGSM",
     "PerturbationBall",
     "RandomNoise",
+    "SmoothedGradient",
+    "StraightThrough",
+    "Surrogate",
     "TimesEps",
     "WhiteNoise",
+    "WideDifferences",
     "about_attack",
     "attack",
     "describe_attack",
+    "draws_needed",
     "from_art",
     "from_foolbox",
     "from_torchattacks",
     "modern_description",
     "norm_of",
     "relative_perturbation",
+    "substituted_operations",
     "to_art",
     "to_foolbox",
     "to_torchattacks",

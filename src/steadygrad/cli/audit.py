@@ -33,11 +33,13 @@ from steadygrad.evaluation.auditing import (
     UnfitError,
     audit,
 )
+from steadygrad.evaluation.auditing.campaign import NO_TIME
 from steadygrad.evaluation.auditing.gate import FAIL_LEVELS, Gate, Measure
 from steadygrad.evaluation.judged import load_judged, short_name
 from steadygrad.models import load_classifier
 from steadygrad.reports.audit import export_audit
 from steadygrad.reports.audit.summary import audit_table
+from steadygrad.reports.audit.words import autoattack_sentence
 from steadygrad.store import make_folder
 
 __all__ = ["register"]
@@ -77,6 +79,14 @@ def _audit(
             "full: all of AutoAttack, and more steps of the others."
         ),
     ] = "standard",
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Time that it may take: the most promising attacks come first, and what was left "
+            "out is listed.",
+            show_default=False,
+        ),
+    ] = None,
     weights: options.Weights = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
@@ -204,6 +214,7 @@ def _audit(
                 notify=tell,
                 diagnostics=diagnostics,
                 accept=accept or (),
+                minutes=minutes,
                 model_name=audited.name,
                 data={
                     "name": data.name,
@@ -263,7 +274,13 @@ def _print_result(result: AuditResult) -> None:
     verdict = result.verdict
     said = Text.assemble((verdict.level, _BELIEF[verdict.level]), f": {verdict.summary}")
     results.print(said, soft_wrap=True)
+    parts = autoattack_sentence(result.outcomes)
+    if parts is not None:
+        print_text(parts)
     for name in result.accepted:
         print_text(f"accepted: {name}")
+    late = [each for each in result.untested if NO_TIME in each]
+    for sentence in late:
+        tell(f"left out: {sentence}")
     if result.untested:
         tell(f"not tested: {len(result.untested)} things, listed on the page")

@@ -7,6 +7,7 @@ from steadygrad.attacks import (
     ATTACKS,
     NES,
     AboutAttack,
+    AutoAttack,
     IterativeFGSM,
     MomentumIterative,
     about_attack,
@@ -27,6 +28,7 @@ __all__ = [
     "eps_text",
     "interval_text",
     "large_number",
+    "member_name",
     "named_attack",
     "norm_text",
     "percent",
@@ -128,6 +130,9 @@ def attack_name(attack: Mapping[str, Any]) -> str:
 def named_attack(about: AboutAttack, settings: Mapping[str, Any]) -> str:
     """Return the short name of an attack, given what is known of its kind; see ``attack_name``."""
     short = about.title
+    members = settings.get("attacks")
+    if about is about_attack(AutoAttack) and members:
+        short = f"{', '.join(map(member_name, members))} of {short}"
     if about.family == "noise":
         short += _noise_settings(settings)
     elif isinstance(settings.get("queries"), int):
@@ -144,6 +149,11 @@ def named_attack(about: AboutAttack, settings: Mapping[str, Any]) -> str:
     if isinstance(restarts := settings.get("restarts"), int) and restarts > 1:
         short += f", {restarts} restarts"
     return short
+
+
+def member_name(member: str) -> str:
+    """Return a part of AutoAttack as its authors write it: "APGD-CE", "FAB-T", "Square"."""
+    return member.capitalize() if member == "square" else member.upper()
 
 
 def _noise_settings(settings: Mapping[str, Any]) -> str:

@@ -3,15 +3,19 @@
 import dataclasses
 
 import pytest
+import torch
 
+from made_up_audit import outcome
 from steadygrad.attacks.ball import Norm
 from steadygrad.evaluation import AccuracyPoint
 from steadygrad.evaluation.auditing.result import AuditResult
+from steadygrad.evaluation.outcome import AttackOutcome
 from steadygrad.reports.audit.page import cost_facts, omissions, provenance_rows
 from steadygrad.reports.audit.words import (
     BELIEF,
     accuracy_sentences,
     attack_rows,
+    autoattack_sentence,
     evidence_rows,
     finding_cards,
     finding_count_text,
@@ -176,3 +180,18 @@ def test_provenance_holds_what_decides_the_result(audited: AuditResult) -> None:
     )
     assert "budget=None, attacks=[...]" in dict(provenance_rows(named))["in Python"]
     assert dict(provenance_rows(named))["budget"] == "attacks of the caller's own"
+
+
+def test_which_of_autoattacks_parts_ran() -> None:
+    def of_autoattack(**settings: object) -> AttackOutcome:
+        attacked = torch.arange(30) < 20
+        return outcome("square", "query", attacked, 0, {"name": "autoattack", **settings})
+
+    square = of_autoattack(version="standard", attacks=["square"])
+    assert autoattack_sentence([square]) == (
+        "Of AutoAttack ran Square (on 20 images); APGD-CE, APGD-T and FAB-T did not."
+    )
+    whole = of_autoattack(version="standard", attacks=None)
+    said = autoattack_sentence([whole])
+    assert said is not None and said.endswith(", all that its standard has.")
+    assert autoattack_sentence([]) is None

@@ -126,6 +126,7 @@ def run_attack(
     rows: Tensor,
     batch_size: int,
     report: Callable[[int], None],
+    is_over: Callable[[], bool] = lambda: False,
 ) -> AttackRun:
     """Attack the examples at ``rows`` (int64), all classified correctly.
 
@@ -134,7 +135,8 @@ def run_attack(
     alone, and torch's global generator is seeded likewise meanwhile, for models and foreign
     attacks that draw from it.
 
-    report: told how many examples are done.
+    report: told how many examples are done. is_over: asked before each batch but the first; the
+        examples of those that it stops are not attacked.
     Raises: AttackFailedError, with the reason, if the attack or the model refuses; errors that say
         that memory ran out as they come.
     """
@@ -147,6 +149,8 @@ def run_attack(
     )
     shown_rows, shown, outside = [], [], 0
     for number, batch in enumerate(torch.split(rows, batch_size)):
+        if number and is_over():
+            break
         images = target.images[batch.to(target.images.device)].to(target.device)
         labels = target.labels[batch.to(target.labels.device)].to(target.device)
         purpose = f"{entry.draws}, batch {number}"

@@ -1,7 +1,7 @@
 """A battery run entry by entry, reusing what is on disk and shrinking batches when memory ends."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +22,10 @@ from steadygrad.evaluation.auditing.fitness.check import spread_rows
 from steadygrad.evaluation.outcome import AttackOutcome
 from steadygrad.store import Key, Store
 
-__all__ = ["Campaign"]
+__all__ = ["NO_TIME", "Campaign"]
+
+NO_TIME = "no time was left"
+"""Reason given for what a time limit left out."""
 
 
 @dataclass(eq=False)
@@ -33,6 +36,8 @@ class Campaign:
     identity: what a stored result must share besides the attack's own settings, as JSON.
     batch_size: shrinks by half, for this entry and all after it, when memory runs out.
     progress: told ``(name, done, total)`` in examples; notify: told a sentence.
+    is_over: whether the time for attacks is up; a batch that has begun is finished, and what an
+        attack did by then counts.
     runs, created: what came out so far, and when, in the battery's order.
     untested: entries that could not be run, with the reason.
     """
@@ -44,6 +49,7 @@ class Campaign:
     store: Store
     progress: Callable[[str, int, int], None]
     notify: Callable[[str], None]
+    is_over: Callable[[], bool] = lambda: False
     runs: list[AttackRun] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
     untested: list[str] = field(default_factory=list)
@@ -55,6 +61,9 @@ class Campaign:
             meets.
         """
         for entry in entries:
+            if self.runs and self.is_over():
+                self.untested.append(f"{entry.name}: {NO_TIME}")
+                continue
             standing = self._rows(entry)
             rows = standing[spread_rows(len(standing), entry.limit or len(standing))]
             if len(rows) == 0:
@@ -72,22 +81,46 @@ class Campaign:
                 self.untested.append(f"{entry.name}: {error}")
 
     def _rows(self, entry: BatteryEntry) -> Tensor:
-        open_rows = self.clean_correct.clone()
+        open_rows = self.clean_correct
         if entry.scope == "survivors":
-            for run in self.runs:
-                open_rows &= ~run.outcome.broken
+            open_rows = open_rows & ~self.broken
         return open_rows.nonzero().squeeze(1)
 
+    @property
+    def broken(self) -> Tensor:
+        """Which examples any attack so far misled, bool (n,)."""
+        broken = torch.zeros_like(self.clean_correct)
+        for run in self.runs:
+            broken |= run.outcome.broken
+        return broken
+
+    def tried(self, entry: BatteryEntry, rows: Tensor, eps: float) -> AttackRun:
+        """Return what an attack does to the examples at ``rows`` at a radius, off the record.
+
+        Raises: AttackFailedError; as ``run_all``.
+        """
+        return self._obtained(entry, rows, replace(self.target, eps=eps))[0]
+
     def _run(self, entry: BatteryEntry, rows: Tensor) -> None:
+        run, created = self._obtained(entry, rows, self.target)
+        self.runs.append(run)
+        self.created.append(created)
+        if run.outcome.outside:
+            self.untested.append(
+                f"{entry.name}: {run.outcome.outside} of its {len(rows)} results left the ball or "
+                "the pixel range and count as no success"
+            )
+
+    def _obtained(self, entry: BatteryEntry, rows: Tensor, target: Target) -> tuple[AttackRun, str]:
+        """Return a run and when it was made, from the store if it is there."""
         while True:
-            key = self._key(entry, rows)
+            key = self._key(entry, rows, target)
             found = _kept(self.store, key, entry)
             if found is not None:
-                run, created = found
                 self.progress(entry.name, len(rows), len(rows))
-                break
+                return found
             try:
-                run = self._attack(entry, rows)
+                run = self._attack(entry, rows, target)
             except Exception as error:
                 if not is_out_of_memory(error) or self.batch_size == 1:
                     raise
@@ -97,17 +130,14 @@ class Campaign:
                     torch.cuda.empty_cache()
                 continue
             created = datetime.now(UTC).isoformat(timespec="seconds")
-            _keep(self.store, key, run, created)
-            break
-        self.runs.append(run)
-        self.created.append(created)
-        if run.outcome.outside:
-            self.untested.append(
-                f"{entry.name}: {run.outcome.outside} of its {len(rows)} results left the ball or "
-                "the pixel range and count as no success"
-            )
+            met = int(run.outcome.attacked.sum())
+            if met == len(rows):  # what time cut short is no result to go on from
+                _keep(self.store, key, run, created)
+            else:
+                self.untested.append(f"{entry.name}: {NO_TIME} after {met} of {len(rows)} images")
+            return run, created
 
-    def _attack(self, entry: BatteryEntry, rows: Tensor) -> AttackRun:
+    def _attack(self, entry: BatteryEntry, rows: Tensor, target: Target) -> AttackRun:
         done = 0
 
         def report(count: int) -> None:
@@ -116,21 +146,21 @@ class Campaign:
             self.progress(entry.name, done, len(rows))
 
         self.progress(entry.name, 0, len(rows))
-        return run_attack(self.target, entry, rows, self.batch_size, report)
+        return run_attack(target, entry, rows, self.batch_size, report, self.is_over)
 
-    def _key(self, entry: BatteryEntry, rows: Tensor) -> Key:
+    def _key(self, entry: BatteryEntry, rows: Tensor, target: Target) -> Key:
         """Return all that decides an outcome; what the entry is called does not."""
         return {
             "asked": "outcome of an attack",
             **self.identity,
             "attack": entry.description,
             "draws": entry.draws,
-            "eps": self.target.eps,
-            "norm": self.target.norm,
-            "seed": self.target.seed,
+            "eps": target.eps,
+            "norm": target.norm,
+            "seed": target.seed,
             "batch_size": self.batch_size,
             "rows": rows.tolist(),
-            "shown": self.target.shown_rows.tolist(),
+            "shown": target.shown_rows.tolist(),
             "steadygrad": steadygrad.__version__,
         }
 

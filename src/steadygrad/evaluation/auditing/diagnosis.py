@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import steadygrad
+from steadygrad.evaluation.auditing.adapted import AdaptedRound
 from steadygrad.evaluation.masking import DIAGNOSTICS, Finding, Subject, Verdict, diagnose
-from steadygrad.evaluation.masking.verdict import default_diagnostics
+from steadygrad.evaluation.masking.verdict import OUT_OF_TIME, default_diagnostics, verdict
 from steadygrad.evaluation.outcome import Family
 from steadygrad.store import Key, Store
 
-__all__ = ["Diagnosis", "diagnosis_of"]
+__all__ = ["Diagnosis", "diagnosis_of", "restated"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,26 @@ def diagnosis_of(
     """
     found = _diagnosed(subject, store, identity, wanted=wanted)
     return replace(found, verdict=_judged(subject, found.verdict))
+
+
+def restated(subject: Subject, found: Diagnosis, adapted: AdaptedRound) -> Diagnosis:
+    """Return a diagnosis whose verdict knows of the adapted attacks that followed.
+
+    subject: with the outcomes of those attacks too; the findings stay what they were.
+    """
+    if not adapted.attacks:
+        return found
+    said = _judged(subject, verdict(subject, found.findings))
+    before, after = (100 * count / adapted.n for count in (adapted.before, adapted.after))
+    names = ", ".join(each.name for each in adapted.attacks)
+    told = (
+        f" Attacks adapted to that ({names}) took it from {before:.1f} % to {after:.1f} %."
+        if adapted.after < adapted.before
+        else f" Attacks adapted to that ({names}) broke no more."
+    )
+    if said.level == "masked" and not adapted.overcame(said.reasons):
+        told += " They are no match for this model: how much is left is not established."
+    return replace(found, verdict=replace(said, summary=said.summary + told))
 
 
 def _judged(subject: Subject, found: Verdict) -> Verdict:
@@ -75,13 +96,13 @@ def _diagnosed(
     subject: Subject, store: Store, identity: Mapping[str, Any], *, wanted: bool
 ) -> Diagnosis:
     if not wanted:
-        verdict = Verdict(
+        unknown = Verdict(
             level="incomplete",
             summary="Nobody has looked for gradient masking: the diagnostics were left out.",
             causes=(),
             reasons=(),
         )
-        return Diagnosis((), verdict, 0.0, "")
+        return Diagnosis((), unknown, 0.0, "")
     diagnostics = default_diagnostics()
     key = dict(identity) | {
         "asked": "diagnosis",
@@ -106,20 +127,22 @@ def _diagnosed(
     if found is not None:
         return found
     began = time.perf_counter()
-    findings, verdict = diagnose(subject, diagnostics)
+    findings, judged = diagnose(subject, diagnostics)
     seconds = time.perf_counter() - began
     created = datetime.now(UTC).isoformat(timespec="seconds")
+    if any(finding.meaning == OUT_OF_TIME for finding in findings):
+        return Diagnosis(findings, judged, seconds, created)
     store.put(
         key,
         {
             "findings": [asdict(finding) for finding in findings],
-            "verdict": asdict(verdict),
+            "verdict": asdict(judged),
             "seconds": seconds,
             "created": created,
         },
         label="diagnostics",
     )
-    return Diagnosis(findings, verdict, seconds, created)
+    return Diagnosis(findings, judged, seconds, created)
 
 
 def _kept(store: Store, key: Key) -> Diagnosis | None:
@@ -129,11 +152,11 @@ def _kept(store: Store, key: Key) -> Diagnosis | None:
     try:
         values = answer.values
         findings = tuple(Finding(**finding) for finding in values["findings"])
-        verdict = Verdict.of(values["verdict"])
+        judged = Verdict.of(values["verdict"])
         seconds, created = float(values["seconds"]), str(values["created"])
     except (KeyError, TypeError, ValueError) as error:
         path = store.path(key)
         if path is not None:
             store.reject(path, f"{type(error).__name__}: {error}")
         return None
-    return Diagnosis(findings, verdict, seconds, created)
+    return Diagnosis(findings, judged, seconds, created)

@@ -13,6 +13,7 @@ from torch import Tensor
 from steadygrad._typing import Labels
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError
+from steadygrad.evaluation.auditing.adapted import AdaptedRound
 from steadygrad.evaluation.auditing.audit_gallery import AuditGallery
 from steadygrad.evaluation.auditing.batch_size import BatchSize
 from steadygrad.evaluation.auditing.fitness import Problem
@@ -49,8 +50,12 @@ class AuditResult:
     untested: what was left out, and why, a sentence each.
     fitness, facts: what a look at the model before the audit found wrong, and in order.
     accepted: names of fatal problems among them in spite of which the audit was run, knowingly.
+    adapted: attacks that suspicious findings asked for, and how they did; their outcomes are among
+        the others.
+    certified: bool (n,), images that no change within eps can mislead the model on, by proof; None
+        where the model has no such proof.
     gallery: a few images before and after; None if no example is correct without attack.
-    budget: name of the battery, None for attacks of one's own alone.
+    budget: name of the battery, None for attacks of one's own alone; minutes: that it was given.
     seconds: spent on attacks and diagnostics, whenever they ran.
     created: when the latest of them was done, UTC, ISO 8601. versions: of steadygrad, torch,
     Python.
@@ -61,6 +66,7 @@ class AuditResult:
     eps: float
     norm: Literal["linf", "l2"]
     budget: str | None
+    minutes: float | None = None
     seed: int
     device: str
     batch_size: BatchSize
@@ -73,6 +79,8 @@ class AuditResult:
     fitness: tuple[Problem, ...]
     facts: tuple[str, ...]
     accepted: tuple[str, ...] = ()
+    adapted: AdaptedRound = AdaptedRound()
+    certified: Tensor | None = field(default=None, repr=False)
     gallery: AuditGallery | None = field(repr=False)
     seconds: float
     created: str
@@ -103,9 +111,30 @@ class AuditResult:
         return AccuracyPoint(eps=self.eps, correct=int(standing.sum()), n=self.n)
 
     @property
+    def lower_bound(self) -> AccuracyPoint | None:
+        """Accuracy that is proven: no attack whatever leaves less. None where nothing is known."""
+        if self.certified is None:
+            return None
+        return AccuracyPoint(eps=self.eps, correct=int(self.certified.sum()), n=self.n)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether every image that the attacks left is proven: the worst case is then exact."""
+        bound = self.lower_bound
+        return bound is not None and bound.correct == self.worst_case.correct
+
+    @property
     def is_established(self) -> bool:
-        """Whether ``worst_case`` tells anything of the model: it was attacked, and not masked."""
-        return self.verdict.level not in ("masked", "nothing tested")
+        """Whether ``worst_case`` tells anything of the model: attacked, and not misleading.
+
+        Of a masked model it does where attacks adapted to each reason of the verdict are fit for
+        the model and gain nothing more when they run once more.
+        """
+        if self.is_proven:
+            return True
+        if self.verdict.level == "masked":
+            return self.adapted.overcame(self.verdict.reasons)
+        return self.verdict.level != "nothing tested"
 
     def show(self) -> None:
         """Print a table of the attacks and the verdict."""
@@ -145,12 +174,14 @@ class AuditResult:
                 "eps": self.eps,
                 "norm": self.norm,
                 "budget": self.budget,
+                "minutes": self.minutes,
                 "seed": self.seed,
                 "device": self.device,
                 "batch_size": asdict(self.batch_size),
             },
             "clean": _point(self.clean),
             "worst_case": _point(self.worst_case),
+            "lower_bound": None if self.lower_bound is None else _point(self.lower_bound),
             "established": self.is_established,
             "verdict": asdict(self.verdict),
             "attacks": [self._attack(outcome) for outcome in self.outcomes],
@@ -159,6 +190,7 @@ class AuditResult:
             "fitness": [asdict(problem) for problem in self.fitness],
             "facts": list(self.facts),
             "accepted": list(self.accepted),
+            "adapted": self.adapted.to_json(),
             "seconds": self.seconds,
             "created": self.created,
             "versions": dict(self.versions),
@@ -221,8 +253,9 @@ _GALLERY_TENSORS = (
 def write_audit(result: AuditResult, out: Path | str) -> Path:
     """Write ``out/audit.safetensors``, then ``out/audit.json``; return the path of the latter.
 
-    Tensors: labels, clean_correct, and for each attack ``attacked/NAME`` and ``broken/NAME``, bool
-    (n,); those of the gallery. Each file is whole or not there.
+    Tensors: labels, clean_correct, certified where there is a proof, and for each attack
+    ``attacked/NAME`` and ``broken/NAME``, bool (n,); those of the gallery. Each file is whole or
+    not there.
     Raises: OutputError.
     """
     out = Path(out)
@@ -230,6 +263,8 @@ def write_audit(result: AuditResult, out: Path | str) -> Path:
     for outcome in result.outcomes:
         tensors[f"attacked/{outcome.name}"] = outcome.attacked
         tensors[f"broken/{outcome.name}"] = outcome.broken
+    if result.certified is not None:
+        tensors["certified"] = result.certified
     record = result.to_json()
     if result.gallery is not None:
         record["gallery"] = {"attacks": list(result.gallery.attacks)}
@@ -271,6 +306,7 @@ def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
         eps=float(settings["eps"]),
         norm=settings["norm"],
         budget=settings["budget"],
+        minutes=settings.get("minutes"),
         seed=int(settings["seed"]),
         device=str(settings["device"]),
         batch_size=BatchSize(**settings["batch_size"]),
@@ -283,6 +319,8 @@ def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
         fitness=tuple(Problem(**problem) for problem in record["fitness"]),
         facts=tuple(record["facts"]),
         accepted=tuple(record.get("accepted", ())),
+        certified=tensors.get("certified"),
+        adapted=AdaptedRound.of(record.get("adapted")),
         gallery=_gallery(record, tensors),
         seconds=float(record["seconds"]),
         created=str(record["created"]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,15 +16,25 @@ from steadygrad.checks import check_eps
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import correct, model_device
+from steadygrad.evaluation.auditing.adapted import run_adapted
 from steadygrad.evaluation.auditing.attack_run import Target, parameters_at_rest
 from steadygrad.evaluation.auditing.audit_gallery import audit_gallery
 from steadygrad.evaluation.auditing.batch_size import check_batch_size, choose_batch_size
 from steadygrad.evaluation.auditing.battery import Budget, beyond, build_battery
 from steadygrad.evaluation.auditing.campaign import Campaign
-from steadygrad.evaluation.auditing.diagnosis import diagnosis_of
+from steadygrad.evaluation.auditing.diagnosis import diagnosis_of, restated
 from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
+from steadygrad.evaluation.auditing.proven import proven_rows, with_proof
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
+from steadygrad.evaluation.auditing.time_budget import (
+    BATTERY,
+    DIAGNOSTICS,
+    LARGEST_BATCH,
+    TimeBudget,
+    by_promise,
+    cut_short,
+)
 from steadygrad.evaluation.labelled_images import ImageSource, labelled_images
 from steadygrad.evaluation.masking import Subject
 from steadygrad.evaluation.pictures import one_of_each_class
@@ -58,13 +69,15 @@ def audit(
     notify: Callable[[str], None] | None = None,
     diagnostics: bool = True,
     accept: Sequence[str] = (),
+    minutes: float | None = None,
     model_name: str = "",
     data: Mapping[str, Any] | None = None,
 ) -> AuditResult:
     """Attack ``model`` with a battery at one radius and judge how far to believe what is left.
 
     The model is looked over first (``check_fitness``), then attacked in eval mode by one attack
-    after the other, then searched for signs of gradient masking. It is left as it was.
+    after the other, then searched for signs of gradient masking. Where a diagnostic is suspicious,
+    the attacks that it asks for follow, on what is left. The model is left as it was.
 
     images: (n, channels, height, width) in [0, 1], with labels int64 (n,); or, without labels, an
         ``ImageDataset``, a torch ``Dataset`` of (image, label), or a loader of batches.
@@ -84,6 +97,9 @@ def audit(
     diagnostics: whether to look for gradient masking; without, the verdict is "incomplete".
     accept: names of fatal problems (``ACCEPTABLE``) in spite of which to go on, knowingly; those
         that were there are kept in the result.
+    minutes: time that the audit may take, above 0: the most promising attacks come first, and what
+        no time was left for is listed; the verdict then is "incomplete" at best. A batch that has
+        begun is finished. None sets no limit.
     model_name, data: for the record: what is audited, on which images (name, split, note,
         class_names).
 
@@ -93,6 +109,7 @@ def audit(
     """
     from steadygrad.reports.audit.page import write_audit_page  # it needs what is measured here
 
+    spent = TimeBudget(minutes).is_spent
     _check_settings(eps, norm, budget, attacks)
     check_batch_size(batch_size)
     accepted = check_accepted(accept)
@@ -117,6 +134,8 @@ def audit(
         nullcontext() if out is None else only_writer(Path(out)),
     ):
         size = choose_batch_size(batch_size, model, images, place)
+        if minutes is not None and batch_size == "auto":
+            size = replace(size, size=min(size.size, LARGEST_BATCH))
         clean_correct, classes = _clean(model, images, labels, size.size, seed, place)
         weights = weights_digest(model)
         fingerprint = model_fingerprint(model, images[:8].to(place))
@@ -134,28 +153,37 @@ def audit(
             store=store,
             progress=progress,
             notify=notify,
+            is_over=lambda: spent(BATTERY),
         )
-        campaign.run_all([*battery.entries, *own])
+        entries = [*battery.entries, *own]
+        campaign.run_all(entries if minutes is None else by_promise(entries))
         larger = beyond(budget, own, eps=eps, norm=norm)
-        outcomes = tuple(run.outcome for run in campaign.runs)
-        diagnosis = diagnosis_of(
-            Subject(
-                model=model,
-                images=images,
-                labels=labels,
-                clean_correct=clean_correct,
-                eps=eps,
-                norm=norm,
-                outcomes=outcomes,
-                seed=seed,
-                batch_size=campaign.batch_size,
-                device=place,
-                progress=progress,
-            ),
-            store,
-            campaign.identity,
-            wanted=diagnostics,
+        proven = proven_rows(
+            campaign.target, clean_correct & ~campaign.broken, store, campaign.identity
         )
+        subject = Subject(
+            model=model,
+            images=images,
+            labels=labels,
+            # Where there is a proof, there is nothing to suspect.
+            clean_correct=clean_correct if proven is None else clean_correct & ~proven,
+            eps=eps,
+            norm=norm,
+            outcomes=tuple(run.outcome for run in campaign.runs),
+            seed=seed,
+            batch_size=campaign.batch_size,
+            device=place,
+            progress=progress,
+            is_over=lambda: spent(DIAGNOSTICS),
+        )
+        diagnosis = diagnosis_of(subject, store, campaign.identity, wanted=diagnostics)
+        campaign.is_over = spent
+        adapted = run_adapted(campaign, diagnosis.findings)
+        outcomes = tuple(run.outcome for run in campaign.runs)
+        subject = replace(subject, outcomes=outcomes, clean_correct=clean_correct)
+        diagnosis = restated(subject, diagnosis, adapted)
+        diagnosis = with_proof(diagnosis, clean_correct & ~campaign.broken, proven)
+        diagnosis = cut_short(diagnosis, campaign.untested, minutes)
         gallery = audit_gallery(model, images, labels, shown, campaign.runs, eps, place)
         result = AuditResult(
             model={"name": model_name, "digest": weights, "fingerprint": fingerprint},
@@ -163,6 +191,7 @@ def audit(
             eps=eps,
             norm=norm,
             budget=budget,
+            minutes=minutes,
             seed=seed,
             device=str(place),
             batch_size=size,
@@ -177,6 +206,8 @@ def audit(
             accepted=tuple(
                 name for name in accepted if name in {each.name for each in fitness.problems}
             ),
+            adapted=adapted,
+            certified=None if proven is None else proven & ~campaign.broken,
             gallery=gallery,
             seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
             created=max((*campaign.created, diagnosis.created)),

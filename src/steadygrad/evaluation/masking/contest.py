@@ -194,6 +194,7 @@ def _words(attack: Attack) -> str:
     unit="points of accuracy",
     role="symptom",
     cause="misleading gradients",
+    asks_for=("smoothed-gradient", "wide-differences", "surrogate"),
 )
 @dataclass(frozen=True, kw_only=True)
 class OneStepBeatsIterative(Diagnostic):
@@ -228,6 +229,7 @@ class OneStepBeatsIterative(Diagnostic):
     unit="points of accuracy",
     role="symptom",
     cause="misleading gradients",
+    asks_for=("smoothed-gradient", "wide-differences", "surrogate"),
 )
 @dataclass(frozen=True, kw_only=True)
 class BlackBoxBeatsWhiteBox(Diagnostic):

@@ -115,6 +115,8 @@ class DiagnosticTraits:
         cause: what the verdict then names.
         essential: whether "no sign of masking" needs it to have passed.
         explained_by: causes of which this one is a consequence; beside them it is not named.
+        asks_for: texts of attacks, such as "straight-through" or "pgd:steps=200", that an audit
+            runs where the finding is suspicious, since they are not misled in the same way.
     """
 
     question: str
@@ -123,6 +125,7 @@ class DiagnosticTraits:
     cause: str
     essential: bool = False
     explained_by: tuple[str, ...] = ()
+    asks_for: tuple[str, ...] = ()
 
 
 class Diagnostic(ABC):
@@ -209,6 +212,7 @@ def diagnostic(
     cause: str,
     essential: bool = False,
     explained_by: tuple[str, ...] = (),
+    asks_for: tuple[str, ...] = (),
 ) -> Callable[[DiagnosticClass], DiagnosticClass]:
     """Return a class decorator that registers a diagnostic; see ``DiagnosticTraits``.
 
@@ -219,7 +223,7 @@ def diagnostic(
     """
     if role not in get_args(Role):
         raise UnknownNameError(f"expected role one of {', '.join(get_args(Role))}, got {role!r}")
-    traits = DiagnosticTraits(question, unit, role, cause, essential, explained_by)
+    traits = DiagnosticTraits(question, unit, role, cause, essential, explained_by, asks_for)
     return DIAGNOSTICS.register(name, traits)
 
 

@@ -21,6 +21,7 @@ SATURATING_MARGIN = 16.6
     unit="points of accuracy that rescaling takes off",
     role="mechanism",
     cause="saturated softmax",
+    asks_for=("pgd:loss=margin,steps=50,restarts=2",),
 )
 @dataclass(frozen=True, kw_only=True)
 class LogitScale(Diagnostic):

@@ -102,6 +102,7 @@ def loss_surface(sample: Sample, index: int, *, points: int = POINTS) -> LossSur
     unit="fraction of examples",
     role="symptom",
     cause="misleading gradients",
+    asks_for=("smoothed-gradient", "wide-differences", "surrogate"),
 )
 @dataclass(frozen=True, kw_only=True)
 class GradientDirection(Diagnostic):
@@ -165,6 +166,7 @@ def _square(values: Tensor, points: int) -> tuple[tuple[float, ...], ...]:
     unit="median departure from the tangent, in parts of what the tangent itself can change",
     role="hint",
     cause="crooked loss surface",
+    asks_for=("smoothed-gradient",),
 )
 @dataclass(frozen=True, kw_only=True)
 class LocalLinearity(Diagnostic):
@@ -224,6 +226,7 @@ class LocalLinearity(Diagnostic):
     unit="one minus the median cosine of both gradients",
     role="hint",
     cause="crooked loss surface",
+    asks_for=("smoothed-gradient",),
 )
 @dataclass(frozen=True, kw_only=True)
 class GradientAlignment(Diagnostic):

@@ -16,6 +16,7 @@ __all__ = ["RisingAccuracy", "UnboundedEps"]
     role="symptom",
     cause="misleading gradients",
     essential=True,
+    asks_for=("smoothed-gradient", "wide-differences", "surrogate"),
 )
 @dataclass(frozen=True, kw_only=True)
 class UnboundedEps(Diagnostic):
@@ -56,6 +57,7 @@ class UnboundedEps(Diagnostic):
     unit="points of accuracy, largest rise",
     role="symptom",
     cause="misleading gradients",
+    asks_for=("smoothed-gradient", "wide-differences", "surrogate"),
 )
 @dataclass(frozen=True, kw_only=True)
 class RisingAccuracy(Diagnostic):

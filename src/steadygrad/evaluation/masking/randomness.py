@@ -18,6 +18,7 @@ __all__ = ["ExpectationOverRandomness", "Randomness"]
     role="mechanism",
     cause="randomness",
     essential=True,
+    asks_for=("expectation",),
 )
 @dataclass(frozen=True, kw_only=True)
 class Randomness(Diagnostic):
@@ -58,6 +59,7 @@ class Randomness(Diagnostic):
     unit="points of accuracy that averaging gradients takes off",
     role="mechanism",
     cause="randomness",
+    asks_for=("expectation",),
 )
 @dataclass(frozen=True, kw_only=True)
 class ExpectationOverRandomness(Diagnostic):

@@ -42,6 +42,7 @@ class Subject:
         where they can, and run small attacks of their own where there are none.
     examples: how many of the right examples a diagnostic takes for work of its own, at least 1.
     progress: told ``(name, done, total)`` when a diagnostic begins, and once at the end.
+    is_over: asked before each diagnostic; those that it stops are not tested.
     Raises: ImageError, LabelError, HyperparameterError.
     """
 
@@ -57,6 +58,7 @@ class Subject:
     device: torch.device | str | None = None
     examples: int = 64
     progress: Callable[[str, int, int], None] | None = field(default=None, repr=False)
+    is_over: Callable[[], bool] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_images(self.images)

@@ -28,6 +28,7 @@ SMALLEST_IN_FLOAT32 = 3e-5
     unit="fraction of tiny steps that change no logit",
     role="mechanism",
     cause="input quantisation",
+    asks_for=("straight-through", "wide-differences", "surrogate"),
 )
 @dataclass(frozen=True, kw_only=True)
 class Staircase(Diagnostic):
@@ -97,6 +98,7 @@ SIZE, SIZE_IN_FLOAT32 = 1e-6, 1e-3
     cause="false gradients",
     essential=True,
     explained_by=("input quantisation",),
+    asks_for=("straight-through", "wide-differences", "surrogate"),
 )
 @dataclass(frozen=True, kw_only=True)
 class FiniteDifferences(Diagnostic):

@@ -25,6 +25,7 @@ __all__ = [
     cause="vanishing gradients",
     essential=True,
     explained_by=("input quantisation", "saturated softmax"),
+    asks_for=("straight-through", "wide-differences", "surrogate"),
 )
 @dataclass(frozen=True, kw_only=True)
 class ZeroGradients(Diagnostic):
@@ -59,6 +60,7 @@ class ZeroGradients(Diagnostic):
     unit="fraction of examples",
     role="mechanism",
     cause="saturated softmax",
+    asks_for=("pgd:loss=margin,steps=50,restarts=2",),
 )
 @dataclass(frozen=True, kw_only=True)
 class SoftmaxSaturation(Diagnostic):
@@ -100,6 +102,7 @@ class SoftmaxSaturation(Diagnostic):
     role="mechanism",
     cause="vanishing gradients",
     explained_by=("input quantisation", "saturated softmax"),
+    asks_for=("straight-through", "wide-differences", "surrogate"),
 )
 @dataclass(frozen=True, kw_only=True)
 class ZeroGradientPixels(Diagnostic):
@@ -141,6 +144,7 @@ def _is_all_zero(gradients: Tensor) -> Tensor:
     role="mechanism",
     cause="vanishing gradients",
     explained_by=("input quantisation", "saturated softmax"),
+    asks_for=("pgd:loss=margin,steps=50,restarts=2",),
 )
 @dataclass(frozen=True, kw_only=True)
 class Float64Gradients(Diagnostic):

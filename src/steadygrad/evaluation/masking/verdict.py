@@ -16,9 +16,11 @@ from steadygrad.evaluation.masking.sample import Sample, Subject
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derive_seed
 
-__all__ = ["default_diagnostics", "diagnose", "verdict"]
+__all__ = ["OUT_OF_TIME", "default_diagnostics", "diagnose", "verdict"]
 
-NOTHING_RIGHT = "No example is right without an attack: there is nothing to break."
+OUT_OF_TIME = "No time was left for it."
+
+NOTHING_RIGHT = "No example is right without an attack and unproven: there is nothing to break."
 
 ONE_ANSWER = "The model gives every image the same answer: there is nothing to be misled by."
 
@@ -64,6 +66,9 @@ def diagnose(
             if subject.progress is not None:
                 name = DIAGNOSTICS.name_of(diagnostic) or type(diagnostic).__name__
                 subject.progress(name, done, len(chosen))
+            if subject.is_over is not None and subject.is_over():
+                findings.append(diagnostic.untested(OUT_OF_TIME))
+                continue
             is_possible = len(sample) > 0
             findings.append(
                 _finding(diagnostic, sample) if is_possible else diagnostic.untested(NOTHING_RIGHT)

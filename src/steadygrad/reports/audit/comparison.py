@@ -176,7 +176,11 @@ def comparison_table(comparison: AuditComparison) -> RenderableType:
         table.add_row(
             Text(name, style="bold"),
             _accuracy(audit.clean),
-            _accuracy(audit.worst_case),
+            _accuracy(audit.worst_case)
+            if audit.is_established
+            else Text.assemble(
+                "not established\n", (f"at most {100 * audit.worst_case.accuracy:.1f}", "dim")
+            ),
             *_pair(pairs.get(name)),
             audit.verdict.level,
         )

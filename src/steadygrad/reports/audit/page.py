@@ -17,6 +17,7 @@ from steadygrad.reports.audit.words import (
     AttackRow,
     accuracy_sentences,
     attack_rows,
+    autoattack_sentence,
     finding_cards,
     finding_count_text,
     radius_text,
@@ -30,7 +31,7 @@ from steadygrad.reports.html import (
     template_environment,
     write_page,
 )
-from steadygrad.reports.wording import count_text, seconds_text
+from steadygrad.reports.wording import count_text, seconds_text, sentence_text
 
 __all__ = [
     "audit_page_contents",
@@ -48,6 +49,10 @@ def audit_page_contents(result: AuditResult, title: str | None) -> dict[str, Any
     names = _class_names(result.data)
     chance = None if names is None else 1 / len(names)
     belief, answer = BELIEF[result.verdict.level]
+    if result.is_proven and result.worst_case.correct:
+        answer = "Yes: it is proven"
+    elif result.verdict.level == "masked" and result.is_established:
+        belief, answer = "caution", "Only as an upper bound, from attacks adapted to the masking"
     images = _images(result)
     return {
         "title": title or f"Robustness audit of {result.model.get('name') or 'a model'}",
@@ -60,9 +65,12 @@ def audit_page_contents(result: AuditResult, title: str | None) -> dict[str, Any
         "verdict": result.verdict,
         "sentences": accuracy_sentences(result.clean, result.worst_case, rows, chance),
         "rows": rows,
+        "autoattack": autoattack_sentence(result.outcomes),
         "attack_svg": _attack_svg(result, rows, chance),
         "finding_count": finding_count_text(result.findings),
         "findings": finding_cards(result.findings),
+        "adapted": [sentence_text(each.sentence) for each in result.adapted.attacks],
+        "adapted_round": result.adapted,
         "surface_svg": _surface_svg(result, names),
         "untested": omissions(result.untested),
         "gallery": _gallery(result.gallery, rows, names, result),
@@ -71,6 +79,8 @@ def audit_page_contents(result: AuditResult, title: str | None) -> dict[str, Any
         "facts": result.facts,
         "accepted": result.accepted,
         "established": result.is_established,
+        "lower_bound": result.lower_bound,
+        "is_proven": result.is_proven,
         "threat": threat_model(result.outcomes, result.eps, result.norm),
         "cost": cost_facts(result),
         "provenance": provenance_rows(result),
@@ -206,6 +216,7 @@ def provenance_rows(result: AuditResult) -> list[tuple[str, str]]:
         ("eps", repr(result.eps)),
         ("norm", {"linf": "L-infinity", "l2": "L2"}[result.norm]),
         ("budget", result.budget or "attacks of the caller's own"),
+        *([("minutes", f"{result.minutes:g}")] if result.minutes is not None else []),
         ("seed", str(result.seed)),
         ("device", result.device),
         ("batch size", str(result.batch_size.size)),

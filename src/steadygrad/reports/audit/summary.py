@@ -47,6 +47,9 @@ def audit_table(result: AuditResult) -> Table:
         seconds_text(result.seconds),
         f"{sum(outcome.queries for outcome in result.outcomes):,}",
     )
+    bound = result.lower_bound
+    if bound is not None:
+        table.add_row("proven, at least", _percent(bound.accuracy), "", "", "")
     return table
 
 

@@ -17,8 +17,10 @@ from steadygrad.reports.wording import (
     attack_name,
     attack_settings,
     count_text,
+    enumeration,
     eps_text,
     interval_text,
+    member_name,
     percent,
     sentence_text,
 )
@@ -31,6 +33,7 @@ __all__ = [
     "FindingCard",
     "accuracy_sentences",
     "attack_rows",
+    "autoattack_sentence",
     "finding_cards",
     "finding_count_text",
     "number_text",
@@ -322,6 +325,30 @@ def _knowledge(families: set[Family]) -> str:
     if len(kinds) == 1:
         return sentence_text(kinds[0])
     return f"Depending on the attack, {', '.join(kinds[:-1])} or {kinds[-1]}."
+
+
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),
+    "plus": ("apgd-ce", "apgd-dlr", "fab", "square", "apgd-t", "fab-t"),
+    "rand": ("apgd-ce", "apgd-dlr"),
+}
+"""What each version of AutoAttack runs."""
+
+
+def autoattack_sentence(outcomes: Sequence[AttackOutcome]) -> str | None:
+    """Return which of AutoAttack's parts ran, and on how many images; None if none did."""
+    met: dict[str, int] = {}
+    for outcome in outcomes:
+        if outcome.attack.get("name") == "autoattack":
+            version = str(outcome.attack.get("version", "standard"))
+            for part in outcome.attack.get("attacks") or _PARTS.get(version, ()):
+                met[part] = max(met.get(part, 0), int(outcome.attacked.sum()))
+    if not met:
+        return None
+    ran = enumeration([f"{member_name(part)} (on {n:,} images)" for part, n in met.items()])
+    missing = [member_name(part) for part in _PARTS["standard"] if part not in met]
+    rest = f"; {enumeration(missing)} did not" if missing else ", all that its standard has"
+    return f"Of AutoAttack ran {ran}{rest}."
 
 
 def accuracy_sentences(

@@ -1,0 +1,152 @@
+"""Steps up a loss along estimated gradients: momentum, shrinking steps, the best iterate."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.attacks.ball import Norm, PerturbationBall
+from steadygrad.attacks.goal import Goal
+from steadygrad.attacks.l2_ball import L2Ball
+from steadygrad.attacks.losses import Loss, check_loss
+from steadygrad.attacks.strongest import StrongestFound
+from steadygrad.checks import check_eps, check_finite_losses
+from steadygrad.draws import ImageDraws, integers, normal
+from steadygrad.errors import HyperparameterError
+
+__all__ = [
+    "GradientSource",
+    "NoisyCopies",
+    "ascend",
+    "check_ascent",
+    "check_widths",
+    "noisy_copies",
+    "pixel_width",
+]
+
+GradientSource: TypeAlias = Callable[[Images, Goal, Tensor], Tensor]
+"""Of points, what they are to reach, and their rows in the batch, int64: a gradient like them."""
+
+FIRST_STEP = 0.5
+"""Of the first step, in parts of eps; the last one is that over the number of steps."""
+MOMENTUM = 0.75
+
+
+def check_ascent(eps: float, norm: Norm, loss: Loss, **counts: int) -> None:
+    """Refuse settings out of range.
+
+    Raises: HyperparameterError, UnknownNameError.
+    """
+    check_eps(eps, norm)
+    check_loss(loss)
+    for name, value in counts.items():
+        if value < 1:
+            raise HyperparameterError(f"expected {name} >= 1, got {value}")
+
+
+def ascend(
+    model: Classifier,
+    goal: Goal,
+    ball: PerturbationBall | L2Ball,
+    start: Images,
+    found: StrongestFound,
+    gradient: GradientSource,
+    *,
+    steps: int,
+    passes: int = 1,
+) -> None:
+    """Climb from ``start`` for the examples that ``found`` has unbroken; offer it every iterate.
+
+    A step follows ``v <- 0.75 v + g / |g|_1`` and is ``eps / 2`` long at first, shrinking to
+    ``eps / 2 steps``. An example stops where it is broken. An example without any gradient stays.
+
+    model: judges; passes: how many of its answers are averaged for that.
+    start: (batch, channels, height, width), in the ball.
+    Raises: ModelError, LabelError, as ``Goal``.
+    """
+    if len(rows := found.unbroken) == 0:
+        return
+    here, velocity = start[rows], torch.zeros_like(start[rows])
+    rows, here, velocity = _judged(model, goal, found, rows, here, velocity, passes)
+    for step in range(steps):
+        if len(rows) == 0:
+            return
+        slope = gradient(here, goal.at(rows), rows)
+        size = slope.abs().flatten(start_dim=1).sum(dim=1).view(-1, 1, 1, 1)
+        velocity = MOMENTUM * velocity + torch.where(size > 0, slope / size, 0.0).to(velocity)
+        length = FIRST_STEP * ball.eps * (1 - step / steps)
+        part = ball.at(rows)
+        here = part.project(torch.add(here, part.steepest(velocity), alpha=length))
+        rows, here, velocity = _judged(model, goal, found, rows, here, velocity, passes)
+
+
+def _judged(
+    model: Classifier,
+    goal: Goal,
+    found: StrongestFound,
+    rows: Tensor,
+    here: Images,
+    velocity: Tensor,
+    passes: int,
+) -> tuple[Tensor, Images, Tensor]:
+    """Offer where the examples are; return those that stand, where they are and how they move."""
+    judge = model if passes == 1 else _Mean(model, passes)
+    values, is_broken = goal.at(rows).judge(judge, here)
+    check_finite_losses(values)
+    found.offer(rows, here, values, is_broken)
+    stands = ~is_broken
+    return rows[stands], here[stands], velocity[stands]
+
+
+class _Mean:
+    """The mean of a model's answers over several passes."""
+
+    def __init__(self, model: Classifier, passes: int) -> None:
+        self.model, self.passes = model, passes
+
+    def __call__(self, images: Images) -> Tensor:
+        return torch.stack([self.model(images) for _ in range(self.passes)]).mean(dim=0)
+
+
+def check_widths(widths: tuple[float, ...]) -> None:
+    """Refuse widths that are not positive, and an empty list of them.
+
+    Raises: HyperparameterError.
+    """
+    if not widths or not all(0 < width < float("inf") for width in widths):
+        raise HyperparameterError(f"expected widths > 0, at least one, got {widths}")
+
+
+NoisyCopies: TypeAlias = Callable[[Images, Tensor, int], Iterator[Tensor]]
+"""Of images, their rows in the batch and a number of copies: noise (batch, part, channels, height,
+width), N(0, 1) in every pixel, parts of the copies after each other."""
+
+TOGETHER = 512
+"""Images that go through a model at once, where an image has several copies."""
+
+
+def noisy_copies(labels: Labels, generator: torch.Generator | None) -> NoisyCopies:
+    """Return a source of noise; what an image gets depends on its place in the batch alone."""
+    seeds = integers(0, 1 << 62, labels.shape, generator, device=labels.device)
+    taken = 0
+
+    def of(images: Images, rows: Tensor, copies: int) -> Iterator[Tensor]:
+        nonlocal taken
+        taken += 1
+        streams = ImageDraws(seeds[rows] + (taken << 20))
+        noise = normal(
+            (len(images), copies, *images.shape[1:]),
+            streams,
+            dtype=images.dtype,
+            device=images.device,
+        )
+        yield from torch.split(noise, max(1, TOGETHER // len(images)), dim=1)
+
+    return of
+
+
+def pixel_width(width: float, eps: float, norm: Norm, images: Images) -> float:
+    """Return the standard deviation of a pixel for noise of about ``width * eps`` in the norm."""
+    return width * eps / (1.0 if norm == "linf" else images[0].numel() ** 0.5)

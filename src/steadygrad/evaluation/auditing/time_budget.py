@@ -1,0 +1,88 @@
+"""Minutes that an audit may take, shared out between battery, diagnostics and adapted attacks."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite
+
+from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.auditing.campaign import NO_TIME
+from steadygrad.evaluation.auditing.diagnosis import Diagnosis
+from steadygrad.evaluation.auditing.entry import BatteryEntry
+
+__all__ = ["TimeBudget", "by_promise", "cut_short"]
+
+BATTERY, DIAGNOSTICS = 0.6, 0.85
+"""Shares of the time after which no attack of the battery, and no diagnostic, begins any more."""
+LARGEST_BATCH = 32
+"""Images attacked together under a time limit, where the batch size is ours to choose: a batch that
+has begun is finished."""
+_PROMISING = (
+    *("pgd-20-margin", "pgd-8", "apgd-ce", "apgd-t", "fgsm", "square"),
+    *("pgd-50-margin", "pgd-100-margin", "pgd-20-targets", "pgd-50-targets", "pgd-50", "pgd-100"),
+    *("pgd-50-dlr", "pgd-100-dlr", "mim-10", "nes", "fab-t", "carlini-wagner", "noise"),
+)
+_OWN = 2
+"""Attacks of the user's own come after so many of these."""
+
+
+@dataclass(eq=False)
+class TimeBudget:
+    """A clock that started when the audit did.
+
+    minutes: above 0; None sets no limit.
+    clock: seconds, for tests.
+    Raises: HyperparameterError.
+    """
+
+    minutes: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not (self.minutes > 0 and isfinite(self.minutes)):
+            raise HyperparameterError(f"expected minutes > 0, got {self.minutes:g}")
+        self.began = self.clock()
+
+    def is_spent(self, share: float = 1.0) -> bool:
+        """Whether this share of the time is over."""
+        limit = inf if self.minutes is None else 60 * self.minutes * share
+        return self.clock() - self.began >= limit
+
+
+def by_promise(entries: Sequence[BatteryEntry]) -> list[BatteryEntry]:
+    """Return the entries, those first that break most for their time.
+
+    Attacks of the user's own come after the first two of ours, AutoAttack whole and transfers
+    after all that is ranked.
+    """
+    ranks = {name: float(rank) for rank, name in enumerate(_PROMISING)}
+
+    def rank(entry: BatteryEntry) -> float:
+        if entry.name in ranks:
+            return ranks[entry.name]
+        return inf if entry.family in ("ensemble", "transfer") else _OWN - 0.5
+
+    return sorted(entries, key=rank)
+
+
+def cut_short(found: Diagnosis, untested: Sequence[str], minutes: float | None) -> Diagnosis:
+    """Return a diagnosis whose verdict says that time ran out, if anything was left out for that.
+
+    untested: sentences about what was left out.
+    """
+    missing = [each.partition(":")[0] for each in untested if NO_TIME in each]
+    skipped = [finding.name for finding in found.findings if NO_TIME in finding.meaning.lower()]
+    if minutes is None or not (missing or skipped):
+        return found
+    parts = [
+        f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({', '.join(names)})"
+        for names, kind in ((missing, "attack"), (skipped, "diagnostic"))
+        if names
+    ]
+    told = f"Incomplete: {minutes:g} minutes left no time for {' and '.join(parts)}."
+    verdict = found.verdict
+    level = "incomplete" if verdict.level == "no sign of masking" else verdict.level
+    return replace(
+        found, verdict=replace(verdict, level=level, summary=f"{told} {verdict.summary}")
+    )

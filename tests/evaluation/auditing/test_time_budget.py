@@ -1,0 +1,81 @@
+"""An audit under a time limit: the promising first, what is left out is named, and incomplete."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from steadygrad.attacks import FGSM, PGD
+from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.auditing import audit
+from steadygrad.evaluation.auditing import run as run_module
+from steadygrad.evaluation.auditing.battery import build_battery
+from steadygrad.evaluation.auditing.entry import BatteryEntry
+from steadygrad.evaluation.auditing.time_budget import TimeBudget, by_promise
+
+Data = tuple[Tensor, Tensor]
+
+
+class Clock:
+    """Every look at it takes a second."""
+
+    def __init__(self) -> None:
+        self.now = -1.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_the_share_of_the_time() -> None:
+    clock = Clock()
+    budget = TimeBudget(1 / 15, clock)  # four seconds
+    assert [budget.is_spent(0.5) for _ in range(3)] == [False, True, True]
+    assert TimeBudget(None, Clock()).is_spent() is False
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan"), float("inf")])
+def test_no_time_is_no_limit(minutes: float) -> None:
+    with pytest.raises(HyperparameterError, match="expected minutes > 0"):
+        TimeBudget(minutes)
+
+
+def test_the_most_promising_attacks_come_first_and_none_is_lost() -> None:
+    battery = build_battery("standard", eps=0.1, norm="linf", classes=10, sources={})
+    own = BatteryEntry("mine", None, FGSM(eps=0.1))
+    ordered = [entry.name for entry in by_promise([*battery.entries, own])]
+    assert ordered[:3] == ["pgd-20-margin", "pgd-8", "mine"]
+    assert ordered[-1] == "noise"
+    assert sorted(ordered) == sorted([*(entry.name for entry in battery.entries), "mine"])
+
+
+def test_what_no_time_was_left_for_is_named_and_the_rest_counts(
+    trained: nn.Module, held_out: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    images, labels = held_out[0][:20], held_out[1][:20]
+    monkeypatch.setattr(run_module, "TimeBudget", lambda minutes: TimeBudget(minutes, Clock()))
+    settings = {
+        "eps": 0.05,
+        "budget": None,
+        "attacks": [PGD(eps=0.05, steps=5), FGSM(eps=0.05)],
+        "batch_size": 8,
+        "out": tmp_path,
+    }
+    result = audit(trained, images, labels, minutes=1 / 20, **settings)  # three seconds
+    (first,) = result.outcomes
+    assert first.name == "pgd-5"
+    assert 0 < int(first.attacked.sum()) < result.clean.correct
+    assert any(
+        f"{each}: no time was left" == sentence
+        for each in ("fgsm",)
+        for sentence in result.untested
+    )
+    assert any(sentence.startswith("pgd-5: no time was left after") for sentence in result.untested)
+    assert all(finding.status == "not tested" for finding in result.findings)
+    assert result.verdict.level == "incomplete"
+    assert result.verdict.summary.startswith("Incomplete: 0.05 minutes left no time for")
+    # What was cut short is not taken for the whole when there is time again.
+    whole = audit(trained, images, labels, diagnostics=False, **settings)
+    assert all(int(outcome.attacked.sum()) == whole.clean.correct for outcome in whole.outcomes)
+    assert torch.equal(whole.clean_correct, result.clean_correct)

@@ -1,0 +1,153 @@
+"""Proofs: never above what an attack leaves, exact where the network is linear."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from steadygrad.attacks import PGD
+from steadygrad.attacks.losses import LOSSES
+from steadygrad.evaluation.certificate import certified, chain_of
+from steadygrad.evaluation.certificate.proof import margin_lower_bound
+
+
+def network(kind: str, seed: int) -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        layers = {
+            "dense": [nn.Flatten(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 8), nn.ReLU()],
+            "conv": [
+                nn.Conv2d(1, 3, 3, stride=2, padding=1),
+                nn.BatchNorm2d(3),
+                nn.ReLU(),
+                nn.AvgPool2d(2),
+                nn.Dropout(0.5),
+                nn.Flatten(),
+                nn.Linear(3, 8),
+                nn.ReLU(),
+            ],
+        }[kind]
+        model = nn.Sequential(*layers, nn.Linear(8, 3)).eval()
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_()
+                module.running_var.uniform_(0.5, 2)
+                nn.init.normal_(module.weight)
+    return model
+
+
+def data(seed: int) -> tuple[Tensor, Tensor]:
+    draws = torch.Generator().manual_seed(seed)
+    return torch.rand(4, 1, 4, 4, generator=draws), torch.randint(0, 3, (4,), generator=draws)
+
+
+def margin(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    with torch.no_grad():
+        return -LOSSES["margin"].away(model(images), labels)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kind=st.sampled_from(["dense", "conv"]),
+    norm=st.sampled_from(["linf", "l2"]),
+    eps=st.floats(0.001, 0.5),
+    seed=st.integers(0, 1000),
+)
+def test_no_attack_falls_below_the_bound_and_refining_never_loosens_it(
+    kind: str, norm: str, eps: float, seed: int
+) -> None:
+    model, (images, labels) = network(kind, seed), data(seed)
+    chain = chain_of(model, images)
+    assert chain is not None
+    assert norm in ("linf", "l2")
+    first, second = (
+        margin_lower_bound(chain, images, labels, eps=eps, norm=norm, is_refined=refined)  # type: ignore[arg-type]
+        for refined in (False, True)
+    )
+    assert (second >= first - 1e-9).all()
+    attack = PGD(eps=eps, steps=10, loss="margin", norm=norm)  # type: ignore[arg-type]
+    found = attack(model, images, labels, generator=torch.Generator().manual_seed(0))
+    assert (second <= margin(model, found, labels) + 1e-4).all()
+    assert (second <= margin(model, images, labels) + 1e-5).all()
+    proven = certified(model, images, labels, eps=eps, norm=norm)  # type: ignore[arg-type]
+    assert proven is not None
+    assert not (proven & (margin(model, found, labels) < 0)).any()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_linear_network_is_bounded_exactly(norm: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).double()
+    images, labels = 0.4 + 0.2 * torch.rand(5, 1, 4, 4).double(), torch.zeros(5, dtype=torch.int64)
+    chain = chain_of(model, images)
+    assert chain is not None
+    found = margin_lower_bound(
+        chain,
+        images,
+        labels,
+        eps=0.2,
+        norm=norm,  # type: ignore[arg-type]
+        is_refined=False,
+    )
+    weight = (model[1].weight[0] - model[1].weight[1]).detach()
+    size = weight.abs().sum() if norm == "linf" else weight.norm()
+    # No pixel is nearer than 0.2 to black or white: the ball is not cut off.
+    torch.testing.assert_close(found, margin(model, images, labels) - 0.2 * size)
+
+
+def test_the_ball_is_cut_off_at_black_and_white() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2, bias=False))
+    model[1].weight.data = torch.tensor([[1.0], [-1.0]])
+    black = torch.tensor([[[[0.05]]]])
+    chain = chain_of(model, black)
+    assert chain is not None
+    label = torch.tensor([0])
+    bound = margin_lower_bound(chain, black, label, eps=0.1, norm="linf", is_refined=False)
+    assert bound.item() == pytest.approx(0.0)
+
+
+def test_a_network_worth_certifying_is_certified(digits: tuple[Tensor, Tensor]) -> None:
+    images, labels = (each[:300] for each in digits)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=1e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    model.eval()
+    proven = certified(model, images[:40], labels[:40], eps=0.01)
+    assert proven is not None
+    assert int(proven.sum()) > 30
+    assert not certified(model, images[:40], labels[:40], eps=1.0).any()
+
+
+class Standardised(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", torch.tensor([0.3]).view(1, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model((x - self.mean) / 0.5)
+
+
+class Residual(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x + x.relu())
+
+
+def test_what_is_a_chain_and_what_is_none() -> None:
+    images, _ = data(0)
+    model = network("dense", 0)
+    standardised = chain_of(Standardised(model), images)
+    assert standardised is not None
+    torch.testing.assert_close(standardised(images).float(), Standardised(model)(images))
+    assert chain_of(Residual(model), images) is None
+    assert chain_of(nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.GELU()), images) is None
+    assert chain_of(lambda x: model(x), images) is None
