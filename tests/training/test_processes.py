@@ -59,7 +59,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "plain": {},
     "complex, penalty": ROBUST | {"model": "digits-complex"},
     "norm": {"penalty": "norm:eps=0.05"},
-    "fraction": {"penalty": "squared-norm:strength=0.05,fraction=0.2"},
+    "fraction": {"penalty": "squared-norm:strength=0.05,fraction=0.17"},  # 2 and 1 of 16
     "finite difference": {"penalty": "squared-norm:strength=0.05,backend=finite-difference"},
     "dense covariance, attack": {
         "penalty": "sgr:strength=0.1,covariance=dense,covariance.source=pgd,covariance.every=2",
