@@ -57,7 +57,7 @@ def loss_shape(model: nn.Module, images: Images, labels: Labels, eps: float) -> 
 
     labels: int64 (n,). eps: radius of the ball, positive.
     """
-    sums = torch.zeros(4, dtype=torch.float64)
+    sums = torch.zeros(4, dtype=torch.float64, device="cpu")
     generator = derived_generator(EVALUATION_SEED, f"shape of the loss, eps {eps!r}")
     for pixels, truth in zip(torch.split(images, CHUNK), torch.split(labels, CHUNK), strict=True):
         losses, gradient = _losses_and_gradient(model, pixels, truth)
@@ -156,7 +156,10 @@ class LossShape(Artefact):
         ]
         if len({x for x, _ in tried}) < 3:
             return None
-        x, y = (torch.tensor(values, dtype=torch.float64) for values in zip(*tried, strict=True))
+        x, y = (
+            torch.tensor(values, dtype=torch.float64, device="cpu")
+            for values in zip(*tried, strict=True)
+        )
         slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
         intercept = float(y.mean() - slope * x.mean())
         spread = float((y - intercept - slope * x).square().sum() / (len(y) - 2)) ** 0.5

@@ -140,8 +140,8 @@ def _refined(chain: Chain, region: Region, bounds: Bounds, place: int) -> tuple[
     flat_lower, flat_upper = lower.view(-1), upper.view(-1)
     open_units = ((flat_lower < 0) & (flat_upper > 0)).nonzero().squeeze(1)
     for units in torch.split(open_units, ROWS):
-        slopes = torch.zeros((len(units), flat_lower.numel()), dtype=lower.dtype).to(lower.device)
-        slopes[torch.arange(len(units)), units] = 1.0
+        slopes = lower.new_zeros((len(units), flat_lower.numel()))
+        slopes[torch.arange(len(units), device=lower.device), units] = 1.0
         slopes = slopes.view(1, len(units), *lower.shape[1:])
         steps = chain.steps[:place]
         low = linear_lower_bound(steps, bounds, region, slopes)[0]

@@ -43,7 +43,7 @@ def certified(
         _proven(chain, *batch, eps, norm)
         for batch in zip(torch.split(images, TOGETHER), torch.split(labels, TOGETHER), strict=True)
     ]
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.bool)
+    return torch.cat(parts) if parts else labels.new_zeros(0, dtype=torch.bool)
 
 
 @torch.no_grad()
@@ -86,7 +86,9 @@ def _proven(chain: Chain, images: Images, labels: Labels, eps: float, norm: Norm
 def _margins(labels: Labels, classes: int) -> Tensor:
     """Return the slopes of the label's logit minus each other one, for each image."""
     every = torch.eye(classes, dtype=torch.float64, device=labels.device)
-    others = torch.stack([every[torch.arange(classes) != label] for label in labels.tolist()])
+    names = torch.arange(classes, device=labels.device)
+    is_other = names != labels.unsqueeze(1)
+    others = every.expand(len(labels), -1, -1)[is_other].reshape(len(labels), classes - 1, classes)
     return every[labels].unsqueeze(1) - others
 
 
