@@ -102,4 +102,23 @@ def test_what_cannot_be_told_is_not_tested(
     assert "random" in CallHistory()(sample_of(Noisy(honest["plain"]))).meaning
     lonely = sample_of(honest["plain"], examples=1)
     assert "nothing to mix" in CallHistory()(lonely).meaning
-    assert "nothing to mix" in FreshImages()(lonely).meaning
+    assert "Too few variants" in FreshImages()(lonely).meaning
+
+
+class BrighterHalf(nn.Module):
+    """Compares the bright pixels of the upper half with those of the lower one."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        halves = images[..., :4, :], images[..., 4:, :]
+        return torch.stack([(half**8).flatten(1).sum(dim=1) for half in halves], dim=1)
+
+
+def test_mixtures_that_are_merely_paler_accuse_no_one(sample_of: MakeSample) -> None:
+    """Bars of brightness 1 hold out against eps 0.35, their mixtures (0.6 and 0.4) do not."""
+    images, labels = torch.zeros(32, 1, 8, 8), torch.arange(32) % 2
+    for row in range(32):
+        images[row, 0, 4 * int(labels[row]) : 4 * int(labels[row]) + 4, row // 2 % 7] = 1.0
+    finding = FreshImages()(sample_of(BrighterHalf(), images, labels, eps=0.35))
+    assert finding.evidence["mixed_at_images"] == 1 and finding.evidence["mixed_at_fresh"] < 0.5
+    assert finding.evidence["moved_at_fresh"] == 1
+    assert (finding.status, finding.measured) == ("passed", 0.0)
