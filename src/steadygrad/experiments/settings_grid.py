@@ -92,6 +92,16 @@ class SettingsGrid(Artefact):
                 axes.append((axis, found))
         return axes
 
+    def _shown(self, measured: Mapping[str, Accuracies]) -> list[tuple[str, dict[str, Accuracies]]]:
+        """Return the axes that show something: several values, or one that no other axis has."""
+        shown, seen = [], set[str]()
+        for axis, found in self._by_axis(measured):
+            variants = {one.networks[0].variant for one in found.values()}
+            if len(found) > 1 or not variants <= seen:
+                shown.append((axis, found))
+            seen |= variants
+        return shown
+
     def _table(
         self,
         measured: Mapping[str, Accuracies],
