@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from steadygrad._typing import Images, Labels
 from steadygrad.experiments.accuracies import MeanAccuracy, mean_accuracy, percent_series
-from steadygrad.experiments.chart import LineChart, PrintedPoint
+from steadygrad.experiments.chart import LineChart, Series
 from steadygrad.experiments.experiment import Artefact, Cell, ExperimentOutcome, Table
 from steadygrad.experiments.measurements import Answer
 from steadygrad.experiments.network import Network
@@ -234,12 +234,12 @@ class LossShape(Artefact):
             title=f"{self.data_title}: {self.title}",
             x_label=f"log10 of the {name}",
             y_label=f"{self.curves.name} accuracy at eps {self.curves.judged_eps:g} (%)",
-            series=tuple(
-                percent_series(label, [x], [accuracy], drawn="points")
-                for label, x, accuracy in shown
-            ),
-            printed=tuple(
-                PrintedPoint("fit" if x == ends[0] else "", x, line.at(10**x)) for x in ends
+            series=(
+                *(
+                    percent_series(label, [x], [accuracy], drawn="points")
+                    for label, x, accuracy in shown
+                ),
+                Series("line fitted to them", ends, tuple(line.at(10**x) for x in ends)),
             ),
             y_range=PERCENT_RANGE,
         )
