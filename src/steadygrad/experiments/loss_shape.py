@@ -239,7 +239,11 @@ class LossShape(Artefact):
                     percent_series(label, [x], [accuracy], drawn="points")
                     for label, x, accuracy in shown
                 ),
-                Series("line fitted to them", ends, tuple(line.at(10**x) for x in ends)),
+                Series(
+                    label="line fitted to them",
+                    x=ends,
+                    y=tuple(line.at(10**x) for x in ends),
+                ),
             ),
             y_range=PERCENT_RANGE,
         )
