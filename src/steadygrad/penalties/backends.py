@@ -25,6 +25,7 @@ from steadygrad.penalties.part import (
     PenaltyTerms,
     backend,
 )
+from steadygrad.unread_leaf import mark_unread
 
 __all__ = ["DoubleBackprop", "Statistics", "raised"]
 
@@ -79,14 +80,19 @@ class DoubleBackprop:
         with explained(), parameters_kept_gathered(model):
             own = self.statistics == "running" and couples_images(model)
             randomness = RandomState(images.device) if own else None
-            images = images.detach().requires_grad_()
-            losses, logits = example_losses(model, images, labels, loss)
-            differentiated = losses
+            moved = images.detach().requires_grad_()
+            losses, logits = example_losses(model, moved, labels, loss)
+            differentiated, copies = losses, [moved]
             if randomness is not None:
-                images = images.detach().requires_grad_()
+                moved = images.detach().requires_grad_()
+                copies.append(moved)
                 with randomness.replayed(), held_statistics(model), running_statistics(model):
-                    differentiated, _ = example_losses(model, images, labels, loss)
-            (gradient,) = torch.autograd.grad(differentiated.sum(), images, create_graph=True)
+                    differentiated, _ = example_losses(model, moved, labels, loss)
+            (gradient,) = torch.autograd.grad(differentiated.sum(), moved, create_graph=True)
+            # Nobody reads the gradient that backward() would compute for them: the layers leave it
+            # out, see ``hand_written.gradients.is_read``.
+            for copy in copies:
+                mark_unread(copy)
         if first_time(model, "second derivative"):
             refuse_no_second_derivative(gradient)
         return PenaltyTerms(losses, raised(norm, gradient, power), logits)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
 from steadygrad.layers.hand_written.torch_internals import engine_will_execute
+from steadygrad.unread_leaf import is_unread
 
 __all__ = ["Inputs", "is_read", "is_wanted", "pulled_back"]
 
@@ -26,11 +27,11 @@ def is_wanted(ctx: Any, index: int) -> bool:
 def is_read(ctx: Any, index: int, x: Tensor) -> bool:
     """Return whether anybody can read the gradient of x, the node's input ``index``.
 
-    A penalty differentiates with respect to its own copy of the images, then sets that copy's
-    ``requires_grad`` to False: from there on its gradient would be computed for nobody. The answer
-    is no only if that is certain: x is such a leaf, or one operation of PyTorch away from it, and
-    neither x nor the leaf has a hook, retains its gradient or was asked for by name. Further away
-    there may be activations with hooks that we do not see.
+    A penalty differentiates with respect to its own copy of the images, then marks that copy
+    (``steadygrad.unread_leaf``): from there on its gradient would be computed for nobody. The
+    answer is no only if that is certain: x is such a leaf, or one operation of PyTorch away from
+    it, and neither x nor the leaf has a hook, retains its gradient or was asked for by name.
+    Further away there may be activations with hooks that we do not see.
 
     Args:
         ctx: the node's context; its forward pass must have set ``ctx.is_x_kept`` to
@@ -53,7 +54,7 @@ def is_read(ctx: Any, index: int, x: Tensor) -> bool:
 
 def _is_leaf_read(node: Any) -> bool:
     leaf = getattr(node, "variable", None)
-    if leaf is None or leaf.requires_grad or leaf._backward_hooks:
+    if leaf is None or leaf._backward_hooks or (leaf.requires_grad and not is_unread(leaf)):
         return True
     # A pass that was asked for single gradients does not end here: someone named x itself.
     return not engine_will_execute(node)
