@@ -10,7 +10,7 @@ from steadygrad.datasets import GaussianNoise
 from steadygrad.experiments import SCALES, NetworkStore, Workbench, train_networks
 from steadygrad.experiments.chart import LineChart
 from steadygrad.experiments.departures import AS_HERE, Question
-from steadygrad.experiments.white_box import pgd8_curves
+from steadygrad.experiments.white_box import pgd_curves
 from steadygrad.experiments.worst_case import worst_case_of
 from steadygrad.experiments.yeats2021.departures import DEPARTURES
 from steadygrad.experiments.yeats2021.white_box import FIGURE6
@@ -54,7 +54,7 @@ def test_every_seed_has_every_variant() -> None:
 
 
 def test_variants_are_attacked_at_every_radius_and_by_four_kinds_of_attack(tmp_path: Path) -> None:
-    figure = replace(FIGURE6, data_title="digits", curves=pgd8_curves((0.0, 0.1, 0.2), 0.1))
+    figure = replace(FIGURE6, data_title="digits", curves=pgd_curves((0.0, 0.1, 0.2), 0.1))
     noisy = Question(
         figure=figure,
         network=DIGITS.penalised_network("real", 64),

@@ -33,7 +33,7 @@ from steadygrad.experiments.printed import (
     PrintedRadius,
     compared_with_print,
 )
-from steadygrad.experiments.white_box import WhiteBox, pgd8_curves
+from steadygrad.experiments.white_box import WhiteBox, pgd_curves
 from steadygrad.experiments.worst_case import (
     BatteryAttack,
     attack_in_turn,
@@ -76,7 +76,7 @@ LINEUP = Lineup(
     betas={"complex": (64,), "real": (64,), "gelu": (64,)},
     equal_time_epochs=4,
 )
-CURVES = pgd8_curves((0.0, 0.1, 0.2), judged_eps=0.1)
+CURVES = pgd_curves((0.0, 0.1, 0.2), judged_eps=0.1)
 PRINTED = (
     PrintedAccuracy(
         quantity="clean",

@@ -46,7 +46,7 @@ def test_the_best_is_the_most_robust_that_meets_the_target(
     # The same call again finds all trials finished.
     again = searched(trained, digits, held_out, tmp_path, target="clean-drop<=100")
     assert again.trials == found.trials and again.best == found.best
-    assert again.hardened is None
+    assert again.hardened is not None and again.hardened.folder == found.best.folder
     more = searched(trained, digits, held_out, tmp_path, target="clean-drop<=100", trials=4)
     assert len(more.trials) == 4
 

@@ -14,6 +14,7 @@ from steadygrad import __version__
 from steadygrad.cli.commands import LazyGroup
 from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, tolerate_any_encoding
 from steadygrad.errors import HyperparameterError, MainProcessError, SteadygradError
+from steadygrad.launcher import has_launcher
 
 __all__ = ["app", "main"]
 
@@ -55,7 +56,7 @@ def _options(
     from steadygrad.memory import keep_freed_memory  # torch: not for --help
 
     keep_freed_memory()
-    if "RANK" in os.environ and context.invoked_subcommand not in _OF_MANY_PROCESSES:
+    if has_launcher() and context.invoked_subcommand not in _OF_MANY_PROCESSES:
         _refuse_many_processes(context.invoked_subcommand)
 
 
@@ -79,9 +80,7 @@ def main() -> None:
 @contextmanager
 def _main_process_alone_prints() -> Iterator[None]:
     """Keep the other processes of a launcher silent; a traceback still reaches the terminal."""
-    # Read here, not by ``launched_ranks``, which needs torch.
-    has_launcher = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
-    if not has_launcher or os.environ["RANK"] == "0":
+    if not has_launcher() or os.environ["RANK"] == "0":
         yield
         return
     with (

@@ -12,6 +12,7 @@ from torch import nn
 from steadygrad.attacks import ATTACKS
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.audit_progress import audit_progress
+from steadygrad.cli.judged import judged_model
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import (
     FAILED,
@@ -33,9 +34,8 @@ from steadygrad.evaluation.auditing import (
     UnfitError,
     audit,
 )
-from steadygrad.evaluation.auditing.campaign import NO_TIME
 from steadygrad.evaluation.auditing.gate import FAIL_LEVELS, Gate, Measure
-from steadygrad.evaluation.judged import load_judged, short_name
+from steadygrad.evaluation.judged import short_name
 from steadygrad.models import load_classifier
 from steadygrad.reports.audit import export_audit
 from steadygrad.reports.audit.summary import audit_table
@@ -182,7 +182,7 @@ def _audit(
     radius = parse_fraction(eps)
     size = _batch_size(batch_size)
     shown = None if every_image else limit
-    audited = load_judged(
+    audited = judged_model(
         target,
         limit=shown,
         weights=weights,
@@ -192,8 +192,6 @@ def _audit(
         image_size=image_size,
         device=device,
     )
-    if audited.about:
-        tell(f"{audited.name}: {audited.about}")
     sources = {short_name(name): _load_source(name, device) for name in source or ()}
     data = audited.images
     try:
@@ -279,8 +277,7 @@ def _print_result(result: AuditResult) -> None:
         print_text(parts)
     for name in result.accepted:
         print_text(f"accepted: {name}")
-    late = [each for each in result.untested if NO_TIME in each]
-    for sentence in late:
-        tell(f"left out: {sentence}")
+    if result.late:
+        tell(f"no time was left for all of: {', '.join(result.late)}")
     if result.untested:
         tell(f"not tested: {len(result.untested)} things, listed on the page")

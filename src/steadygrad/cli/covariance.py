@@ -9,10 +9,11 @@ from rich.table import Table
 
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.judged import judged_model
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import messages, print_table, results
 from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
-from steadygrad.evaluation.judged import JudgedModel, load_judged
+from steadygrad.evaluation.judged import JudgedModel
 from steadygrad.models import MODELS
 from steadygrad.reports.covariance import (
     length_text,
@@ -82,7 +83,7 @@ def _covariance(
         batch_size=batch_size,
         seed=seed,
     )
-    subject = load_judged(
+    subject = judged_model(
         target,
         limit=None if every_image else limit,
         weights=weights,

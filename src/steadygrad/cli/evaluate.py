@@ -1,22 +1,19 @@
 """``steadygrad evaluate``: the accuracy of a trained network under an attack, radius by radius."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.judged import judged_model, place_of_results
 from steadygrad.cli.terminal import print_table, print_text, tell
-from steadygrad.errors import OutputError
-from steadygrad.evaluation.judged import JudgedModel, load_judged
 from steadygrad.evaluation.runs import DEFAULT_EPS, Search, evaluate
 from steadygrad.reports import wording
 from steadygrad.reports.curve import curve_table
-from steadygrad.store import make_folder
 
-__all__ = ["place_of_results", "register"]
+__all__ = ["register"]
 
 _EPILOG = (
     "Examples: steadygrad evaluate runs/mnist-complex --attack pgd:steps=8 --eps 0:0.3:0.02; "
@@ -75,7 +72,7 @@ def _evaluate(
     An image broken at one radius counts as broken at every larger one: the curve is each image's
     worst case. Results go to RUN/evaluations, or to OUT/evaluations.
     """
-    judged = load_judged(
+    judged = judged_model(
         target,
         limit=None if every_image else limit,
         weights=weights,
@@ -85,8 +82,6 @@ def _evaluate(
         image_size=image_size,
         device=device,
     )
-    if judged.about:
-        tell(f"{judged.name}: {judged.about}")
     with attack_progress(f"{judged.name}: {attack}") as progress:
         curve, path = evaluate(
             judged,
@@ -115,24 +110,3 @@ def _evaluate(
         tell(f"stored in {path}")
         if judged.run is not None:
             tell(f"next: steadygrad compare {judged.run} --out report.html")
-
-
-def place_of_results(judged: JudgedModel, out: Path | None) -> Path | None:
-    """Return where results are stored: OUT, else the run's folder, if it can be written to."""
-    if out is not None:
-        return out
-    return judged.run if judged.run is not None and _can_keep(judged.run) else None
-
-
-def _can_keep(run: Path) -> bool:
-    """Tell whether results can be stored in a run's folder; say so before the work if not."""
-    folder = run / "evaluations"
-    is_new = not folder.exists()
-    try:
-        make_folder(folder)
-        if is_new:
-            folder.rmdir()  # a refusal leaves nothing behind
-    except (OSError, OutputError) as error:
-        tell(f"{error}; the result is printed and not stored")
-        return False
-    return True

@@ -8,10 +8,9 @@ import typer
 from steadygrad.attacks import ATTACKS, DeepFool
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.evaluate import place_of_results
+from steadygrad.cli.judged import judged_model, place_of_results
 from steadygrad.cli.terminal import print_text, tell
 from steadygrad.errors import HyperparameterError
-from steadygrad.evaluation.judged import load_judged
 from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
 
 __all__ = ["register"]
@@ -54,7 +53,7 @@ def _margin(
     chosen = ATTACKS.parse(attack)
     if not isinstance(chosen, DeepFool):
         raise HyperparameterError(f"expected deepfool, which measures margins, got {attack!r}")
-    judged = load_judged(
+    judged = judged_model(
         target,
         limit=None if every_image else limit,
         weights=weights,

@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from steadygrad.atomic_file import write_atomically
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.judged import judged_model
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import messages, print_table
 from steadygrad.datasets import ImageDataset
@@ -21,7 +22,7 @@ from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation import transfer_matrix, write_transfer
 from steadygrad.evaluation.auditing.entry import attack_of_text
-from steadygrad.evaluation.judged import JudgedModel, load_judged
+from steadygrad.evaluation.judged import JudgedModel
 from steadygrad.models import RunModel, model_source
 from steadygrad.reports.figures.canvas import save_figure
 from steadygrad.reports.transfer import (
@@ -198,7 +199,7 @@ def _load(
     device: str,
 ) -> JudgedModel:
     try:
-        return load_judged(
+        return judged_model(
             target,
             limit=limit,
             dataset=dataset,

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
 
 from steadygrad._typing import Images, Labels
+from steadygrad.attacks.goal import Goal
 from steadygrad.experiments.accuracies import MeanAccuracy, mean_accuracy, percent_series
 from steadygrad.experiments.chart import LineChart, Series
 from steadygrad.experiments.experiment import Artefact, Cell, ExperimentOutcome, Table
@@ -60,12 +60,13 @@ def loss_shape(model: nn.Module, images: Images, labels: Labels, eps: float) -> 
     sums = torch.zeros(4, dtype=torch.float64, device="cpu")
     generator = derived_generator(EVALUATION_SEED, f"shape of the loss, eps {eps!r}")
     for pixels, truth in zip(torch.split(images, CHUNK), torch.split(labels, CHUNK), strict=True):
-        losses, gradient = _losses_and_gradient(model, pixels, truth)
+        goal = Goal(truth)
+        losses, gradient = goal.ascent(model, pixels)
         drawn = torch.rand(pixels.shape, generator=generator).to(pixels)
         neighbour = (pixels + eps * (2 * drawn - 1)).clamp(0, 1)
-        _, at_neighbour = _losses_and_gradient(model, neighbour, truth)
+        _, at_neighbour = goal.ascent(model, neighbour)
         end = (pixels + eps * gradient.sign()).clamp(0, 1)
-        reached, at_end = _losses_and_gradient(model, end, truth)
+        reached, at_end = goal.ascent(model, end)
         predicted = losses + ((end - pixels) * gradient).flatten(1).sum(1)
         cosine = nn.functional.cosine_similarity(gradient.flatten(1), at_end.flatten(1))
         measured = (
@@ -76,13 +77,6 @@ def loss_shape(model: nn.Module, images: Images, labels: Labels, eps: float) -> 
         )
         sums += torch.stack([values.double().sum().cpu() for values in measured])
     return Shape(*(sums / len(images)).tolist())
-
-
-def _losses_and_gradient(model: nn.Module, images: Images, labels: Labels) -> tuple[Tensor, Images]:
-    points = images.detach().requires_grad_()
-    losses = cross_entropy(model(points), labels, reduction="none")
-    (gradient,) = torch.autograd.grad(losses.sum(), points)
-    return losses.detach(), gradient
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
 from steadygrad.experiments.worst_case import worst_case_table
 
-__all__ = ["PERCENT_RANGE", "Curves", "SideBySide", "WhiteBox", "pgd8_curves"]
+__all__ = ["PERCENT_RANGE", "Curves", "SideBySide", "WhiteBox", "pgd_curves"]
 
 PERCENT_RANGE = (-3.0, 103.0)
 """What the axis of accuracies covers, so that panels can be compared."""
@@ -53,12 +53,12 @@ class Curves:
         return scale.radii(self.eps_values, [self.judged_eps, *needed])
 
 
-def pgd8_curves(eps_values: tuple[float, ...], judged_eps: float) -> Curves:
-    """Return PGD of 8 steps with a random start, as Yeats et al. (2021) attack."""
+def pgd_curves(eps_values: tuple[float, ...], judged_eps: float, *, steps: int = 8) -> Curves:
+    """Return PGD with a random start; of 8 steps, as Yeats et al. (2021) attack, or more."""
     return Curves(
-        attack=PGD(eps=0.0, steps=8),
-        name="PGD(8)",
-        protocol="PGD(8) with a random start, step 1.85 eps / 8",
+        attack=PGD(eps=0.0, steps=steps),
+        name=f"PGD({steps})",
+        protocol=f"PGD({steps}) with a random start, step 1.85 eps / {steps}",
         eps_values=eps_values,
         judged_eps=judged_eps,
     )

@@ -63,7 +63,7 @@ class Trial:
     Attributes:
         penalty_radius: of the penalty, in pixels.
         clean, robust: accuracies of the hardened network on validation images, in [0, 1]; the
-            second under PGD at the search's radius, or in the worst case of the audit.
+            second under PGD at the search's radius.
         drop: points of clean accuracy that it cost.
         folder: everything of this hardening.
     """
@@ -79,8 +79,7 @@ class Trial:
 class Searched:
     """All trials by radius of the penalty, and the most robust of those that meet the target.
 
-    best: None if no trial meets it. hardened: what ``harden`` returned for it; None too where an
-        earlier call or another process ran it: ``best.folder`` has everything.
+    best, hardened: None if no trial meets it. The second is what ``harden`` returned for the best.
     """
 
     eps: float
@@ -123,6 +122,7 @@ def search_hardening(
     largest: float = 4.0,
     storage: str | None = None,
     out: Path | str = "hardened",
+    audited: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
     **settings: Any,
@@ -130,7 +130,8 @@ def search_hardening(
     """Harden several times and keep the most robust network that keeps its clean accuracy.
 
     Searched is the penalty's radius, from ``smallest * eps`` to ``largest * eps``, with Optuna's
-    TPE sampler; ``eps`` itself comes first. Robustness is that of ``harden``'s report, at ``eps``.
+    TPE sampler; ``eps`` itself comes first. Robustness is that of ``harden``'s report under PGD, at
+    ``eps``; the quick audit is run on the best alone.
     Several processes or machines that are given one ``storage`` and one ``out`` share the trials. A
     search that was stopped goes on with the same call; finished trials are not run again.
 
@@ -144,6 +145,7 @@ def search_hardening(
         smallest, largest: ends of the search, in units of ``eps``, positive.
         storage: Optuna's, such as "sqlite:///search.db" or "postgresql://...".
         out: the folder.
+        audited: whether the best network's report has the quick audit.
         seed: of the training and the search.
         progress: as in ``harden``.
         settings: of ``harden``.
@@ -176,32 +178,35 @@ def search_hardening(
     study.sampler = optuna.samplers.TPESampler(seed=seed + begun)
     if begun == 0:
         study.enqueue_trial({"factor": min(max(1.0, smallest), largest)})
-    hardened: dict[str, Hardened] = {}
 
-    def run(trial: optuna.Trial) -> float:
-        factor = _three_digits(trial.suggest_float("factor", smallest, largest, log=True))
-        name = f"penalty-{factor:g}"
-        told.message(f"trial {trial.number + 1} of {trials}: penalty for {factor:g} eps")
-        done = harden(
+    def hardened(factor: float, *, is_audited: bool) -> Hardened:
+        place = folder / f"penalty-{factor:g}"
+        return harden(
             model,
             train_data,
             validation,
             eps=eps,
             penalty_radius=factor * eps,
-            out=folder / name,
+            out=place,
+            audited=is_audited,
             seed=seed,
-            resume=(folder / name / "run" / "config.json").is_file(),
+            resume=(place / "run" / "config.json").is_file(),
             progress=progress,
             **settings,
         )
+
+    def run(trial: optuna.Trial) -> float:
+        factor = _three_digits(trial.suggest_float("factor", smallest, largest, log=True))
+        told.message(f"trial {trial.number + 1} of {trials}: penalty for {factor:g} eps")
+        done = hardened(factor, is_audited=False)
         if not done.is_finished:
             study.enqueue_trial({"factor": factor})
             raise KeyboardInterrupt
         if done.report is None:
             raise HyperparameterError("expected validation images to search on, got none")
-        hardened[name] = done
-        result = _trial(done.report, factor * eps, folder / name)
-        trial.set_user_attr("folder", name)
+        result = _trial(done.report, factor * eps, done.folder)
+        trial.set_user_attr("factor", factor)
+        trial.set_user_attr("folder", done.folder.name)
         for key in ("penalty_radius", "clean", "robust", "drop"):
             trial.set_user_attr(key, getattr(result, key))
         # Below every value that meets the target, and nearer to it the less is lost.
@@ -215,12 +220,13 @@ def search_hardening(
     found = sorted(_read(folder, complete), key=lambda trial: trial.penalty_radius)
     meeting = [trial for trial in found if trial.drop <= wanted.points]
     best = max(meeting, key=lambda trial: trial.robust, default=None)
+    factors = {trial.user_attrs["folder"]: trial.user_attrs["factor"] for trial in complete}
     searched = Searched(
         eps=eps,
         target=wanted,
         trials=tuple(found),
         best=best,
-        hardened=None if best is None else hardened.get(best.folder.name),
+        hardened=None if best is None else hardened(factors[best.folder.name], is_audited=audited),
     )
     _write(searched, folder)
     return searched

@@ -80,19 +80,18 @@ class DoubleBackprop:
         with explained(), parameters_kept_gathered(model):
             own = self.statistics == "running" and couples_images(model)
             randomness = RandomState(images.device) if own else None
-            moved = images.detach().requires_grad_()
+            # Only the pass that is differentiated has to record the images.
+            moved = images.detach().requires_grad_(randomness is None)
             losses, logits = example_losses(model, moved, labels, loss)
-            differentiated, copies = losses, [moved]
+            differentiated = losses
             if randomness is not None:
                 moved = images.detach().requires_grad_()
-                copies.append(moved)
                 with randomness.replayed(), held_statistics(model), running_statistics(model):
                     differentiated, _ = example_losses(model, moved, labels, loss)
             (gradient,) = torch.autograd.grad(differentiated.sum(), moved, create_graph=True)
-            # Nobody reads the gradient that backward() would compute for them: the layers leave it
+            # Nobody reads the gradient that backward() would compute for it: the layers leave it
             # out, see ``hand_written.gradients.is_read``.
-            for copy in copies:
-                mark_unread(copy)
+            mark_unread(moved)
         if first_time(model, "second derivative"):
             refuse_no_second_derivative(gradient)
         return PenaltyTerms(losses, raised(norm, gradient, power), logits)

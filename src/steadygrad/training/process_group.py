@@ -22,6 +22,7 @@ from steadygrad.errors import (
     ProcessError,
     SteadygradError,
 )
+from steadygrad.launcher import has_launcher
 from steadygrad.training.interruption import Interruption
 
 __all__ = ["device_of_process", "launched_ranks", "processes_together"]
@@ -41,7 +42,7 @@ def launched_ranks() -> Ranks:
     """
     if current_ranks().count > 1:
         return current_ranks()
-    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+    if not has_launcher():
         return Ranks(0, 1)
     rank, count = (os.environ[name] for name in ("RANK", "WORLD_SIZE"))
     if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):

@@ -39,7 +39,7 @@ def few(held_out: Data) -> Data:
 
 
 def left(model: nn.Module, data: Data, attack: Attack, way: nn.Module | None = None) -> int:
-    """Return how many images the model has right after the attack (on ``way``, if given)."""
+    """Return how many images stay correct after the attack, crafted on ``way`` if given."""
     images, labels = data
     found = attack(way or model, images, labels, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 @pytest.fixture
 def few(held_out: tuple[Tensor, Tensor], trained: nn.Module) -> tuple[Tensor, Tensor]:
-    """Digits that the trained network has right."""
+    """Digits that the trained network classifies correctly."""
     images, labels = held_out
     with torch.no_grad():
         is_right = trained(images).argmax(dim=1) == labels

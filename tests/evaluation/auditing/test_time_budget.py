@@ -72,7 +72,8 @@ def test_what_no_time_was_left_for_is_named_and_the_rest_counts(
         for sentence in result.untested
     )
     assert any(sentence.startswith("pgd-5: no time was left after") for sentence in result.untested)
-    assert all(finding.status == "not tested" for finding in result.findings)
+    assert result.late == ("pgd-5", "fgsm")
+    assert all(finding.status == "not tested" and finding.is_late for finding in result.findings)
     assert result.verdict.level == "incomplete"
     assert result.verdict.summary.startswith("Incomplete: 0.05 minutes left no time for")
     # What was cut short is not taken for the whole when there is time again.

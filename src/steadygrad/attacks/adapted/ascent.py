@@ -1,7 +1,7 @@
 """Steps up a loss along estimated gradients: momentum, shrinking steps, the best iterate."""
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -9,19 +9,23 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.ball import Norm, PerturbationBall
 from steadygrad.attacks.goal import Goal
-from steadygrad.attacks.l2_ball import L2Ball
+from steadygrad.attacks.l2_ball import L2Ball, ball_of_norm
 from steadygrad.attacks.losses import Loss, check_loss
+from steadygrad.attacks.mean_answers import MeanAnswers
 from steadygrad.attacks.strongest import StrongestFound
-from steadygrad.checks import check_eps, check_finite_losses
+from steadygrad.checks import check_eps, check_finite_losses, check_images, check_labels
 from steadygrad.draws import ImageDraws, integers, normal
 from steadygrad.errors import HyperparameterError
 
 __all__ = [
+    "Climb",
     "GradientSource",
     "NoisyCopies",
-    "ascend",
     "check_ascent",
     "check_widths",
+    "climb",
+    "goal_of_copies",
+    "mean_gradient",
     "noisy_copies",
     "pixel_width",
 ]
@@ -46,30 +50,87 @@ def check_ascent(eps: float, norm: Norm, loss: Loss, **counts: int) -> None:
             raise HyperparameterError(f"expected {name} >= 1, got {value}")
 
 
-def ascend(
+Climb: TypeAlias = tuple[GradientSource, int]
+"""One way up from a random point: its gradients, and how many answers of the model are averaged
+where the model judges an iterate."""
+
+
+class Climbing(Protocol):
+    """The settings of an attack that climbs."""
+
+    @property
+    def eps(self) -> float: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def loss(self) -> Loss: ...
+    @property
+    def norm(self) -> Norm: ...
+
+
+def climb(
+    attack: Climbing,
+    model: Classifier,
+    images: Images,
+    labels: Labels,
+    climbs: Iterable[Climb],
+    generator: torch.Generator | None,
+) -> Images:
+    """Return what the climbs find, each from a random point, for the examples not yet broken.
+
+    climbs: asked for one after the other, the first when images and labels have been checked.
+    Raises: ImageError, LabelError, ModelError.
+    """
+    check_images(images)
+    check_labels(labels, len(images))
+    if attack.eps == 0:
+        return images.detach().clone()
+    ball, found = ball_of_norm(images, attack.eps, attack.norm), StrongestFound(images)
+    goal = Goal(labels, loss=attack.loss)
+    for gradient, passes in climbs:
+        start = ball.draw_uniform(generator)
+        _ascend(model, goal, ball, start, found, gradient, attack.steps, passes)
+    return found.images
+
+
+def mean_gradient(model: Classifier, draws: int) -> GradientSource:
+    """Return the gradient summed over so many passes; its length does not matter here."""
+
+    def gradient(points: Images, goal: Goal, rows: Tensor) -> Tensor:  # noqa: ARG001 (all are asked alike)
+        total = torch.zeros_like(points)
+        for _ in range(draws):
+            total += goal.ascent(model, points)[1]
+        return total
+
+    return gradient
+
+
+def goal_of_copies(goal: Goal, copies: int) -> Goal:
+    """Return the goal of so many copies of each image, those of an image one after the other."""
+    rows = torch.arange(len(goal.labels), device=goal.labels.device)
+    return goal.at(rows.repeat_interleave(copies))
+
+
+def _ascend(
     model: Classifier,
     goal: Goal,
     ball: PerturbationBall | L2Ball,
     start: Images,
     found: StrongestFound,
     gradient: GradientSource,
-    *,
     steps: int,
-    passes: int = 1,
+    passes: int,
 ) -> None:
     """Climb from ``start`` for the examples that ``found`` has unbroken; offer it every iterate.
 
     A step follows ``v <- 0.75 v + g / |g|_1`` and is ``eps / 2`` long at first, shrinking to
     ``eps / 2 steps``. An example stops where it is broken. An example without any gradient stays.
-
-    model: judges; passes: how many of its answers are averaged for that.
-    start: (batch, channels, height, width), in the ball.
-    Raises: ModelError, LabelError, as ``Goal``.
     """
     if len(rows := found.unbroken) == 0:
         return
+    judge = model if passes == 1 else MeanAnswers(model, passes)
     here, velocity = start[rows], torch.zeros_like(start[rows])
-    rows, here, velocity = _judged(model, goal, found, rows, here, velocity, passes)
+    rows, here, velocity = _judged(judge, goal, found, rows, here, velocity)
     for step in range(steps):
         if len(rows) == 0:
             return
@@ -79,35 +140,23 @@ def ascend(
         length = FIRST_STEP * ball.eps * (1 - step / steps)
         part = ball.at(rows)
         here = part.project(torch.add(here, part.steepest(velocity), alpha=length))
-        rows, here, velocity = _judged(model, goal, found, rows, here, velocity, passes)
+        rows, here, velocity = _judged(judge, goal, found, rows, here, velocity)
 
 
 def _judged(
-    model: Classifier,
+    judge: Classifier,
     goal: Goal,
     found: StrongestFound,
     rows: Tensor,
     here: Images,
     velocity: Tensor,
-    passes: int,
 ) -> tuple[Tensor, Images, Tensor]:
     """Offer where the examples are; return those that stand, where they are and how they move."""
-    judge = model if passes == 1 else _Mean(model, passes)
     values, is_broken = goal.at(rows).judge(judge, here)
     check_finite_losses(values)
     found.offer(rows, here, values, is_broken)
     stands = ~is_broken
     return rows[stands], here[stands], velocity[stands]
-
-
-class _Mean:
-    """The mean of a model's answers over several passes."""
-
-    def __init__(self, model: Classifier, passes: int) -> None:
-        self.model, self.passes = model, passes
-
-    def __call__(self, images: Images) -> Tensor:
-        return torch.stack([self.model(images) for _ in range(self.passes)]).mean(dim=0)
 
 
 def check_widths(widths: tuple[float, ...]) -> None:

@@ -1,20 +1,17 @@
 """Expectation over draws: steps along gradients averaged over a random model's passes."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks.adapted.ascent import ascend, check_ascent
+from steadygrad.attacks.adapted.ascent import Climb, check_ascent, climb, mean_gradient
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.goal import Goal
-from steadygrad.attacks.l2_ball import ball_of_norm
 from steadygrad.attacks.losses import Loss
 from steadygrad.attacks.part import attack
-from steadygrad.attacks.strongest import StrongestFound
-from steadygrad.checks import check_images, check_labels
 from steadygrad.errors import HyperparameterError
 
 __all__ = ["ExpectationOverDraws", "draws_needed"]
@@ -93,23 +90,11 @@ class ExpectationOverDraws:
 
         Raises: ImageError, LabelError, ModelError.
         """
-        check_images(images)
-        check_labels(labels, len(images))
-        if self.eps == 0:
-            return images.detach().clone()
+        return climb(self, model, images, labels, self._climbs(model, images, labels), generator)
+
+    def _climbs(self, model: Classifier, images: Images, labels: Labels) -> Iterator[Climb]:
         draws = self.draws
         if draws is None:
             draws = draws_needed(model, images.detach(), labels, loss=self.loss)
-
-        def gradient(points: Images, goal: Goal, rows: Tensor) -> Tensor:  # noqa: ARG001 (all are asked alike)
-            total = torch.zeros_like(points)
-            for _ in range(draws):
-                total += goal.ascent(model, points)[1]
-            return total
-
-        ball, found = ball_of_norm(images, self.eps, self.norm), StrongestFound(images)
-        goal = Goal(labels, loss=self.loss)
         for _ in range(self.restarts):
-            start = ball.draw_uniform(generator)
-            ascend(model, goal, ball, start, found, gradient, steps=self.steps, passes=draws)
-        return found.images
+            yield mean_gradient(model, draws), draws

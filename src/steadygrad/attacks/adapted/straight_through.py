@@ -3,18 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
-from steadygrad.attacks.adapted.ascent import ascend, check_ascent
+from steadygrad.attacks.adapted.ascent import check_ascent, climb, mean_gradient
 from steadygrad.attacks.adapted.substitutes import StraightThroughMode
 from steadygrad.attacks.ball import Norm
-from steadygrad.attacks.goal import Goal
-from steadygrad.attacks.l2_ball import ball_of_norm
 from steadygrad.attacks.losses import Loss
 from steadygrad.attacks.part import attack
-from steadygrad.attacks.strongest import StrongestFound
-from steadygrad.checks import check_images, check_labels
 
 __all__ = ["StraightThrough", "substituted_operations"]
 
@@ -70,24 +65,9 @@ class StraightThrough:
 
         Raises: ImageError, LabelError, ModelError.
         """
-        check_images(images)
-        check_labels(labels, len(images))
-        if self.eps == 0:
-            return images.detach().clone()
-        softened = _Softened(model)
-
-        def gradient(points: Images, goal: Goal, rows: Tensor) -> Tensor:  # noqa: ARG001 (all are asked alike)
-            total = torch.zeros_like(points)
-            for _ in range(self.draws):
-                total += goal.ascent(softened, points)[1]
-            return total
-
-        ball, found = ball_of_norm(images, self.eps, self.norm), StrongestFound(images)
-        goal = Goal(labels, loss=self.loss)
-        for _ in range(self.restarts):
-            start = ball.draw_uniform(generator)
-            ascend(model, goal, ball, start, found, gradient, steps=self.steps, passes=self.draws)
-        return found.images
+        softened = mean_gradient(_Softened(model), self.draws)
+        climbs = [(softened, self.draws)] * self.restarts
+        return climb(self, model, images, labels, climbs, generator)
 
 
 class _Softened:

@@ -1,5 +1,6 @@
 """Wide differences: slopes measured over steps as wide as the ball, for gradients that are dead."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -7,19 +8,18 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.adapted.ascent import (
-    ascend,
+    Climb,
     check_ascent,
     check_widths,
+    climb,
+    goal_of_copies,
     noisy_copies,
     pixel_width,
 )
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.goal import Goal
-from steadygrad.attacks.l2_ball import ball_of_norm
 from steadygrad.attacks.losses import Loss
 from steadygrad.attacks.part import attack
-from steadygrad.attacks.strongest import StrongestFound
-from steadygrad.checks import check_images, check_labels
 
 __all__ = ["WideDifferences"]
 
@@ -65,21 +65,24 @@ class WideDifferences:
 
         Raises: ImageError, LabelError, ModelError.
         """
-        check_images(images)
-        check_labels(labels, len(images))
-        if self.eps == 0:
-            return images.detach().clone()
+        climbs = self._climbs(model, images, labels, generator)
+        return climb(self, model, images, labels, climbs, generator)
+
+    def _climbs(
+        self,
+        model: Classifier,
+        images: Images,
+        labels: Labels,
+        generator: torch.Generator | None,
+    ) -> Iterator[Climb]:
         noise_of = noisy_copies(labels, generator)
-        ball, found = ball_of_norm(images, self.eps, self.norm), StrongestFound(images)
-        goal = Goal(labels, loss=self.loss)
         for width in self.widths:
             sigma = pixel_width(width, self.eps, self.norm, images)
 
-            def gradient(points: Images, aim: Goal, rows: Tensor, sigma: float = sigma) -> Tensor:
+            def gradient(points: Images, goal: Goal, rows: Tensor, sigma: float = sigma) -> Tensor:
                 total = torch.zeros_like(points)
                 for noise in noise_of(points, rows, self.pairs):
-                    owners = torch.arange(len(rows), device=rows.device)
-                    asked = aim.at(owners.repeat_interleave(noise.shape[1]))
+                    asked = goal_of_copies(goal, noise.shape[1])
                     ahead, behind = (
                         asked.judge(model, (points.unsqueeze(1) + move).flatten(0, 1))[0]
                         for move in (sigma * noise, -sigma * noise)
@@ -88,6 +91,4 @@ class WideDifferences:
                     total += (rise * noise).sum(dim=1)
                 return total
 
-            start = ball.draw_uniform(generator)
-            ascend(model, goal, ball, start, found, gradient, steps=self.steps)
-        return found.images
+            yield gradient, 1

@@ -22,10 +22,9 @@ from steadygrad.evaluation.auditing.fitness.check import spread_rows
 from steadygrad.evaluation.outcome import AttackOutcome
 from steadygrad.store import Key, Store
 
-__all__ = ["NO_TIME", "Campaign"]
+__all__ = ["Campaign"]
 
-NO_TIME = "no time was left"
-"""Reason given for what a time limit left out."""
+_NO_TIME = "no time was left"
 
 
 @dataclass(eq=False)
@@ -40,6 +39,7 @@ class Campaign:
         attack did by then counts.
     runs, created: what came out so far, and when, in the battery's order.
     untested: entries that could not be run, with the reason.
+    late: names of the entries that the time limit left out or cut short.
     """
 
     target: Target
@@ -53,6 +53,7 @@ class Campaign:
     runs: list[AttackRun] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
     untested: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
 
     def run_all(self, entries: Sequence[BatteryEntry]) -> None:
         """Run every entry; afterwards ``runs`` and ``untested`` tell of all of them.
@@ -62,7 +63,7 @@ class Campaign:
         """
         for entry in entries:
             if self.runs and self.is_over():
-                self.untested.append(f"{entry.name}: {NO_TIME}")
+                self._leave_out(entry, _NO_TIME)
                 continue
             standing = self._rows(entry)
             rows = standing[spread_rows(len(standing), entry.limit or len(standing))]
@@ -79,6 +80,10 @@ class Campaign:
             except AttackFailedError as error:
                 self.notify(f"{entry.name} could not be run: {error}")
                 self.untested.append(f"{entry.name}: {error}")
+
+    def _leave_out(self, entry: BatteryEntry, why: str) -> None:
+        self.late.append(entry.name)
+        self.untested.append(f"{entry.name}: {why}")
 
     def _rows(self, entry: BatteryEntry) -> Tensor:
         open_rows = self.clean_correct
@@ -134,7 +139,7 @@ class Campaign:
             if met == len(rows):  # what time cut short is no result to go on from
                 _keep(self.store, key, run, created)
             else:
-                self.untested.append(f"{entry.name}: {NO_TIME} after {met} of {len(rows)} images")
+                self._leave_out(entry, f"{_NO_TIME} after {met} of {len(rows)} images")
             return run, created
 
     def _attack(self, entry: BatteryEntry, rows: Tensor, target: Target) -> AttackRun:

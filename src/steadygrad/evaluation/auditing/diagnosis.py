@@ -9,7 +9,7 @@ from typing import Any
 import steadygrad
 from steadygrad.evaluation.auditing.adapted import AdaptedRound
 from steadygrad.evaluation.masking import DIAGNOSTICS, Finding, Subject, Verdict, diagnose
-from steadygrad.evaluation.masking.verdict import OUT_OF_TIME, default_diagnostics, verdict
+from steadygrad.evaluation.masking.verdict import default_diagnostics, verdict
 from steadygrad.evaluation.outcome import Family
 from steadygrad.store import Key, Store
 
@@ -130,7 +130,7 @@ def _diagnosed(
     findings, judged = diagnose(subject, diagnostics)
     seconds = time.perf_counter() - began
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    if any(finding.meaning == OUT_OF_TIME for finding in findings):
+    if any(finding.is_late for finding in findings):
         return Diagnosis(findings, judged, seconds, created)
     store.put(
         key,

@@ -47,7 +47,8 @@ class AuditResult:
     labels: int64 (n,); clean_correct: bool (n,), which are correct without attack.
     outcomes: one per attack, in the order of the battery.
     findings, verdict: of the diagnostics of gradient masking.
-    untested: what was left out, and why, a sentence each.
+    untested: what was left out, and why, a sentence each. late: names of the attacks that the time
+        limit left out or cut short.
     fitness, facts: what a look at the model before the audit found wrong, and in order.
     accepted: names of fatal problems among them in spite of which the audit was run, knowingly.
     adapted: attacks that suspicious findings asked for, and how they did; their outcomes are among
@@ -67,6 +68,7 @@ class AuditResult:
     norm: Literal["linf", "l2"]
     budget: str | None
     minutes: float | None = None
+    late: tuple[str, ...] = ()
     seed: int
     device: str
     batch_size: BatchSize
@@ -187,6 +189,7 @@ class AuditResult:
             "attacks": [self._attack(outcome) for outcome in self.outcomes],
             "findings": [asdict(finding) for finding in self.findings],
             "untested": list(self.untested),
+            "late": list(self.late),
             "fitness": [asdict(problem) for problem in self.fitness],
             "facts": list(self.facts),
             "accepted": list(self.accepted),
@@ -316,6 +319,7 @@ def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
         findings=tuple(Finding(**finding) for finding in record["findings"]),
         verdict=Verdict.of(record["verdict"]),
         untested=tuple(record["untested"]),
+        late=tuple(record.get("late", ())),
         fitness=tuple(Problem(**problem) for problem in record["fitness"]),
         facts=tuple(record["facts"]),
         accepted=tuple(record.get("accepted", ())),

@@ -183,7 +183,7 @@ def audit(
         subject = replace(subject, outcomes=outcomes, clean_correct=clean_correct)
         diagnosis = restated(subject, diagnosis, adapted)
         diagnosis = with_proof(diagnosis, clean_correct & ~campaign.broken, proven)
-        diagnosis = cut_short(diagnosis, campaign.untested, minutes)
+        diagnosis = cut_short(diagnosis, campaign.late, minutes)
         gallery = audit_gallery(model, images, labels, shown, campaign.runs, eps, place)
         result = AuditResult(
             model={"name": model_name, "digest": weights, "fingerprint": fingerprint},
@@ -201,6 +201,7 @@ def audit(
             findings=diagnosis.findings,
             verdict=diagnosis.verdict,
             untested=(*campaign.untested, *battery.untested, *larger),
+            late=tuple(campaign.late),
             fitness=fitness.problems,
             facts=fitness.facts,
             accepted=tuple(

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 
 from steadygrad.errors import HyperparameterError
-from steadygrad.evaluation.auditing.campaign import NO_TIME
 from steadygrad.evaluation.auditing.diagnosis import Diagnosis
 from steadygrad.evaluation.auditing.entry import BatteryEntry
 
@@ -66,18 +65,17 @@ def by_promise(entries: Sequence[BatteryEntry]) -> list[BatteryEntry]:
     return sorted(entries, key=rank)
 
 
-def cut_short(found: Diagnosis, untested: Sequence[str], minutes: float | None) -> Diagnosis:
+def cut_short(found: Diagnosis, late: Sequence[str], minutes: float | None) -> Diagnosis:
     """Return a diagnosis whose verdict says that time ran out, if anything was left out for that.
 
-    untested: sentences about what was left out.
+    late: names of the attacks that were left out or cut short.
     """
-    missing = [each.partition(":")[0] for each in untested if NO_TIME in each]
-    skipped = [finding.name for finding in found.findings if NO_TIME in finding.meaning.lower()]
-    if minutes is None or not (missing or skipped):
+    skipped = [finding.name for finding in found.findings if finding.is_late]
+    if minutes is None or not (late or skipped):
         return found
     parts = [
         f"{len(names)} {kind}{'' if len(names) == 1 else 's'} ({', '.join(names)})"
-        for names, kind in ((missing, "attack"), (skipped, "diagnostic"))
+        for names, kind in ((late, "attack"), (skipped, "diagnostic"))
         if names
     ]
     told = f"Incomplete: {minutes:g} minutes left no time for {' and '.join(parts)}."

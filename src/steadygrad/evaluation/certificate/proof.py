@@ -39,8 +39,9 @@ def certified(
     chain = chain_of(model, images[:8])
     if chain is None:
         return None
+    is_small = _units(chain, images[:1]) <= MOST_UNITS if len(images) else False
     parts = [
-        _proven(chain, *batch, eps, norm)
+        _proven(chain, *batch, eps, norm, is_refined=is_small)
         for batch in zip(torch.split(images, TOGETHER), torch.split(labels, TOGETHER), strict=True)
     ]
     return torch.cat(parts) if parts else labels.new_zeros(0, dtype=torch.bool)
@@ -70,12 +71,14 @@ def margin_lower_bound(
     return torch.cat(least)
 
 
-def _proven(chain: Chain, images: Images, labels: Labels, eps: float, norm: Norm) -> Tensor:
+def _proven(
+    chain: Chain, images: Images, labels: Labels, eps: float, norm: Norm, *, is_refined: bool
+) -> Tensor:
     size = 1 + chain(images).abs().amax(dim=1)
     least = margin_lower_bound(chain, images, labels, eps=eps, norm=norm, is_refined=False)
     is_proven = least > ROUNDING * size
     rows = (~is_proven).nonzero().squeeze(1)
-    if len(rows) and _units(chain, images) <= MOST_UNITS:
+    if len(rows) and is_refined:
         least = margin_lower_bound(
             chain, images[rows], labels[rows], eps=eps, norm=norm, is_refined=True
         )
@@ -93,7 +96,8 @@ def _margins(labels: Labels, classes: int) -> Tensor:
 
 
 def _units(chain: Chain, images: Images) -> int:
-    value, units = images[:1].double(), 0
+    """Return the ReLUs of the network; images: one of those that it takes."""
+    value, units = images.double(), 0
     for step in chain.steps:
         if isinstance(step, Rectifier):
             units += value.numel()

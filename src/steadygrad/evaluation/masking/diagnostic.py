@@ -72,6 +72,11 @@ class Finding:
     meaning: str
     evidence: dict[str, Any]
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it was not tested because the time was up."""
+        return bool(self.evidence.get("out_of_time", False))
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -170,6 +175,10 @@ class Diagnostic(ABC):
     def untested(self, why: str, evidence: dict[str, Any] | None = None) -> Finding:
         """Return a finding without a number that says why there is none."""
         return self._finding(None, "not tested", why, evidence or {})
+
+    def out_of_time(self) -> Finding:
+        """Return the finding of a diagnostic for which no time was left."""
+        return self.untested("No time was left for it.", {"out_of_time": True})
 
     def _finding(
         self,

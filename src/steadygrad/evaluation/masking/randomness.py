@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import torch
-
-from steadygrad._typing import Classifier, Images, Logits
+from steadygrad.attacks.mean_answers import MeanAnswers
 from steadygrad.evaluation.masking.diagnostic import Diagnostic, Finding, diagnostic
 from steadygrad.evaluation.masking.sample import EQUAL_PASSES, Sample
 
@@ -82,7 +80,7 @@ class ExpectationOverRandomness(Diagnostic):
         attack = sample.pgd(self.steps)
         single = sample.broken_by(attack).double().mean().item()
         averaged = (
-            sample.broken_by(attack, _Averaged(sample.model, self.draws)).double().mean().item()
+            sample.broken_by(attack, MeanAnswers(sample.model, self.draws)).double().mean().item()
         )
         return self.answered(
             100 * (averaged - single),
@@ -102,13 +100,3 @@ class ExpectationOverRandomness(Diagnostic):
                 "accuracy_averaged": 1 - averaged,
             },
         )
-
-
-class _Averaged:
-    """The mean of a random model's logits over several passes."""
-
-    def __init__(self, model: Classifier, draws: int) -> None:
-        self.model, self.draws = model, draws
-
-    def __call__(self, images: Images) -> Logits:
-        return torch.stack([self.model(images) for _ in range(self.draws)]).mean(dim=0)

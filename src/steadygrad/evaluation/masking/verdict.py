@@ -16,9 +16,7 @@ from steadygrad.evaluation.masking.sample import Sample, Subject
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derive_seed
 
-__all__ = ["OUT_OF_TIME", "default_diagnostics", "diagnose", "verdict"]
-
-OUT_OF_TIME = "No time was left for it."
+__all__ = ["default_diagnostics", "diagnose", "verdict"]
 
 NOTHING_RIGHT = "No example is right without an attack and unproven: there is nothing to break."
 
@@ -67,7 +65,7 @@ def diagnose(
                 name = DIAGNOSTICS.name_of(diagnostic) or type(diagnostic).__name__
                 subject.progress(name, done, len(chosen))
             if subject.is_over is not None and subject.is_over():
-                findings.append(diagnostic.untested(OUT_OF_TIME))
+                findings.append(diagnostic.out_of_time())
                 continue
             is_possible = len(sample) > 0
             findings.append(

@@ -1,25 +1,13 @@
 """The small budget, on validation images: what noise, strength, norm and network to train with."""
 
-from steadygrad.attacks import PGD
 from steadygrad.datasets import GaussianNoise, UniformNoise
 from steadygrad.experiments.recipe.networks import FASHION_MNIST, MNIST, VALIDATION
 from steadygrad.experiments.settings_grid import SettingsGrid
-from steadygrad.experiments.white_box import Curves
+from steadygrad.experiments.white_box import pgd_curves
 
 __all__ = ["FASHION_MNIST_CHOICE", "MNIST_CHOICE"]
 
 PAPER = "recipe"
-
-
-def pgd20_curves(eps_values: tuple[float, ...], judged_eps: float) -> Curves:
-    """Return PGD of 20 steps with a random start."""
-    return Curves(
-        attack=PGD(eps=0.0, steps=20),
-        name="PGD(20)",
-        protocol="PGD(20) with a random start, step 1.85 eps / 20",
-        eps_values=eps_values,
-        judged_eps=judged_eps,
-    )
 
 
 _PROPOSED = MNIST.small(MNIST.penalised())
@@ -73,7 +61,7 @@ MNIST_CHOICE = SettingsGrid(
         },
     },
     validation_size=VALIDATION,
-    curves=pgd20_curves((0.1, 0.2, 0.3), 0.2),
+    curves=pgd_curves((0.1, 0.2, 0.3), 0.2, steps=20),
     worst_eps=(0.2, 0.3),
 )
 
@@ -102,6 +90,6 @@ FASHION_MNIST_CHOICE = SettingsGrid(
         },
     },
     validation_size=VALIDATION,
-    curves=pgd20_curves((0.05, 0.1, 0.16), 0.1),
+    curves=pgd_curves((0.05, 0.1, 0.16), 0.1, steps=20),
     worst_eps=(0.1, 0.16),
 )

@@ -13,12 +13,12 @@ from steadygrad.evaluation.corruptions import (
     ShotNoise,
 )
 from steadygrad.experiments.loss_shape import LossShape
-from steadygrad.experiments.recipe.choices import MNIST_CHOICE, PAPER, pgd20_curves
+from steadygrad.experiments.recipe.choices import MNIST_CHOICE, PAPER
 from steadygrad.experiments.recipe.networks import MNIST, VALIDATION
 from steadygrad.experiments.scale import SCALES
 from steadygrad.experiments.standard_autoattack import StandardAutoAttack
 from steadygrad.experiments.unseen import UnseenDisturbances
-from steadygrad.experiments.white_box import WhiteBox
+from steadygrad.experiments.white_box import WhiteBox, pgd_curves
 
 __all__ = ["MNIST_AUTOATTACK", "MNIST_CURVES", "MNIST_UNSEEN", "MNIST_WHY"]
 
@@ -35,7 +35,7 @@ MNIST_CURVES = WhiteBox(
     paper=PAPER,
     stem="mnist",
     data_title=MNIST.title,
-    curves=pgd20_curves(_EPS, MNIST.attack_eps),
+    curves=pgd_curves(_EPS, MNIST.attack_eps, steps=20),
     of_paper=(
         _PROPOSED,
         _WIDER,
@@ -94,5 +94,5 @@ MNIST_WHY = LossShape(
     compared_networks=MNIST_CHOICE.networks(SCALES["paper"], (0,)),
     untried=MNIST.small(MNIST.penalised(strength=3 / 16, noise=UniformNoise(0.25))),
     validation_size=VALIDATION,
-    curves=pgd20_curves((0.2,), 0.2),
+    curves=pgd_curves((0.2,), 0.2, steps=20),
 )

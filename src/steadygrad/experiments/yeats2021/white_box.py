@@ -10,7 +10,7 @@ from steadygrad.experiments.printed import (
     PrintedDifference,
     PrintedRadius,
 )
-from steadygrad.experiments.white_box import Curves, SideBySide, WhiteBox, pgd8_curves
+from steadygrad.experiments.white_box import Curves, SideBySide, WhiteBox, pgd_curves
 from steadygrad.experiments.yeats2021.recipes import PAPER, RECIPES, Kind, Lineup
 
 __all__ = [
@@ -129,7 +129,7 @@ def independent_networks(stem: str, lineup: Lineup, curves: Curves) -> Independe
 def _declared(
     stem: str, eps_values: tuple[float, ...], judged_eps: float, *printed: Printed
 ) -> WhiteBox:
-    return white_box(stem, LINEUPS[stem], pgd8_curves(eps_values, judged_eps), printed)
+    return white_box(stem, LINEUPS[stem], pgd_curves(eps_values, judged_eps), printed)
 
 
 _MNIST, _FASHION, _SVHN, _CIFAR10 = (LINEUPS[f"figure{number}"].recipe for number in (6, 7, 8, 9))

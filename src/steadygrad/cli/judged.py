@@ -1,0 +1,59 @@
+"""The model and the images that a command names, loaded, with what was taken of the model told."""
+
+from pathlib import Path
+
+from steadygrad.cli.terminal import tell
+from steadygrad.datasets.loading import Split
+from steadygrad.errors import OutputError
+from steadygrad.evaluation.judged import JudgedModel, load_judged
+from steadygrad.store import make_folder
+
+__all__ = ["judged_model", "place_of_results"]
+
+
+def judged_model(
+    target: str,
+    *,
+    limit: int | None,
+    weights: Path | None = None,
+    dataset: str | None,
+    data_dir: Path | None,
+    split: Split,
+    image_size: int | None,
+    device: str,
+) -> JudgedModel:
+    """Return what ``load_judged`` returns, and tell what its own configuration says."""
+    found = load_judged(
+        target,
+        limit=limit,
+        weights=weights,
+        dataset=dataset,
+        data_dir=data_dir,
+        split=split,
+        image_size=image_size,
+        device=device,
+    )
+    if found.about:
+        tell(f"{found.name}: {found.about}")
+    return found
+
+
+def place_of_results(judged: JudgedModel, out: Path | None) -> Path | None:
+    """Return where results are stored: OUT, else the run's folder, if it can be written to."""
+    if out is not None:
+        return out
+    return judged.run if judged.run is not None and _can_keep(judged.run) else None
+
+
+def _can_keep(run: Path) -> bool:
+    """Tell whether results can be stored in a run's folder; say so before the work if not."""
+    folder = run / "evaluations"
+    is_new = not folder.exists()
+    try:
+        make_folder(folder)
+        if is_new:
+            folder.rmdir()  # a refusal leaves nothing behind
+    except (OSError, OutputError) as error:
+        tell(f"{error}; the result is printed and not stored")
+        return False
+    return True
