@@ -65,7 +65,7 @@ class SettingsGrid(Artefact):
             variant: {eps: self._worst(bench, found, eps) for eps in self.worst_eps}
             for variant, found in measured.items()
         }
-        charts = tuple(self._chart(axis, found, worst) for axis, found in self._by_axis(measured))
+        charts = tuple(self._chart(axis, found, worst) for axis, found in self._shown(measured))
         return ExperimentOutcome(
             caption=f"{self.data_title}, scale {scale.name}: {self.curves.protocol}, on the first "
             f"{scale.attacked:,} of {self.validation_size:,} validation images, which were cut "
