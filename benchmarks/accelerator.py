@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from device_suite.agreement import agreement_checks
 from device_suite.battery_speed import battery_measurements
+from device_suite.kernels import kernel_measurements
 from device_suite.record import (
     DeviceLostError,
     Measurement,
@@ -31,8 +32,9 @@ from device_suite.report import markdown
 from device_suite.steps import step_measurements
 from device_suite.training_time import pack_digits, training_measurements
 
-FIRST_STEPS = 7
-"""Measurements of steps that come before the other sections: each network, as it is usually run."""
+FIRST_STEPS = 12
+"""Measurements of steps that come before the other sections: each network as it is usually run,
+and the complex ones with their elementwise work compiled."""
 
 
 def main() -> int:
@@ -83,6 +85,7 @@ def _measurements(
         yield Measurement(f"checks/{name}", 1.0, check)
     steps = list(step_measurements(device, is_tiny=is_tiny))
     yield from steps[:FIRST_STEPS]
+    yield from kernel_measurements(device, is_tiny=is_tiny)
     yield from training_measurements(device, mnist, is_tiny=is_tiny)
     yield from battery_measurements(device, is_tiny=is_tiny)
     yield from steps[FIRST_STEPS:]

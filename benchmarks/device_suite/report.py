@@ -24,6 +24,7 @@ def _lines(content: Values) -> Iterator[str]:
     finished = content["finished"]
     yield from _checks(finished, content["failed"])
     yield from _steps(_section(finished, "steps/"))
+    yield from _kernels(_section(finished, "kernels/"))
     yield from _training(_section(finished, "training/"))
     yield from _battery(_section(finished, "battery/"))
     failed = {k: v for k, v in content["failed"].items() if not k.startswith("checks/")}
@@ -86,6 +87,22 @@ def _ratio(step: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> str:
     if "peak_mib" in step:
         text += f" (memory {step['peak_mib'] / plain['peak_mib']:.2f})"
     return text
+
+
+def _kernels(finished: Values) -> Iterator[str]:
+    if not finished:
+        return
+    yield from ("", "## What the device does in a step, float32", "")
+    yield "| network | step | kernels | ms of the device | longest kernel |"
+    yield "|---|---|---|---|---|"
+    for network, steps in finished.items():
+        for name, values in steps.items():
+            longest, (count, milliseconds) = next(iter(values["longest"].items()))
+            yield (
+                f"| {network} | {name} | {values['kernels']:.0f} | "
+                f"{values['device_milliseconds']:.2f} | `{longest[:40]}`: {milliseconds:.2f} ms "
+                f"in {count:.0f} |"
+            )
 
 
 def _training(finished: Values) -> Iterator[str]:

@@ -21,7 +21,15 @@ from steadygrad.attacks import PGD
 from steadygrad.models import build_model
 from steadygrad.penalties import SquaredNormPenalty
 
-__all__ = ["Configuration", "Subject", "step_measurements"]
+__all__ = [
+    "EXACT",
+    "PLAIN",
+    "Configuration",
+    "Subject",
+    "step_contestants",
+    "step_measurements",
+    "subjects",
+]
 
 Precision: TypeAlias = Literal["float32", "tf32", "bfloat16"]
 Layout: TypeAlias = Literal["contiguous", "channels-last"]
@@ -113,10 +121,10 @@ def step_measurements(device: torch.device, *, is_tiny: bool) -> Iterator[Measur
     """Yield the measurements of steps, the most telling configurations first."""
     wanted = (
         Configuration(),
+        Configuration(execution="fused"),
         Configuration("bfloat16", "channels-last"),
         Configuration(execution="compiled"),
         Configuration("tf32"),
-        Configuration(execution="fused"),
         Configuration("tf32", "channels-last"),
         Configuration("bfloat16", execution="compiled"),
         Configuration("bfloat16"),
@@ -145,6 +153,16 @@ def measure_steps(
 
     Times are of loss and gradient of all parameters, without the optimizer, which all share.
     """
+    with step_contestants(subject, configuration, device) as (steps, notes):
+        times = compare_in_turn(steps, device, seconds=seconds)
+    return {"batch": subject.batch, "shape": list(subject.shape), "steps": times} | notes
+
+
+@contextmanager
+def step_contestants(
+    subject: Subject, configuration: Configuration, device: torch.device
+) -> Iterator[tuple[Mapping[str, Contestant], Values]]:
+    """Hand out the steps of one network, under the configuration's settings, and notes on them."""
     torch.manual_seed(0)
     network = subject.build().to(device).train()
     images = torch.rand(subject.batch, *subject.shape, device=device)
@@ -153,9 +171,7 @@ def measure_steps(
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stub
         images = images.contiguous(memory_format=torch.channels_last)
     with _precision(configuration.precision), _fused(configuration.execution == "fused"):
-        steps, notes = _contestants(subject, configuration, network, images, labels)
-        times = compare_in_turn(steps, device, seconds=seconds)
-    return {"batch": subject.batch, "shape": list(subject.shape), "steps": times} | notes
+        yield _contestants(subject, configuration, network, images, labels)
 
 
 def _contestants(

@@ -26,12 +26,12 @@ found = {}
 for name in ("dense", "stationary", "radial", "block"):
     running = RunningCovariance(name)
     running.update(perturbations()[part])
-    taken = [
-        running.offer(perturbations()[part] * (rank == 0)),  # zeros in one process count as images
-        running.offer(perturbations()[part] * (1.0 if rank == 0 else float("nan"))),
-        running.offer(perturbations()[part] * 0),
-    ]
-    found[name] = running.state_dict() | {"taken": taken}
+    counts = []
+    # Zeros in one process count as images; a value that is not finite, or zeros in all, do not.
+    for factor in (rank == 0, 1.0 if rank == 0 else float("nan"), 0):
+        running.offer(perturbations()[part] * factor)
+        counts.append(running.updates)
+    found[name] = running.state_dict() | {"counts": counts}
 penalty = StructuredPenalty(strength=1.0, covariance=RunningCovariance(), source="fgsm")
 half = slice(0, 3) if rank == 0 else slice(3, 6)
 found["penalty"] = penalty(smooth(), IMAGES[half], LABELS[half]).penalty.detach()
@@ -57,7 +57,7 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path: Path) -> None:
         assert process.returncode == 0, errors
     first, second = (torch.load(tmp_path / f"out.{rank}") for rank in range(2))
     for name in ("dense", "stationary", "radial", "block"):
-        assert first[name]["taken"] == second[name]["taken"] == [True, False, False]
+        assert first[name]["counts"] == second[name]["counts"] == [2, 2, 2]
         one = RunningCovariance(name)
         one.update(perturbations())
         joint = perturbations()

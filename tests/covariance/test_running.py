@@ -14,6 +14,7 @@ from steadygrad.covariance import (
     Structure,
     estimate_covariance,
 )
+from steadygrad.covariance import running as running_module
 from steadygrad.errors import (
     CheckpointError,
     CovarianceError,
@@ -190,3 +191,20 @@ def test_short_ranges_are_estimated_better_with_the_taper() -> None:
         errors[estimator] = ((matrix - exact).norm() / exact.norm()).item()
     assert errors["biased"] < 0.15
     assert errors["biased"] < 0.7 * errors["unbiased"]
+
+
+@pytest.mark.parametrize("useless", [0.0, float("nan")])
+def test_a_device_that_is_not_waited_for_leaves_useless_perturbations_out(
+    monkeypatch: pytest.MonkeyPatch, useless: float
+) -> None:
+    covariance = RunningCovariance()
+    covariance.update(batch(0))
+    before = covariance.state_dict()
+    monkeypatch.setattr(running_module, "reading_waits", lambda _: True)
+    covariance.offer(useless * batch(1))
+    after = covariance.state_dict()
+    assert torch.equal(after["moments"], before["moments"])
+    assert torch.equal(after["mean"], before["mean"])
+    covariance.offer(batch(1))
+    assert not torch.equal(covariance.state_dict()["mean"], before["mean"])
+    assert covariance.mean_diagonal == pytest.approx(1, abs=1e-6)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, distributed
 
 from steadygrad._typing import Images
+from steadygrad.checks import reading_waits
 from steadygrad.covariance.estimation import Structure, as_working_dtype, structure_by_name
 from steadygrad.covariance.operator import Covariance, ImageShape, check_perturbations
 from steadygrad.distributed import current_ranks, others_alive
@@ -39,6 +40,7 @@ class RunningCovariance(Covariance):
         self._mean: Tensor | None = None
         self._current: Covariance | None = None
 
+    @torch.no_grad()
     def update(self, perturbations: Images) -> None:
         """Take one batch of perturbations into the average.
 
@@ -52,35 +54,45 @@ class RunningCovariance(Covariance):
             ShapeError: they are no images, or of another shape than before.
             CovarianceError: they are not finite or all zero, in all processes together.
         """
-        if not self.offer(perturbations):
+        self._check_shape(perturbations)
+        is_useful = _is_useful(perturbations)
+        if not is_useful:
             check_perturbations(perturbations)  # says what is wrong with those of this process
             raise CovarianceError(
                 "expected finite perturbations that are not all zero, got others in another process"
             )
+        self._take(perturbations, is_useful)
 
     @torch.no_grad()
-    def offer(self, perturbations: Images) -> bool:
-        """Take perturbations into the average as ``update`` does, if they are of any use.
+    def offer(self, perturbations: Images) -> None:
+        """Take perturbations into the average, unless they are not finite or all zero.
+
+        After the first batch, an accelerator is not waited for: what it finds to be useless leaves
+        the average as it was, though ``updates`` counts it.
 
         Args:
             perturbations: as in ``update``; of no image where another process has some.
 
-        Returns:
-            Whether they were taken: False where they are not finite or all zero.
-
         Raises:
             ShapeError: they are no images, or of another shape than before.
         """
+        self._check_shape(perturbations)
+        is_useful = _is_useful(perturbations)
+        if (self._moments is not None and reading_waits(perturbations)) or is_useful:
+            self._take(perturbations, is_useful)
+
+    def _check_shape(self, perturbations: Images) -> None:
         if len(perturbations) or current_ranks().count == 1:
             check_perturbations(perturbations, values=False)
-        if not _is_usable(perturbations):
-            return False
-        channels, height, width = perturbations.shape[1:]
-        image_shape = channels, height, width
+        image_shape = tuple(perturbations.shape[1:])
         if self._mean is not None and image_shape != self.image_shape:
             raise ShapeError(
                 f"expected perturbations of images {self.image_shape}, got {image_shape}"
             )
+
+    def _take(self, perturbations: Images, is_useful: Tensor) -> None:
+        channels, height, width = perturbations.shape[1:]
+        image_shape = channels, height, width
         count, perturbations = len(perturbations), as_working_dtype(perturbations)
         if count == 0:  # of the right shape, and counted as none
             perturbations = perturbations.new_zeros(1, *image_shape)
@@ -90,11 +102,11 @@ class RunningCovariance(Covariance):
         variance = self.structure.mean_diagonal(moments, image_shape)
         moments, mean = moments / variance, mean / variance.sqrt()
         if self._moments is not None and self._mean is not None:
-            moments = self._moments.to(moments).lerp(moments, self.decay)
-            mean = self._mean.to(mean).lerp(mean, self.decay)
+            before, mean_before = self._moments.to(moments), self._mean.to(mean)
+            moments = torch.where(is_useful, before.lerp(moments, self.decay), before)
+            mean = torch.where(is_useful, mean_before.lerp(mean, self.decay), mean_before)
         self._moments, self._mean, self._current = moments, mean, None
         self.updates += 1
-        return True
 
     @property
     def current(self) -> Covariance:
@@ -107,7 +119,11 @@ class RunningCovariance(Covariance):
                 raise CovarianceError("a running covariance has no value before its first update")
             with torch.no_grad():
                 built = self.structure.build(self._moments, self.image_shape)
-                self._current = built.normalized()
+                # The moments have a unit mean diagonal; only a repair moves it. To read it would
+                # make the host wait for an accelerator at every update.
+                is_exact = getattr(built, "repair", None) is None
+                is_late = is_exact and reading_waits(self._moments)
+                self._current = built if is_late else built.normalized()
         return self._current
 
     @property
@@ -182,14 +198,14 @@ def check_decay(decay: float) -> None:
         raise HyperparameterError(f"expected decay in (0, 1], got {decay}")
 
 
-def _is_usable(perturbations: Tensor) -> bool:
+def _is_useful(perturbations: Tensor) -> Tensor:
     """Return whether perturbations are finite and not all zero, in all processes together."""
     zero_or_not_finite = torch.stack((~perturbations.any(), ~perturbations.isfinite().all()))
     votes, processes = zero_or_not_finite.to(torch.int32), current_ranks().count
     if processes > 1:
         with others_alive():
             distributed.all_reduce(votes)  # zero has to be said by all, not finite by one
-    return bool((votes[0] < processes) & (votes[1] == 0))
+    return (votes[0] < processes) & (votes[1] == 0)
 
 
 def _of_all_processes(moments: Tensor, mean: Tensor, count: int) -> tuple[Tensor, Tensor]:
