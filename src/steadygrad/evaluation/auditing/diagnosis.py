@@ -70,8 +70,8 @@ def _judged(subject: Subject, found: Verdict) -> Verdict:
         return Verdict(
             level="nothing tested",
             summary=(
-                "No attack could be run, so the accuracy under attack is unknown. The list of what was "
-                "not tested gives the reasons."
+                "No attack could be run, so the accuracy under attack is unknown. The list "
+                "of what was not tested gives the reasons."
             ),
             causes=(),
             reasons=(),

@@ -256,7 +256,9 @@ class BlackBoxBeatsWhiteBox(Diagnostic):
         # An ensemble may hold attacks of both kinds: see ``EnsembleGap``.
         result = contest(sample, {"noise", "query", "transfer"}, {"one-step", "white-box"}, own)
         if result.left > 0 and result.met == 0:
-            return self.untested("No attack without gradients was run on the images that attacks with gradients did not break.")
+            return self.untested(
+                "No attack without gradients was run on the survivors of those with gradients."
+            )
         return self.answered(
             result.points,
             passed="Attacks with gradients break what attacks without them break, as they should.",

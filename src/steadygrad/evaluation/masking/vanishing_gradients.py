@@ -46,9 +46,9 @@ class ZeroGradients(Diagnostic):
             fraction,
             passed="The logits give attacks a direction on all but a few examples.",
             suspicious=(
-                f"On {fraction:.0%} of the examples the logits have no gradient at all: an operation "
-                "rounds, clips or detaches. Attacks that follow gradients make no progress there, "
-                "so surviving them is no evidence of robustness."
+                f"On {fraction:.0%} of the examples the logits have no gradient at all: an "
+                "operation rounds, clips or detaches. Attacks that follow gradients make no "
+                "progress there, so surviving them is no evidence of robustness."
             ),
             evidence={"examples": len(sample), "all_zero": int(is_zero.sum())},
         )

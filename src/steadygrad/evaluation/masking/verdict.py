@@ -18,7 +18,7 @@ from steadygrad.seeds import derive_seed
 
 __all__ = ["default_diagnostics", "diagnose", "verdict"]
 
-NOTHING_RIGHT = "No example is both classified correctly without an attack and unproven, so none can be tested."
+NOTHING_RIGHT = "No example is correct without an attack and unproven, so none can be tested."
 
 ONE_ANSWER = "The model gives every image the same answer, so there is no gradient to test."
 

@@ -48,8 +48,8 @@ def prediction_problems(
     elif is_at_chance and agreeing >= _MOST and agreeing * n > right:
         yield Problem(
             "labels-do-not-match",
-            f"only {accuracy} of {n} images are classified correctly, but {100 * agreeing:.0f} % after"
-            f" renaming the classes: {renaming}",
+            f"only {accuracy} of {n} images are classified correctly, but "
+            f"{100 * agreeing:.0f} % after renaming the classes: {renaming}",
             "put labels and outputs into the same order of classes",
             is_fatal=True,
         )
