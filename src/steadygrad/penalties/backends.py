@@ -1,5 +1,6 @@
 """The exact backend, double backpropagation, and backends by name."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -10,6 +11,7 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import first_time
 from steadygrad.distributed import parameters_kept_gathered, refuse_static_graph
 from steadygrad.held_statistics import held_statistics
+from steadygrad.layers.fast_layers import fast_layers
 from steadygrad.memory import keep_freed_memory
 from steadygrad.penalties.losses import example_losses
 from steadygrad.penalties.model_passes import (
@@ -43,7 +45,8 @@ class DoubleBackprop:
     twice that again when the result is differentiated.
 
     Losses are summed, not averaged, before differentiating: an example's gradient does not
-    depend on the batch size.
+    depend on the batch size. On a GPU, PyTorch's layers run as ours meanwhile, whose second
+    derivatives are cheaper there (``steadygrad.layers.use_fast_layers``).
 
     Args:
         statistics: what batch norms in training mode do in the penalty. "batch": they normalise
@@ -77,7 +80,8 @@ class DoubleBackprop:
         """
         keep_freed_memory()
         refuse_static_graph(model)
-        with explained(), parameters_kept_gathered(model):
+        layers = fast_layers(model) if images.is_cuda else nullcontext()
+        with explained(), parameters_kept_gathered(model), layers:
             own = self.statistics == "running" and couples_images(model)
             randomness = RandomState(images.device) if own else None
             # Only the pass that is differentiated has to record the images.
