@@ -1,6 +1,6 @@
 """The exact backend, double backpropagation, and backends by name."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -11,7 +11,6 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import first_time
 from steadygrad.distributed import parameters_kept_gathered, refuse_static_graph
 from steadygrad.held_statistics import held_statistics
-from steadygrad.layers.fast_layers import fast_layers
 from steadygrad.memory import keep_freed_memory
 from steadygrad.penalties.losses import example_losses
 from steadygrad.penalties.model_passes import (
@@ -80,8 +79,7 @@ class DoubleBackprop:
         """
         keep_freed_memory()
         refuse_static_graph(model)
-        layers = fast_layers(model) if images.is_cuda else nullcontext()
-        with explained(), parameters_kept_gathered(model), layers:
+        with explained(), parameters_kept_gathered(model), _layers_for(model, images.device):
             own = self.statistics == "running" and couples_images(model)
             randomness = RandomState(images.device) if own else None
             # Only the pass that is differentiated has to record the images.
@@ -99,6 +97,15 @@ class DoubleBackprop:
         if first_time(model, "second derivative"):
             refuse_no_second_derivative(gradient)
         return PenaltyTerms(losses, raised(norm, gradient, power), logits)
+
+
+def _layers_for(model: Classifier, device: torch.device) -> AbstractContextManager[None]:
+    """Return a context in which a model on a GPU runs our layers in place of PyTorch's."""
+    if device.type != "cuda":
+        return nullcontext()
+    from steadygrad.layers.fast_layers import fast_layers  # a loss alone needs no layers
+
+    return fast_layers(model)
 
 
 def raised(norm: GradientNorm, gradient: Tensor, power: int) -> Tensor:
