@@ -9,7 +9,7 @@ import torch
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import ATTACKS, Attack, describe_attack, norm_of, with_eps
 from steadygrad.attacks.adapters import AutoAttack
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.ball import AnyNorm, Norm
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.outcome import Family, Scope
 from steadygrad.evaluation_mode import evaluation_mode
@@ -40,7 +40,7 @@ class TransferAttack:
     source_digest: str | None = None
 
     @property
-    def norm(self) -> Norm:
+    def norm(self) -> AnyNorm:
         """The norm of the attack's ball."""
         return norm_of(self.attack)
 
