@@ -20,11 +20,11 @@ from device_suite.record import Values
 from steadygrad import layers, pending_checks
 from steadygrad.attacks import PGD
 from steadygrad.attacks.part import ATTACKS
-from steadygrad.captured_gradient import CapturedGradient
 from steadygrad.covariance import ExponentialCovariance, RunningCovariance, running
 from steadygrad.errors import MissingExtraError
 from steadygrad.models import build_model
 from steadygrad.penalties import (
+    CapturedGradient,
     FiniteDifference,
     SquaredNormPenalty,
     StructuredPenalty,

@@ -19,9 +19,8 @@ from device_suite.networks import VisionTransformer, resnet, set_fused_attention
 from device_suite.record import Measurement, Values, sentence
 from device_suite.timing import Contestant, compare_in_turn
 from steadygrad.attacks import PGD
-from steadygrad.captured_gradient import CapturedGradient
 from steadygrad.models import build_model
-from steadygrad.penalties import SquaredNormPenalty, backends
+from steadygrad.penalties import CapturedGradient, SquaredNormPenalty, backends
 
 __all__ = [
     "EXACT",

@@ -16,9 +16,8 @@ from torch.optim import SGD
 
 from device_suite.record import Measurement, Values
 from device_suite.timing import synchronise
-from steadygrad.captured_gradient import CapturedGradient
 from steadygrad.models import build_model
-from steadygrad.penalties import SquaredNormPenalty
+from steadygrad.penalties import CapturedGradient, SquaredNormPenalty
 from steadygrad.pending_checks import settle_checks
 
 __all__ = ["Digits", "pack_digits", "training_measurements"]

@@ -11,7 +11,6 @@ from torch.nn.functional import cosine_similarity
 
 from steadygrad._typing import Images, Labels
 from steadygrad.batch_share import BatchShare, share_of_batch
-from steadygrad.captured_gradient import CapturedGradient
 from steadygrad.datasets import augment
 from steadygrad.distributed import (
     current_ranks,
@@ -25,6 +24,7 @@ from steadygrad.layers.joint_batch_norm import joint_batch_norm
 from steadygrad.models.model_file import ModelSpec
 from steadygrad.penalties import (
     BackendAgreement,
+    CapturedGradient,
     PenalizedLoss,
     first_agreement,
     note_first_agreement,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
 from steadygrad.errors import ModelError
-from steadygrad.penalties import PenalizedLoss
+from steadygrad.penalties.part import PenalizedLoss
 
 __all__ = ["CapturedGradient"]
 
@@ -17,7 +17,7 @@ WARM_UP = 3
 """Steps before the recording, in which kernels are chosen and memory is taken."""
 
 Objective: TypeAlias = Callable[[nn.Module, Images, Labels], PenalizedLoss]
-"""From a model and a batch to its loss: a penalty of ``steadygrad.penalties``."""
+"""From a model and a batch to its loss: a penalty."""
 
 Run: TypeAlias = Callable[[], tuple[Tensor, ...]]
 Recorder: TypeAlias = Callable[[Run, torch.device], tuple[tuple[Tensor, ...], Callable[[], object]]]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from steadygrad.captured_gradient import CapturedGradient, Run
 from steadygrad.errors import ModelError
 from steadygrad.penalties import SquaredNormPenalty
+from steadygrad.penalties.captured_gradient import CapturedGradient, Run
 
 PENALTY = SquaredNormPenalty(strength=0.1)
 
