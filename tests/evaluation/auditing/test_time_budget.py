@@ -11,7 +11,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing import audit
 from steadygrad.evaluation.auditing import run as run_module
 from steadygrad.evaluation.auditing.battery import build_battery
-from steadygrad.evaluation.auditing.entry import BatteryEntry
+from steadygrad.evaluation.auditing.entry import LAST, BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.time_budget import TimeBudget, by_promise
 
 Data = tuple[Tensor, Tensor]
@@ -47,7 +47,17 @@ def test_the_most_promising_attacks_come_first_and_none_is_lost() -> None:
     ordered = [entry.name for entry in by_promise([*battery.entries, own])]
     assert ordered[:3] == ["pgd-20-margin", "pgd-8", "mine"]
     assert ordered[-1] == "noise"
+    assert all(entry.turn < LAST for entry in battery.entries)
     assert sorted(ordered) == sorted([*(entry.name for entry in battery.entries), "mine"])
+
+
+def test_all_of_autoattack_and_transfers_come_last_whoever_asked() -> None:
+    source = nn.Sequential(nn.Flatten(), nn.Linear(4, 4))
+    battery = build_battery(None, eps=0.1, norm="linf", classes=4, sources={"other": source})
+    own = own_entries(["autoattack", "fgsm"], battery.entries, 0.1, "linf")
+    ordered = by_promise([*battery.entries, *own])
+    assert ordered[0].name == "fgsm"
+    assert {entry.name for entry in ordered[1:]} == {"transfer-other-mim-10", "autoattack"}
 
 
 def test_what_no_time_was_left_for_is_named_and_the_rest_counts(
