@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from steadygrad.attacks import FGSM, PGD
 from steadygrad.errors import HyperparameterError
-from steadygrad.evaluation.auditing import audit
+from steadygrad.evaluation.auditing import AuditResult, audit
 from steadygrad.evaluation.auditing import run as run_module
 from steadygrad.evaluation.auditing.battery import build_battery
 from steadygrad.evaluation.auditing.entry import LAST, BatteryEntry, own_entries
@@ -90,3 +90,44 @@ def test_what_no_time_was_left_for_is_named_and_the_rest_counts(
     whole = audit(trained, images, labels, diagnostics=False, **settings)
     assert all(int(outcome.attacked.sum()) == whole.clean.correct for outcome in whole.outcomes)
     assert torch.equal(whole.clean_correct, result.clean_correct)
+
+
+class StandsStill:
+    """A clock that stands at one time from the second look on."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.is_first = seconds, True
+
+    def __call__(self) -> float:
+        self.is_first, was_first = False, self.is_first
+        return 0.0 if was_first else self.seconds
+
+
+def test_proofs_that_no_time_is_left_for_count_as_none_and_are_not_kept(
+    digits: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    images, labels = digits[0][:40], digits[1][:40]
+    for _ in range(40):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+    settings = {"eps": 0.03, "budget": None, "attacks": ["pgd:steps=5"], "diagnostics": False}
+
+    def proven_at(seconds: float) -> AuditResult:
+        monkeypatch.setattr(
+            run_module, "TimeBudget", lambda minutes: TimeBudget(minutes, StandsStill(seconds))
+        )
+        return audit(model.eval(), images, labels, minutes=1, out=tmp_path, **settings)
+
+    late, early = proven_at(60 * 0.7), proven_at(60 * 0.69)
+    for result in (late, early):
+        assert result.certified is not None and result.lower_bound is not None
+    assert late.uncertified == late.worst_case.correct > 0
+    assert late.lower_bound.correct == 0 < early.lower_bound.correct
+    assert early.uncertified == 0
+    assert any("images count as not proven" in sentence for sentence in late.untested)
+    assert late.to_json()["uncertified"] == late.uncertified
+    assert proven_at(60 * 0.7).uncertified == 0  # kept, so no time is needed

@@ -1,4 +1,4 @@
-"""Minutes that an audit may take, shared out between battery, diagnostics and adapted attacks."""
+"""Minutes that an audit may take, shared out between attacks, proofs and diagnostics."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from steadygrad.evaluation.auditing.entry import BatteryEntry
 
 __all__ = ["TimeBudget", "by_promise", "cut_short"]
 
-BATTERY, DIAGNOSTICS = 0.6, 0.85
-"""Shares of the time after which no attack of the battery, and no diagnostic, begins any more."""
+BATTERY, PROOF, DIAGNOSTICS = 0.6, 0.7, 0.85
+"""Shares of the time after which no attack of the battery, no proof, and no diagnostic begins."""
 LARGEST_BATCH = 32
 """Images attacked together under a time limit, where the batch size is ours to choose: a batch that
 has begun is finished."""
