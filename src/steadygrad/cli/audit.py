@@ -279,5 +279,7 @@ def _print_result(result: AuditResult) -> None:
         print_text(f"accepted: {name}")
     if result.late:
         tell(f"no time was left for all of: {', '.join(result.late)}")
+    if result.uncertified:
+        tell(f"counted as not proven without a closer look: {result.uncertified:,} images")
     if result.untested:
         tell(f"not tested: {len(result.untested)} things, listed on the page")

@@ -25,12 +25,13 @@ from steadygrad.evaluation.auditing.campaign import Campaign
 from steadygrad.evaluation.auditing.diagnosis import diagnosis_of, restated
 from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
-from steadygrad.evaluation.auditing.proven import proven_rows, with_proof
+from steadygrad.evaluation.auditing.proven import proof_of, with_proof
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
 from steadygrad.evaluation.auditing.time_budget import (
     BATTERY,
     DIAGNOSTICS,
     LARGEST_BATCH,
+    PROOF,
     TimeBudget,
     by_promise,
     cut_short,
@@ -158,9 +159,15 @@ def audit(
         entries = [*battery.entries, *own]
         campaign.run_all(entries if minutes is None else by_promise(entries))
         larger = beyond(budget, own, eps=eps, norm=norm)
-        proven = proven_rows(
-            campaign.target, clean_correct & ~campaign.broken, store, campaign.identity
+        proof = proof_of(
+            campaign.target,
+            clean_correct & ~campaign.broken,
+            store,
+            campaign.identity,
+            is_over=lambda: spent(PROOF),
+            progress=progress,
         )
+        proven = proof.proven
         subject = Subject(
             model=model,
             images=images,
@@ -200,7 +207,7 @@ def audit(
             outcomes=outcomes,
             findings=diagnosis.findings,
             verdict=diagnosis.verdict,
-            untested=(*campaign.untested, *battery.untested, *larger),
+            untested=(*campaign.untested, *proof.untested, *battery.untested, *larger),
             late=tuple(campaign.late),
             fitness=fitness.problems,
             facts=fitness.facts,
@@ -209,6 +216,7 @@ def audit(
             ),
             adapted=adapted,
             certified=None if proven is None else proven & ~campaign.broken,
+            uncertified=proof.left_out,
             gallery=gallery,
             seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
             created=max((*campaign.created, diagnosis.created)),
