@@ -22,6 +22,7 @@ from steadygrad.evaluation.auditing.attack_run import AttackFailedError, Target
 from steadygrad.evaluation.auditing.campaign import Campaign
 from steadygrad.evaluation.auditing.entry import BatteryEntry
 from steadygrad.evaluation.auditing.fitness.check import spread_rows
+from steadygrad.evaluation.divided_batches import from_main_rank
 from steadygrad.evaluation.masking import Finding
 from steadygrad.evaluation.masking.diagnostic import traits_of
 from steadygrad.evaluation.outcome import Family
@@ -207,7 +208,9 @@ def _has(attack: Attack, setting: str) -> bool:
 
 def _replaced(target: Target) -> tuple[str, ...]:
     try:
-        found: tuple[str, ...] = _shown(target, target.images[:2], target.labels[:2], _substituted)
+        found: tuple[str, ...] = from_main_rank(
+            lambda: _shown(target, target.images[:2], target.labels[:2], _substituted)
+        )
     except Exception:  # what a stranger's model does with tensors of another kind
         return ()
     return found
@@ -224,7 +227,7 @@ def _draws(target: Target, clean_correct: Tensor) -> int:
     images = target.images[rows.to(target.images.device)]
     labels = target.labels[rows.to(target.labels.device)]
     try:
-        draws: int = _shown(target, images, labels, draws_needed)
+        draws: int = from_main_rank(lambda: _shown(target, images, labels, draws_needed))
     except SteadygradError:  # no gradient: nothing to average
         return 1
     return draws
