@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from conv_network import conv_network
 from part_examples import example
 from steadygrad.attacks import (
+    APGD,
     ATTACKS,
     FGSM,
     NES,
@@ -51,6 +52,9 @@ VARIANTS = [
     PGD(eps=0.6, norm="l2", step_size=3.0, restarts=2, steps=2),
     PGD(eps=0.6, norm="l2", target="all", loss="dlr", steps=2),
     FGSM(eps=0.6, norm="l2"),
+    APGD(eps=0.1, steps=5, restarts=2, loss="dlr"),
+    APGD(eps=0.6, norm="l2", steps=4, loss="dlr", target="nearest", candidates=2),
+    APGD(eps=0.1, steps=4, start_from_prediction=True, loss="margin"),
     IterativeFGSM(eps=0.1),
     IterativeFGSM(eps=0.1, steps=3, step_size=0.1),
     MomentumIterative(eps=0.1),
@@ -84,6 +88,8 @@ DETERMINISTIC = [
     PGD(eps=0.1, random_start=False, loss="margin", target="least-likely"),
     PGD(eps=0.6, random_start=False, norm="l2"),
     FGSM(eps=0.6, norm="l2"),
+    APGD(eps=0.1, steps=10, random_start=False),
+    APGD(eps=0.6, steps=10, random_start=False, norm="l2", loss="dlr", target="nearest"),
     IterativeFGSM(eps=0.1),
     MomentumIterative(eps=0.1),
     MomentumIterative(eps=0.6, norm="l2"),
@@ -305,6 +311,8 @@ def test_is_a_value(attack: Attack) -> None:
         PGD(eps=0.6, steps=3, norm="l2", loss="dlr"),
         MomentumIterative(eps=0.1),
         MomentumIterative(eps=0.6, norm="l2"),
+        APGD(eps=0.1, steps=10),
+        APGD(eps=0.6, steps=10, norm="l2", loss="dlr", target="nearest"),
     ],
     ids=repr,
 )

@@ -11,6 +11,7 @@ from steadygrad.attacks.adapters import (
     to_foolbox,
     to_torchattacks,
 )
+from steadygrad.attacks.apgd import APGD
 from steadygrad.attacks.ball import PerturbationBall
 from steadygrad.attacks.base import Attack, norm_of, with_eps
 from steadygrad.attacks.deepfool import DeepFool, relative_perturbation
@@ -45,6 +46,7 @@ from steadygrad.attacks.adapted import (
 )
 
 __all__ = [
+    "APGD",
     "ATTACKS",
     "FGSM",
     "NES",
