@@ -18,7 +18,7 @@ from steadygrad.distributed import (
     sum_gradients,
     sum_over_ranks,
 )
-from steadygrad.draws import ShareDraws
+from steadygrad.draws import DrawsOfParts
 from steadygrad.errors import CheckpointError
 from steadygrad.layers.joint_batch_norm import joint_batch_norm
 from steadygrad.models.model_file import ModelSpec
@@ -141,54 +141,79 @@ class TrainingSession:
             images, targets = config.mixing.mix(
                 images, labels, self.train.num_classes, self._augmentation_draws
             )
-        images, targets, labels = (share.own(whole) for whole in (images, targets, labels))
         ramped = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
-        draws = self._draws_of_step()
-        with share_of_batch(share), self._as_one_process():
-            result = self.objective(self.model, images, targets, share=ramped, generator=draws)
-        if isinstance(draws, ShareDraws) and self.objective.attack is not None:
-            draws.settle()
-        plain_gradient = None
-        if config.update_similarity:
-            plain_gradient = parameter_gradient(
-                self._part(result.data_loss, share), self.model.parameters()
-            )
-            plain_gradient = sum_over_ranks(plain_gradient)
+        parts = share.parts(config.accumulate)
+        self._seed_dropout()
+        draws = DrawsOfParts(self._attack_draws, len(parts), self.ranks)
         self.optimizer.zero_grad()
-        self._part(result.loss, share).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+        plain_gradient, sums = (
+            torch.zeros((), device=self.device),
+            torch.zeros(4, device=self.device),
+        )
+        for part in parts:
+            own, own_targets, own_labels = (part.own(whole) for whole in (images, targets, labels))
+            so_far = self._taken_gradients()  # an attack of another library leaves its own
+            with share_of_batch(part), self._as_one_process(), self._precision():
+                result = self.objective(
+                    self.model, own, own_targets, share=ramped, generator=draws.of_part()
+                )
+            self._taken_gradients(so_far)
+            if config.update_similarity:
+                plain_gradient = plain_gradient + parameter_gradient(
+                    self._part(result.data_loss, part), self.model.parameters()
+                )
+            self._part(result.loss, part).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+            correct = (result.logits.detach().argmax(dim=1) == own_labels)[: part.size].sum()
+            means = (result.loss, result.data_loss, result.penalty)
+            numbers = [self._part(number.detach(), part).float() for number in means]
+            sums = sums + torch.stack([*numbers, correct.float()])
+        if self.objective.attack is not None:
+            draws.settle()
         sum_gradients(self.model.parameters())
-        similarity = result.loss.new_full((), torch.nan)
-        if plain_gradient is not None:
+        similarity = sums.new_full((), torch.nan)
+        if config.update_similarity:
+            plain_gradient = sum_over_ranks(plain_gradient)
             similarity = cosine_similarity(plain_gradient, self._gradient(), dim=0, eps=0)
         if config.clipping is not None:
             config.clipping.clip(self.model.parameters())
         self.optimizer.step()
         if self.averaged is not None:
             self.averaged.update(self.model)
-        correct = (result.logits.detach().argmax(dim=1) == labels)[: share.size].sum()
-        means = (result.loss, result.data_loss, result.penalty)
-        sums = [self._part(number.detach(), share).float() for number in means]
-        numbers = sum_over_ranks(torch.stack([*sums, correct.float()]))
-        return torch.cat((numbers, similarity.detach().float().unsqueeze(0)))
+        return torch.cat((sum_over_ranks(sums), similarity.detach().float().unsqueeze(0)))
 
-    def _draws_of_step(self) -> torch.Generator:
-        """Return what feeds the attack, and seed the dropout of processes beside the main one."""
-        if self.ranks.count == 1:
-            return self._attack_draws
-        if not self.ranks.is_main:  # a seed for each step: a checkpoint holds the main one's state
+    def _seed_dropout(self) -> None:
+        """Seed the dropout of the other processes: a checkpoint holds the main one's state."""
+        if not self.ranks.is_main:
             purpose = f"dropout of process {self.ranks.rank} in step {self.steps_done + 1}"
             torch.manual_seed(
                 derive_seed(self.config.seed, f"{purpose} of epoch {self.epochs_done + 1}")
             )
-        return ShareDraws(self._attack_draws)
 
     def _part(self, mean: Tensor, share: BatchShare) -> Tensor:
-        """Return this process's part of a mean over the whole batch, to be added to the others'."""
-        return mean if self.ranks.count == 1 else mean * share.weight
+        """Return this share's part of a mean over the whole batch, to be added to the others'."""
+        return mean if share.ranks.count == 1 else mean * share.weight
 
     def _as_one_process(self) -> AbstractContextManager[None]:
-        """Return a context in which batch norms are those of the whole batch."""
+        """Return a context in which batch norms are those of all processes' images."""
         return nullcontext() if self.ranks.count == 1 else joint_batch_norm()
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Return a context in which the network computes as precisely as was asked.
+
+        Casts of the weights are not kept: those of an attack's passes, or of passes without a
+        graph, would take the place of the penalty's.
+        """
+        if self.config.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+
+    def _taken_gradients(self, given: list[Tensor | None] | None = None) -> list[Tensor | None]:
+        """Take the parameters' gradients away, or put those given in their place."""
+        parameters = list(self.model.parameters())
+        taken = [parameter.grad for parameter in parameters]
+        for parameter, gradient in zip(parameters, given or [None] * len(taken), strict=True):
+            parameter.grad = gradient
+        return taken
 
     def _gradient(self) -> Tensor:
         """Return what ``backward`` left in the parameters, as ``parameter_gradient`` orders it."""
