@@ -200,8 +200,8 @@ class TrainingSession:
     def _precision(self) -> AbstractContextManager[Any]:
         """Return a context in which the network computes as precisely as was asked.
 
-        Casts of the weights are not kept: those of an attack's passes, or of passes without a
-        graph, would take the place of the penalty's.
+        Casts of the weights are not kept from pass to pass: an attack, a finite difference and the
+        penalty go through the network under different rules for gradients.
         """
         if self.config.precision == "float32":
             return nullcontext()
