@@ -167,8 +167,7 @@ def test_what_is_refused_is_refused_once(launched: Launched) -> None:
 def test_a_killed_process_ends_an_audit_with_a_sentence(launched: Launched) -> None:
     assert launched.code == 1
     assert launched.err.count("error: a process of the run has ended before the others") == 1
-    assert (
-        "error: a process of the run has ended before the others; finished attacks are in killed, "
-        "and the same command continues from there\n"
-    ) in launched.err
+    (line,) = [line for line in launched.err.splitlines() if line.startswith("error: a process")]
+    kept = "finished attacks are in killed, and the same command continues from there"
+    assert line.endswith(f"; {kept}")
     assert (launched.folder / "killed" / "attacks").is_dir()

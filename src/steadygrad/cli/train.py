@@ -10,7 +10,7 @@ from steadygrad.datasets import data_source
 from steadygrad.errors import HyperparameterError
 from steadygrad.penalties import PENALTIES, strength_from_lambda
 from steadygrad.training import TrainingConfig, console_progress, train, with_recipe
-from steadygrad.training.config import read_settings
+from steadygrad.training.config import Precision, read_settings
 
 __all__ = ["register"]
 
@@ -110,6 +110,14 @@ def _train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(help="Compute each batch in N parts, one after the other, to save memory."),
+    ] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(help="Forward passes of training: float32, or bf16 (autocast)."),
+    ] = None,
     limit_train: Annotated[
         int | None, typer.Option(help="Train on the first N images only.")
     ] = None,
@@ -161,6 +169,8 @@ def _train(
         "clipping": clipping,
         "epochs": epochs,
         "batch_size": batch_size,
+        "accumulate": accumulate,
+        "precision": precision,
         "limit_train": limit_train,
         "validation_size": validation_size,
         "test_images": test_images,

@@ -5,6 +5,8 @@ These start the program once for each process and tell it in the environment whi
 
 import json
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -12,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 
 from steadygrad.devices import resolve_device
 from steadygrad.distributed import Ranks, current_ranks, is_alone
@@ -108,7 +111,8 @@ def processes_together(device: torch.device, patience: timedelta | None = None) 
             return
         store: Any = distributed.distributed_c10d._get_default_store()
         try:
-            yield ranks
+            with _ended_in_a_sentence():
+                yield ranks
         except ProcessError as error:
             with Interruption():  # the launcher ends a process while it still has to speak
                 raise _told(store, ranks, error) from error
@@ -133,10 +137,11 @@ def _store_of_start(patience: timedelta | None) -> Any:
     """
     global _meeting, _starts
     if _meeting is None:
-        _meeting, _, _ = next(distributed.rendezvous("env://"))
+        _meeting, _, _ = next(rendezvous("env://"))
     _starts += 1
-    store = distributed.PrefixStore(f"steadygrad/start {_starts}", _meeting)
-    store.set_timeout(patience or distributed.default_pg_timeout)
+    untyped: Any = distributed
+    store = untyped.PrefixStore(f"steadygrad/start {_starts}", _meeting)
+    store.set_timeout(patience or untyped.default_pg_timeout)
     return store
 
 
@@ -145,6 +150,34 @@ def _backend(device: torch.device) -> str:
     if device.type == "cuda" and distributed.is_nccl_available():
         return "cpu:gloo,cuda:nccl" if here <= torch.cuda.device_count() else "gloo"
     return "gloo"
+
+
+class _EndedByLauncher(BaseException):
+    """SIGTERM: no ``except Exception`` around a stranger's code may take it for its error."""
+
+
+@contextmanager
+def _ended_in_a_sentence() -> Iterator[None]:
+    """Turn the signal by which a launcher ends the other processes into a ProcessError.
+
+    What handles the signal itself inside the block (``Interruption``) goes first.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise _EndedByLauncher
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except _EndedByLauncher as error:
+        raise ProcessError(
+            "a process of the run has ended before the others, or the launcher was stopped"
+        ) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(store: Any, ranks: Ranks, error: BaseException, ends_group: bool) -> None:

@@ -64,7 +64,7 @@ class Campaign:
             meets.
         """
         for entry in entries:
-            if self.runs and from_main_rank(self.is_over):
+            if bool(self.runs) and from_main_rank(self.is_over):
                 self._leave_out(entry, _NO_TIME)
                 continue
             standing = self._rows(entry)
