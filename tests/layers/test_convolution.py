@@ -153,7 +153,6 @@ def test_an_even_kernel_of_the_same_size_is_pytorchs() -> None:
     torch.testing.assert_close(found[0], found[1])
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # PyTorch's own use
 def test_other_dtypes_and_transforms_are_pytorchs() -> None:
     torch.manual_seed(0)
     ours = Conv2d(1, 12, 3)
