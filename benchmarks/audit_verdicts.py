@@ -94,6 +94,7 @@ def main() -> None:
     rows = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else []
     known = {row["key"] for row in rows}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
+    panel = []
     for source in SOURCES:
         if source.name != "digits" and not (asked.data_dir / source.name).is_dir():
             print(f"{source.name} is left out: there is none in {asked.data_dir}")
@@ -101,12 +102,13 @@ def main() -> None:
         training = source.load("train", source.limit, asked.data_dir)
         test = source.load("test", asked.images, asked.data_dir)
         for seed in range(asked.seeds):
-            for case in cases(source, training, seed):
-                if case.key in known or (asked.only and case.name not in asked.only):
-                    continue
-                rows.append(judged(case, test, asked.budget))
-                print(_line(rows[-1]), flush=True)
-                write_atomically(asked.out, (json.dumps(rows, indent=1) + "\n").encode())
+            panel += [(case, test) for case in cases(source, training, seed)]
+    for case, test in sorted(panel, key=lambda each: not each[0].is_honest):
+        if case.key in known or (asked.only and case.name not in asked.only):
+            continue
+        rows.append(judged(case, test, asked.budget))
+        print(_line(rows[-1]), flush=True)
+        write_atomically(asked.out, (json.dumps(rows, indent=1) + "\n").encode())
     print("\n".join(["", *table_of_verdicts(rows), "", *table_of_rates(rows)]))
 
 

@@ -205,8 +205,7 @@ def _audit(
             with audit_progress() as progress:
                 result = audit(
                     audited.model,
-                    data.images(),
-                    data.labels,
+                    data,
                     eps=radius,
                     norm=norm,
                     budget=budget,
@@ -221,12 +220,6 @@ def _audit(
                     accept=accept or (),
                     minutes=minutes,
                     model_name=audited.name,
-                    data={
-                        "name": data.name,
-                        "split": data.split,
-                        "note": data.note,
-                        "class_names": list(data.class_names),
-                    },
                 )
     except UnfitError as error:
         _print_problems(error.problems)

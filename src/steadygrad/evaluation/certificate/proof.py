@@ -19,6 +19,7 @@ from steadygrad.evaluation.certificate.bounds import (
     refined_bounds,
 )
 from steadygrad.evaluation.certificate.chain import Chain, Rectifier, chain_of
+from steadygrad.evaluation.image_rows import AnyImages
 
 __all__ = ["Certificate", "certify", "margin_lower_bound"]
 
@@ -52,7 +53,7 @@ class Certificate:
 @torch.no_grad()
 def certify(
     model: Classifier,
-    images: Images,
+    images: AnyImages,
     labels: Labels,
     *,
     eps: float,
