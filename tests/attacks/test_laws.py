@@ -27,6 +27,7 @@ from steadygrad.attacks import (
     MomentumIterative,
     NoisyFGSM,
     RandomNoise,
+    SparseL1,
     WhiteNoise,
     about_attack,
     norm_of,
@@ -59,6 +60,8 @@ VARIANTS = [
     MomentumIterative(eps=0.1),
     MomentumIterative(eps=0.1, steps=3, decay=0.5, step_size=0.1),
     MomentumIterative(eps=0.6, norm="l2"),
+    SparseL1(eps=2.0, steps=5),
+    SparseL1(eps=30.0, steps=5, share=0.5, loss="dlr"),
     RandomNoise(eps=0.1),
     RandomNoise(eps=0.1, distribution="sign"),
     RandomNoise(eps=0.1, samples=5),
@@ -134,7 +137,8 @@ def batch(n: int = 5, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tenso
 def size(change: Tensor, attack: Attack) -> float:
     """The largest of the batch, in the attack's norm."""
     rows = change.double().flatten(1)
-    return rows.norm(dim=1, p=2 if norm_of(attack) == "l2" else torch.inf).max().item()
+    order = {"linf": torch.inf, "l2": 2, "l1": 1}[norm_of(attack)]
+    return rows.norm(dim=1, p=order).max().item()
 
 
 @each_attack
@@ -143,7 +147,7 @@ def test_stays_in_the_ball_and_in_the_pixel_range(attack: Attack) -> None:
     adversarial = attack(small_network(), images, labels, generator=generator())
     assert adversarial.min() >= 0 and adversarial.max() <= 1
     if about_attack(attack).stays_in_ball:
-        assert size(adversarial - images, attack) <= attack.eps + 1e-6
+        assert size(adversarial - images, attack) <= attack.eps + 1e-6 * max(1, attack.eps)
     assert not torch.equal(adversarial, images)
     assert adversarial.shape == images.shape and adversarial.dtype == images.dtype
 
@@ -316,8 +320,8 @@ def test_is_a_value(attack: Attack) -> None:
 def test_keeps_the_dtype(attack: Attack, dtype: torch.dtype) -> None:
     images, labels = batch(dtype=dtype)
     adversarial = attack(small_network().to(dtype), images, labels, generator=generator())
-    # In L2 every one of the 64 pixels may be rounded.
-    rounding = torch.finfo(dtype).eps * (8 if norm_of(attack) == "l2" else 1)
+    # In L2 and L1 every one of the 64 pixels may be rounded.
+    rounding = torch.finfo(dtype).eps * {"linf": 1, "l2": 8, "l1": 64}[norm_of(attack)]
     assert adversarial.dtype == dtype
     assert size(adversarial.double() - images.double(), attack) <= attack.eps + rounding
 

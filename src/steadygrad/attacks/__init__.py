@@ -31,6 +31,7 @@ from steadygrad.attacks.noisy_fgsm import NoisyFGSM
 from steadygrad.attacks.part import ATTACKS, AboutAttack, EpsMeaning, about_attack, attack
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
+from steadygrad.attacks.sparse_l1 import SparseL1
 
 # isort: split
 # Last, so that the others stand before them in every list.
@@ -67,6 +68,7 @@ __all__ = [
     "PerturbationBall",
     "RandomNoise",
     "SmoothedGradient",
+    "SparseL1",
     "StraightThrough",
     "Surrogate",
     "TimesEps",

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
 from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.divided_batches import each_batch
 from steadygrad.evaluation_mode import evaluation_mode
 
 __all__ = ["accuracy", "model_device", "predictions"]
@@ -73,12 +74,14 @@ def _logits(
     if batch_size < 1:
         raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
     device = model_device(model, images) if device is None else device
-    parts = []
+    batches = torch.split(images, batch_size)
+
+    def answered(number: int) -> Tensor:
+        logits = model(batches[number].to(device))
+        check_logits(logits, len(batches[number]))
+        return logits.cpu()
+
     with evaluation_mode(model):
-        for batch in torch.split(images, batch_size):
-            logits = model(batch.to(device))
-            check_logits(logits, len(batch))
-            parts.append(logits.cpu())
-    joined = torch.cat(parts)
+        joined = torch.cat(each_batch(len(batches), answered))
     check_finite_losses(joined)
     return joined

@@ -14,7 +14,7 @@ import torch
 from torch import distributed
 
 from steadygrad.devices import resolve_device
-from steadygrad.distributed import Ranks, current_ranks
+from steadygrad.distributed import Ranks, current_ranks, is_alone
 from steadygrad.errors import (
     HyperparameterError,
     MainProcessError,
@@ -42,7 +42,7 @@ def launched_ranks() -> Ranks:
     """
     if current_ranks().count > 1:
         return current_ranks()
-    if not has_launcher():
+    if is_alone() or not has_launcher():
         return Ranks(0, 1)
     rank, count = (os.environ[name] for name in ("RANK", "WORLD_SIZE"))
     if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
@@ -75,7 +75,7 @@ def device_of_process(name: str) -> torch.device:
 
 
 @contextmanager
-def processes_together(device: torch.device) -> Iterator[Ranks]:
+def processes_together(device: torch.device, patience: timedelta | None = None) -> Iterator[Ranks]:
     """Connect the processes of a run inside the block, unless they are; a failure ends all.
 
     A process that fails leaves word of it, and the others stop where they wait for it: the main
@@ -84,6 +84,7 @@ def processes_together(device: torch.device) -> Iterator[Ranks]:
     Args:
         device: where this process computes; GPUs, one for each process, are connected by NCCL,
             everything else by gloo.
+        patience: how long a process waits for another one that is alive; None takes torch's.
 
     Raises:
         ProcessError: another process failed or was ended; MainProcessError, in one of the others,
@@ -92,7 +93,14 @@ def processes_together(device: torch.device) -> Iterator[Ranks]:
     """
     has_started = launched_ranks().count > current_ranks().count
     if has_started:
-        distributed.init_process_group(_backend(device))
+        ranks = launched_ranks()
+        distributed.init_process_group(
+            _backend(device),
+            store=_store_of_start(patience),
+            rank=ranks.rank,
+            world_size=ranks.count,
+            timeout=patience,
+        )
     try:
         ranks = current_ranks()
         if ranks.count == 1:
@@ -111,6 +119,25 @@ def processes_together(device: torch.device) -> Iterator[Ranks]:
     finally:
         if has_started and distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+_meeting: Any = None
+_starts = 0
+"""The store that the launcher's variables name, and how often processes were connected by it."""
+
+
+def _store_of_start(patience: timedelta | None) -> Any:
+    """Return where the processes meet: in a part of the store of its own for each start.
+
+    A program may train and then measure: what a start left must not be taken for another's.
+    """
+    global _meeting, _starts
+    if _meeting is None:
+        _meeting, _, _ = next(distributed.rendezvous("env://"))
+    _starts += 1
+    store = distributed.PrefixStore(f"steadygrad/start {_starts}", _meeting)
+    store.set_timeout(patience or distributed.default_pg_timeout)
+    return store
 
 
 def _backend(device: torch.device) -> str:

@@ -19,11 +19,13 @@ from steadygrad.distributed import (
     sum_over_ranks,
 )
 from steadygrad.draws import ShareDraws
-from steadygrad.errors import CheckpointError
+from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.layers.joint_batch_norm import joint_batch_norm
 from steadygrad.models.model_file import ModelSpec
 from steadygrad.penalties import (
     BackendAgreement,
+    CapturedGradient,
+    PenalizedLoss,
     first_agreement,
     note_first_agreement,
     parameter_gradient,
@@ -69,6 +71,8 @@ class TrainingSession:
         self.joins_last_image = not isinstance(train, LoaderImages) and joins_last_image(
             self.model, train, config.batch_size
         )
+        self._ramped = torch.ones((), device=device)
+        self.captured = self._capturing()
         self.epochs_done = self.steps_done = 0
         self.totals = EpochTotals()
         self.history: list[EpochMetrics] = []
@@ -143,23 +147,7 @@ class TrainingSession:
             )
         images, targets, labels = (share.own(whole) for whole in (images, targets, labels))
         ramped = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
-        draws = self._draws_of_step()
-        with share_of_batch(share), self._as_one_process():
-            result = self.objective(self.model, images, targets, share=ramped, generator=draws)
-        if isinstance(draws, ShareDraws) and self.objective.attack is not None:
-            draws.settle()
-        plain_gradient = None
-        if config.update_similarity:
-            plain_gradient = parameter_gradient(
-                self._part(result.data_loss, share), self.model.parameters()
-            )
-            plain_gradient = sum_over_ranks(plain_gradient)
-        self.optimizer.zero_grad()
-        self._part(result.loss, share).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-        sum_gradients(self.model.parameters())
-        similarity = result.loss.new_full((), torch.nan)
-        if plain_gradient is not None:
-            similarity = cosine_similarity(plain_gradient, self._gradient(), dim=0, eps=0)
+        result, similarity = self._gradient_of_batch(images, targets, share, ramped)
         if config.clipping is not None:
             config.clipping.clip(self.model.parameters())
         self.optimizer.step()
@@ -170,6 +158,64 @@ class TrainingSession:
         sums = [self._part(number.detach(), share).float() for number in means]
         numbers = sum_over_ranks(torch.stack([*sums, correct.float()]))
         return torch.cat((numbers, similarity.detach().float().unsqueeze(0)))
+
+    def _gradient_of_batch(
+        self, images: Images, targets: Labels, share: BatchShare, ramped: float
+    ) -> tuple[PenalizedLoss, Tensor]:
+        """Leave the whole batch's gradient in the parameters; return the loss, and the similarity.
+
+        Args:
+            images, targets: of this process's share. ramped: share of the penalty that counts.
+        """
+        if self.captured is not None:
+            self._ramped.fill_(ramped)
+            result = self.captured(images, targets)
+            return result, result.loss.new_full((), torch.nan)
+        draws = self._draws_of_step()
+        with share_of_batch(share), self._as_one_process():
+            result = self.objective(self.model, images, targets, share=ramped, generator=draws)
+        if isinstance(draws, ShareDraws) and self.objective.attack is not None:
+            draws.settle()
+        plain_gradient = None
+        if self.config.update_similarity:
+            plain_gradient = parameter_gradient(
+                self._part(result.data_loss, share), self.model.parameters()
+            )
+            plain_gradient = sum_over_ranks(plain_gradient)
+        self.optimizer.zero_grad()
+        self._part(result.loss, share).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+        sum_gradients(self.model.parameters())
+        similarity = result.loss.new_full((), torch.nan)
+        if plain_gradient is not None:
+            similarity = cosine_similarity(plain_gradient, self._gradient(), dim=0, eps=0)
+        return result, similarity
+
+    def _capturing(self) -> CapturedGradient | None:
+        """Return what records the step, where the configuration wants that.
+
+        Raises: HyperparameterError, if a step does what a recording cannot hold.
+        """
+        if not self.config.cuda_graph:
+            return None
+        obstacles = {
+            f"device {self.device.type}, which has none": self.device.type != "cuda",
+            f"{self.ranks.count} processes": self.ranks.count > 1,
+            "an attack, which looks at its results": self.config.attack is not None,
+            "update_similarity": self.config.update_similarity,
+            "a covariance that learns": "covariance" in self.objective.state_dict(),
+        }
+        for obstacle, is_there in obstacles.items():
+            if is_there:
+                raise HyperparameterError(
+                    f"expected steps that a CUDA graph can hold for cuda_graph, got {obstacle}"
+                )
+        is_ramped = self.config.ramp is not None
+
+        def objective(model: nn.Module, images: Images, targets: Labels) -> PenalizedLoss:
+            share = self._ramped if is_ramped else 1.0
+            return self.objective(model, images, targets, share=share)
+
+        return CapturedGradient(self.model, objective)
 
     def _draws_of_step(self) -> torch.Generator:
         """Return what feeds the attack, and seed the dropout of processes beside the main one."""
