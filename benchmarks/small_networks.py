@@ -49,8 +49,8 @@ NETWORKS = (
         model="digits-real",
         examples=1400,
         epochs=8,
-        linf=0.05,
-        l2=0.3,
+        linf=0.08,
+        l2=0.5,
     ),
     SmallNetwork(
         name="digits-gelu, penalty",
@@ -89,8 +89,8 @@ NETWORKS = (
         examples=3000,
         epochs=2,
         attack_eps=0.15,
-        linf=0.15,
-        l2=1.5,
+        linf=0.2,
+        l2=2.0,
     ),
     SmallNetwork(
         name="cifar10-gelu, penalty",

@@ -1,6 +1,5 @@
 """APGD: gradient steps with momentum, whose size halves where they no longer lead up."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks.ball import Norm, PerturbationBall
-from steadygrad.attacks.boundaries import nearest_classes
+from steadygrad.attacks.boundaries import boundary_distances, nearest_classes
 from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.l2_ball import L2Ball, ball_of_norm
 from steadygrad.attacks.labels import predicted_labels
@@ -46,6 +45,9 @@ class APGD:
         eps: radius in ``norm``: at most 1 for "linf", any for "l2".
         steps: gradients an image, restart and target, at least 1.
         restarts: how often to start anew, at least 1.
+        near: restart only for images that are nearly broken: from the best point found so far,
+            the linearized distance to the nearest other class is at most ``near * eps``. None
+            restarts for all.
         loss: "cross-entropy", "dlr" (untouched by the logits' shift and scale) or "margin".
         target: None leads away from the label. "nearest" leads towards other classes in turn,
             those first whose linearized boundary is nearest (``nearest_classes``); any wrong class
@@ -69,6 +71,7 @@ class APGD:
     eps: float
     steps: int = 100
     restarts: int = 1
+    near: float | None = None
     loss: Loss = "cross-entropy"
     target: Target | None = None
     candidates: int = 9
@@ -84,6 +87,8 @@ class APGD:
                 raise HyperparameterError(f"expected {name} >= 1, got {getattr(self, name)}")
         if self.target not in (None, "nearest"):
             raise UnknownNameError(f"expected target nearest or None, got {self.target!r}")
+        if self.near is not None and not 0 < self.near < float("inf"):
+            raise HyperparameterError(f"expected near > 0 and finite, got {self.near}")
         if self.restarts > 1 and not self.random_start:
             raise HyperparameterError(
                 f"expected random_start=True with {self.restarts} restarts, got False: "
@@ -110,29 +115,37 @@ class APGD:
         if self.start_from_prediction:
             labels = predicted_labels(model, images)
         ball, found = ball_of_norm(images, self.eps, self.norm), StrongestFound(images)
-        for goal, aim in self._goals(model, images, labels):
-            start = ball.draw_uniform(generator) if self.random_start else ball.images
-            if len(found.unbroken) == 0:
-                break
-            _climb(model, goal, aim, ball, start, found, self.steps)
+        goals, aim = self._goals(model, images, labels)
+        for restart in range(self.restarts):
+            rows = self._worth_a_start(model, labels, found, is_first=restart == 0)
+            for goal in goals:
+                start = ball.draw_uniform(generator) if self.random_start else ball.images
+                rows = found.unbroken_of(rows)
+                if len(rows) == 0:
+                    return found.images
+                _climb(model, goal, aim, ball, start, found, rows, self.steps)
         return found.images
 
-    def _goals(
-        self, model: Classifier, images: Images, labels: Labels
-    ) -> Iterator[tuple[Goal, Goal]]:
-        """Yield what to climb, and what counts, for each start."""
-        goals = [Goal(labels, loss=self.loss)]
-        aim = goals[0]
-        if self.target is not None:
-            classes = nearest_classes(model, images, labels, self.candidates, self.norm)
-            goals = [
-                Goal(labels, targets=column, loss=self.loss) for column in classes.unbind(dim=1)
-            ]
-            # Of all targets, none is the one to reach: what counts is that the label is left.
-            aim = Goal(labels, loss="margin")
-        for _ in range(self.restarts):
-            for goal in goals:
-                yield goal, aim
+    def _worth_a_start(
+        self, model: Classifier, labels: Labels, found: StrongestFound, *, is_first: bool
+    ) -> Tensor:
+        """Return the rows of the images to start from, int64."""
+        rows = found.unbroken
+        if is_first or self.near is None or len(rows) == 0:
+            return rows
+        nearest = nearest_classes(model, found.images[rows], labels[rows], 1, self.norm)
+        left = boundary_distances(model, found.images[rows], labels[rows], nearest, self.norm)
+        return rows[left.squeeze(1) <= self.near * self.eps]
+
+    def _goals(self, model: Classifier, images: Images, labels: Labels) -> tuple[list[Goal], Goal]:
+        """Return what to climb, one after the other, and what counts."""
+        if self.target is None:
+            goal = Goal(labels, loss=self.loss)
+            return [goal], goal
+        classes = nearest_classes(model, images, labels, self.candidates, self.norm)
+        goals = [Goal(labels, targets=column, loss=self.loss) for column in classes.unbind(dim=1)]
+        # Of all targets, none is the one to reach: what counts is that the label is left.
+        return goals, Goal(labels, loss="margin")
 
 
 @dataclass
@@ -224,13 +237,14 @@ def _climb(
     ball: PerturbationBall | L2Ball,
     start: Images,
     found: StrongestFound,
+    rows: Tensor,
     steps: int,
 ) -> None:
-    """Climb ``goal`` from ``start`` for the examples that ``found`` has unbroken.
+    """Climb ``goal`` from ``start`` for the examples at ``rows``, none of which is broken yet.
 
     What succeeds, by ``aim``, is offered to ``found`` at once, the best of the others at the end.
     """
-    rows, looks, last_look = found.unbroken, _looks(steps), 0
+    looks, last_look = _looks(steps), 0
     goal, aim, ball = goal.at(rows), aim.at(rows), ball.at(rows)
     climbers = _Climbers.at_start(rows, start[rows], ball.eps)
     for step in range(steps + 1):
@@ -245,10 +259,10 @@ def _climb(
                 merit[is_broken],
                 is_broken[is_broken],
             )
-            rows = (~is_broken).nonzero().squeeze(1)
-            if len(rows) == 0:
+            unbroken = (~is_broken).nonzero().squeeze(1)
+            if len(unbroken) == 0:
                 return
-            climbers, goal, aim, ball = (part.at(rows) for part in (climbers, goal, aim, ball))
+            climbers, goal, aim, ball = (part.at(unbroken) for part in (climbers, goal, aim, ball))
         if step in looks:
             climbers.halve_where_stuck(step - last_look)
             last_look = step
