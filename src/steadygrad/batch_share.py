@@ -67,6 +67,19 @@ class BatchShare:
         index = (slice(None),) * (axis % whole.ndim) + (self.rows,)
         return whole[index].contiguous()
 
+    def parts(self, wanted: int) -> list["BatchShare"]:
+        """Return this share cut into shares of the same batch, to be computed one after the other.
+
+        Each is what one of ``wanted`` times as many processes would have; fewer where a part would
+        otherwise have less than 2 images, of which a batch norm may make nothing.
+        """
+        ranks = self.ranks
+        count = max(1, min(wanted, self.total // (2 * ranks.count)))
+        return [
+            replace(self, ranks=Ranks(ranks.rank + part * ranks.count, ranks.count * count))
+            for part in range(count)
+        ]
+
     def first(self, count: int) -> "BatchShare":
         """Return the share of the first ``count`` images; they come first among one's own, too."""
         return replace(self, total=min(count, self.total))

@@ -8,6 +8,7 @@ without communication. Where another process has ended, they raise a ProcessErro
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -21,11 +22,14 @@ from steadygrad.errors import HyperparameterError, ModelError, ProcessError
 __all__ = [
     "Ranks",
     "agree_on",
+    "alone",
     "any_rank",
     "average_over_ranks",
     "current_ranks",
     "from_furthest_rank",
     "gather_rows",
+    "gather_values",
+    "is_alone",
     "main_rank_first",
     "mean_of_shares",
     "others_alive",
@@ -68,11 +72,29 @@ class Ranks:
         return slice(size * self.rank // self.count, size * (self.rank + 1) // self.count)
 
 
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+
+
 def current_ranks() -> Ranks:
     """Return the processes of this run; one, where ``torch.distributed`` was not started."""
-    if not _is_distributed():
+    if is_alone() or not _is_distributed():
         return Ranks(0, 1)
     return Ranks(distributed.get_rank(), distributed.get_world_size())
+
+
+def is_alone() -> bool:
+    """Return whether this process does work of its own at present, see ``alone``."""
+    return _ALONE.get()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let this process work inside the block as if there were no other: it exchanges nothing."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 def mean_of_shares(local_sum: Tensor, total: int) -> Tensor:
@@ -243,6 +265,17 @@ def agree_on(value: Value) -> Value:
         distributed.broadcast_object_list(values, src=0)
     agreed: Value = values[0]
     return agreed
+
+
+def gather_values(value: Value) -> list[Value]:
+    """Return the values of all processes in order, in every process; they must be picklable."""
+    count = current_ranks().count
+    if count == 1:
+        return [value]
+    values: list[Any] = [None] * count
+    with others_alive():
+        distributed.all_gather_object(values, value)
+    return values
 
 
 @contextmanager

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from steadygrad.batch_share import BatchShare, current_share
-from steadygrad.distributed import from_furthest_rank
+from steadygrad.distributed import Ranks, from_furthest_rank
 from steadygrad.errors import HyperparameterError, ShapeError
 
-__all__ = ["ImageDraws", "ShareDraws", "integers", "normal", "uniform"]
+__all__ = ["DrawsOfParts", "ImageDraws", "ShareDraws", "integers", "normal", "uniform"]
 
 if TYPE_CHECKING:
     _Generator = torch.Generator
@@ -145,6 +145,44 @@ class ShareDraws(_Generator):
         state = from_furthest_rank(self.whole.get_state(), self.draws)
         if state is not None:
             self.whole.set_state(state)
+
+
+class DrawsOfParts:
+    """The draws of a batch that is computed in parts and by several processes, from one generator.
+
+    Every part draws from where the batch began, for the whole batch, and keeps its own numbers.
+
+    Args:
+        generator: in the same state in every process; of a batch that is neither cut nor shared it
+            draws itself.
+        parts: in this process, at least 1.
+        ranks: the processes.
+    """
+
+    def __init__(self, generator: torch.Generator, parts: int, ranks: Ranks) -> None:
+        self._generator, self._parts = generator, parts
+        self._is_whole = parts == 1 and ranks.count == 1
+        self._began = generator.get_state() if parts > 1 else None
+        self._given: list[ShareDraws] = []
+
+    def of_part(self) -> torch.Generator:
+        """Return what the next part draws from, inside ``batch_share.share_of_batch``."""
+        if self._is_whole:
+            return self._generator
+        generator = self._generator
+        if self._began is not None:
+            generator = torch.Generator(generator.device)
+            generator.set_state(self._began)
+        self._given.append(ShareDraws(generator))
+        return self._given[-1]
+
+    def settle(self) -> None:
+        """Bring the generator to where the part that has drawn most left it, in every process."""
+        if self._given:
+            furthest = max(self._given, key=lambda part: part.draws)
+            furthest.settle()
+            if self._began is not None:
+                self._generator.set_state(furthest.whole.get_state())
 
 
 def uniform(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from functools import partial
@@ -275,6 +276,37 @@ def test_a_killed_process_ends_the_program_with_a_sentence_and_a_state_to_resume
     train(config(), out, resume=True)
     train(config(), tmp_path / "whole")
     difference = weights(out / "model.safetensors") - weights(tmp_path / "whole/model.safetensors")
+    assert difference.abs().max() < 1e-6
+
+
+def test_variables_of_accelerate_launch_are_enough(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--dataset", "digits", "--model", "digits-gelu", "--limit-train", "65"]
+    options += ["--batch-size", "16", "--optimizer", "sgd:learning_rate=0.05"]
+    options += ["--epochs", "2", "--device", "cpu", "--out", str(tmp_path / "run")]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "steadygrad", "train", *options],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ
+            | {"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "fp16"}
+            | {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
+            | {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+        )
+        for rank in (0, 1)
+    ]
+    main, other = (process.communicate(timeout=300)[1] for process in processes)
+    assert [process.returncode for process in processes] == [0, 0]
+    assert other == ""
+    assert main.count("epoch 2/2") == 1
+    assert "mixed precision fp16 of accelerate launch has no effect" in main
+    train(config(), tmp_path / "whole")
+    difference = weights(tmp_path / "run/model.safetensors") - weights(
+        tmp_path / "whole/model.safetensors"
+    )
     assert difference.abs().max() < 1e-6
 
 

@@ -18,7 +18,7 @@ from steadygrad.launcher import has_launcher
 
 __all__ = ["app", "main"]
 
-_OF_MANY_PROCESSES = ("train", "harden")
+_OF_MANY_PROCESSES = "train", "harden", "evaluate", "audit", "transfer", "margin", "experiment"
 """The commands that share their work among the processes of a launcher."""
 
 _SECONDS_TO_SPEAK = 3
@@ -102,7 +102,8 @@ def _refuse_many_processes(command: str | None) -> None:
     processes = launched_ranks().count
     if processes > 1:
         raise HyperparameterError(
-            f"expected {' or '.join(_OF_MANY_PROCESSES)} in {processes} processes, got {command}: "
+            f"expected one of {', '.join(_OF_MANY_PROCESSES)} in {processes} processes, got "
+            f"{command}: "
             "start it without a launcher"
         )
 

@@ -24,7 +24,8 @@ from steadygrad.cli.terminal import (
     results,
     tell,
 )
-from steadygrad.devices import resolve_device
+from steadygrad.cli.together import measured_together
+from steadygrad.distributed import main_rank_first
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing import (
     ACCEPTABLE,
@@ -35,12 +36,14 @@ from steadygrad.evaluation.auditing import (
     audit,
 )
 from steadygrad.evaluation.auditing.gate import FAIL_LEVELS, Gate, Measure
+from steadygrad.evaluation.divided_batches import same_model_everywhere
 from steadygrad.evaluation.judged import short_name
 from steadygrad.models import load_classifier
 from steadygrad.reports.audit import export_audit
 from steadygrad.reports.audit.summary import audit_table
 from steadygrad.reports.audit.words import autoattack_sentence
 from steadygrad.store import make_folder
+from steadygrad.training.process_group import device_of_process, launched_ranks
 
 __all__ = ["register"]
 
@@ -177,56 +180,55 @@ def _audit(
         "model-index": model_index,
     }
     files = {form: path for form, path in forms.items() if path is not None}
-    for path in files.values():
+    for path in files.values() if launched_ranks().is_main else ():
         make_folder(path.parent)  # what cannot be written is refused before the work
     radius = parse_fraction(eps)
     size = _batch_size(batch_size)
     shown = None if every_image else limit
-    audited = judged_model(
-        target,
-        limit=shown,
-        weights=weights,
-        dataset=dataset,
-        data_dir=data_dir,
-        split=split,
-        image_size=image_size,
-        device=device,
-    )
-    sources = {short_name(name): _load_source(name, device) for name in source or ()}
-    data = audited.images
+    kept = f"finished attacks are in {out}, and the same command continues from there"
     try:
-        with audit_progress() as progress:
-            result = audit(
-                audited.model,
-                data.images(),
-                data.labels,
-                eps=radius,
-                norm=norm,
-                budget=budget,
-                attacks=attack or (),
-                sources=sources,
-                out=out,
-                batch_size=size,
-                seed=seed,
-                progress=progress,
-                notify=tell,
-                diagnostics=diagnostics,
-                accept=accept or (),
-                minutes=minutes,
-                model_name=audited.name,
-                data={
-                    "name": data.name,
-                    "split": data.split,
-                    "note": data.note,
-                    "class_names": list(data.class_names),
-                },
+        with measured_together(device, kept) as ranks:
+            audited = judged_model(
+                target,
+                limit=shown,
+                weights=weights,
+                dataset=dataset,
+                data_dir=data_dir,
+                split=split,
+                image_size=image_size,
+                device=device,
             )
+            with main_rank_first():
+                sources = {short_name(name): _load_source(name, device) for name in source or ()}
+            same_model_everywhere(*sources.values())
+            data = audited.images
+            with audit_progress() as progress:
+                result = audit(
+                    audited.model,
+                    data,
+                    eps=radius,
+                    norm=norm,
+                    budget=budget,
+                    attacks=attack or (),
+                    sources=sources,
+                    out=out,
+                    batch_size=size,
+                    seed=seed,
+                    progress=progress,
+                    notify=tell,
+                    diagnostics=diagnostics,
+                    accept=accept or (),
+                    minutes=minutes,
+                    model_name=audited.name,
+                )
     except UnfitError as error:
         _print_problems(error.problems)
         raise typer.Exit(REFUSED) from error
     except KeyboardInterrupt:
-        tell(f"stopped; finished attacks are in {out}, and the same command continues from there")
+        tell(f"stopped; {kept}")
         raise typer.Exit(INTERRUPTED) from None
+    if not ranks.is_main:
+        return
     for form, path in files.items():
         export_audit(form, result, path, gate)
     if as_json:
@@ -247,7 +249,7 @@ def _audit(
 
 def _load_source(target: str, device: str) -> nn.Module:
     """Return another model, to transfer attacks from."""
-    return load_classifier(target).to(resolve_device(device)).eval()
+    return load_classifier(target).to(device_of_process(device)).eval()
 
 
 def _batch_size(text: str) -> int | Literal["auto"]:
@@ -279,5 +281,7 @@ def _print_result(result: AuditResult) -> None:
         print_text(f"accepted: {name}")
     if result.late:
         tell(f"no time was left for all of: {', '.join(result.late)}")
+    if result.uncertified:
+        tell(f"counted as not proven without a closer look: {result.uncertified:,} images")
     if result.untested:
         tell(f"not tested: {len(result.untested)} things, listed on the page")

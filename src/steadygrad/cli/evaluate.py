@@ -9,6 +9,7 @@ from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.judged import judged_model, place_of_results
 from steadygrad.cli.terminal import print_table, print_text, tell
+from steadygrad.cli.together import measured_together
 from steadygrad.evaluation.runs import DEFAULT_EPS, Search, evaluate
 from steadygrad.reports import wording
 from steadygrad.reports.curve import curve_table
@@ -72,28 +73,29 @@ def _evaluate(
     An image broken at one radius counts as broken at every larger one: the curve is each image's
     worst case. Results go to RUN/evaluations, or to OUT/evaluations.
     """
-    judged = judged_model(
-        target,
-        limit=None if every_image else limit,
-        weights=weights,
-        dataset=dataset,
-        data_dir=data_dir,
-        split=split,
-        image_size=image_size,
-        device=device,
-    )
-    with attack_progress(f"{judged.name}: {attack}") as progress:
-        curve, path = evaluate(
-            judged,
-            attack,
-            eps,
-            covariance=covariance,
-            search=search,
-            batch_size=batch_size,
-            seed=seed,
-            progress=progress,
-            folder=place_of_results(judged, out),
+    with measured_together(device):
+        judged = judged_model(
+            target,
+            limit=None if every_image else limit,
+            weights=weights,
+            dataset=dataset,
+            data_dir=data_dir,
+            split=split,
+            image_size=image_size,
+            device=device,
         )
+        with attack_progress(f"{judged.name}: {attack}") as progress:
+            curve, path = evaluate(
+                judged,
+                attack,
+                eps,
+                covariance=covariance,
+                search=search,
+                batch_size=batch_size,
+                seed=seed,
+                progress=progress,
+                folder=place_of_results(judged, out),
+            )
     if as_json:
         typer.echo(json.dumps(curve.to_json()))
         return

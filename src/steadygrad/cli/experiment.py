@@ -10,6 +10,7 @@ from rich.table import Table
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.experiment_plans import part_of_plan, print_experiments, print_plan
 from steadygrad.cli.terminal import INTERRUPTED, messages, print_table, results
+from steadygrad.distributed import alone
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.experiments import (
     SCALES,
@@ -22,9 +23,11 @@ from steadygrad.experiments import (
     run_experiment,
     scale_by_name,
     train_networks,
+    train_networks_in_processes,
 )
 from steadygrad.reports.experiments import number_text, read_record, write_experiment
 from steadygrad.training import console_progress
+from steadygrad.training.process_group import launched_ranks
 
 __all__ = ["register"]
 
@@ -107,6 +110,9 @@ def _run(
     is trained once. To train on several machines, give each its own --shard and a shared folder of
     networks (or merge the folders afterwards), then run without --shard. If networks were deleted,
     --keep-measured uses what earlier results measured of them, and trains the others.
+
+    Under torchrun or accelerate launch each process trains some of the networks, into a folder that
+    all of them reach; the main process measures.
     """
     experiment, chosen = experiment_by_name(name), scale_by_name(scale)
     if seeds < 1:
@@ -119,37 +125,49 @@ def _run(
             raise HyperparameterError(
                 f"--shard {shard} trains and --only-trained does not: choose one of them"
             )
-    if dry_run or shard is not None:
-        earlier = Measurements()
-        if keep_measured:
-            earlier = Measurements.of_results(result_folder(out, experiment, chosen))
+    ranks = launched_ranks()
+    earlier = Measurements()
+    if keep_measured and (dry_run or shard is not None or ranks.count > 1):
+        earlier = Measurements.of_results(result_folder(out, experiment, chosen))
     if dry_run:
-        print_plan(planned, store, earlier)
+        if ranks.is_main:
+            print_plan(planned, store, earlier)
         return
-    if shard is not None:
-        planned = tuple(network for network in planned if not earlier.has(network))
-        if not train_networks(planned, store, jobs=jobs, progress=console_progress()):
+    planned = tuple(network for network in planned if not earlier.has(network))
+    if ranks.count > 1 and not only_trained:
+        if jobs != 1:
+            raise HyperparameterError(
+                f"expected --jobs 1 in {ranks.count} processes, of which each trains a part of the "
+                f"networks, got {jobs}"
+            )
+        if not train_networks_in_processes(planned, store, progress=console_progress()):
             _stop()
-        messages.print(
-            f"{len(planned)} networks of shard {shard} are in {networks}; nothing was "
-            "measured: run the command without --shard when all shards are there",
-            soft_wrap=True,
-        )
+    if not ranks.is_main:
         return
-    found = run_experiment(
-        experiment,
-        scale=chosen,
-        seeds=numbers,
-        store=store,
-        out=out,
-        data_dir=data_dir,
-        jobs=jobs,
-        only_trained=only_trained,
-        keep_measured=keep_measured,
-        device=device,
-        progress=console_progress(),
-        message=lambda text: messages.print(text, soft_wrap=True, markup=False),
-    )
+    with alone():
+        if shard is not None:
+            if not train_networks(planned, store, jobs=jobs, progress=console_progress()):
+                _stop()
+            messages.print(
+                f"{len(planned)} networks of shard {shard} are in {networks}; nothing was "
+                "measured: run the command without --shard when all shards are there",
+                soft_wrap=True,
+            )
+            return
+        found = run_experiment(
+            experiment,
+            scale=chosen,
+            seeds=numbers,
+            store=store,
+            out=out,
+            data_dir=data_dir,
+            jobs=jobs,
+            only_trained=only_trained,
+            keep_measured=keep_measured,
+            device=device,
+            progress=console_progress(),
+            message=lambda text: messages.print(text, soft_wrap=True, markup=False),
+        )
     if found is None:
         _stop()
     folder = result_folder(out, experiment, chosen)

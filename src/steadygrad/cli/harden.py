@@ -15,6 +15,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.hardening import HardeningReport, harden, search_hardening
 from steadygrad.reports.wording import percent
 from steadygrad.training import console_progress
+from steadygrad.training.config import Precision
 
 __all__ = ["register"]
 
@@ -89,6 +90,13 @@ def _harden(
     ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = 64,
+    accumulate: Annotated[
+        int,
+        typer.Option(help="Compute each batch in N parts, one after the other, to save memory."),
+    ] = 1,
+    precision: Annotated[
+        Precision, typer.Option(help="Forward passes of training: float32, or bf16 (autocast).")
+    ] = "float32",
     limit_train: Annotated[
         int | None, typer.Option(help="Train on the first N images only.", show_default=False)
     ] = None,
@@ -153,6 +161,8 @@ def _harden(
     """
     settings: dict[str, Any] = {
         "batch_size": batch_size,
+        "accumulate": accumulate,
+        "precision": precision,
         "limit_train": limit_train,
         "mixing": mixing,
         "optimizer": optimizer,

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from steadygrad.cli.terminal import tell
 from steadygrad.datasets.loading import Split
+from steadygrad.distributed import main_rank_first
 from steadygrad.errors import OutputError
+from steadygrad.evaluation.divided_batches import dividing_ranks, same_model_everywhere
 from steadygrad.evaluation.judged import JudgedModel, load_judged
 from steadygrad.store import make_folder
 
@@ -23,23 +25,30 @@ def judged_model(
     device: str,
 ) -> JudgedModel:
     """Return what ``load_judged`` returns, and tell what its own configuration says."""
-    found = load_judged(
-        target,
-        limit=limit,
-        weights=weights,
-        dataset=dataset,
-        data_dir=data_dir,
-        split=split,
-        image_size=image_size,
-        device=device,
-    )
+    with main_rank_first():  # it fills the caches
+        found = load_judged(
+            target,
+            limit=limit,
+            weights=weights,
+            dataset=dataset,
+            data_dir=data_dir,
+            split=split,
+            image_size=image_size,
+            device=device,
+        )
+    same_model_everywhere(found.model)
     if found.about:
         tell(f"{found.name}: {found.about}")
     return found
 
 
 def place_of_results(judged: JudgedModel, out: Path | None) -> Path | None:
-    """Return where results are stored: OUT, else the run's folder, if it can be written to."""
+    """Return where results are stored: OUT, else the run's folder, if it can be written to.
+
+    Nowhere in processes beside the main one.
+    """
+    if not dividing_ranks().is_main:
+        return None
     if out is not None:
         return out
     return judged.run if judged.run is not None and _can_keep(judged.run) else None

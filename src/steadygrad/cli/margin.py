@@ -10,6 +10,7 @@ from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.judged import judged_model, place_of_results
 from steadygrad.cli.terminal import print_text, tell
+from steadygrad.cli.together import measured_together
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
 
@@ -53,31 +54,32 @@ def _margin(
     chosen = ATTACKS.parse(attack)
     if not isinstance(chosen, DeepFool):
         raise HyperparameterError(f"expected deepfool, which measures margins, got {attack!r}")
-    judged = judged_model(
-        target,
-        limit=None if every_image else limit,
-        weights=weights,
-        dataset=dataset,
-        data_dir=data_dir,
-        split=split,
-        image_size=image_size,
-        device=device,
-    )
-    images = judged.images
-    folder = place_of_results(judged, out)
-    with attack_progress(f"{judged.name}: deepfool on {len(images)} images") as progress:
-        margins = deepfool_margins(
-            judged.model, images.images(), chosen, batch_size=batch_size, progress=progress
+    with measured_together(device):
+        judged = judged_model(
+            target,
+            limit=None if every_image else limit,
+            weights=weights,
+            dataset=dataset,
+            data_dir=data_dir,
+            split=split,
+            image_size=image_size,
+            device=device,
         )
-    path = None
-    if folder is not None:
-        path = write_margins(
-            folder,
-            margins,
-            dataset=images,
-            model_name=judged.model_name,
-            digest=judged.digest,
-        )
+        images = judged.images
+        folder = place_of_results(judged, out)
+        with attack_progress(f"{judged.name}: deepfool on {len(images)} images") as progress:
+            margins = deepfool_margins(
+                judged.model, images.images(), chosen, batch_size=batch_size, progress=progress
+            )
+        path = None
+        if folder is not None:
+            path = write_margins(
+                folder,
+                margins,
+                dataset=images,
+                model_name=judged.model_name,
+                digest=judged.digest,
+            )
     if as_json:
         typer.echo(json.dumps(margins.to_json()))
         return

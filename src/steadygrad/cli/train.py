@@ -10,7 +10,7 @@ from steadygrad.datasets import data_source
 from steadygrad.errors import HyperparameterError
 from steadygrad.penalties import PENALTIES, strength_from_lambda
 from steadygrad.training import TrainingConfig, console_progress, train, with_recipe
-from steadygrad.training.config import read_settings
+from steadygrad.training.config import Precision, read_settings
 
 __all__ = ["register"]
 
@@ -110,6 +110,14 @@ def _train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(help="Compute each batch in N parts, one after the other, to save memory."),
+    ] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(help="Forward passes of training: float32, or bf16 (autocast)."),
+    ] = None,
     limit_train: Annotated[
         int | None, typer.Option(help="Train on the first N images only.")
     ] = None,
@@ -130,6 +138,13 @@ def _train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
+    cuda_graph: Annotated[
+        bool | None,
+        typer.Option(
+            help="Record a step as a CUDA graph and replay it: many times faster for small "
+            "networks on a GPU; without an attack, for a penalty that does not learn."
+        ),
+    ] = None,
     checkpoint_seconds: Annotated[
         float | None, typer.Option(help="Minimum seconds between checkpoints.")
     ] = None,
@@ -154,12 +169,15 @@ def _train(
         "clipping": clipping,
         "epochs": epochs,
         "batch_size": batch_size,
+        "accumulate": accumulate,
+        "precision": precision,
         "limit_train": limit_train,
         "validation_size": validation_size,
         "test_images": test_images,
         "update_similarity": update_similarity,
         "seed": seed,
         "device": device,
+        "cuda_graph": cuda_graph,
         "checkpoint_seconds": checkpoint_seconds,
     }
     settings = read_settings(config) if config is not None else {}

@@ -17,6 +17,7 @@ from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.judged import judged_model
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import messages, print_table
+from steadygrad.cli.together import measured_together
 from steadygrad.datasets import ImageDataset
 from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
@@ -106,32 +107,37 @@ def _transfer(
     shown_to = None if victims is None else _each_once(victims, names)
     if dataset is None:
         _check_one_dataset(sources | (shown_to or {}))
-    loaded = {
-        name: _load(
-            target, None if every_image else limit, dataset, data_dir, split, image_size, device
-        )
-        for name, target in (sources | (shown_to or {})).items()
-    }
-    data = _shared_images(loaded)
-    if batch_size < 1:
-        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
-    make_folder(out)  # what cannot be written is refused before the work
-    title = f"{attack} on {len(sources)} x {len(data)} images"
-    with attack_progress(title) as progress:
-        matrix = transfer_matrix(
-            _models(loaded, sources),
-            data.images(),
-            data.labels,
-            chosen,
-            victims=None if shown_to is None else _models(loaded, shown_to),
-            only_common=only_common,
-            batch_size=batch_size,
-            seed=seed,
-            store=Store(out / "examples" if save_examples else None, _tell),
-            dataset=data.name,
-            split=data.split,
-            progress=progress,
-        )
+    kept = f"examples of sources that were finished are in {out}" if save_examples else ""
+    with measured_together(device, kept) as ranks:
+        loaded = {
+            name: _load(
+                target, None if every_image else limit, dataset, data_dir, split, image_size, device
+            )
+            for name, target in (sources | (shown_to or {})).items()
+        }
+        data = _shared_images(loaded)
+        if batch_size < 1:
+            raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+        if ranks.is_main:
+            make_folder(out)  # what cannot be written is refused before the work
+        title = f"{attack} on {len(sources)} x {len(data)} images"
+        with attack_progress(title) as progress:
+            matrix = transfer_matrix(
+                _models(loaded, sources),
+                data.images(),
+                data.labels,
+                chosen,
+                victims=None if shown_to is None else _models(loaded, shown_to),
+                only_common=only_common,
+                batch_size=batch_size,
+                seed=seed,
+                store=Store(out / "examples" if save_examples else None, _tell),
+                dataset=data.name,
+                split=data.split,
+                progress=progress,
+            )
+    if not ranks.is_main:
+        return
     record = {"name": data.name, "split": data.split, "n": len(data), "note": data.note}
     path = write_transfer(out / "transfer.json", matrix, dataset=record)
     write_atomically(out / "transfer.csv", transfer_csv(matrix).encode())

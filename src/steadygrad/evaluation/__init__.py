@@ -27,6 +27,7 @@ from steadygrad.evaluation.curve import (
     parse_eps_grid,
     worst_case,
 )
+from steadygrad.evaluation.divided_batches import images_divided
 from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
 from steadygrad.evaluation.perturbations import (
     PerturbationSource,
@@ -99,6 +100,7 @@ __all__ = [
     "evaluation_slug",
     "gather_structure",
     "image_structure",
+    "images_divided",
     "load_adversarial_examples",
     "mean_interval",
     "model_digest",

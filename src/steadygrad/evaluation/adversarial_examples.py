@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,11 @@ from steadygrad.attacks import (
     describe_attack,
     norm_of,
 )
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.ball import AnyNorm
 from steadygrad.checks import PIXEL_TOLERANCE, check_images, check_labels
 from steadygrad.errors import CheckpointError, HyperparameterError, ShapeError
 from steadygrad.evaluation.accuracy import model_device
+from steadygrad.evaluation.divided_batches import dividing_ranks, each_batch, from_main_rank
 from steadygrad.evaluation.provenance import structure_digest, tensors_digest, weights_digest
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derived_generator
@@ -56,7 +57,7 @@ class AdversarialExamples:
     labels: Labels = field(repr=False)
     indices: Tensor = field(repr=False)
     eps: float
-    norm: Norm | None
+    norm: AnyNorm | None
     attack: dict[str, Any]
     source: str
     source_digest: str | None
@@ -107,7 +108,7 @@ class AdversarialExamples:
             )
         if self.norm is None:
             return
-        order = torch.inf if self.norm == "linf" else 2
+        order = {"linf": torch.inf, "l2": 2, "l1": 1}[self.norm]
         change = self.images.cpu().double() - images.cpu().double()
         farthest = change.flatten(start_dim=1).norm(order, dim=1).max().item()
         if farthest > self.eps * (1 + PIXEL_TOLERANCE) + PIXEL_TOLERANCE:
@@ -218,8 +219,9 @@ def _check_kinds(said: Mapping[str, Any]) -> None:
     for name, value in said.items():
         if not isinstance(value, _KINDS.get(name, (str,))) or isinstance(value, bool):
             raise ValueError(f"{name} cannot be {value!r}")
-    if said["norm"] not in (None, "linf", "l2"):
-        raise ValueError(f"expected norm linf, l2 or none, got {said['norm']!r}")
+    if said["norm"] not in (None, *get_args(AnyNorm)):
+        allowed = ", ".join(get_args(AnyNorm))
+        raise ValueError(f"expected norm {allowed} or none, got {said['norm']!r}")
 
 
 def craft_adversarial_examples(
@@ -269,9 +271,11 @@ def craft_adversarial_examples(
     if decisive["source_digest"] is None:
         store = None
     report = progress or (lambda _: None)
-    if store is not None and (found := _found(store, decisive)) is not None:
-        report(len(found))
-        return found
+    if store is not None:
+        kept_there = store
+        if (found := from_main_rank(lambda: _found(kept_there, decisive))) is not None:
+            report(len(found))
+            return found
     # Of Gaussian noise eps is a standard deviation: no ball holds it.
     is_gaussian = isinstance(attack, LongRangeCorrelated | WhiteNoise)
     examples = AdversarialExamples(
@@ -284,7 +288,7 @@ def craft_adversarial_examples(
         split=split,
         **decisive,
     )
-    if store is not None:
+    if store is not None and dividing_ranks().is_main:
         kept = _answer(examples)
         label = f"{Path(source).name}-{examples.attack['name']}"
         store.put(kept.key, kept.values, kept.tensors, label=label)
@@ -302,12 +306,15 @@ def _attacked(
     report: Callable[[int], None],
 ) -> Images:
     place = model_device(model, images) if device is None else torch.device(device)
-    made = []
+
+    def made(number: int) -> Images:
+        rows = slice(number * batch_size, (number + 1) * batch_size)
+        generator = derived_generator(seed, f"craft, eps {attack.eps!r}, batch {number}")
+        batch = images[rows].to(place), labels[rows].to(place)
+        return attack(model, *batch, generator=generator).detach().cpu()
+
     with evaluation_mode(model):
-        for number, first in enumerate(range(0, len(images), batch_size)):
-            rows = slice(first, first + batch_size)
-            generator = derived_generator(seed, f"craft, eps {attack.eps!r}, batch {number}")
-            batch = images[rows].to(place), labels[rows].to(place)
-            made.append(attack(model, *batch, generator=generator).cpu())
-            report(len(made[-1]))
-    return torch.cat(made)
+        found = each_batch(
+            -(-len(images) // batch_size), made, report=lambda _, batch: report(len(batch))
+        )
+    return torch.cat(found)

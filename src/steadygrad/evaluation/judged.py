@@ -7,12 +7,12 @@ from torch import nn
 
 from steadygrad.datasets import DataSource, ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
-from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation.provenance import model_digest
 from steadygrad.models import Classifier, RunModel, load_classifier, model_source
 from steadygrad.models.classifier import check_fits
 from steadygrad.training import ModelSpec, TrainingConfig, load_run_model
+from steadygrad.training.process_group import device_of_process
 
 __all__ = ["JudgedModel", "load_judged", "short_name"]
 
@@ -87,7 +87,7 @@ def load_judged(
         data_dir: folder with local copies; None takes the run's, or the hub.
         split: which images.
         image_size: scale and crop the images to squares of this side.
-        device: where the network is put.
+        device: where the network is put; of several GPUs and processes, each takes its own.
 
     Raises:
         UnknownNameError, HyperparameterError: there is no such model, or no data set was given.
@@ -107,7 +107,7 @@ def load_judged(
     if isinstance(model, Classifier) and (model.taken_from or model.weight_notes):
         about = model.describe()
     return JudgedModel(
-        model.to(resolve_device(device)).eval(),
+        model.to(device_of_process(device)).eval(),
         str(target),
         short_name(target),
         str(target),
@@ -126,7 +126,7 @@ def _of_run(
     image_size: int | None,
     device: str,
 ) -> JudgedModel:
-    trained = load_run_model(run, resolve_device(device))
+    trained = load_run_model(run, device_of_process(device))
     config = trained.config
     if data_dir is None:
         data_dir = getattr(config.data, "data_dir", None)

@@ -20,6 +20,7 @@ from steadygrad.checks import check_images
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError, OutputError
 from steadygrad.evaluation.accuracy import model_device
+from steadygrad.evaluation.divided_batches import each_batch
 from steadygrad.evaluation.provenance import provenance
 from steadygrad.evaluation.statistics import mean_interval
 from steadygrad.evaluation_mode import evaluation_mode
@@ -121,19 +122,28 @@ def deepfool_margins(
         raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
     check_images(images)
     device = model_device(model, images) if device is None else device
-    started, lengths, relative, broken = time.monotonic(), [], [], []
+    started, done = time.monotonic(), 0
+    batches = torch.split(images, batch_size)
+
+    def pushed(number: int) -> tuple[Tensor, Tensor, Tensor]:
+        batch = batches[number].to(device)
+        start = predicted_labels(model, batch)
+        adversarial = attack(model, batch, start)
+        changed = predicted_labels(model, adversarial) != start
+        wide, moved = batch.double(), adversarial.double()
+        length = (moved - wide).flatten(start_dim=1).norm(dim=1)
+        return length.cpu(), relative_perturbation(wide, moved).cpu(), changed.cpu()
+
+    def report(number: int, _: object) -> None:
+        nonlocal done
+        done += len(batches[number])
+        if progress is not None:
+            progress(done, len(images))
+
     with evaluation_mode(model):
-        for batch in torch.split(images, batch_size):
-            batch = batch.to(device)
-            start = predicted_labels(model, batch)
-            adversarial = attack(model, batch, start)
-            changed = predicted_labels(model, adversarial) != start
-            wide, moved = batch.double(), adversarial.double()
-            lengths.append((moved - wide).flatten(start_dim=1).norm(dim=1).cpu())
-            relative.append(relative_perturbation(wide, moved).cpu())
-            broken.append(changed.cpu())
-            if progress is not None:
-                progress(sum(map(len, broken)), len(images))
+        lengths, relative, broken = zip(
+            *each_batch(len(batches), pushed, report=report), strict=True
+        )
     return Margins(
         attack={"name": "deepfool"} | asdict(attack),
         lengths=torch.cat(lengths),

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, cast
 import torch
 
 from steadygrad.attacks import ATTACKS, Attack, LongRangeCorrelated, describe_attack, norm_of
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.ball import AnyNorm
 from steadygrad.covariance import (
     COVARIANCES,
     Covariance,
@@ -21,8 +21,10 @@ from steadygrad.covariance import (
     ImageShape,
     built,
 )
+from steadygrad.distributed import alone
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation.curve import AccuracyCurve, parse_eps_grid
+from steadygrad.evaluation.divided_batches import dividing_ranks
 from steadygrad.evaluation.judged import JudgedModel, load_judged
 from steadygrad.evaluation.pictures import select_gallery
 from steadygrad.evaluation.results_file import write_evaluation
@@ -34,7 +36,7 @@ __all__ = ["DEFAULT_EPS", "Search", "evaluate", "evaluate_run"]
 Search: TypeAlias = Literal["sweep", "bisection", "separate"]
 """How a curve is found: every radius in turn, by bisection, or every radius anew."""
 
-DEFAULT_EPS: dict[Norm, str] = {"linf": "0:0.3:0.02", "l2": "0:3:0.2"}
+DEFAULT_EPS: Mapping[AnyNorm, str] = {"linf": "0:0.3:0.02", "l2": "0:3:0.2", "l1": "0:30:2"}
 
 _SEARCHES: dict[Search, Callable[..., AccuracyCurve]] = {
     "sweep": accuracy_curve,
@@ -84,7 +86,7 @@ def evaluate(
         seed: of the attack's random draws.
         progress: called as ``progress(done, total)``.
         folder: the curve goes to ``folder/evaluations``; whether it can is seen to before any work.
-            None keeps nothing.
+            None keeps nothing; so do processes beside the main one, inside ``images_divided``.
 
     Returns:
         The curve, and the path of its JSON file; None if it is not kept.
@@ -120,9 +122,10 @@ def evaluate(
         progress=progress,
     )
     curve = dataclasses.replace(curve, attack=curve.attack | described)
-    if folder is None:
+    if folder is None or not dividing_ranks().is_main:
         return curve, None
-    gallery = select_gallery(judged.model, images, labels, chosen, curve)
+    with alone():
+        gallery = select_gallery(judged.model, images, labels, chosen, curve)
     path = write_evaluation(
         folder,
         curve,

@@ -1,7 +1,7 @@
 """Finding a curve: radius by radius, or by bisection."""
 
 import time
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from steadygrad.attacks import Attack, describe_attack, norm_of, with_eps
 from steadygrad.checks import check_finite_losses, check_logits
 from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, ascending_eps, surviving
+from steadygrad.evaluation.divided_batches import dividing_ranks, each_batch, from_main_rank
 from steadygrad.evaluation.labelled_images import ImageSource, labelled_images
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derived_generator
@@ -49,19 +50,35 @@ class Trial:
         """
         if len(rows) == 0:
             return torch.zeros(0, dtype=torch.bool, device="cpu")
-        attack = with_eps(self.attack, eps)
-        survives = []
-        for number, batch in enumerate(torch.split(rows, self.batch_size)):
-            name = f"eps {eps!r}, batch {number}"
-            outcome = None if self.outcomes is None else self.outcomes.get(name)
-            if outcome is None or len(outcome) != len(batch):
-                generator = derived_generator(self.seed, name)
-                outcome = self._withstand_batch(attack, batch, generator)
-                if self.outcomes is not None:
-                    self.outcomes[name] = outcome
-            survives.append(outcome)
-            report(survives[-1])
-        return torch.cat(survives)
+        attack, batches = with_eps(self.attack, eps), torch.split(rows, self.batch_size)
+        names = [f"eps {eps!r}, batch {number}" for number in range(len(batches))]
+        known = self._known(names, batches)
+
+        def outcome(number: int) -> Tensor:
+            if number in known:
+                return known[number]
+            generator = derived_generator(self.seed, names[number])
+            return self._withstand_batch(attack, batches[number], generator)
+
+        def settle(number: int, survives: Tensor) -> None:
+            if self.outcomes is not None and number not in known and dividing_ranks().is_main:
+                self.outcomes[names[number]] = survives
+            report(survives)
+
+        return torch.cat(each_batch(len(batches), outcome, report=settle))
+
+    def _known(self, names: Sequence[str], batches: Sequence[Tensor]) -> dict[int, Tensor]:
+        """Return the outcomes of batches that were attacked before, by number."""
+        if self.outcomes is None:
+            return {}
+        outcomes = self.outcomes
+        return from_main_rank(
+            lambda: {
+                number: outcomes[name]
+                for number, name in enumerate(names)
+                if name in outcomes and len(outcomes[name]) == len(batches[number])
+            }
+        )
 
     def _withstand_batch(self, attack: Attack, rows: Tensor, generator: torch.Generator) -> Tensor:
         images, labels = self.images[rows].to(self.device), self.labels[rows].to(self.device)

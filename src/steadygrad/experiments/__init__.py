@@ -30,7 +30,12 @@ from steadygrad.experiments.run import (
     run_experiment,
 )
 from steadygrad.experiments.scale import SCALES, Scale, scale_by_name
-from steadygrad.experiments.training_queue import distinct, missing, train_networks
+from steadygrad.experiments.training_queue import (
+    distinct,
+    missing,
+    train_networks,
+    train_networks_in_processes,
+)
 from steadygrad.experiments.workbench import NOT_TRAINED, Workbench
 
 __all__ = [
@@ -70,5 +75,6 @@ __all__ = [
     "scale_by_name",
     "setting_paths",
     "train_networks",
+    "train_networks_in_processes",
     "verdict_counts",
 ]

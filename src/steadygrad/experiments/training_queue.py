@@ -5,16 +5,22 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 
+from steadygrad.distributed import agree_on, alone, any_rank
 from steadygrad.errors import HyperparameterError
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.training import LineProgress, Progress, SilentProgress
+from steadygrad.training.process_group import device_of_process, processes_together
 
-__all__ = ["distinct", "missing", "train_networks"]
+__all__ = ["distinct", "missing", "train_networks", "train_networks_in_processes"]
+
+_PATIENCE = timedelta(days=30)
+"""How long a process waits for the others, which may have more to train; not for one that ended."""
 
 
 def distinct(networks: Sequence[Network]) -> tuple[Network, ...]:
@@ -51,6 +57,36 @@ def train_networks(
     if jobs == 1 or len(lacking) < 2:
         return _one_by_one(lacking, store, progress or SilentProgress())
     return _side_by_side(lacking, store, min(jobs, len(lacking)))
+
+
+def train_networks_in_processes(
+    networks: Sequence[Network], store: NetworkStore, *, progress: Progress | None = None
+) -> bool:
+    """Train what the store lacks, a part in each process of a launcher, and wait for all parts.
+
+    Every network is trained by one process alone, on a GPU of its own where there are several:
+    numbers are those of ``train_networks``.
+
+    Args:
+        networks: the same in every process.
+        store: a folder that all processes reach.
+        progress: of the main process.
+
+    Returns:
+        In every process, False if any was interrupted.
+
+    Raises:
+        ProcessError: another process failed or was ended; what ``train_networks`` raises.
+    """
+    device_of_process("auto")  # chooses this process's GPU, for networks of device "auto"
+    with processes_together(torch.device("cpu"), _PATIENCE) as ranks:
+        lacking = agree_on(missing(networks, store))
+        with alone():
+            is_finished = train_networks(
+                lacking[ranks.rank :: ranks.count], store, progress=progress
+            )
+        (stopped,) = any_rank(not is_finished)
+    return not stopped
 
 
 def _one_by_one(lacking: Sequence[Network], store: NetworkStore, progress: Progress) -> bool:

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from steadygrad.attacks import ATTACKS, Attack
 from steadygrad.datasets import AUGMENTATIONS, DATA_SOURCES, AugmentationStep, DataSource
@@ -19,7 +19,10 @@ from steadygrad.training.optimizers import OPTIMIZERS, SGD, OptimizerPart
 from steadygrad.training.schedules import SCHEDULES, Constant, Schedule
 from steadygrad.training.tuning import TUNINGS, Tuning
 
-__all__ = ["TrainingConfig", "read_settings"]
+__all__ = ["Precision", "TrainingConfig", "read_settings"]
+
+Precision: TypeAlias = Literal["float32", "bf16"]
+"""In what a step's forward passes compute; see ``TrainingConfig``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,13 @@ class TrainingConfig:
         clipping: of the parameter gradient, a part of ``CLIPPINGS``. A strong penalty can make
             single steps enormous.
         epochs, batch_size: at least 1.
+        accumulate: parts, at least 1, into which each process cuts its batch to need less memory;
+            none has less than 2 images. The loss of one after the other is differentiated, and the
+            optimizer takes one step with the sum: that of the whole batch, to rounding, unless its
+            images meet. Batch norms see one part at a time, and a running covariance learns from
+            each in turn.
+        precision: "float32"; "bf16" for the passes of a step, the penalty's and the attack's
+            included, under ``torch.autocast``. Weights, sums and measurements stay float32.
         limit_train: the first N training examples only. validation_size: examples cut from the
             training set to measure loss and accuracy on after each epoch. test_images: also
             measure this many of the first test images after each epoch, for curves only; select
@@ -54,6 +64,9 @@ class TrainingConfig:
             of its own. The validation split does not depend on it: runs of several seeds stay
             comparable.
         device: "auto" (CUDA if there is one), or a torch device.
+        cuda_graph: record the gradient of the first batch as a CUDA graph and replay it in every
+            step: many times faster for small networks on a GPU. For penalties that do not learn
+            and no attack, in one process; see ``CapturedGradient``.
         update_similarity: record the cosine between plain and penalised updates (Yeats et al. 2021,
             Eq. 11); one more backward pass a step.
         checkpoint_seconds: least time between two checkpoints within an epoch.
@@ -79,11 +92,14 @@ class TrainingConfig:
     clipping: Annotated[Clipping | None, CLIPPINGS] = None
     epochs: int = 15
     batch_size: int = 64
+    accumulate: int = 1
+    precision: Precision = "float32"
     limit_train: int | None = None
     validation_size: int = 0
     test_images: int = 0
     seed: int = 0
     device: str = "auto"
+    cuda_graph: bool = False
     update_similarity: bool = False
     checkpoint_seconds: float = 60.0
 
@@ -98,7 +114,7 @@ class TrainingConfig:
             is_frozen = getattr(self.model, "second_order", "exact") == "frozen_phase"
             nesterov = self.optimizer.momentum > 0 and not is_frozen
             object.__setattr__(self, "optimizer", replace(self.optimizer, nesterov=nesterov))
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "accumulate"):
             self._require(name, getattr(self, name) >= 1, ">= 1")
         for name in ("validation_size", "test_images", "seed", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, ">= 0")

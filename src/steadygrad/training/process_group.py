@@ -5,6 +5,8 @@ These start the program once for each process and tell it in the environment whi
 
 import json
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -12,9 +14,10 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 
 from steadygrad.devices import resolve_device
-from steadygrad.distributed import Ranks, current_ranks
+from steadygrad.distributed import Ranks, current_ranks, is_alone
 from steadygrad.errors import (
     HyperparameterError,
     MainProcessError,
@@ -42,7 +45,7 @@ def launched_ranks() -> Ranks:
     """
     if current_ranks().count > 1:
         return current_ranks()
-    if not has_launcher():
+    if is_alone() or not has_launcher():
         return Ranks(0, 1)
     rank, count = (os.environ[name] for name in ("RANK", "WORLD_SIZE"))
     if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
@@ -75,7 +78,7 @@ def device_of_process(name: str) -> torch.device:
 
 
 @contextmanager
-def processes_together(device: torch.device) -> Iterator[Ranks]:
+def processes_together(device: torch.device, patience: timedelta | None = None) -> Iterator[Ranks]:
     """Connect the processes of a run inside the block, unless they are; a failure ends all.
 
     A process that fails leaves word of it, and the others stop where they wait for it: the main
@@ -84,6 +87,7 @@ def processes_together(device: torch.device) -> Iterator[Ranks]:
     Args:
         device: where this process computes; GPUs, one for each process, are connected by NCCL,
             everything else by gloo.
+        patience: how long a process waits for another one that is alive; None takes torch's.
 
     Raises:
         ProcessError: another process failed or was ended; MainProcessError, in one of the others,
@@ -92,7 +96,14 @@ def processes_together(device: torch.device) -> Iterator[Ranks]:
     """
     has_started = launched_ranks().count > current_ranks().count
     if has_started:
-        distributed.init_process_group(_backend(device))
+        ranks = launched_ranks()
+        distributed.init_process_group(
+            _backend(device),
+            store=_store_of_start(patience),
+            rank=ranks.rank,
+            world_size=ranks.count,
+            timeout=patience,
+        )
     try:
         ranks = current_ranks()
         if ranks.count == 1:
@@ -100,7 +111,8 @@ def processes_together(device: torch.device) -> Iterator[Ranks]:
             return
         store: Any = distributed.distributed_c10d._get_default_store()
         try:
-            yield ranks
+            with _ended_in_a_sentence():
+                yield ranks
         except ProcessError as error:
             with Interruption():  # the launcher ends a process while it still has to speak
                 raise _told(store, ranks, error) from error
@@ -113,11 +125,59 @@ def processes_together(device: torch.device) -> Iterator[Ranks]:
             distributed.destroy_process_group()
 
 
+_meeting: Any = None
+_starts = 0
+"""The store that the launcher's variables name, and how often processes were connected by it."""
+
+
+def _store_of_start(patience: timedelta | None) -> Any:
+    """Return where the processes meet: in a part of the store of its own for each start.
+
+    A program may train and then measure: what a start left must not be taken for another's.
+    """
+    global _meeting, _starts
+    if _meeting is None:
+        _meeting, _, _ = next(rendezvous("env://"))
+    _starts += 1
+    untyped: Any = distributed
+    store = untyped.PrefixStore(f"steadygrad/start {_starts}", _meeting)
+    store.set_timeout(patience or untyped.default_pg_timeout)
+    return store
+
+
 def _backend(device: torch.device) -> str:
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if device.type == "cuda" and distributed.is_nccl_available():
         return "cpu:gloo,cuda:nccl" if here <= torch.cuda.device_count() else "gloo"
     return "gloo"
+
+
+class _EndedByLauncher(BaseException):
+    """SIGTERM: no ``except Exception`` around a stranger's code may take it for its error."""
+
+
+@contextmanager
+def _ended_in_a_sentence() -> Iterator[None]:
+    """Turn the signal by which a launcher ends the other processes into a ProcessError.
+
+    What handles the signal itself inside the block (``Interruption``) goes first.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise _EndedByLauncher
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except _EndedByLauncher as error:
+        raise ProcessError(
+            "a process of the run has ended before the others, or the launcher was stopped"
+        ) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(store: Any, ranks: Ranks, error: BaseException, ends_group: bool) -> None:

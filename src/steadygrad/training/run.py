@@ -1,5 +1,6 @@
 """From a configuration to a trained network in a run folder."""
 
+import os
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -109,6 +110,12 @@ def _trained(
                 folder.update_config(config)
             else:
                 folder.create(config)
+        asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+        if asked != "no" and config.precision == "float32":
+            progress.message(
+                f"mixed precision {asked} of accelerate launch has no effect: the run is in "
+                "float32; precision bf16 is a setting of the training"
+            )
         if state is not None and state.threads != torch.get_num_threads():
             progress.message(
                 f"the run was on {state.threads} threads and is now on "

@@ -18,12 +18,14 @@ from steadygrad.distributed import (
     sum_gradients,
     sum_over_ranks,
 )
-from steadygrad.draws import ShareDraws
-from steadygrad.errors import CheckpointError
+from steadygrad.draws import DrawsOfParts
+from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.layers.joint_batch_norm import joint_batch_norm
 from steadygrad.models.model_file import ModelSpec
 from steadygrad.penalties import (
     BackendAgreement,
+    CapturedGradient,
+    PenalizedLoss,
     first_agreement,
     note_first_agreement,
     parameter_gradient,
@@ -69,6 +71,8 @@ class TrainingSession:
         self.joins_last_image = not isinstance(train, LoaderImages) and joins_last_image(
             self.model, train, config.batch_size
         )
+        self._ramped = torch.ones((), device=device)
+        self.captured = self._capturing()
         self.epochs_done = self.steps_done = 0
         self.totals = EpochTotals()
         self.history: list[EpochMetrics] = []
@@ -141,54 +145,131 @@ class TrainingSession:
             images, targets = config.mixing.mix(
                 images, labels, self.train.num_classes, self._augmentation_draws
             )
-        images, targets, labels = (share.own(whole) for whole in (images, targets, labels))
         ramped = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
-        draws = self._draws_of_step()
-        with share_of_batch(share), self._as_one_process():
-            result = self.objective(self.model, images, targets, share=ramped, generator=draws)
-        if isinstance(draws, ShareDraws) and self.objective.attack is not None:
-            draws.settle()
-        plain_gradient = None
-        if config.update_similarity:
-            plain_gradient = parameter_gradient(
-                self._part(result.data_loss, share), self.model.parameters()
-            )
-            plain_gradient = sum_over_ranks(plain_gradient)
-        self.optimizer.zero_grad()
-        self._part(result.loss, share).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-        sum_gradients(self.model.parameters())
-        similarity = result.loss.new_full((), torch.nan)
-        if plain_gradient is not None:
-            similarity = cosine_similarity(plain_gradient, self._gradient(), dim=0, eps=0)
+        if self.captured is None:
+            sums, similarity = self._gradient_of_batch(images, targets, labels, share, ramped)
+        else:
+            self._ramped.fill_(ramped)
+            sums = self._sums(self.captured(images, targets), labels, share)
+            similarity = sums.new_full((), torch.nan)
         if config.clipping is not None:
             config.clipping.clip(self.model.parameters())
         self.optimizer.step()
         if self.averaged is not None:
             self.averaged.update(self.model)
-        correct = (result.logits.detach().argmax(dim=1) == labels)[: share.size].sum()
-        means = (result.loss, result.data_loss, result.penalty)
-        sums = [self._part(number.detach(), share).float() for number in means]
-        numbers = sum_over_ranks(torch.stack([*sums, correct.float()]))
-        return torch.cat((numbers, similarity.detach().float().unsqueeze(0)))
+        return torch.cat((sum_over_ranks(sums), similarity.detach().float().unsqueeze(0)))
 
-    def _draws_of_step(self) -> torch.Generator:
-        """Return what feeds the attack, and seed the dropout of processes beside the main one."""
-        if self.ranks.count == 1:
-            return self._attack_draws
-        if not self.ranks.is_main:  # a seed for each step: a checkpoint holds the main one's state
+    def _gradient_of_batch(
+        self, images: Images, targets: Labels, labels: Labels, share: BatchShare, ramped: float
+    ) -> tuple[Tensor, Tensor]:
+        """Leave the whole batch's gradient in the parameters, part by part.
+
+        Args:
+            images, targets, labels: of the whole batch. ramped: share of the penalty that counts.
+
+        Returns:
+            This process's loss, data loss, penalty and correct; the update similarity.
+        """
+        parts = share.parts(self.config.accumulate)
+        self._seed_dropout()
+        draws = DrawsOfParts(self._attack_draws, len(parts), self.ranks)
+        self.optimizer.zero_grad()
+        plain_gradient, sums = (
+            torch.zeros((), device=self.device),
+            torch.zeros(4, device=self.device),
+        )
+        for part in parts:
+            own, own_targets, own_labels = (part.own(whole) for whole in (images, targets, labels))
+            so_far = self._taken_gradients()  # an attack of another library leaves its own
+            with share_of_batch(part), self._as_one_process(), self._precision():
+                result = self.objective(
+                    self.model, own, own_targets, share=ramped, generator=draws.of_part()
+                )
+            self._taken_gradients(so_far)
+            if self.config.update_similarity:
+                plain_gradient = plain_gradient + parameter_gradient(
+                    self._part(result.data_loss, part), self.model.parameters()
+                )
+            self._part(result.loss, part).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+            sums = sums + self._sums(result, own_labels, part)
+        if self.objective.attack is not None:
+            draws.settle()
+        sum_gradients(self.model.parameters())
+        similarity = sums.new_full((), torch.nan)
+        if self.config.update_similarity:
+            plain_gradient = sum_over_ranks(plain_gradient)
+            similarity = cosine_similarity(plain_gradient, self._gradient(), dim=0, eps=0)
+        return sums, similarity
+
+    def _sums(self, result: PenalizedLoss, labels: Labels, part: BatchShare) -> Tensor:
+        """Return loss, data loss, penalty and correct of a part, to be added to the others'."""
+        correct = (result.logits.detach().argmax(dim=1) == labels)[: part.size].sum()
+        means = (result.loss, result.data_loss, result.penalty)
+        numbers = [self._part(number.detach(), part).float() for number in means]
+        return torch.stack([*numbers, correct.float()])
+
+    def _capturing(self) -> CapturedGradient | None:
+        """Return what records the step, where the configuration wants that.
+
+        Raises: HyperparameterError, if a step does what a recording cannot hold.
+        """
+        if not self.config.cuda_graph:
+            return None
+        obstacles = {
+            f"device {self.device.type}, which has none": self.device.type != "cuda",
+            f"{self.ranks.count} processes": self.ranks.count > 1,
+            "an attack, which looks at its results": self.config.attack is not None,
+            "update_similarity": self.config.update_similarity,
+            "a batch in parts (accumulate)": self.config.accumulate > 1,
+            "a covariance that learns": "covariance" in self.objective.state_dict(),
+        }
+        for obstacle, is_there in obstacles.items():
+            if is_there:
+                raise HyperparameterError(
+                    f"expected steps that a CUDA graph can hold for cuda_graph, got {obstacle}"
+                )
+        is_ramped = self.config.ramp is not None
+
+        def objective(model: nn.Module, images: Images, targets: Labels) -> PenalizedLoss:
+            share = self._ramped if is_ramped else 1.0
+            with self._precision():
+                return self.objective(model, images, targets, share=share)
+
+        return CapturedGradient(self.model, objective)
+
+    def _seed_dropout(self) -> None:
+        """Seed the dropout of the other processes: a checkpoint holds the main one's state."""
+        if not self.ranks.is_main:
             purpose = f"dropout of process {self.ranks.rank} in step {self.steps_done + 1}"
             torch.manual_seed(
                 derive_seed(self.config.seed, f"{purpose} of epoch {self.epochs_done + 1}")
             )
-        return ShareDraws(self._attack_draws)
 
     def _part(self, mean: Tensor, share: BatchShare) -> Tensor:
-        """Return this process's part of a mean over the whole batch, to be added to the others'."""
-        return mean if self.ranks.count == 1 else mean * share.weight
+        """Return this share's part of a mean over the whole batch, to be added to the others'."""
+        return mean if share.ranks.count == 1 else mean * share.weight
 
     def _as_one_process(self) -> AbstractContextManager[None]:
-        """Return a context in which batch norms are those of the whole batch."""
+        """Return a context in which batch norms are those of all processes' images."""
         return nullcontext() if self.ranks.count == 1 else joint_batch_norm()
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Return a context in which the network computes as precisely as was asked.
+
+        Casts of the weights are not kept from pass to pass: an attack, a finite difference and the
+        penalty go through the network under different rules for gradients.
+        """
+        if self.config.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+
+    def _taken_gradients(self, given: list[Tensor | None] | None = None) -> list[Tensor | None]:
+        """Take the parameters' gradients away, or put those given in their place."""
+        parameters = list(self.model.parameters())
+        taken = [parameter.grad for parameter in parameters]
+        for parameter, gradient in zip(parameters, given or [None] * len(taken), strict=True):
+            parameter.grad = gradient
+        return taken
 
     def _gradient(self) -> Tensor:
         """Return what ``backward`` left in the parameters, as ``parameter_gradient`` orders it."""

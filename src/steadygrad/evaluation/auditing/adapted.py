@@ -22,6 +22,7 @@ from steadygrad.evaluation.auditing.attack_run import AttackFailedError, Target
 from steadygrad.evaluation.auditing.campaign import Campaign
 from steadygrad.evaluation.auditing.entry import BatteryEntry
 from steadygrad.evaluation.auditing.fitness.check import spread_rows
+from steadygrad.evaluation.divided_batches import from_main_rank
 from steadygrad.evaluation.masking import Finding
 from steadygrad.evaluation.masking.diagnostic import traits_of
 from steadygrad.evaluation.outcome import Family
@@ -152,23 +153,18 @@ def run_adapted(campaign: Campaign, findings: Sequence[Finding]) -> AdaptedRound
 
 
 def _asked(findings: Sequence[Finding]) -> dict[str, list[str]]:
-    """Return the texts of the attacks asked for, in order, with the diagnostics that ask."""
+    """Return the texts of the attacks asked for, with the diagnostics that ask.
+
+    Each diagnostic names the cheap ones first: an attack comes after those that stand before it.
+    """
     asked: dict[str, list[str]] = {}
+    places: dict[str, int] = {}
     for finding in findings:
         if finding.status == "suspicious":
-            for text in traits_of(finding.name).asks_for:
+            for place, text in enumerate(traits_of(finding.name).asks_for):
                 asked.setdefault(text, []).append(finding.name)
-    order = {name: place for place, name in enumerate(_CHEAP_FIRST)}
-    return dict(sorted(asked.items(), key=lambda item: order.get(item[0], len(order))))
-
-
-_CHEAP_FIRST = (
-    "straight-through",
-    "expectation",
-    "smoothed-gradient",
-    "wide-differences",
-    "surrogate",
-)
+                places[text] = max(place, places.get(text, 0))
+    return dict(sorted(asked.items(), key=lambda item: places[item[0]]))
 
 
 def _entries(
@@ -212,7 +208,9 @@ def _has(attack: Attack, setting: str) -> bool:
 
 def _replaced(target: Target) -> tuple[str, ...]:
     try:
-        found: tuple[str, ...] = _shown(target, target.images[:2], target.labels[:2], _substituted)
+        found: tuple[str, ...] = from_main_rank(
+            lambda: _shown(target, target.images[:2], target.labels[:2], _substituted)
+        )
     except Exception:  # what a stranger's model does with tensors of another kind
         return ()
     return found
@@ -229,7 +227,7 @@ def _draws(target: Target, clean_correct: Tensor) -> int:
     images = target.images[rows.to(target.images.device)]
     labels = target.labels[rows.to(target.labels.device)]
     try:
-        draws: int = _shown(target, images, labels, draws_needed)
+        draws: int = from_main_rank(lambda: _shown(target, images, labels, draws_needed))
     except SteadygradError:  # no gradient: nothing to average
         return 1
     return draws

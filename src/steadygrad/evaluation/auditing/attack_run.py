@@ -14,6 +14,8 @@ from steadygrad.checks import check_finite_losses, check_logits
 from steadygrad.errors import SteadygradError
 from steadygrad.evaluation.auditing.batch_size import is_out_of_memory
 from steadygrad.evaluation.auditing.entry import BatteryEntry
+from steadygrad.evaluation.divided_batches import each_batch
+from steadygrad.evaluation.image_rows import AnyImages
 from steadygrad.evaluation.outcome import AttackOutcome, Family
 from steadygrad.seeds import derive_seed, derived_generator
 
@@ -99,7 +101,7 @@ class Target:
     """
 
     model: Classifier
-    images: Images = field(repr=False)
+    images: AnyImages = field(repr=False)
     labels: Labels = field(repr=False)
     eps: float
     norm: Literal["linf", "l2"]
@@ -141,65 +143,87 @@ def run_attack(
         that memory ran out as they come.
     """
     began = time.perf_counter()
-    counted = QueryCount(target.model)
+    batches = torch.split(rows, batch_size)
+    met = each_batch(
+        len(batches),
+        lambda number: _met(target, entry, batches[number], number),
+        report=lambda number, _: report(len(batches[number])),
+        is_over=is_over,
+    )
     n = len(target.labels)
     attacked, broken = (
         torch.zeros(n, dtype=torch.bool, device="cpu"),
         torch.zeros(n, dtype=torch.bool, device="cpu"),
     )
-    shown_rows, shown, outside = [], [], 0
-    for number, batch in enumerate(torch.split(rows, batch_size)):
-        if number and is_over():
-            break
-        images = target.images[batch.to(target.images.device)].to(target.device)
-        labels = target.labels[batch.to(target.labels.device)].to(target.device)
-        purpose = f"{entry.draws}, batch {number}"
-        with torch.random.fork_rng(devices=_cuda(target.device)):
-            torch.manual_seed(derive_seed(target.seed, f"{purpose}, global"))
-            try:
-                adversarial = entry.attack(
-                    counted,
-                    images,
-                    labels,
-                    generator=derived_generator(target.seed, purpose),
-                )
-                _check_result(adversarial, images)
-                is_wrong = _is_wrong(target.model, adversarial, labels)
-            except Exception as error:  # whatever a stranger's attack or model may raise
-                if is_out_of_memory(error):
-                    raise
-                raise AttackFailedError(_reason(error)) from error
-        is_inside = _is_inside(adversarial, images, target)
+    for batch, found in zip(batches, met, strict=False):  # time may have cut the rest
         attacked[batch] = True
-        broken[batch] = (is_wrong & is_inside).cpu()
-        outside += int((~is_inside).sum())
-        kept = torch.isin(batch, target.shown_rows) & is_inside.cpu()
-        shown_rows.append(batch[kept])
-        shown.append(adversarial[kept.to(target.device)].detach().cpu())
-        report(len(batch))
+        broken[batch] = found.broken
+    queries, gradients = (sum(found.queries for found in met), sum(f.gradients for f in met))
     outcome = AttackOutcome(
         name=entry.name,
-        family=entry.family or family_of(counted.queries, counted.gradients, len(rows)),
+        family=entry.family or family_of(queries, gradients, len(rows)),
         attack=entry.description,
         eps=target.eps,
         norm=target.norm,
         attacked=attacked,
         broken=broken,
         seconds=time.perf_counter() - began,
-        queries=counted.queries,
-        gradients=counted.gradients,
+        queries=queries,
+        gradients=gradients,
         seed=target.seed,
         scope=entry.scope,
-        outside=outside,
+        outside=sum(found.outside for found in met),
         batch_size=batch_size,
     )
-    empty = target.images[:0].cpu()
+    no_rows, no_images = torch.zeros(0, dtype=torch.int64, device="cpu"), target.images[:0].cpu()
     return AttackRun(
         outcome=outcome,
-        shown_rows=torch.cat(shown_rows)
-        if shown_rows
-        else torch.zeros(0, dtype=torch.int64, device="cpu"),
-        shown=torch.cat(shown) if shown else empty,
+        shown_rows=torch.cat([no_rows, *(found.shown_rows for found in met)]),
+        shown=torch.cat([no_images, *(found.shown for found in met)]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _BatchMet:
+    """What an attack did to one batch, on the CPU; ``broken`` is bool (batch,)."""
+
+    broken: Tensor
+    outside: int
+    shown_rows: Tensor
+    shown: Images
+    queries: int
+    gradients: int
+
+
+def _met(target: Target, entry: BatteryEntry, batch: Tensor, number: int) -> _BatchMet:
+    counted = QueryCount(target.model)
+    images = target.images[batch.to(target.images.device)].to(target.device)
+    labels = target.labels[batch.to(target.labels.device)].to(target.device)
+    purpose = f"{entry.draws}, batch {number}"
+    with torch.random.fork_rng(devices=_cuda(target.device)):
+        torch.manual_seed(derive_seed(target.seed, f"{purpose}, global"))
+        try:
+            adversarial = entry.attack(
+                counted,
+                images,
+                labels,
+                generator=derived_generator(target.seed, purpose),
+            )
+            _check_result(adversarial, images)
+            is_wrong = _is_wrong(target.model, adversarial, labels)
+        except Exception as error:  # whatever a stranger's attack or model may raise
+            if is_out_of_memory(error):
+                raise
+            raise AttackFailedError(_reason(error)) from error
+    is_inside = _is_inside(adversarial, images, target)
+    kept = torch.isin(batch, target.shown_rows) & is_inside.cpu()
+    return _BatchMet(
+        broken=(is_wrong & is_inside).cpu(),
+        outside=int((~is_inside).sum()),
+        shown_rows=batch[kept],
+        shown=adversarial[kept.to(target.device)].detach().cpu(),
+        queries=counted.queries,
+        gradients=counted.gradients,
     )
 
 

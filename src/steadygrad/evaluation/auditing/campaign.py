@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from steadygrad.evaluation.auditing.attack_run import (
 from steadygrad.evaluation.auditing.batch_size import is_out_of_memory
 from steadygrad.evaluation.auditing.entry import BatteryEntry
 from steadygrad.evaluation.auditing.fitness.check import spread_rows
+from steadygrad.evaluation.divided_batches import dividing_ranks, from_main_rank
 from steadygrad.evaluation.outcome import AttackOutcome
 from steadygrad.store import Key, Store
 
@@ -62,7 +64,7 @@ class Campaign:
             meets.
         """
         for entry in entries:
-            if self.runs and self.is_over():
+            if bool(self.runs) and from_main_rank(self.is_over):
                 self._leave_out(entry, _NO_TIME)
                 continue
             standing = self._rows(entry)
@@ -120,7 +122,7 @@ class Campaign:
         """Return a run and when it was made, from the store if it is there."""
         while True:
             key = self._key(entry, rows, target)
-            found = _kept(self.store, key, entry)
+            found = from_main_rank(partial(_kept, self.store, key, entry))
             if found is not None:
                 self.progress(entry.name, len(rows), len(rows))
                 return found
@@ -137,7 +139,8 @@ class Campaign:
             created = datetime.now(UTC).isoformat(timespec="seconds")
             met = int(run.outcome.attacked.sum())
             if met == len(rows):  # what time cut short is no result to go on from
-                _keep(self.store, key, run, created)
+                if dividing_ranks().is_main:
+                    _keep(self.store, key, run, created)
             else:
                 self._leave_out(entry, f"{_NO_TIME} after {met} of {len(rows)} images")
             return run, created
