@@ -48,10 +48,25 @@ class Goal:
             LabelError, if a label is not one of the model's classes. Whether ``J`` is finite is
             left to the caller, who can ask once for many steps.
         """
+        values, gradient, _ = self._ascent(model, images)
+        return values, gradient
+
+    def judged_ascent(self, model: Classifier, images: Images) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what ``ascent`` returns, and whether each image reaches the goal, bool (batch,).
+
+        One pass answers both.
+
+        Raises: as ``ascent``.
+        """
+        values, gradient, logits = self._ascent(model, images)
+        return values, gradient, self._is_reached(logits)
+
+    def _ascent(self, model: Classifier, images: Images) -> tuple[Tensor, Tensor, Logits]:
         keep_freed_memory()
         with torch.inference_mode(False), torch.enable_grad():
             images = _recordable(images).requires_grad_()
-            values = self._values(model(images))
+            logits = model(images)
+            values = self._values(logits)
             if not values.requires_grad:
                 raise ModelError("expected logits differentiable in the images, got constants")
             # A vector of ones instead of a sum: no overflow in half precision.
@@ -60,7 +75,7 @@ class Goal:
             )
         if gradient is None:
             raise ModelError("expected logits that depend on the images, got constants")
-        return values.detach(), gradient
+        return values.detach(), gradient, logits.detach()
 
     def judge(self, model: Classifier, images: Images) -> tuple[Tensor, Tensor]:
         """Return ``J`` (batch,) and whether each example reaches the goal, bool (batch,).
@@ -70,10 +85,11 @@ class Goal:
         with torch.no_grad():
             logits = model(images)
             values = self._values(logits)
+        return values, self._is_reached(logits)
+
+    def _is_reached(self, logits: Logits) -> Tensor:
         predictions = logits.argmax(dim=1)
-        if self.targets is None:
-            return values, predictions != self.labels
-        return values, predictions == self.targets
+        return predictions != self.labels if self.targets is None else predictions == self.targets
 
     def _values(self, logits: Logits) -> Tensor:
         check_logits(logits, len(self.labels))
