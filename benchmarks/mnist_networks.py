@@ -11,15 +11,20 @@ from steadygrad.errors import DatasetError
 from steadygrad.models import build_model
 from steadygrad.penalties import SquaredNormPenalty
 
-__all__ = ["load_images", "trained_network"]
+__all__ = ["datasets_folder", "load_images", "trained_network"]
 
 Labelled = tuple[Tensor, Tensor]
 
 
+def datasets_folder() -> Path:
+    """Return where the real sets are: STEADYGRAD_DATA, else a folder beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "datasets"
+    return Path(os.environ.get("STEADYGRAD_DATA", beside))
+
+
 def load_images(count: int) -> tuple[str, Labelled, Labelled]:
     """Return where they are from, training images and ``count`` test images, 28x28 grey."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "datasets"
-    folder = Path(os.environ.get("STEADYGRAD_DATA", beside))
+    folder = datasets_folder()
     try:
         train = load_dataset("mnist", "train", data_dir=folder, limit=6000)
         test = load_dataset("mnist", "test", data_dir=folder, limit=count)

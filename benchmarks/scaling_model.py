@@ -10,7 +10,7 @@ Run: python benchmarks/scaling_model.py [FILE.json] [--gpus 64] [--epochs 90]
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,11 +163,17 @@ def main() -> int:
     except RecordError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print("\n".join(_report(content, cluster, task)))
+    wanted = CONFIGURATIONS if arguments.configuration is None else (arguments.configuration,)
+    print("\n".join(_report(content, cluster, task, wanted)))
     return 0
 
 
-def _report(content: Values | None, cluster: Cluster, task: Task) -> Iterator[str]:
+def _report(
+    content: Values | None,
+    cluster: Cluster,
+    task: Task,
+    configurations: Sequence[str] = CONFIGURATIONS,
+) -> Iterator[str]:
     known = {subject.name: subject for subject in subjects(is_tiny=False)}
     yield f"# {cluster.gpus} GPUs, {cluster.nodes} nodes"
     yield from ("", "## Exchange of gradients a step, the same for every kind of step", "")
@@ -188,21 +194,30 @@ def _report(content: Values | None, cluster: Cluster, task: Task) -> Iterator[st
     yield from ("", f"## {task.epochs} epochs of {task.images:,} images")
     yield f"Measured on one {content['machine']['device']}."
     for name in NETWORKS:
-        yield from _network(content, known[name], cluster, task)
+        yield from _network(content, known[name], cluster, task, configurations)
 
 
-def _network(content: Values, subject: Subject, cluster: Cluster, task: Task) -> Iterator[str]:
+def _network(
+    content: Values,
+    subject: Subject,
+    cluster: Cluster,
+    task: Task,
+    configurations: Sequence[str],
+) -> Iterator[str]:
     found = next(
         (
             (configuration, content["finished"][key])
-            for configuration in CONFIGURATIONS
+            for configuration in configurations
             if (key := f"steps/{subject.name}/{configuration}") in content["finished"]
             and "milliseconds" in content["finished"][key]["steps"]["plain"]
         ),
         None,
     )
     if found is None:
-        yield from ("", f"Missing: {subject.name} was not measured in any of its precisions.")
+        yield from (
+            "",
+            f"Missing: {subject.name} was not measured in {' or '.join(configurations)}.",
+        )
         return
     configuration, values = found
     yield from ("", f"### {subject.name}, {values['batch']} images a GPU, {configuration}", "")
@@ -248,6 +263,7 @@ def _arguments() -> argparse.Namespace:
         default=cluster.network_gbytes,
         help="GB/s a GPU sends between nodes (default %(default)s)",
     )
+    add("--configuration", metavar="TEXT", help="of the steps, as 'float32, contiguous, eager'")
     add("--images", type=int, default=task.images, help="of an epoch (default ImageNet)")
     add("--epochs", type=int, default=task.epochs, help="(default %(default)s)")
     arguments = parser.parse_args()

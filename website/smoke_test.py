@@ -1,4 +1,4 @@
-"""Try a wheel in an empty environment: the core alone, and the sentence for what is missing.
+"""Try wheel and sdist in an empty environment: the core alone, and the error for what is missing.
 
 Usage: ``python website/smoke_test.py dist``. pip installs torch, numpy and safetensors.
 """
@@ -32,34 +32,42 @@ print("core of", steadygrad.__version__, "works")
 
 
 def main(folder: str) -> None:
-    """Install each wheel and sdist of the folder, and use it.
+    """Install the wheel in an empty environment and use it, then what the sdist builds.
 
     Args:
         folder: where ``python -m build`` has put them.
     """
-    files = [*Path(folder).glob("*.whl"), *Path(folder).glob("*.tar.gz")]
-    if {file.suffix for file in files} != {".whl", ".gz"}:
-        sys.exit(f"expected a wheel and an sdist in {folder}, got {[f.name for f in files]}")
-    for file in files:
-        with tempfile.TemporaryDirectory() as scratch:
-            try_file(file.resolve(), Path(scratch))
+    wheels, sdists = (sorted(Path(folder).glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
+    if not wheels or not sdists:
+        names = [file.name for file in (*wheels, *sdists)]
+        sys.exit(f"expected a wheel and an sdist in {folder}, got {names}")
+    with tempfile.TemporaryDirectory() as scratch:
+        venv.create(Path(scratch) / "venv", with_pip=True)
+        binaries = Path(scratch) / "venv" / "bin"
+        for file in (*wheels, *sdists):
+            install(file.resolve(), binaries)
+            use(binaries, Path(scratch))
+            print(f"{file.name}: installed and used in an empty environment")
 
 
-def try_file(file: Path, scratch: Path) -> None:
-    """Install one file in a new environment and run the core and the command there."""
-    venv.create(scratch / "venv", with_pip=True)
-    binaries = scratch / "venv" / "bin"
-    pip = [binaries / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    pip += ["--no-compile"]  # each file is imported at most once
-    subprocess.run([*pip, "-c", CONSTRAINTS, file], check=True)
-    subprocess.run([binaries / "python", "-c", CORE], check=True, cwd=scratch)
+def install(file: Path, binaries: Path) -> None:
+    """Install one file in place of the one before, whose requirements stay."""
+    pip = [binaries / "python", "-m", "pip", "--disable-pip-version-check"]
+    if (binaries / "steadygrad").exists():
+        subprocess.run([*pip, "uninstall", "--quiet", "--yes", "steadygrad"], check=True)
+    options = ["--quiet", "--no-compile"]  # each file is imported at most twice
+    subprocess.run([*pip, "install", *options, "-c", CONSTRAINTS, file], check=True)
+
+
+def use(binaries: Path, folder: Path) -> None:
+    """Run the core and the command of what is installed."""
+    subprocess.run([binaries / "python", "-c", CORE], check=True, cwd=folder)
     told = subprocess.run(
         [binaries / "steadygrad", "--help"], capture_output=True, text=True, check=False
     )
     expected = "typer is not installed; install it with pip install 'steadygrad[train]'"
     if told.returncode != 2 or expected not in told.stderr:
         sys.exit(f"expected one sentence about typer, got {told.stdout}{told.stderr}")
-    print(f"{file.name}: installed and used in an empty environment")
 
 
 if __name__ == "__main__":

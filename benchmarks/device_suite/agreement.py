@@ -24,6 +24,7 @@ from steadygrad.covariance import ExponentialCovariance, RunningCovariance, runn
 from steadygrad.errors import MissingExtraError
 from steadygrad.models import build_model
 from steadygrad.penalties import (
+    CapturedGradient,
     FiniteDifference,
     SquaredNormPenalty,
     StructuredPenalty,
@@ -36,8 +37,17 @@ __all__ = ["LAYERS", "agreement_checks", "refusing_to_wait"]
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-3}
 """Largest difference, of the largest value; a second derivative in float32 loses some digits."""
 
+OF_DIFFERENCE = 1e-6
+"""The same for a finite difference, whose division by a small step magnifies rounding."""
+
+VANISHING = 1e-3
+"""Share of the largest value below which a tensor's values are compared with that share instead."""
+
 MOST_MOVED_PIXELS = 0.01
 """Share of pixels that may end elsewhere: rounding turns the sign of a vanishing gradient."""
+
+_MOVED_BY_ROUNDING: Mapping[str, float] = {"surrogate": 0.25}
+"""Larger shares: the surrogate trains a network in float32 first, in which rounding grows."""
 
 _QUICK: Mapping[str, Mapping[str, Any]] = {
     "nes": {"queries": 200},
@@ -100,6 +110,7 @@ def agreement_checks(device: torch.device) -> Iterator[tuple[str, Callable[[], V
     for name in ("yeats2021-mnist-complex", "yeats2021-cifar1-complex", "ross2018-gelu"):
         yield f"network/{name}", partial(network_agrees, name, device)
     yield "exact resume", partial(resume_is_exact, device)
+    yield "recorded step", partial(recording_agrees, device)
     for name in ATTACKS.names():
         yield f"attack/{name}", partial(attack_agrees, name, device)
 
@@ -121,7 +132,8 @@ def penalty_agrees(name: str, device: torch.device) -> Values:
     """Compare a penalty's two losses and its gradient by all parameters with the CPU's."""
     expected = _penalised(_PENALTIES[name](), _small_network(torch.device("cpu")))
     found = _penalised(_PENALTIES[name](), _small_network(device))
-    return _compare(found, expected, TOLERANCE[torch.float64])
+    is_difference = "finite difference" in name
+    return _compare(found, expected, OF_DIFFERENCE if is_difference else TOLERANCE[torch.float64])
 
 
 def network_agrees(name: str, device: torch.device) -> Values:
@@ -154,7 +166,8 @@ def attack_agrees(name: str, device: torch.device) -> Values:
 
     moved = (attacked(device) - attacked(torch.device("cpu"))).abs() > 1e-6
     share = moved.double().mean().item()
-    assert share <= MOST_MOVED_PIXELS, f"{name} ends elsewhere in {share:.1%} of the pixels"
+    most = _MOVED_BY_ROUNDING.get(name, MOST_MOVED_PIXELS)
+    assert share <= most, f"{name} ends elsewhere in {share:.1%} of the pixels"
     return {"moved_pixels": share}
 
 
@@ -166,6 +179,25 @@ def resume_is_exact(device: torch.device) -> Values:
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), f"{name} differs after a resumed training"
     return {"tensors": len(whole)}
+
+
+def recording_agrees(device: torch.device) -> Values:
+    """Train with a recorded step, dropout off, and with ordinary ones: the weights agree."""
+    one, other = _small_network(device), _small_network(device)
+    gradient = CapturedGradient(other, SquaredNormPenalty(strength=0.01))
+    optimizers = [torch.optim.SGD(network.parameters(), lr=0.05) for network in (one, other)]
+    generator = torch.Generator().manual_seed(2)
+    for size in (6, 6, 4, 6):  # the third as the last batch of an epoch
+        images = torch.rand(size, 1, 8, 8, generator=generator, dtype=torch.float64).to(device)
+        labels = torch.randint(5, (size,), generator=generator).to(device)
+        one.zero_grad()
+        SquaredNormPenalty(strength=0.01)(one, images, labels).loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+        gradient(images, labels)
+        for optimizer in optimizers:
+            optimizer.step()
+    states = ({k: v.double() for k, v in network.state_dict().items()} for network in (other, one))
+    found, expected = states
+    return _compare(found, {k: v.cpu() for k, v in expected.items()}, TOLERANCE[torch.float64])
 
 
 def step_never_waits(penalty: Callable[[], Any], device: torch.device) -> Values:
@@ -302,10 +334,12 @@ def _compare(
     """Return the largest difference relative to the largest value of each tensor."""
     assert found.keys() == expected.keys(), f"{sorted(found)} instead of {sorted(expected)}"
     worst, where = 0.0, ""
+    largest = max(tensor.detach().abs().max().item() for tensor in expected.values())
     for name, tensor in expected.items():
         wanted = tensor.detach().double()
         difference = (found[name].detach().cpu().double() - wanted).abs().max().item()
-        relative = difference / max(wanted.abs().max().item(), 1e-12)
+        # A derivative that is 0 in exact arithmetic is rounding alone.
+        relative = difference / max(wanted.abs().max().item(), VANISHING * largest, 1e-12)
         if not relative <= worst:
             worst, where = relative, name
     assert worst <= tolerance, f"{where} differs by {worst:.1e} of its size, at most {tolerance:g}"

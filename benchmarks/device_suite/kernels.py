@@ -1,10 +1,12 @@
 """What the device does in one step: how many kernels, for how long, and which take the time."""
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from device_suite.record import Measurement, Values
@@ -48,11 +50,7 @@ def _profiled(step: Contestant, device: torch.device) -> Values:
         for _ in range(STEPS):
             step()
         synchronise(device)
-    kernels = [
-        event
-        for event in profiler.key_averages()
-        if event.device_type == torch.autograd.DeviceType.CUDA
-    ]
+    kernels = [event for event in profiler.key_averages() if event.device_type == DeviceType.CUDA]
     kernels.sort(key=lambda event: -event.self_device_time_total)
     return {
         "kernels": sum(event.count for event in kernels) / STEPS,
@@ -65,4 +63,5 @@ def _profiled(step: Contestant, device: torch.device) -> Values:
 
 
 def _milliseconds(events: Sequence[Any]) -> float:
-    return round(sum(event.self_device_time_total for event in events) / STEPS / 1e3, 4)
+    microseconds = math.fsum(event.self_device_time_total for event in events)
+    return round(microseconds / STEPS / 1e3, 4)

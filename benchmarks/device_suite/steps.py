@@ -5,6 +5,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
+from unittest.mock import patch
 
 import torch
 from gradient_step import gradient_step
@@ -19,7 +20,7 @@ from device_suite.record import Measurement, Values, sentence
 from device_suite.timing import Contestant, compare_in_turn
 from steadygrad.attacks import PGD
 from steadygrad.models import build_model
-from steadygrad.penalties import SquaredNormPenalty
+from steadygrad.penalties import CapturedGradient, SquaredNormPenalty, backends
 
 __all__ = [
     "EXACT",
@@ -40,6 +41,8 @@ STRENGTH = 1e-6
 
 PLAIN, EXACT, DIFFERENCE = "plain", "exact penalty", "finite difference"
 NAIVE, WHOLE, WHOLE_PLAIN = "exact, plain autograd", "exact, one graph", "plain, compiled"
+OWN = "exact, PyTorch's layers"
+REPLAYED, REPLAYED_PLAIN = "exact, CUDA graph", "plain, CUDA graph"
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,10 @@ def _contestants(
     }
     if configuration.execution == "compiled":
         return _compiled(contestants, model, images, labels)
+    if images.is_cuda:
+        contestants |= _replayed(model, exact, images, labels)
+    if any(type(module) is nn.Conv2d for module in network.modules()):
+        contestants[OWN] = _with_own_layers(gradient_step(model, exact_loss))
     contestants[DIFFERENCE] = gradient_step(model, difference_loss)
     for steps in (3, 10):
         contestants[f"PGD({steps})"] = gradient_step(model, partial(attacked_loss, steps))
@@ -223,6 +230,35 @@ def _contestants(
         naive = wrapped(naive_copy(network).to(images.device))
         contestants[NAIVE] = gradient_step(naive, partial(exact_loss, naive))
     return contestants, {}
+
+
+def _replayed(
+    model: nn.Module, exact: SquaredNormPenalty, images: Tensor, labels: Tensor
+) -> dict[str, Contestant]:
+    """Return the plain and the penalised step, each as one recorded CUDA graph."""
+    steps: dict[str, Contestant] = {}
+    penalties = {REPLAYED_PLAIN: SquaredNormPenalty(strength=0), REPLAYED: exact}
+    for name, penalty in penalties.items():
+        gradient = CapturedGradient(model, penalty)
+
+        def run(
+            gradient: CapturedGradient = gradient, is_plain: bool = penalty.strength == 0
+        ) -> None:
+            set_fused_attention(model, is_plain)
+            gradient(images, labels)
+
+        steps[name] = run
+    return steps
+
+
+def _with_own_layers(step: Contestant) -> Contestant:
+    """Return a penalised step in which PyTorch's layers stay PyTorch's."""
+
+    def run() -> None:
+        with patch.object(backends, "_layers_for", lambda *_: nullcontext()):
+            step()
+
+    return run
 
 
 def _compiled(

@@ -171,19 +171,22 @@ def first_time(subject: Any, topic: Hashable) -> bool:
     return True
 
 
-def check_eps(eps: float, norm: str = "linf") -> None:
-    """Refuse a radius outside [0, 1] (pixel range units), of an L2 ball below 0 or infinite.
+def check_eps(eps: float, norm: str = "linf", *, norms: Sequence[str] = NORMS) -> None:
+    """Refuse a radius outside [0, 1] (pixel range units), of an L2 or L1 ball below 0 or infinite.
 
-    The L2 distance between black and white is the square root of the number of pixel values, so
-    that no bound short of infinity holds for all images.
+    The distance between black and white is the number of pixel values in L1 and its square root in
+    L2, so that no bound short of infinity holds for all images.
 
-    Raises: HyperparameterError; UnknownNameError, if the norm is neither "linf" nor "l2".
+    Args:
+        norms: those there are for the one who asks.
+
+    Raises: HyperparameterError; UnknownNameError, if there is no such norm.
     """
-    if norm not in NORMS:
-        raise UnknownNameError(f"expected norm one of {', '.join(NORMS)}, got {norm!r}")
-    if norm == "l2":
+    if norm not in norms:
+        raise UnknownNameError(f"expected norm one of {', '.join(norms)}, got {norm!r}")
+    if norm != "linf":
         if not 0 <= eps < float("inf"):
-            raise HyperparameterError(f"expected eps >= 0 and finite in L2, got {eps}")
+            raise HyperparameterError(f"expected eps >= 0 and finite in {norm.upper()}, got {eps}")
     elif not 0 <= eps <= 1:
         hint = f"; did you mean {eps:g}/255?" if 1 < eps <= 255 else ""
         raise HyperparameterError(f"expected eps in [0, 1], got {eps}{hint}")

@@ -110,3 +110,61 @@ class SlowClimb:
         else:
             change = np.array([min(max(float(entry), -self.eps), self.eps) for entry in change])
         return np.array([min(max(float(entry), 0.0), 1.0) for entry in image + change])
+
+
+@dataclass(frozen=True)
+class SlowAutoPGD:
+    """Algorithm 1 of Croce & Hein 2020, away from the label, from the image itself."""
+
+    eps: float
+    steps: int
+    norm: str = "linf"
+    loss: str = "dlr"
+
+    def __call__(self, image: Array, label: int) -> tuple[Array, int]:
+        """Return the first point of another class, else that of highest loss; and the halvings."""
+        ball = SlowClimb(eps=self.eps, steps=1, step_size=1.0, norm=self.norm)
+        size, looks, halvings = 2 * self.eps, self._looks(), 0
+        here, before, best = image, image, image
+        value = highest = self._value(image, label)
+        if slow_class(image) != label:
+            return image, 0
+        rises: list[bool] = []  # f(x_k+1) > f(x_k), one a step
+        highest_at, size_at = [highest], [2 * size]  # none can have stood still before the start
+        for k in range(1, self.steps + 1):
+            z = ball._project(
+                image, here + size * ball._direction(slow_gradient(here, self.loss, label))
+            )
+            alpha = 0.75 if k > 1 else 1.0
+            new = ball._project(image, here + alpha * (z - here) + (1 - alpha) * (here - before))
+            before, here = here, new
+            if slow_class(here) != label:
+                return here, halvings
+            new_value = self._value(here, label)
+            rises.append(new_value > value)
+            value = new_value
+            if value > highest:
+                best, highest = here, value
+            if k in looks:
+                period = rises[looks[looks.index(k) - 1] :]
+                few_rises = sum(period) < 0.75 * len(period)
+                stood_still = size_at[-1] == size and highest_at[-1] == highest
+                size_at.append(size)
+                highest_at.append(highest)
+                if few_rises or stood_still:
+                    size, here, value, halvings = size / 2, best, highest, halvings + 1
+        return best, halvings
+
+    def _value(self, image: Array, label: int) -> float:
+        return slow_loss(slow_logits(image), self.loss, label, None)
+
+    def _looks(self) -> list[int]:
+        shares = [0.0, 0.22]
+        while shares[-1] <= 1:
+            shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
+        return [math.ceil(share * self.steps - 1e-9) for share in shares if share <= 1 + 1e-9]
+
+
+def slow_class(image: Array) -> int:
+    logits = slow_logits(image)
+    return max(range(CLASSES), key=lambda k: logits[k])

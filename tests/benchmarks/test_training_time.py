@@ -27,14 +27,14 @@ def test_a_packed_file_comes_back(packed: Path) -> None:
 
 
 def test_real_digits_are_trained_for_all_epochs_and_tested(packed: Path) -> None:
-    values = measure_training("real", packed, CPU, as_graph=False, is_tiny=True)
+    values = measure_training("real", packed, CPU, kind="eager", is_tiny=True)
     assert values["epochs"] == EPOCHS
     assert 0 <= values["clean_accuracy"] <= 1
     assert values["is_finite"]
 
 
 def test_made_up_digits_have_no_accuracy() -> None:
-    values = measure_training("complex", None, CPU, as_graph=False, is_tiny=True)
+    values = measure_training("complex", None, CPU, kind="eager", is_tiny=True)
     assert "clean_accuracy" not in values
     assert values["seconds_for_15_epochs"] >= values["seconds_an_epoch"]
 

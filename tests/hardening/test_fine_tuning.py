@@ -153,6 +153,22 @@ def test_bad_settings_end_in_one_sentence(
         hardened(**settings)
 
 
+def test_a_compiled_network_is_hardened_as_the_network_inside(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    states = []
+    for name in ("plain", "compiled"):
+        given = trained if name == "plain" else torch.compile(trained, backend="aot_eager")
+        done = harden(
+            given, digits.first(64), held_out.first(8), eps=EPS, epochs=1, device="cpu",
+            out=tmp_path / name, audited=False,
+        )  # fmt: skip
+        assert done.taken is not None and "model.pt2" in done.taken.files
+        states.append(done.model.state_dict())
+    assert [*states[1]] == [*trained.state_dict()]
+    assert all(torch.equal(states[1][key], tensor) for key, tensor in states[0].items())
+
+
 def test_a_wrong_order_of_classes_is_noticed(
     trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
 ) -> None:

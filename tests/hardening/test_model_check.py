@@ -72,3 +72,9 @@ def test_bad_input() -> None:
         check_model(nn.Flatten())
     with pytest.raises(ModelError, match="cannot take images of 3x8x8"):
         check_model(Hard(), input_shape=(3, 8, 8))
+
+
+def test_a_compiled_network_is_checked_as_the_network_inside(trained: nn.Module) -> None:
+    compiled = torch.compile(trained, backend="aot_eager")
+    check = check_model(compiled, input_shape=SHAPE, repetitions=1)
+    assert level(check, "second derivative")[0] == "good"

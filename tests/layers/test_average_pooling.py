@@ -41,7 +41,6 @@ def test_an_image_does_not_see_the_others() -> None:
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-7)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # PyTorch's own use
 def test_no_image_at_all_and_transforms_work_as_with_pytorchs() -> None:
     layer = AvgPool2x2()
     assert layer(torch.zeros(0, 3, 4, 4)).shape == (0, 3, 2, 2)

@@ -66,7 +66,6 @@ def test_what_is_not_the_same_is_left_alone(layer: nn.Module) -> None:
     assert type(layer) is before
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit itself
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_networks_can_be_traced() -> None:
     model = network().eval()

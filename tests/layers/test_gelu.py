@@ -53,7 +53,6 @@ def test_three_derivatives() -> None:
     assert gradgradcheck(partial(first, GELU()), x)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # PyTorch's own use
 def test_other_dtypes_and_transforms_are_pytorchs() -> None:
     layer, x = GELU(), torch.randn(5)
     half = x.bfloat16().requires_grad_()

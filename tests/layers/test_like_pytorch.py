@@ -42,7 +42,6 @@ from steadygrad.layers.complex_numbers import frozen_cos_sin, frozen_modulus, mo
 from steadygrad.layers.hand_written.packed_convolution import composed_convolution
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),  # PyTorch's own use
     pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
     # is_grads_batched with PyTorch's own layers says so.
     pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning"),

@@ -176,7 +176,6 @@ def test_only_what_is_asked_for_gets_a_gradient() -> None:
     torch.testing.assert_close(ours.bias.grad, torch.full((OUTPUTS,), float(ROWS)))
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # PyTorch's own use
 def test_other_dtypes_and_transforms_are_pytorchs(products: list[tuple[int, ...]]) -> None:
     ours, theirs = pair()
     x = torch.randn(ROWS, WIDTH)

@@ -68,7 +68,6 @@ def test_an_export_takes_any_batch(name: str) -> None:
         torch.testing.assert_close(program(x), model(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # PyTorch's own use
 @pytest.mark.parametrize("name", ["own", "digits-complex"])
 def test_it_compiles_whole_and_trains_the_same(name: str) -> None:
     torch._dynamo.reset()
@@ -150,7 +149,6 @@ def test_onnx_by_tracing_takes_any_batch(name: str) -> None:
         torch.testing.assert_close(answers(file, x), model(x), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # PyTorch's own use
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @each_network
 def test_both_tracers_take_any_batch(name: str) -> None:
@@ -164,7 +162,6 @@ def test_both_tracers_take_any_batch(name: str) -> None:
         torch.testing.assert_close(symbolic(x), model(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # PyTorch's own use
 @pytest.mark.parametrize("name", ["own", "yeats2021-mnist-gelu", "digits-real", "ross2018-real"])
 def test_real_networks_are_torchscript(name: str) -> None:
     model, shape = network(name)

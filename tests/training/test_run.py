@@ -497,6 +497,11 @@ def test_data_that_cannot_be_loaded_leaves_no_folder_behind(tmp_path: Path, conf
     assert not (tmp_path / "run").exists()
 
 
+def test_recorded_steps_need_a_cuda_device(tmp_path: Path, config: Make) -> None:
+    with pytest.raises(HyperparameterError, match=r"for cuda_graph, got device cpu"):
+        train(config(cuda_graph=True, device="cpu"), tmp_path / "run")
+
+
 def test_an_absent_device_is_named(tmp_path: Path, config: Make) -> None:
     for name in ("abacus", "cuda:99"):
         with pytest.raises(HyperparameterError, match=f"device '{name}' is not available"):

@@ -11,6 +11,7 @@ from steadygrad.attacks.adapters import (
     to_foolbox,
     to_torchattacks,
 )
+from steadygrad.attacks.apgd import APGD
 from steadygrad.attacks.ball import PerturbationBall
 from steadygrad.attacks.base import Attack, norm_of, with_eps
 from steadygrad.attacks.deepfool import DeepFool, relative_perturbation
@@ -30,6 +31,7 @@ from steadygrad.attacks.noisy_fgsm import NoisyFGSM
 from steadygrad.attacks.part import ATTACKS, AboutAttack, EpsMeaning, about_attack, attack
 from steadygrad.attacks.pgd import PGD
 from steadygrad.attacks.random_noise import RandomNoise
+from steadygrad.attacks.sparse_l1 import SparseL1
 
 # isort: split
 # Last, so that the others stand before them in every list.
@@ -44,6 +46,7 @@ from steadygrad.attacks.adapted import (
 )
 
 __all__ = [
+    "APGD",
     "ATTACKS",
     "FGSM",
     "NES",
@@ -65,6 +68,7 @@ __all__ = [
     "PerturbationBall",
     "RandomNoise",
     "SmoothedGradient",
+    "SparseL1",
     "StraightThrough",
     "Surrogate",
     "TimesEps",

@@ -8,10 +8,13 @@ from torch import Tensor
 from steadygrad._typing import Images
 from steadygrad.draws import uniform
 
-__all__ = ["Norm", "PerturbationBall"]
+__all__ = ["AnyNorm", "Norm", "PerturbationBall"]
 
 Norm: TypeAlias = Literal["linf", "l2"]
-"""In which the size of a perturbation is measured."""
+"""In which most attacks measure the size of a perturbation."""
+
+AnyNorm: TypeAlias = Literal["linf", "l2", "l1"]
+"""In which some attack does."""
 
 
 class PerturbationBall:

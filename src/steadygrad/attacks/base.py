@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.ball import AnyNorm
 from steadygrad.errors import HyperparameterError
 
 __all__ = ["Attack", "AttackType", "norm_of", "with_eps"]
@@ -17,7 +17,7 @@ class Attack(Protocol):
     """Settings in the fields, tensors in the call: ``attack(model, images, labels)``.
 
     eps: largest change of any pixel, in units of the pixel range (8/255, not 8); with
-        ``norm="l2"`` the L2 length of an image's whole change, which may exceed 1; of Gaussian
+        ``norm="l2"`` or "l1" the length of an image's whole change, which may exceed 1; of Gaussian
         noise (``LongRangeCorrelated``, ``WhiteNoise``) its standard deviation, which pixels
         exceed.
 
@@ -66,7 +66,7 @@ def with_eps(attack: AttackType, eps: float) -> AttackType:
     return moved
 
 
-def norm_of(attack: Attack) -> Norm:
+def norm_of(attack: Attack) -> AnyNorm:
     """Return the norm of the attack's ball: its field ``norm``, L-infinity if it has none."""
-    norm: Norm = getattr(attack, "norm", "linf")
+    norm: AnyNorm = getattr(attack, "norm", "linf")
     return norm

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
+from steadygrad.attacks.input_gradient import input_gradient
 from steadygrad.attacks.labels import predicted_labels
 from steadygrad.attacks.part import attack
 from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
@@ -128,16 +129,9 @@ def _class_gradients(model: Classifier, images: Images, classes: Tensor) -> tupl
         logits = model(images)
         check_finite_losses(logits.detach().sum(dim=1))
         chosen = logits.gather(1, classes.clone())
-        gradients = []
-        for column in chosen.unbind(dim=1):
-            if not column.requires_grad:
-                raise ModelError("expected logits differentiable in the images, got constants")
-            (gradient,) = torch.autograd.grad(
-                column, images, torch.ones_like(column), retain_graph=True, allow_unused=True
-            )
-            if gradient is None:
-                raise ModelError("expected logits that depend on the images, got constants")
-            gradients.append(gradient)
+        gradients = [
+            input_gradient(column, images, keep_graph=True) for column in chosen.unbind(dim=1)
+        ]
     return chosen.detach(), torch.stack(gradients, dim=1)
 
 

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
+from steadygrad.attacks.input_gradient import input_gradient
 from steadygrad.attacks.losses import LOSSES, Loss, check_classes, check_loss
 from steadygrad.checks import check_logits
-from steadygrad.errors import LabelError, ModelError
+from steadygrad.errors import LabelError
 from steadygrad.memory import keep_freed_memory
 
 __all__ = ["Goal"]
@@ -48,33 +49,20 @@ class Goal:
             LabelError, if a label is not one of the model's classes. Whether ``J`` is finite is
             left to the caller, who can ask once for many steps.
         """
-        values, gradient, _ = self._ascent(model, images)
+        values, gradient, _ = self.look(model, images)
         return values, gradient
 
-    def judged_ascent(self, model: Classifier, images: Images) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what ``ascent`` returns, and whether each image reaches the goal, bool (batch,).
-
-        One pass answers both.
+    def look(self, model: Classifier, images: Images) -> tuple[Tensor, Tensor, Logits]:
+        """Return ``J``, its gradient, and the logits (batch, classes), from one pass.
 
         Raises: as ``ascent``.
         """
-        values, gradient, logits = self._ascent(model, images)
-        return values, gradient, self._is_reached(logits)
-
-    def _ascent(self, model: Classifier, images: Images) -> tuple[Tensor, Tensor, Logits]:
         keep_freed_memory()
         with torch.inference_mode(False), torch.enable_grad():
             images = _recordable(images).requires_grad_()
             logits = model(images)
             values = self._values(logits)
-            if not values.requires_grad:
-                raise ModelError("expected logits differentiable in the images, got constants")
-            # A vector of ones instead of a sum: no overflow in half precision.
-            (gradient,) = torch.autograd.grad(
-                values, images, torch.ones_like(values), allow_unused=True
-            )
-        if gradient is None:
-            raise ModelError("expected logits that depend on the images, got constants")
+            gradient = input_gradient(values, images)
         return values.detach(), gradient, logits.detach()
 
     def judge(self, model: Classifier, images: Images) -> tuple[Tensor, Tensor]:
@@ -83,13 +71,18 @@ class Goal:
         Raises: as ``ascent``.
         """
         with torch.no_grad():
-            logits = model(images)
-            values = self._values(logits)
-        return values, self._is_reached(logits)
+            return self.weigh(model(images))
 
-    def _is_reached(self, logits: Logits) -> Tensor:
+    def weigh(self, logits: Logits) -> tuple[Tensor, Tensor]:
+        """Return what ``judge`` does, of logits that are there already.
+
+        Raises: as ``ascent``.
+        """
+        values = self._values(logits)
         predictions = logits.argmax(dim=1)
-        return predictions != self.labels if self.targets is None else predictions == self.targets
+        if self.targets is None:
+            return values, predictions != self.labels
+        return values, predictions == self.targets
 
     def _values(self, logits: Logits) -> Tensor:
         check_logits(logits, len(self.labels))

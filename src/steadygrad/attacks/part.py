@@ -6,7 +6,7 @@ from functools import wraps
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.ball import AnyNorm
 from steadygrad.attacks.base import Attack, norm_of
 from steadygrad.held_statistics import held_statistics
 from steadygrad.parts import Family
@@ -66,18 +66,18 @@ class AboutAttack:
 
     title: str
     family: AttackFamily
-    norms: tuple[Norm, ...] = ("linf",)
+    norms: tuple[AnyNorm, ...] = ("linf",)
     is_gaussian: bool = False
     stays_in_ball: bool = True
     has_eps: bool = True
 
-    def eps_means(self, norm: Norm = "linf") -> EpsMeaning:
+    def eps_means(self, norm: AnyNorm = "linf") -> EpsMeaning:
         """Return what the number ``eps`` of the attack says in this norm."""
         if not self.has_eps:
             return "none"
         if self.is_gaussian:
             return "standard deviation"
-        return "length" if norm == "l2" else "radius"
+        return "length" if norm != "linf" else "radius"
 
 
 def attack(
@@ -85,7 +85,7 @@ def attack(
     *,
     title: str,
     family: AttackFamily,
-    norms: tuple[Norm, ...] = ("linf",),
+    norms: tuple[AnyNorm, ...] = ("linf",),
     is_gaussian: bool = False,
     stays_in_ball: bool = True,
     has_eps: bool = True,

@@ -178,8 +178,9 @@ class PGD:
         rows = torch.arange(len(images), device=images.device)
         aim, inside, current = goal, ball, adversarial
         for _ in range(steps):
-            values, gradient, hit = aim.judged_ascent(model, current)
+            values, gradient, logits = aim.look(model, current)
             total = total + values.sum()
+            hit = logits.argmax(dim=1) != aim.labels
             if bool(hit.any()):
                 is_wrong[rows[hit]] = True
                 rows, gradient, current = rows[~hit], gradient[~hit], current[~hit]

@@ -24,6 +24,10 @@ class StrongestFound:
         """Indices of the examples on which nothing has succeeded yet, int64."""
         return (~self._succeeded).nonzero().squeeze(1)
 
+    def unbroken_of(self, rows: Tensor) -> Tensor:
+        """Return those of the examples at ``rows`` on which nothing has succeeded yet, int64."""
+        return rows[~self._succeeded[rows]]
+
     def offer(self, rows: Tensor, candidates: Images, values: Tensor, succeeded: Tensor) -> None:
         """Weigh one new candidate for each example at ``rows``, none of which is broken yet."""
         values = values.to(self._values.dtype)

@@ -205,8 +205,7 @@ def _audit(
             with audit_progress() as progress:
                 result = audit(
                     audited.model,
-                    data.images(),
-                    data.labels,
+                    data,
                     eps=radius,
                     norm=norm,
                     budget=budget,
@@ -221,12 +220,6 @@ def _audit(
                     accept=accept or (),
                     minutes=minutes,
                     model_name=audited.name,
-                    data={
-                        "name": data.name,
-                        "split": data.split,
-                        "note": data.note,
-                        "class_names": list(data.class_names),
-                    },
                 )
     except UnfitError as error:
         _print_problems(error.problems)
@@ -288,5 +281,7 @@ def _print_result(result: AuditResult) -> None:
         print_text(f"accepted: {name}")
     if result.late:
         tell(f"no time was left for all of: {', '.join(result.late)}")
+    if result.uncertified:
+        tell(f"counted as not proven without a closer look: {result.uncertified:,} images")
     if result.untested:
         tell(f"not tested: {len(result.untested)} things, listed on the page")

@@ -138,6 +138,13 @@ def _train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
+    cuda_graph: Annotated[
+        bool | None,
+        typer.Option(
+            help="Record a step as a CUDA graph and replay it: many times faster for small "
+            "networks on a GPU; without an attack, for a penalty that does not learn."
+        ),
+    ] = None,
     checkpoint_seconds: Annotated[
         float | None, typer.Option(help="Minimum seconds between checkpoints.")
     ] = None,
@@ -170,6 +177,7 @@ def _train(
         "update_similarity": update_similarity,
         "seed": seed,
         "device": device,
+        "cuda_graph": cuda_graph,
         "checkpoint_seconds": checkpoint_seconds,
     }
     settings = read_settings(config) if config is not None else {}

@@ -203,19 +203,19 @@ def decode_images(
         height, width = decoded.shape[:2]
         if pixels is None:
             _check_memory(total, decoded, where)
-            pixels = np.empty((total, *decoded.shape), dtype=np.uint8)
-        if (height, width) != pixels.shape[1:3]:
+            pixels = np.empty((total, decoded.shape[2], height, width), dtype=np.uint8)
+        if (height, width) != pixels.shape[2:]:
             raise DatasetError(
-                f"expected images of one size in {where}, got {pixels.shape[1]}x{pixels.shape[2]} "
+                f"expected images of one size in {where}, got {pixels.shape[2]}x{pixels.shape[3]} "
                 f"and, in {describe(index)}, {height}x{width}; "
                 "give an image_size, to which they are scaled and cropped"
             )
-        if decoded.shape[2] > pixels.shape[3]:  # the first image in colour after grey ones
-            pixels = np.repeat(pixels, 3, axis=3)
-        pixels[index] = decoded
+        if decoded.shape[2] > pixels.shape[1]:  # the first image in colour after grey ones
+            pixels = np.repeat(pixels, 3, axis=1)
+        pixels[index] = decoded.transpose(2, 0, 1)
     if pixels is None or index + 1 != total:
         raise DatasetError(f"expected {total} images in {where}, got {index + 1}")
-    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    return pixels
 
 
 def track_if_slow(items: Iterable[T], total: int, description: str) -> Iterator[T]:

@@ -7,6 +7,7 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.divided_batches import each_batch
+from steadygrad.evaluation.image_rows import AnyImages, witness
 from steadygrad.evaluation_mode import evaluation_mode
 
 __all__ = ["accuracy", "model_device", "predictions"]
@@ -46,20 +47,20 @@ def accuracy(
 
 def correct(
     model: Classifier,
-    images: Images,
+    images: AnyImages,
     labels: Labels,
     batch_size: int,
     device: torch.device | str | None,
 ) -> Tensor:
     """Return which images are classified as labelled, bool (N,), on the CPU."""
-    check_images(images)
+    check_images(witness(images))
     check_labels(labels, len(images))
     logits = _logits(model, images, batch_size, device)
     check_labels(labels, len(images), logits.shape[1])
     return logits.argmax(dim=1) == labels.cpu()
 
 
-def model_device(model: Classifier, images: Images) -> torch.device:
+def model_device(model: Classifier, images: AnyImages) -> torch.device:
     """Return where a module's first parameter or buffer lies; else where the images lie."""
     if isinstance(model, nn.Module):
         for tensor in (*model.parameters(), *model.buffers()):
@@ -69,19 +70,20 @@ def model_device(model: Classifier, images: Images) -> torch.device:
 
 @torch.no_grad()
 def _logits(
-    model: Classifier, images: Images, batch_size: int, device: torch.device | str | None
+    model: Classifier, images: AnyImages, batch_size: int, device: torch.device | str | None
 ) -> Tensor:
     if batch_size < 1:
         raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
     device = model_device(model, images) if device is None else device
-    batches = torch.split(images, batch_size)
+    starts = range(0, len(images), batch_size)
 
     def answered(number: int) -> Tensor:
-        logits = model(batches[number].to(device))
-        check_logits(logits, len(batches[number]))
+        batch = images[starts[number] : starts[number] + batch_size]
+        logits = model(batch.to(device))
+        check_logits(logits, len(batch))
         return logits.cpu()
 
     with evaluation_mode(model):
-        joined = torch.cat(each_batch(len(batches), answered))
+        joined = torch.cat(each_batch(len(starts), answered))
     check_finite_losses(joined)
     return joined

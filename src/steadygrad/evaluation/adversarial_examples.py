@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from steadygrad.attacks import (
     describe_attack,
     norm_of,
 )
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.ball import AnyNorm
 from steadygrad.checks import PIXEL_TOLERANCE, check_images, check_labels
 from steadygrad.errors import CheckpointError, HyperparameterError, ShapeError
 from steadygrad.evaluation.accuracy import model_device
@@ -57,7 +57,7 @@ class AdversarialExamples:
     labels: Labels = field(repr=False)
     indices: Tensor = field(repr=False)
     eps: float
-    norm: Norm | None
+    norm: AnyNorm | None
     attack: dict[str, Any]
     source: str
     source_digest: str | None
@@ -108,7 +108,7 @@ class AdversarialExamples:
             )
         if self.norm is None:
             return
-        order = torch.inf if self.norm == "linf" else 2
+        order = {"linf": torch.inf, "l2": 2, "l1": 1}[self.norm]
         change = self.images.cpu().double() - images.cpu().double()
         farthest = change.flatten(start_dim=1).norm(order, dim=1).max().item()
         if farthest > self.eps * (1 + PIXEL_TOLERANCE) + PIXEL_TOLERANCE:
@@ -219,8 +219,9 @@ def _check_kinds(said: Mapping[str, Any]) -> None:
     for name, value in said.items():
         if not isinstance(value, _KINDS.get(name, (str,))) or isinstance(value, bool):
             raise ValueError(f"{name} cannot be {value!r}")
-    if said["norm"] not in (None, "linf", "l2"):
-        raise ValueError(f"expected norm linf, l2 or none, got {said['norm']!r}")
+    if said["norm"] not in (None, *get_args(AnyNorm)):
+        allowed = ", ".join(get_args(AnyNorm))
+        raise ValueError(f"expected norm {allowed} or none, got {said['norm']!r}")
 
 
 def craft_adversarial_examples(

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from torch import Tensor
 
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.ball import AnyNorm
 from steadygrad.checks import check_eps
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.statistics import bounded_mean_interval, wilson_interval
@@ -31,12 +31,12 @@ MOST_POINTS = 1000
 """More radii than anyone means; a mistyped step would otherwise run for days."""
 
 
-def parse_eps_grid(text: str, norm: Norm = "linf") -> tuple[float, ...]:
+def parse_eps_grid(text: str, norm: AnyNorm = "linf") -> tuple[float, ...]:
     """Read radii: a list ``0,0.1,8/255``, a range ``start:stop:step``, or a mixture.
 
     A range includes both ends, and its step must lead from one to the other exactly: numbers are
     read as fractions, so ``0:0.3:0.1`` ends at 0.3 and not a rounding beside it.
-    norm: what the radii are measured in; they lie in [0, 1], or are at least 0 in "l2".
+    norm: what the radii are measured in; they lie in [0, 1], or are at least 0 in "l2" and "l1".
     Returns the radii in ascending order.
 
     Raises: HyperparameterError, naming the part that cannot be read.
@@ -45,7 +45,7 @@ def parse_eps_grid(text: str, norm: Norm = "linf") -> tuple[float, ...]:
     return ascending_eps(values, norm)
 
 
-def ascending_eps(values: Iterable[float], norm: Norm = "linf") -> tuple[float, ...]:
+def ascending_eps(values: Iterable[float], norm: AnyNorm = "linf") -> tuple[float, ...]:
     """Return the radii sorted; refuse none at all, duplicates, and any that the norm has not.
 
     Raises: HyperparameterError.
@@ -54,7 +54,7 @@ def ascending_eps(values: Iterable[float], norm: Norm = "linf") -> tuple[float, 
     if not ordered:
         raise HyperparameterError("expected at least one eps, got none")
     for value in ordered:
-        check_eps(value, norm)
+        check_eps(value, norm, norms=get_args(AnyNorm))
     for value, following in pairwise(ordered):
         if value == following:
             raise HyperparameterError(f"expected every eps once, got {value:g} twice")

@@ -1,6 +1,6 @@
 """Images and labels in whatever form they come: tensors, a data set, or a loader of batches."""
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 from steadygrad._typing import Images, Labels
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import ImageError, LabelError
+from steadygrad.evaluation.image_rows import AnyImages, joined, rows_of_dataset
 
-__all__ = ["ImageSource", "labelled_images"]
+__all__ = ["ImageSource", "labelled_images", "labelled_rows"]
 
 ImageSource: TypeAlias = Images | ImageDataset | Dataset[Any] | Iterable[Any]
 """Images, or what holds images and labels: our data set, torch's, or a loader of batches."""
@@ -20,6 +21,18 @@ ImageSource: TypeAlias = Images | ImageDataset | Dataset[Any] | Iterable[Any]
 def labelled_images(source: ImageSource, labels: Labels | None) -> tuple[Images, Labels]:
     """Return images (n, channels, height, width) and labels int64 (n,) as tensors.
 
+    Args and errors: as ``labelled_rows``.
+    """
+    images, labels = labelled_rows(source, labels)
+    return images if isinstance(images, Tensor) else images[:], labels
+
+
+def labelled_rows(source: ImageSource, labels: Labels | None) -> tuple[AnyImages, Labels]:
+    """Return images (n, channels, height, width) and labels int64 (n,).
+
+    Tensors stay tensors. A data set or loader of more than 256 MiB of images is gone through once,
+    and its images are read again, a batch at a time, when they are asked for (see ``joined``).
+
     Args:
         source: images as a tensor; an ``ImageDataset``; a torch ``Dataset`` of pairs (image,
             label); or an iterable of batches (images, labels), such as a ``DataLoader``.
@@ -27,7 +40,8 @@ def labelled_images(source: ImageSource, labels: Labels | None) -> tuple[Images,
 
     Raises:
         LabelError: there are no labels, or they were given twice.
-        ImageError: there is no image, or an example is no pair.
+        ImageError: there is no image, an example is no pair, or images differ in size.
+        OutputError: the temporary file cannot be written.
     """
     if isinstance(source, Tensor):
         if labels is None:
@@ -38,11 +52,15 @@ def labelled_images(source: ImageSource, labels: Labels | None) -> tuple[Images,
             f"expected no labels beside {type(source).__name__}, which has its own; got some"
         )
     if isinstance(source, ImageDataset):
-        return source.images(), source.labels
+        return rows_of_dataset(source), source.labels
     if isinstance(source, Dataset) and isinstance(source, Sized):
-        indexed: Any = source
-        return _joined([_example(indexed[index]) for index in range(len(source))])
-    return _joined([_pair(batch) for batch in cast("Iterable[Any]", source)])
+        return joined(_examples(source, len(source)))
+    return joined(_pair(batch) for batch in cast("Iterable[Any]", source))
+
+
+def _examples(source: Any, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    for index in range(count):
+        yield _example(source[index])
 
 
 def _example(example: Any) -> tuple[Tensor, Tensor]:
@@ -63,10 +81,3 @@ def _pair(example: Any) -> tuple[Tensor, Tensor]:
             "give the data set a transform such as torchvision's ToTensor"
         )
     return images.detach(), torch.as_tensor(labels, dtype=torch.int64, device=images.device)
-
-
-def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Images, Labels]:
-    if not parts:
-        raise ImageError("expected at least one image, got none")
-    images, labels = zip(*parts, strict=True)
-    return torch.cat(images), torch.cat(labels)

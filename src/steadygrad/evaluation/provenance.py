@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from steadygrad._typing import Classifier, Images
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError, ModelError
+from steadygrad.evaluation.image_rows import ImageRows
 from steadygrad.versions import library_versions
 
 __all__ = [
@@ -86,15 +87,19 @@ def weights_digest(model: Classifier) -> str | None:
         return None
 
 
-def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of names, dtypes, shapes and bytes, in the order of the names."""
+def tensors_digest(tensors: Mapping[str, Tensor | ImageRows]) -> str:
+    """Return the SHA-256 of names, dtypes, shapes and bytes, in the order of the names.
+
+    Images that are read when they are asked for have the digest that they have in a tensor.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         shape = "x".join(map(str, tensor.shape))
         # The lengths keep one tensor's end from passing for the next one's beginning.
         digest.update(f"{len(name)} {name} {tensor.dtype} {shape} ".encode())
-        values = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-        digest.update(values.view(torch.uint8).numpy().data)
+        for part in tensor.chunks() if isinstance(tensor, ImageRows) else (tensor,):
+            values = part.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
+            digest.update(values.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

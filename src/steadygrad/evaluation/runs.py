@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, cast
 import torch
 
 from steadygrad.attacks import ATTACKS, Attack, LongRangeCorrelated, describe_attack, norm_of
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.ball import AnyNorm
 from steadygrad.covariance import (
     COVARIANCES,
     Covariance,
@@ -38,7 +38,7 @@ Search: TypeAlias = Literal["sweep", "continued", "bisection", "separate"]
 """How a curve is found: every radius in turn, from where the one before ended, by bisection, or
 every radius anew."""
 
-DEFAULT_EPS: dict[Norm, str] = {"linf": "0:0.3:0.02", "l2": "0:3:0.2"}
+DEFAULT_EPS: Mapping[AnyNorm, str] = {"linf": "0:0.3:0.02", "l2": "0:3:0.2", "l1": "0:30:2"}
 
 _SEARCHES: dict[Search, Callable[..., AccuracyCurve]] = {
     "sweep": accuracy_curve,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.atomic_file import write_atomically
 from steadygrad.attacks import Attack
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.ball import AnyNorm
 from steadygrad.errors import (
     CheckpointError,
     HyperparameterError,
@@ -60,7 +60,7 @@ class TransferMatrix:
 
     attack: dict[str, Any]
     eps: float
-    norm: Norm | None
+    norm: AnyNorm | None
     sources: tuple[str, ...]
     victims: tuple[str, ...]
     source_digests: tuple[str | None, ...]

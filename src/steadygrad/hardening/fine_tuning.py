@@ -28,6 +28,7 @@ from steadygrad.models import (
     load_model,
     model_source,
     save_model,
+    without_wrappers,
 )
 from steadygrad.parts import build_part
 from steadygrad.penalties import CrossEntropy, DoubleBackprop, NormPenalty
@@ -117,7 +118,8 @@ def harden(
     ``robustness.png``; ``export/`` as ``take_away`` writes it; ``audits/before`` and ``/after``.
 
     Args:
-        model: as in ``steadygrad.models.model_source``; an ``nn.Module`` stays as it is.
+        model: as in ``steadygrad.models.model_source``; an ``nn.Module`` stays as it is. The network
+            inside torch.compile, DistributedDataParallel or DataParallel is hardened without them.
         train_data: a data set by name, path, part or as an object; a loader of (images, labels).
         validation: the same, for the report and for each epoch's accuracy; None cuts a tenth of a
             named training set, at most 1,000 images, and leaves a loader without.
@@ -150,7 +152,8 @@ def harden(
 
     Raises:
         HyperparameterError, UnknownNameError: a setting is refused.
-        ModelError, CheckpointError, DatasetError: model, weights or data do not fit.
+        ModelError, CheckpointError, DatasetError: model, weights or data do not fit, or FSDP has
+            divided the model's parameters.
         OutputError: ``out`` is not empty or cannot be written.
         NonFiniteLossError: the training diverged; the last good checkpoint is kept.
     """
@@ -160,6 +163,8 @@ def harden(
     radius = eps if penalty_radius is None else penalty_radius
     check_eps(radius, norm)
     folder, progress = Path(out), progress or SilentProgress()
+    if isinstance(model, nn.Module):
+        model = without_wrappers(model)
     source = model_source(model, weights)
     sets = _data(train_data, validation, image_size, num_classes)
     plain = plain_epochs if plain_epochs is not None else float(activation != "keep")

@@ -16,7 +16,7 @@ from steadygrad.attacks import PGD
 from steadygrad.errors import HyperparameterError, SteadygradError
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.layers import PixelNormalization
-from steadygrad.models import check_fits, parameter_count, piecewise_linear
+from steadygrad.models import check_fits, parameter_count, piecewise_linear, without_wrappers
 from steadygrad.penalties import (
     DoubleBackprop,
     FiniteDifference,
@@ -99,7 +99,8 @@ def check_model(
     The network is copied and left as it is.
 
     Args:
-        model: maps images in [0, 1] to logits.
+        model: maps images in [0, 1] to logits; one that torch.compile or DataParallel wraps is
+            checked without them.
         images: a batch, on the model's device; None draws 8 random images.
         labels: int64, one an image; None takes the network's own predictions.
         input_shape: (channels, height, width) of the random images.
@@ -107,9 +108,9 @@ def check_model(
 
     Raises:
         HyperparameterError: neither images nor their shape are given.
-        ModelError: the network cannot take the images.
+        ModelError: the network cannot take the images, or FSDP has divided its parameters.
     """
-    network = copy.deepcopy(model)
+    network = copy.deepcopy(without_wrappers(model))
     place = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     if images is None:
         if input_shape is None:

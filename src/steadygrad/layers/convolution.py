@@ -10,19 +10,29 @@ With the convolution * and its adjoint *', which takes a gradient of y to one of
 PyTorch computes the last one as a convolution of a whose kernel is g, as large as the image.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from steadygrad.layers.hand_written.applicability import HandWrittenLayer, applies, forward_of
+from steadygrad.layers.hand_written.applicability import (
+    DTYPES,
+    HandWrittenLayer,
+    applies,
+    forward_of,
+)
 from steadygrad.layers.hand_written.gradients import is_read, is_wanted
 from steadygrad.layers.hand_written.sliding_window import SlidingWindow, same_padding
 from steadygrad.layers.hand_written.torch_internals import saved_tensors_are_kept
 from steadygrad.memory import keep_freed_memory
 
 __all__ = ["Conv2d"]
+
+
+DEVICES_OF_HALVES = ("cuda",)
+"""Where convolutions of half precision are ours too: cuDNN has fast kernels for their parts."""
 
 
 class Conv2d(HandWrittenLayer, nn.Conv2d):
@@ -32,16 +42,26 @@ class Conv2d(HandWrittenLayer, nn.Conv2d):
 
     What differs is the derivative of the derivative, which a penalty on the input gradient needs,
     and, on the CPU, the gradient of images, of few channels, which attacks need too. For padding
-    with zeros, alike on both sides, of float32 and float64 batches; whatever else goes to PyTorch.
+    with zeros, alike on both sides, of float32 and float64 batches, and of half precision under
+    autocast on a GPU; whatever else goes to PyTorch.
     """
 
     _by_pytorch = forward_of(nn.Conv2d)
 
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
-        if not applies(input, self.weight, self.bias):
+        kind = input.device.type
+        if kind not in DEVICES_OF_HALVES or not torch.is_autocast_enabled(kind):
+            return self._convolved(input, self.weight, self.bias)
+        dtype = torch.get_autocast_dtype(kind)
+        bias = None if self.bias is None else self.bias.to(dtype)
+        with torch.autocast(kind, enabled=False):
+            return self._convolved(input.to(dtype), self.weight.to(dtype), bias)
+
+    def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+        if not applies(x, weight, bias, dtypes=_dtypes_on(x.device)):
             return None
         padding = self._padding_of_a_side()
-        if padding is None or input.ndim != 4 or not torch.is_grad_enabled():
+        if padding is None or x.ndim != 4 or not torch.is_grad_enabled():
             return None
         keep_freed_memory()
         window = SlidingWindow(
@@ -50,7 +70,7 @@ class Conv2d(HandWrittenLayer, nn.Conv2d):
             dilation=_pair(self.dilation),
             groups=self.groups,
         )
-        y: Tensor = _Convolve.apply(input, self.weight, self.bias, window)  # type: ignore[no-untyped-call] # torch leaves it untyped
+        y: Tensor = _Convolve.apply(x, weight, bias, window)  # type: ignore[no-untyped-call] # torch leaves it untyped
         return y
 
     def _padding_of_a_side(self) -> tuple[int, int] | None:
@@ -62,6 +82,11 @@ class Conv2d(HandWrittenLayer, nn.Conv2d):
         if self.padding == "valid":
             return (0, 0)
         return same_padding(self.kernel_size, self.dilation)
+
+
+def _dtypes_on(device: torch.device) -> Sequence[torch.dtype]:
+    has_halves = device.type in DEVICES_OF_HALVES
+    return (*DTYPES, torch.bfloat16, torch.float16) if has_halves else DTYPES
 
 
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:
@@ -83,7 +108,7 @@ class _Convolve(Function):
         x, weight = ctx.saved_tensors
         window: SlidingWindow = ctx.window
         wanted = [is_wanted(ctx, index) for index in range(3)]
-        if not applies(g, x, weight):
+        if not applies(g, x, weight, dtypes=_dtypes_on(x.device)):
             return *window.gradients(g, x, weight, wanted), None
         if torch.is_grad_enabled():
             if any(wanted[1:]):

@@ -1,14 +1,19 @@
 """Making anyone's network cheaper to penalise, without changing what it computes, and back."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
+from steadygrad._typing import Classifier
+from steadygrad.held_statistics import modules_of
 from steadygrad.layers.average_pooling import AvgPool2x2
 from steadygrad.layers.batch_norm import BatchNorm2d
 from steadygrad.layers.convolution import Conv2d
 from steadygrad.layers.gelu import GELU
 from steadygrad.layers.linear import Linear
 
-__all__ = ["use_fast_layers", "use_torch_layers"]
+__all__ = ["fast_layers", "use_fast_layers", "use_torch_layers"]
 
 _FAST: dict[type[nn.Module], type[nn.Module]] = {
     nn.AvgPool2d: AvgPool2x2,
@@ -23,14 +28,14 @@ _PYTORCHS = {fast: pytorchs for pytorchs, fast in _FAST.items()}
 def use_fast_layers(model: nn.Module) -> int:
     """Turn a model's layers into ours where we have them.
 
-    In place: parameters, buffers, hooks and the keys of ``state_dict`` stay, so weights load from
-    and into the model as it was. Taken are ``nn.Conv2d``, ``nn.Linear``, ``nn.BatchNorm2d``,
-    ``nn.GELU()`` and ``nn.AvgPool2d(2)``, neither subclasses nor other settings, nor functions
-    called in ``forward``. Results agree up to rounding; a training step with a penalty on the input
-    gradient takes less time on the CPU (``docs/benchmarks.md``). Whatever PyTorch's layers can do
-    (export, compilation, transforms, tracing, checkpointing, hooks) these do by running PyTorch's
-    code. Only a tool that compares a layer's type, as quantization does, does not know them: call
-    ``use_torch_layers`` first.
+    On a GPU double backpropagation does so for its own passes. In place: parameters, buffers, hooks
+    and the keys of ``state_dict`` stay, so weights load from and into the model as it was. Taken
+    are ``nn.Conv2d``, ``nn.Linear``, ``nn.BatchNorm2d``, ``nn.GELU()`` and ``nn.AvgPool2d(2)``,
+    neither subclasses nor other settings, nor functions called in ``forward``. Results agree up to
+    rounding; how much faster a penalised step is depends on the network (``docs/benchmarks.md``).
+    Whatever PyTorch's layers can do (export, compilation, transforms, tracing, checkpointing,
+    hooks) these do by running PyTorch's code. Only a tool that compares a layer's type, as
+    quantization does, does not know them: call ``use_torch_layers`` first.
 
     Args:
         model: any network.
@@ -66,6 +71,23 @@ def use_torch_layers(model: nn.Module) -> int:
             module.__class__ = pytorchs
             turned += 1
     return turned
+
+
+@contextmanager
+def fast_layers(model: Classifier) -> Iterator[None]:
+    """Let a model run our layers in place of PyTorch's for a while, see ``use_fast_layers``."""
+    plain = [
+        (module, type(module))
+        for module in modules_of(model)
+        if type(module) in _FAST and _has_our_settings(module)
+    ]
+    for module, kind in plain:
+        module.__class__ = _FAST[kind]
+    try:
+        yield
+    finally:
+        for module, kind in plain:
+            module.__class__ = kind
 
 
 def _has_our_settings(module: nn.Module) -> bool:

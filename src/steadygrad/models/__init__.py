@@ -27,6 +27,7 @@ from steadygrad.models.sources import (
     load_weights,
     model_source,
 )
+from steadygrad.models.wrappers import without_wrappers
 
 __all__ = [
     "MODELS",
@@ -62,4 +63,5 @@ __all__ = [
     "read_spec",
     "save_model",
     "smooth_activations",
+    "without_wrappers",
 ]

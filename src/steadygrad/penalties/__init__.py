@@ -7,6 +7,7 @@ from steadygrad.penalties.agreement import (
     note_first_agreement,
 )
 from steadygrad.penalties.backends import DoubleBackprop
+from steadygrad.penalties.captured_gradient import CapturedGradient
 from steadygrad.penalties.finite_difference import FiniteDifference
 from steadygrad.penalties.losses import BinaryCrossEntropy, CrossEntropy, example_losses
 from steadygrad.penalties.norm_penalties import (
@@ -57,6 +58,7 @@ __all__ = [
     "Backend",
     "BackendAgreement",
     "BinaryCrossEntropy",
+    "CapturedGradient",
     "CovarianceNorm",
     "CrossEntropy",
     "DeepFoolSource",

@@ -228,12 +228,12 @@ def arithmetic_eps(images: Images, logits: Tensor) -> float:
     if torch.is_autocast_enabled(kind):
         return torch.finfo(torch.get_autocast_dtype(kind)).eps
     eps = max(torch.finfo(images.dtype).eps, torch.finfo(logits.dtype).eps)
-    if kind == "cuda" and eps < TF32_EPS and _may_use_tf32():
-        return TF32_EPS
-    return eps
+    is_float32 = eps == torch.finfo(torch.float32).eps
+    return TF32_EPS if kind == "cuda" and is_float32 and _may_use_tf32() else eps
 
 
 TF32_EPS = 2.0**-10
+"""Of float32 products on a GPU whose factors may be rounded first; float64 never is."""
 
 
 def _may_use_tf32() -> bool:

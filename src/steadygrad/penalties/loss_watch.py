@@ -50,6 +50,8 @@ def refuse_when_not_finite(model: Classifier, result: PenalizedLoss) -> None:
     values = torch.stack((result.data_loss, result.penalty)).detach()
 
     def look(_: Tensor) -> None:
+        if values.is_cuda and torch.cuda.is_current_stream_capturing():
+            return  # a replay would not look
         seen = _Unseen.of(model).take(values) if reading_waits(values) else values
         if seen is not None and not seen.isfinite().all():
             data_loss, penalty = seen.tolist()

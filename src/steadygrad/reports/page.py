@@ -29,6 +29,7 @@ from steadygrad.reports.wording import (
     disturbance_text,
     enumeration,
     eps_text,
+    length_norm,
 )
 from steadygrad.training import TrainingConfig
 
@@ -163,7 +164,7 @@ def _galleries(
 
 def _gallery(entry: ComparedRun, gallery: Gallery, comparison: Comparison) -> dict[str, Any]:
     attack, reach = comparison.protocol.attack, None
-    if attack.get("norm") == "l2":
+    if length_norm(attack) is not None:
         # No pixel moves by as much as the whole image: stretched to eps, the changes were grey.
         reach = (gallery.adversarial.double() - gallery.clean.double()).abs().max().item()
     return {

@@ -15,6 +15,7 @@ from steadygrad.evaluation import Evaluation, read_evaluation
 from steadygrad.json_file import read_object
 from steadygrad.models import load_model, mac_count, parameter_count
 from steadygrad.reports.training_words import model_text
+from steadygrad.reports.wording import length_norm
 from steadygrad.training import TrainingConfig, run_config
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.metrics_file import read_metrics
@@ -43,7 +44,7 @@ def _check(evaluation: Evaluation, path: Path) -> None:
         raise CheckpointError(f"{path} is damaged: its {what}")
     if data["n"] != n:
         raise CheckpointError(f"{path} is damaged: it says n = {data['n']} for {n} images")
-    largest = math.inf if evaluation.curve.attack.get("norm") == "l2" else 1
+    largest = 1 if length_norm(evaluation.curve.attack) is None else math.inf
     for point in evaluation.curve.points:
         if not (0 <= point.correct <= point.n and 0 <= point.eps <= largest):
             raise CheckpointError(

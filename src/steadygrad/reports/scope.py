@@ -17,6 +17,7 @@ from steadygrad.reports.wording import (
     count_text,
     enumeration,
     eps_text,
+    length_norm,
 )
 
 __all__ = ["cautions", "has_comparable_times", "tested", "untested"]
@@ -226,8 +227,8 @@ def _raised(attack: Mapping[str, Any]) -> str:
 def _within(attack: Mapping[str, Any]) -> str:
     if not about_record(attack).stays_in_ball:
         return "and may change images by more than eps"
-    if attack.get("norm") == "l2":
-        return "changing each image by at most eps in L2"
+    if (norm := length_norm(attack)) is not None:
+        return f"changing each image by at most eps in {norm}"
     return "changing each pixel by at most eps"
 
 
@@ -243,8 +244,8 @@ def _kind(attack: Mapping[str, Any]) -> str:
         return _NOISE_KIND
     if not about.stays_in_ball:
         return "changes that may exceed eps"
-    if attack.get("norm") == "l2":
-        return "changes of each image by at most eps in L2"
+    if (norm := length_norm(attack)) is not None:
+        return f"changes of each image by at most eps in {norm}"
     return "changes of each pixel by at most eps (L-infinity)"
 
 
@@ -277,7 +278,7 @@ def _radii(comparison: Comparison) -> str:
     ends = f"from {eps_text(radii[0])} to {eps_text(radii[-1])}"
     span = f"{len(radii)} values of eps {ends}" if len(radii) > 1 else f"eps {eps_text(radii[0])}"
     shared = "" if comparison.has_equal_grids else ", those that all runs share"
-    if comparison.protocol.attack.get("norm") == "l2":
+    if length_norm(comparison.protocol.attack) is not None:
         return (
             f"{span}{shared}: the length of an image's whole change, where 1 is one value from "
             "black to white."

@@ -139,8 +139,8 @@ def named_attack(about: AboutAttack, settings: Mapping[str, Any]) -> str:
         short += f"({count_text(settings['queries'], 'query', 'queries')})"
     elif "steps" in settings:
         short += f"({settings['steps']})"
-    if settings.get("norm") == "l2":
-        short = f"L2 {short}"
+    if (norm := length_norm(settings)) is not None and norm not in short:
+        short = f"{norm} {short}"
     target = settings.get("target")
     if target is not None:
         short = f"{_AIMS.get(target, ('targeted',))[0]} {short}"
@@ -226,8 +226,17 @@ def _step_length(steps: int, size: float | None, reach: float | None) -> str:
     return f"{'eps' if reach == 1 else f'{short_number(reach)} eps'} / {steps}"
 
 
+def length_norm(attack: Mapping[str, Any]) -> str | None:
+    """Return "L2" or "L1" where eps is the length of an image's whole change; None for L-infinity.
+
+    attack: a record of its settings.
+    """
+    norm = attack.get("norm")
+    return norm_text(norm) if norm in ("l2", "l1") else None
+
+
 def norm_text(norm: str) -> str:
-    """Return "linf" and "Linf" as "L∞", "l2" as "L2"."""
+    """Return "linf" and "Linf" as "L∞", "l2" as "L2", "l1" as "L1"."""
     return "L∞" if norm.lower() == "linf" else norm[:1].upper() + norm[1:]
 
 
@@ -239,8 +248,9 @@ def disturbance_text(attack: Mapping[str, Any]) -> str:
     what = "noise" if about.family == "noise" else "an attack"
     if not about.stays_in_ball:
         return f"{what} of size eps that may change images by more"
-    if attack.get("norm") == "l2":
-        return f"{what} that may change every image by at most eps in L2, the length of its change"
+    if (norm := length_norm(attack)) is not None:
+        change = "the length of its change" if norm == "L2" else "the sum of its changes"
+        return f"{what} that may change every image by at most eps in {norm}, {change}"
     return f"{what} that may change every pixel by at most eps"
 
 

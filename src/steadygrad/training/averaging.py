@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from steadygrad.errors import HyperparameterError
 from steadygrad.parts import Family
@@ -73,7 +74,7 @@ class AveragedWeights:
         self.steps += 1
         decay = self.part.decay(self.steps)
         ours: list[Tensor] = list(self.network.parameters())
-        torch._foreach_lerp_(ours, [p.detach() for p in model.parameters()], 1 - decay)
+        get_ema_multi_avg_fn(decay)(ours, [p.detach() for p in model.parameters()], self.steps)  # type: ignore[no-untyped-call] # torch leaves it untyped
         for kept, latest in zip(self.network.buffers(), model.buffers(), strict=True):
             kept.copy_(latest)
 

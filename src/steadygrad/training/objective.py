@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
 from steadygrad.covariance import DataFacts, prepared
@@ -35,7 +35,7 @@ class Objective:
         images: Images,
         labels: Labels,
         *,
-        share: float = 1.0,
+        share: float | Tensor = 1.0,
         generator: torch.Generator | None = None,
     ) -> PenalizedLoss:
         """Return ``loss = data_loss + penalty``, batch means in nats, and the logits behind it.
@@ -45,7 +45,8 @@ class Objective:
                 move and dropout is off.
             images: augmented, on the model's device.
             labels: int64 (batch,); without an attack also what the loss takes.
-            share: of the penalty that counts, at least 0: what a ramp says of this step.
+            share: of the penalty that counts, at least 0: what a ramp says of this step; a scalar
+                tensor is not read.
             generator: feeds the attack.
         """
         if self.attack is not None:
@@ -56,7 +57,7 @@ class Objective:
             loss = losses.mean()
             return PenalizedLoss(loss, loss, loss.new_zeros(()), logits)
         result: PenalizedLoss = self.penalty(model, images, labels, loss=self.config.loss)
-        if share == 1:
+        if not isinstance(share, Tensor) and share == 1:
             return result
         penalty = share * result.penalty
         return PenalizedLoss(result.data_loss + penalty, result.data_loss, penalty, result.logits)

@@ -19,11 +19,13 @@ from steadygrad.distributed import (
     sum_over_ranks,
 )
 from steadygrad.draws import DrawsOfParts
-from steadygrad.errors import CheckpointError
+from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.layers.joint_batch_norm import joint_batch_norm
 from steadygrad.models.model_file import ModelSpec
 from steadygrad.penalties import (
     BackendAgreement,
+    CapturedGradient,
+    PenalizedLoss,
     first_agreement,
     note_first_agreement,
     parameter_gradient,
@@ -69,6 +71,8 @@ class TrainingSession:
         self.joins_last_image = not isinstance(train, LoaderImages) and joins_last_image(
             self.model, train, config.batch_size
         )
+        self._ramped = torch.ones((), device=device)
+        self.captured = self._capturing()
         self.epochs_done = self.steps_done = 0
         self.totals = EpochTotals()
         self.history: list[EpochMetrics] = []
@@ -142,7 +146,31 @@ class TrainingSession:
                 images, labels, self.train.num_classes, self._augmentation_draws
             )
         ramped = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
-        parts = share.parts(config.accumulate)
+        if self.captured is None:
+            sums, similarity = self._gradient_of_batch(images, targets, labels, share, ramped)
+        else:
+            self._ramped.fill_(ramped)
+            sums = self._sums(self.captured(images, targets), labels, share)
+            similarity = sums.new_full((), torch.nan)
+        if config.clipping is not None:
+            config.clipping.clip(self.model.parameters())
+        self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update(self.model)
+        return torch.cat((sum_over_ranks(sums), similarity.detach().float().unsqueeze(0)))
+
+    def _gradient_of_batch(
+        self, images: Images, targets: Labels, labels: Labels, share: BatchShare, ramped: float
+    ) -> tuple[Tensor, Tensor]:
+        """Leave the whole batch's gradient in the parameters, part by part.
+
+        Args:
+            images, targets, labels: of the whole batch. ramped: share of the penalty that counts.
+
+        Returns:
+            This process's loss, data loss, penalty and correct; the update similarity.
+        """
+        parts = share.parts(self.config.accumulate)
         self._seed_dropout()
         draws = DrawsOfParts(self._attack_draws, len(parts), self.ranks)
         self.optimizer.zero_grad()
@@ -158,28 +186,56 @@ class TrainingSession:
                     self.model, own, own_targets, share=ramped, generator=draws.of_part()
                 )
             self._taken_gradients(so_far)
-            if config.update_similarity:
+            if self.config.update_similarity:
                 plain_gradient = plain_gradient + parameter_gradient(
                     self._part(result.data_loss, part), self.model.parameters()
                 )
             self._part(result.loss, part).backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-            correct = (result.logits.detach().argmax(dim=1) == own_labels)[: part.size].sum()
-            means = (result.loss, result.data_loss, result.penalty)
-            numbers = [self._part(number.detach(), part).float() for number in means]
-            sums = sums + torch.stack([*numbers, correct.float()])
+            sums = sums + self._sums(result, own_labels, part)
         if self.objective.attack is not None:
             draws.settle()
         sum_gradients(self.model.parameters())
         similarity = sums.new_full((), torch.nan)
-        if config.update_similarity:
+        if self.config.update_similarity:
             plain_gradient = sum_over_ranks(plain_gradient)
             similarity = cosine_similarity(plain_gradient, self._gradient(), dim=0, eps=0)
-        if config.clipping is not None:
-            config.clipping.clip(self.model.parameters())
-        self.optimizer.step()
-        if self.averaged is not None:
-            self.averaged.update(self.model)
-        return torch.cat((sum_over_ranks(sums), similarity.detach().float().unsqueeze(0)))
+        return sums, similarity
+
+    def _sums(self, result: PenalizedLoss, labels: Labels, part: BatchShare) -> Tensor:
+        """Return loss, data loss, penalty and correct of a part, to be added to the others'."""
+        correct = (result.logits.detach().argmax(dim=1) == labels)[: part.size].sum()
+        means = (result.loss, result.data_loss, result.penalty)
+        numbers = [self._part(number.detach(), part).float() for number in means]
+        return torch.stack([*numbers, correct.float()])
+
+    def _capturing(self) -> CapturedGradient | None:
+        """Return what records the step, where the configuration wants that.
+
+        Raises: HyperparameterError, if a step does what a recording cannot hold.
+        """
+        if not self.config.cuda_graph:
+            return None
+        obstacles = {
+            f"device {self.device.type}, which has none": self.device.type != "cuda",
+            f"{self.ranks.count} processes": self.ranks.count > 1,
+            "an attack, which looks at its results": self.config.attack is not None,
+            "update_similarity": self.config.update_similarity,
+            "a batch in parts (accumulate)": self.config.accumulate > 1,
+            "a covariance that learns": "covariance" in self.objective.state_dict(),
+        }
+        for obstacle, is_there in obstacles.items():
+            if is_there:
+                raise HyperparameterError(
+                    f"expected steps that a CUDA graph can hold for cuda_graph, got {obstacle}"
+                )
+        is_ramped = self.config.ramp is not None
+
+        def objective(model: nn.Module, images: Images, targets: Labels) -> PenalizedLoss:
+            share = self._ramped if is_ramped else 1.0
+            with self._precision():
+                return self.objective(model, images, targets, share=share)
+
+        return CapturedGradient(self.model, objective)
 
     def _seed_dropout(self) -> None:
         """Seed the dropout of the other processes: a checkpoint holds the main one's state."""

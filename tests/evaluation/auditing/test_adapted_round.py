@@ -47,6 +47,9 @@ def test_a_quantiser_is_broken_by_the_attack_that_its_diagnosis_asks_for(
     first = adapted.attacks[0]
     assert first.name == "straight-through" and first.is_fit
     assert "round" in first.note and "staircase" in first.asked_by
+    assert [
+        names.index(name) for name in ("straight-through", "wide-differences", "surrogate")
+    ] == (sorted(names.index(name) for name in traits_of("staircase").asks_for))
     assert all("straight-through" in traits_of(name).asks_for for name in first.asked_by)
     assert result.is_established
     assert "Attacks adapted to that" in result.verdict.summary

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from steadygrad.attacks import PGD
 from steadygrad.attacks.losses import LOSSES
-from steadygrad.evaluation.certificate import certified, chain_of
+from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.certificate import certify, chain_of, proof
 from steadygrad.evaluation.certificate.proof import margin_lower_bound
 
 
@@ -70,9 +71,10 @@ def test_no_attack_falls_below_the_bound_and_refining_never_loosens_it(
     found = attack(model, images, labels, generator=torch.Generator().manual_seed(0))
     assert (second <= margin(model, found, labels) + 1e-4).all()
     assert (second <= margin(model, images, labels) + 1e-5).all()
-    proven = certified(model, images, labels, eps=eps, norm=norm)  # type: ignore[arg-type]
-    assert proven is not None
-    assert not (proven & (margin(model, found, labels) < 0)).any()
+    found_out = certify(model, images, labels, eps=eps, norm=norm)  # type: ignore[arg-type]
+    assert found_out is not None and not found_out.left_out.any()
+    assert torch.equal(found_out.proven, second > 1e-5 * (1 + chain(images).abs().amax(dim=1)))
+    assert not (found_out.proven & (margin(model, found, labels) < 0)).any()
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -107,20 +109,82 @@ def test_the_ball_is_cut_off_at_black_and_white() -> None:
     assert bound.item() == pytest.approx(0.0)
 
 
-def test_a_network_worth_certifying_is_certified(digits: tuple[Tensor, Tensor]) -> None:
+@pytest.fixture(scope="module")
+def small(digits: tuple[Tensor, Tensor]) -> tuple[nn.Module, Tensor, Tensor]:
+    """Return a network of a few units and forty of its images."""
     images, labels = (each[:300] for each in digits)
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+    hidden = [nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU()]
+    model = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(16, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=1e-3)
     for _ in range(60):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(images), labels).backward()
         optimizer.step()
-    model.eval()
-    proven = certified(model, images[:40], labels[:40], eps=0.01)
-    assert proven is not None
-    assert int(proven.sum()) > 30
-    assert not certified(model, images[:40], labels[:40], eps=1.0).any()
+    return model.eval(), images[:40], labels[:40]
+
+
+Small = tuple[nn.Module, Tensor, Tensor]
+
+
+def test_a_network_worth_certifying_is_certified(small: Small) -> None:
+    found = certify(*small, eps=0.01)
+    assert found is not None
+    assert int(found.proven.sum()) > 30
+
+
+def first_bound_proves(small: Small, eps: float) -> Tensor:
+    model, images, labels = small
+    chain = chain_of(model, images)
+    assert chain is not None
+    bound = margin_lower_bound(chain, images, labels, eps=eps, norm="linf", is_refined=False)
+    return bound > 1e-5 * (1 + chain(images).abs().amax(dim=1))
+
+
+def test_time_that_is_up_leaves_the_rest_unproven_and_says_which(small: Small) -> None:
+    whole = certify(*small, eps=0.06, patience=None)
+    looks, done = iter(range(100)), []
+    # Two batches of the first bound, and three images of the second.
+    cut = certify(*small, eps=0.06, is_over=lambda: next(looks) >= 5, progress=done.append)
+    assert whole is not None and cut is not None
+    first = first_bound_proves(small, 0.06)
+    assert cut.is_late and not whole.is_late and not whole.left_out.any()
+    assert int(cut.left_out.sum()) == int((~first).sum()) - 3 > 0
+    assert sum(done) == 40 - int(cut.left_out.sum())
+    assert not (cut.proven & ~whole.proven).any() and not (cut.proven & cut.left_out).any()
+    assert (cut.proven | ~first).all()
+    # The most promising three: each is proven, as are some that no time was left for.
+    assert int(cut.proven.sum()) == int(first.sum()) + 3 < int(whole.proven.sum())
+    none = certify(*small, eps=0.06, is_over=lambda: True)
+    assert none is not None and none.is_late
+    assert not none.proven.any() and none.left_out.all()
+
+
+def test_rows_that_nobody_asked_for_are_neither_proven_nor_left_out(small: Small) -> None:
+    rows = torch.tensor([3, 5, 20])
+    some, every = certify(*small, eps=0.01, rows=rows), certify(*small, eps=0.01)
+    assert some is not None and every is not None
+    assert torch.equal(some.proven.nonzero().squeeze(1), rows[every.proven[rows]])
+    assert not some.left_out.any()
+
+
+def test_many_classes_are_bounded_a_few_at_a_time_alike(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = certify(*small, eps=0.06)
+    monkeypatch.setattr(proof, "MOST_NUMBERS", 200)  # three images together, then one class
+    few = certify(*small, eps=0.06)
+    assert whole is not None and few is not None
+    assert torch.equal(whole.proven, few.proven)
+
+
+def test_the_search_ends_where_nothing_can_be_proven(small: Small) -> None:
+    with pytest.raises(HyperparameterError, match="patience >= 1 or None, got 0"):
+        certify(*small, eps=0.1, patience=0)
+    hopeless = certify(*small, eps=1.0)
+    assert hopeless is not None
+    assert not hopeless.proven.any()
+    assert int(hopeless.left_out.sum()) == 40 - 16 and not hopeless.is_late
 
 
 class Standardised(nn.Module):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from dishonest_models import HardVote
 from torch import Tensor, nn
 
 from evaluation.masking.conftest import FRAUDS, HONEST, Digits, Noisy
@@ -125,6 +126,15 @@ def test_a_model_without_any_gradient_is_masked_not_refused(
     assert {f.name: f.measured for f in findings}["zero-gradients"] == 1.0
     assert verdict.level == "masked"
     assert verdict.causes == ("false gradients", "vanishing gradients")
+
+
+def test_a_module_without_any_gradient_is_masked_in_float64_too(
+    honest: dict[str, nn.Module], held_out: Digits
+) -> None:
+    model = HardVote(honest["plain"])
+    findings, verdict = diagnose(subject_of(model, held_out, examples=4))
+    assert {f.name: f.status for f in findings}["float64-gradients"] == "passed"
+    assert verdict.level == "masked"
 
 
 def test_l2_is_diagnosed_too(honest: dict[str, nn.Module], held_out: Digits) -> None:

@@ -9,7 +9,8 @@ from torch.overrides import TorchFunctionMode
 
 __all__ = ["StraightThroughMode"]
 
-_SET_GRAD_ENABLED: Any = torch._C._set_grad_enabled
+_SET_GRAD_ENABLED: Any = getattr(torch._C, "_set_grad_enabled", None)
+"""What ``no_grad`` calls; a PyTorch without it records no block under ``no_grad``."""
 _SHADOW = "_steadygrad_shadow"
 """Attribute of a tensor without gradient: a differentiable stand-in for what it was made from."""
 

@@ -153,23 +153,18 @@ def run_adapted(campaign: Campaign, findings: Sequence[Finding]) -> AdaptedRound
 
 
 def _asked(findings: Sequence[Finding]) -> dict[str, list[str]]:
-    """Return the texts of the attacks asked for, in order, with the diagnostics that ask."""
+    """Return the texts of the attacks asked for, with the diagnostics that ask.
+
+    Each diagnostic names the cheap ones first: an attack comes after those that stand before it.
+    """
     asked: dict[str, list[str]] = {}
+    places: dict[str, int] = {}
     for finding in findings:
         if finding.status == "suspicious":
-            for text in traits_of(finding.name).asks_for:
+            for place, text in enumerate(traits_of(finding.name).asks_for):
                 asked.setdefault(text, []).append(finding.name)
-    order = {name: place for place, name in enumerate(_CHEAP_FIRST)}
-    return dict(sorted(asked.items(), key=lambda item: order.get(item[0], len(order))))
-
-
-_CHEAP_FIRST = (
-    "straight-through",
-    "expectation",
-    "smoothed-gradient",
-    "wide-differences",
-    "surrogate",
-)
+                places[text] = max(place, places.get(text, 0))
+    return dict(sorted(asked.items(), key=lambda item: places[item[0]]))
 
 
 def _entries(

@@ -15,6 +15,7 @@ from steadygrad.errors import SteadygradError
 from steadygrad.evaluation.auditing.batch_size import is_out_of_memory
 from steadygrad.evaluation.auditing.entry import BatteryEntry
 from steadygrad.evaluation.divided_batches import each_batch
+from steadygrad.evaluation.image_rows import AnyImages
 from steadygrad.evaluation.outcome import AttackOutcome, Family
 from steadygrad.seeds import derive_seed, derived_generator
 
@@ -100,7 +101,7 @@ class Target:
     """
 
     model: Classifier
-    images: Images = field(repr=False)
+    images: AnyImages = field(repr=False)
     labels: Labels = field(repr=False)
     eps: float
     norm: Literal["linf", "l2"]

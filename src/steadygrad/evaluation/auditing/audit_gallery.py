@@ -8,6 +8,7 @@ import torch
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.evaluation.accuracy import predictions
 from steadygrad.evaluation.auditing.attack_run import AttackRun
+from steadygrad.evaluation.image_rows import AnyImages
 from steadygrad.evaluation.pictures import Gallery
 
 __all__ = ["AuditGallery", "audit_gallery"]
@@ -26,7 +27,7 @@ class AuditGallery(Gallery):
 
 def audit_gallery(
     model: Classifier,
-    images: Images,
+    images: AnyImages,
     labels: Labels,
     rows: torch.Tensor,
     runs: Sequence[AttackRun],

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from steadygrad._typing import Classifier, Images
 from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.image_rows import AnyImages
 
 __all__ = ["BatchSize", "check_batch_size", "choose_batch_size", "is_out_of_memory"]
 
@@ -33,7 +34,7 @@ class BatchSize:
 
 
 def choose_batch_size(
-    asked: int | str, model: Classifier, images: Images, device: torch.device
+    asked: int | str, model: Classifier, images: AnyImages, device: torch.device
 ) -> BatchSize:
     """Return ``asked``, or for "auto" the largest power of two that fits the budget.
 

@@ -10,7 +10,7 @@ from steadygrad.attacks.adapters import AutoAttack, CarliniWagner
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.nes import NES
 from steadygrad.errors import MissingExtraError, UnknownNameError
-from steadygrad.evaluation.auditing.entry import BatteryEntry, TransferAttack
+from steadygrad.evaluation.auditing.entry import LAST, BatteryEntry, TransferAttack
 from steadygrad.evaluation.outcome import Family, Scope
 from steadygrad.evaluation.provenance import weights_digest
 
@@ -34,6 +34,7 @@ class Recipe:
         ``norm``.
     norms: in which it works; one norm alone is not passed on.
     fewest_classes, most_classes: of the models it is for; None means any number.
+    turn: when it comes where time is short, see ``BatteryEntry``.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Recipe:
     limit: int | None = None
     fewest_classes: int = 2
     most_classes: int | None = None
+    turn: float = LAST
 
     def obstacle(self, norm: Norm, classes: int) -> str | None:
         """Return why it cannot be run, as the end of a sentence; None if it can."""
@@ -71,7 +73,9 @@ class Recipe:
         """
         own = {"norm": norm} if len(self.norms) > 1 else {}
         attack = self.build(eps=eps, **own, **self.settings)
-        return BatteryEntry(self.name, self.family, attack, self.scope, self.limit, self.stream)
+        return BatteryEntry(
+            self.name, self.family, attack, self.scope, self.limit, self.stream, self.turn
+        )
 
 
 Budget: TypeAlias = Literal["quick", "standard", "full"]
@@ -89,12 +93,14 @@ _NOISE = Recipe(
     build=RandomNoise,
     settings={"distribution": "sign", "samples": 10},
     norms=("linf",),
+    turn=180,
 )
 _FGSM = Recipe(
     name="fgsm",
     stream="fgsm",
     family="one-step",
     build=FGSM,
+    turn=40,
 )
 _PGD_8 = Recipe(
     name="pgd-8",
@@ -102,6 +108,7 @@ _PGD_8 = Recipe(
     family="white-box",
     build=PGD,
     settings={"steps": 8},
+    turn=10,
 )
 _MIM_10 = Recipe(
     name="mim-10",
@@ -109,6 +116,7 @@ _MIM_10 = Recipe(
     family="white-box",
     build=MomentumIterative,
     settings={"steps": 10},
+    turn=140,
 )
 _CARLINI_WAGNER = Recipe(
     name="carlini-wagner",
@@ -117,13 +125,14 @@ _CARLINI_WAGNER = Recipe(
     build=CarliniWagner,
     norms=("l2",),
     scope="survivors",
+    turn=170,
 )
 _AUTOATTACK = Recipe(
     name="autoattack", stream="autoattack", family="ensemble", build=AutoAttack, fewest_classes=4
 )
 
 
-def _pgd(steps: int, restarts: int, loss: str, *, fewest_classes: int = 2) -> Recipe:
+def _pgd(steps: int, restarts: int, loss: str, turn: float, *, fewest_classes: int = 2) -> Recipe:
     ending = "" if loss == "cross-entropy" else f"-{loss}"
     return Recipe(
         name=f"pgd-{steps}{ending}",
@@ -132,6 +141,7 @@ def _pgd(steps: int, restarts: int, loss: str, *, fewest_classes: int = 2) -> Re
         build=PGD,
         settings={"steps": steps, "restarts": restarts, "loss": loss},
         fewest_classes=fewest_classes,
+        turn=turn,
     )
 
 
@@ -144,6 +154,7 @@ def _all_targets(steps: int) -> Recipe:
         settings={"steps": steps, "target": "all", "loss": "margin"},
         scope="survivors",
         most_classes=_MOST_TARGETS,
+        turn=80,
     )
 
 
@@ -157,10 +168,13 @@ def _nes(queries: int, limit: int | None) -> Recipe:
         norms=("linf",),
         scope="survivors",
         limit=limit,
+        turn=150,
     )
 
 
-def _member(name: str, scope: Scope, limit: int | None = None, fewest_classes: int = 2) -> Recipe:
+def _member(
+    name: str, scope: Scope, turn: float, *, limit: int | None = None, fewest_classes: int = 2
+) -> Recipe:
     return Recipe(
         name=name,
         stream=name,
@@ -170,10 +184,14 @@ def _member(name: str, scope: Scope, limit: int | None = None, fewest_classes: i
         scope=scope,
         limit=limit,
         fewest_classes=fewest_classes,
+        turn=turn,
     )
 
 
-_APGD_CE, _APGD_T = _member("apgd-ce", "all"), _member("apgd-t", "survivors", fewest_classes=4)
+_APGD_CE, _APGD_T = (
+    _member("apgd-ce", "all", 20),
+    _member("apgd-t", "survivors", 30, fewest_classes=4),
+)
 
 # Cheap attacks first: those on survivors meet what all before them have left.
 RECIPES: Mapping[Budget, tuple[Recipe, ...]] = {
@@ -181,42 +199,42 @@ RECIPES: Mapping[Budget, tuple[Recipe, ...]] = {
         _NOISE,
         _FGSM,
         _PGD_8,
-        _pgd(20, 2, "margin"),
+        _pgd(20, 2, "margin", 0),
         _nes(1000, 50),
-        _member("square", "survivors", limit=20),
+        _member("square", "survivors", 50, limit=20),
     ),
     "standard": (
         _NOISE,
         _FGSM,
         _PGD_8,
         _MIM_10,
-        _pgd(20, 2, "margin"),
-        _pgd(50, 5, "cross-entropy"),
-        _pgd(50, 5, "margin"),
-        _pgd(50, 5, "dlr", fewest_classes=3),
+        _pgd(20, 2, "margin", 0),
+        _pgd(50, 5, "cross-entropy", 100),
+        _pgd(50, 5, "margin", 60),
+        _pgd(50, 5, "dlr", 120, fewest_classes=3),
         _APGD_CE,
         _all_targets(20),
         _APGD_T,
         _nes(4000, 100),
-        _member("square", "survivors", limit=200),
+        _member("square", "survivors", 50, limit=200),
     ),
     "full": (
         _NOISE,
         _FGSM,
         _PGD_8,
         _MIM_10,
-        _pgd(20, 2, "margin"),
-        _pgd(50, 5, "cross-entropy"),
-        _pgd(100, 10, "cross-entropy"),
-        _pgd(100, 10, "margin"),
-        _pgd(100, 10, "dlr", fewest_classes=3),
+        _pgd(20, 2, "margin", 0),
+        _pgd(50, 5, "cross-entropy", 100),
+        _pgd(100, 10, "cross-entropy", 110),
+        _pgd(100, 10, "margin", 70),
+        _pgd(100, 10, "dlr", 130, fewest_classes=3),
         _APGD_CE,
         _all_targets(50),
         _APGD_T,
-        _member("fab-t", "survivors"),
+        _member("fab-t", "survivors", 160),
         _CARLINI_WAGNER,
         _nes(4000, None),
-        _member("square", "survivors"),
+        _member("square", "survivors", 50),
         _AUTOATTACK,
     ),
 }
@@ -268,7 +286,9 @@ def build_battery(
 def _transfers(
     budget: Budget | None, name: str, source: Classifier, eps: float, norm: Norm
 ) -> list[BatteryEntry]:
-    recipes = (_MIM_10,) if budget in (None, "quick") else (_MIM_10, _pgd(50, 5, "cross-entropy"))
+    recipes = (
+        (_MIM_10,) if budget in (None, "quick") else (_MIM_10, _pgd(50, 5, "cross-entropy", 100))
+    )
     return [
         BatteryEntry(
             f"transfer-{name}-{recipe.name}",
@@ -282,6 +302,7 @@ def _transfers(
             ),
             # Every source is attacked with the same draws, whatever it is called.
             stream=f"transfer-1-{recipe.stream}",
+            turn=LAST,
         )
         for recipe in recipes
     ]

@@ -42,13 +42,16 @@ def diagnosis_of(
 
 
 def restated(subject: Subject, found: Diagnosis, adapted: AdaptedRound) -> Diagnosis:
-    """Return a diagnosis whose verdict knows of the adapted attacks that followed.
+    """Return a diagnosis whose verdict is about all examples and knows of the adapted attacks.
 
-    subject: with the outcomes of those attacks too; the findings stay what they were.
+    subject: with all right examples, proven ones too, which no diagnostic looked at, and with the
+        outcomes of the adapted attacks; the findings stay what they were.
     """
-    if not adapted.attacks:
+    if all(finding.status == "not tested" for finding in found.findings):
         return found
     said = _judged(subject, verdict(subject, found.findings))
+    if not adapted.attacks:
+        return replace(found, verdict=said)
     before, after = (100 * count / adapted.n for count in (adapted.before, adapted.after))
     names = ", ".join(each.name for each in adapted.attacks)
     told = (

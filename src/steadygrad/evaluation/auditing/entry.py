@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 import torch
@@ -9,19 +10,25 @@ import torch
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import ATTACKS, Attack, describe_attack, norm_of, with_eps
 from steadygrad.attacks.adapters import AutoAttack
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks.ball import AnyNorm, Norm
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.outcome import Family, Scope
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.parts import number_text
 
 __all__ = [
+    "LAST",
     "BatteryEntry",
     "TransferAttack",
     "attack_of_text",
     "identity_of",
     "own_entries",
 ]
+
+LAST = inf
+"""Turn of attacks that come after all others where time is short."""
+_OWN_TURN = 15
+"""Turn of the user's own: after the two of the battery that break most for their time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +47,7 @@ class TransferAttack:
     source_digest: str | None = None
 
     @property
-    def norm(self) -> Norm:
+    def norm(self) -> AnyNorm:
         """The norm of the attack's ball."""
         return norm_of(self.attack)
 
@@ -82,6 +89,7 @@ class BatteryEntry:
     limit: at most so many of them, evenly spread; None takes all. At least 1.
     stream: what its random draws hang on, beside the audit's seed and the number of the batch; None
         takes the attack's registered name and its steps, such as "pgd-50".
+    turn: under a time limit, attacks with a lower turn run first.
     Raises: HyperparameterError.
     """
 
@@ -91,6 +99,7 @@ class BatteryEntry:
     scope: Scope = "all"
     limit: int | None = None
     stream: str | None = None
+    turn: float = _OWN_TURN
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -156,10 +165,11 @@ def own_entries(
             entry = replace(given, attack=moved)
         else:
             # What it asks of the model would tell of its attacks with gradients alone.
-            family: Family | None = (
-                "ensemble" if isinstance(attack, AutoAttack) and attack.is_ensemble else None
-            )
-            entry = BatteryEntry(_free_name(identity_of(attack), names), family, moved)
+            is_ensemble = isinstance(attack, AutoAttack) and attack.is_ensemble
+            family: Family | None = "ensemble" if is_ensemble else None
+            turn = LAST if is_ensemble else _OWN_TURN
+            name = _free_name(identity_of(attack), names)
+            entry = BatteryEntry(name, family, moved, turn=turn)
         names.add(entry.name)
         entries.append(entry)
     return entries

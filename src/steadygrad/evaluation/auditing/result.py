@@ -54,7 +54,8 @@ class AuditResult:
     adapted: attacks that suspicious findings asked for, and how they did; their outcomes are among
         the others.
     certified: bool (n,), images that no change within eps can mislead the model on, by proof; None
-        where the model has no such proof.
+        where the model has no such proof. uncertified: how many more that the attacks left were not
+        looked at to the end, for want of time or promise; they count as not proven.
     gallery: a few images before and after; None if no example is correct without attack.
     budget: name of the battery, None for attacks of one's own alone; minutes: that it was given.
     seconds: spent on attacks and diagnostics, whenever they ran.
@@ -83,6 +84,7 @@ class AuditResult:
     accepted: tuple[str, ...] = ()
     adapted: AdaptedRound = AdaptedRound()
     certified: Tensor | None = field(default=None, repr=False)
+    uncertified: int = 0
     gallery: AuditGallery | None = field(repr=False)
     seconds: float
     created: str
@@ -184,6 +186,7 @@ class AuditResult:
             "clean": _point(self.clean),
             "worst_case": _point(self.worst_case),
             "lower_bound": None if self.lower_bound is None else _point(self.lower_bound),
+            "uncertified": self.uncertified,
             "established": self.is_established,
             "verdict": asdict(self.verdict),
             "attacks": [self._attack(outcome) for outcome in self.outcomes],
@@ -324,6 +327,7 @@ def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
         facts=tuple(record["facts"]),
         accepted=tuple(record.get("accepted", ())),
         certified=tensors.get("certified"),
+        uncertified=int(record.get("uncertified", 0)),
         adapted=AdaptedRound.of(record.get("adapted")),
         gallery=_gallery(record, tensors),
         seconds=float(record["seconds"]),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from steadygrad._typing import Classifier, Images, Labels
+from steadygrad._typing import Classifier, Labels
 from steadygrad.attacks import Attack
 from steadygrad.attacks.ball import Norm
 from steadygrad.checks import check_eps
@@ -25,18 +25,20 @@ from steadygrad.evaluation.auditing.campaign import Campaign
 from steadygrad.evaluation.auditing.diagnosis import diagnosis_of, restated
 from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
-from steadygrad.evaluation.auditing.proven import proven_rows, with_proof
+from steadygrad.evaluation.auditing.proven import proof_of, with_proof
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
 from steadygrad.evaluation.auditing.time_budget import (
     BATTERY,
     DIAGNOSTICS,
     LARGEST_BATCH,
+    PROOF,
     TimeBudget,
     by_promise,
     cut_short,
 )
 from steadygrad.evaluation.divided_batches import dividing_ranks, from_main_rank
-from steadygrad.evaluation.labelled_images import ImageSource, labelled_images
+from steadygrad.evaluation.image_rows import AnyImages
+from steadygrad.evaluation.labelled_images import ImageSource, labelled_rows
 from steadygrad.evaluation.masking import Subject
 from steadygrad.evaluation.pictures import one_of_each_class
 from steadygrad.evaluation.provenance import model_fingerprint, tensors_digest, weights_digest
@@ -115,15 +117,15 @@ def audit(
     check_batch_size(batch_size)
     accepted = check_accepted(accept)
     data = _description(images) | dict(data or {})
-    images, labels = labelled_images(images, labels)
+    rows, labels = labelled_rows(images, labels)
     class_names = data.get("class_names")
     classes_named = None if class_names is None else len(class_names)
     fitness = from_main_rank(
-        lambda: check_fitness(model, images, labels, classes=classes_named, device=device)
+        lambda: check_fitness(model, rows, labels, classes=classes_named, device=device)
     )
     if not fitness.is_fit_accepting(accepted):
         raise UnfitError(fitness.problems, accepted)
-    place = model_device(model, images) if device is None else torch.device(device)
+    place = model_device(model, rows) if device is None else torch.device(device)
     notify, progress = notify or _silent, progress or _silent
     store, ranks = Store(None if out is None else Path(out) / "attacks", notify), dividing_ranks()
     with (
@@ -131,22 +133,22 @@ def audit(
         parameters_at_rest(model),
         nullcontext() if out is None or not ranks.is_main else only_writer(Path(out)),
     ):
-        size = from_main_rank(lambda: choose_batch_size(batch_size, model, images, place))
+        size = from_main_rank(lambda: choose_batch_size(batch_size, model, rows, place))
         if minutes is not None and batch_size == "auto":
             size = replace(size, size=min(size.size, LARGEST_BATCH))
         clean_correct, classes = from_main_rank(
-            lambda: _clean(model, images, labels, size.size, seed, place)
+            lambda: _clean(model, rows, labels, size.size, seed, place)
         )
         weights = weights_digest(model)
-        fingerprint = from_main_rank(lambda: model_fingerprint(model, images[:8].to(place)))
-        examples = tensors_digest({"images": images, "labels": labels})
+        fingerprint = from_main_rank(lambda: model_fingerprint(model, rows[:8].to(place)))
+        examples = tensors_digest({"images": rows, "labels": labels})
         battery = build_battery(
             budget, eps=eps, norm=norm, classes=classes, sources=_named(sources)
         )
         own = own_entries(attacks, battery.entries, eps, norm)
         shown = one_of_each_class(labels.cpu(), clean_correct, _SHOWN).sort().values
         campaign = Campaign(
-            target=Target(model, images, labels, eps, norm, seed, place, shown),
+            target=Target(model, rows, labels, eps, norm, seed, place, shown),
             clean_correct=clean_correct,
             identity={"model": fingerprint, "examples": examples},
             batch_size=size.size,
@@ -158,14 +160,20 @@ def audit(
         entries = [*battery.entries, *own]
         campaign.run_all(entries if minutes is None else by_promise(entries))
         larger = beyond(budget, own, eps=eps, norm=norm)
-        proven = from_main_rank(
-            lambda: proven_rows(
-                campaign.target, clean_correct & ~campaign.broken, store, campaign.identity
+        proof = from_main_rank(
+            lambda: proof_of(
+                campaign.target,
+                clean_correct & ~campaign.broken,
+                store,
+                campaign.identity,
+                is_over=lambda: spent(PROOF),
+                progress=progress,
             )
         )
+        proven = proof.proven
         subject = Subject(
             model=model,
-            images=images,
+            images=rows,
             labels=labels,
             # Where there is a proof, there is nothing to suspect.
             clean_correct=clean_correct if proven is None else clean_correct & ~proven,
@@ -189,7 +197,7 @@ def audit(
         diagnosis = with_proof(diagnosis, clean_correct & ~campaign.broken, proven)
         diagnosis = cut_short(diagnosis, campaign.late, minutes)
         gallery = from_main_rank(
-            lambda: audit_gallery(model, images, labels, shown, campaign.runs, eps, place)
+            lambda: audit_gallery(model, rows, labels, shown, campaign.runs, eps, place)
         )
         result = AuditResult(
             model={"name": model_name, "digest": weights, "fingerprint": fingerprint},
@@ -206,7 +214,7 @@ def audit(
             outcomes=outcomes,
             findings=diagnosis.findings,
             verdict=diagnosis.verdict,
-            untested=(*campaign.untested, *battery.untested, *larger),
+            untested=(*campaign.untested, *proof.untested, *battery.untested, *larger),
             late=tuple(campaign.late),
             fitness=fitness.problems,
             facts=fitness.facts,
@@ -215,6 +223,7 @@ def audit(
             ),
             adapted=adapted,
             certified=None if proven is None else proven & ~campaign.broken,
+            uncertified=proof.left_out,
             gallery=gallery,
             seconds=sum(outcome.seconds for outcome in outcomes) + diagnosis.seconds,
             created=max((*campaign.created, diagnosis.created)),
@@ -256,7 +265,7 @@ def _check_settings(
 
 def _clean(
     model: Classifier,
-    images: Images,
+    images: AnyImages,
     labels: Labels,
     batch_size: int,
     seed: int,

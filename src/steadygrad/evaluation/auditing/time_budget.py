@@ -1,4 +1,4 @@
-"""Minutes that an audit may take, shared out between battery, diagnostics and adapted attacks."""
+"""Minutes that an audit may take, shared out between attacks, proofs and diagnostics."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,18 +11,11 @@ from steadygrad.evaluation.auditing.entry import BatteryEntry
 
 __all__ = ["TimeBudget", "by_promise", "cut_short"]
 
-BATTERY, DIAGNOSTICS = 0.6, 0.85
-"""Shares of the time after which no attack of the battery, and no diagnostic, begins any more."""
+BATTERY, PROOF, DIAGNOSTICS = 0.6, 0.7, 0.85
+"""Shares of the time after which no attack of the battery, no proof, and no diagnostic begins."""
 LARGEST_BATCH = 32
 """Images attacked together under a time limit, where the batch size is ours to choose: a batch that
 has begun is finished."""
-_PROMISING = (
-    *("pgd-20-margin", "pgd-8", "apgd-ce", "apgd-t", "fgsm", "square"),
-    *("pgd-50-margin", "pgd-100-margin", "pgd-20-targets", "pgd-50-targets", "pgd-50", "pgd-100"),
-    *("pgd-50-dlr", "pgd-100-dlr", "mim-10", "nes", "fab-t", "carlini-wagner", "noise"),
-)
-_OWN = 2
-"""Attacks of the user's own come after so many of these."""
 
 
 @dataclass(eq=False)
@@ -50,19 +43,12 @@ class TimeBudget:
 
 
 def by_promise(entries: Sequence[BatteryEntry]) -> list[BatteryEntry]:
-    """Return the entries, those first that break most for their time.
+    """Return the entries by their turn: those first that break most for their time.
 
     Attacks of the user's own come after the first two of ours, AutoAttack whole and transfers
-    after all that is ranked.
+    after all the others.
     """
-    ranks = {name: float(rank) for rank, name in enumerate(_PROMISING)}
-
-    def rank(entry: BatteryEntry) -> float:
-        if entry.name in ranks:
-            return ranks[entry.name]
-        return inf if entry.family in ("ensemble", "transfer") else _OWN - 0.5
-
-    return sorted(entries, key=rank)
+    return sorted(entries, key=lambda entry: entry.turn)
 
 
 def cut_short(found: Diagnosis, late: Sequence[str], minutes: float | None) -> Diagnosis:

@@ -9,7 +9,7 @@ from torch import Tensor
 from steadygrad.attacks.ball import Norm
 from steadygrad.evaluation.certificate.chain import Affine, Chain, Rectifier
 
-__all__ = ["Region", "interval_bounds", "linear_lower_bound", "refined_bounds"]
+__all__ = ["Bounds", "Region", "interval_bounds", "linear_lower_bound", "refined_bounds"]
 
 Bounds = list[tuple[Tensor, Tensor]]
 """Lower and upper bound of the input of each step, and of the output at the end."""

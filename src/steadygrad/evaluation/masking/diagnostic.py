@@ -121,7 +121,8 @@ class DiagnosticTraits:
         essential: whether "no sign of masking" needs it to have passed.
         explained_by: causes of which this one is a consequence; beside them it is not named.
         asks_for: texts of attacks, such as "straight-through" or "pgd:steps=200", that an audit
-            runs where the finding is suspicious, since they are not misled in the same way.
+            runs where the finding is suspicious, since they are not misled in the same way; the
+            cheapest first.
     """
 
     question: str

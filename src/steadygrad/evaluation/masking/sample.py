@@ -13,6 +13,7 @@ from steadygrad.attacks import PGD, Attack
 from steadygrad.checks import check_eps, check_images, check_labels
 from steadygrad.errors import HyperparameterError, LabelError
 from steadygrad.evaluation.accuracy import model_device
+from steadygrad.evaluation.image_rows import AnyImages, witness
 from steadygrad.evaluation.masking.probes import (
     input_gradient,
     is_differentiable,
@@ -47,7 +48,7 @@ class Subject:
     """
 
     model: Classifier
-    images: Images = field(repr=False)
+    images: AnyImages = field(repr=False)
     labels: Labels = field(repr=False)
     clean_correct: Tensor = field(repr=False)
     eps: float
@@ -61,7 +62,7 @@ class Subject:
     is_over: Callable[[], bool] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        check_images(self.images)
+        check_images(witness(self.images))
         check_labels(self.labels, len(self.images))
         if self.clean_correct.shape != self.labels.shape or self.clean_correct.dtype != torch.bool:
             raise LabelError(
@@ -240,7 +241,10 @@ class Sample:
 
     @cached_property
     def _precise(self) -> Classifier | None:
-        return precise_model(self.subject.model, self.images)
+        found = precise_model(self.subject.model, self.images)
+        if found is None or is_differentiable(found, self.images[:1].double()):
+            return found
+        return _WithZeroGradient(found)
 
     def _stilled(self, model: Classifier) -> Classifier:
         return (

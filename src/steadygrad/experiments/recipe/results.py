@@ -1,6 +1,6 @@
 """Full trainings: the recipe beside attack training, under strong attacks and unseen ones."""
 
-from steadygrad.attacks import PGD, WhiteNoise
+from steadygrad.attacks import PGD, SparseL1, WhiteNoise
 from steadygrad.datasets import UniformNoise
 from steadygrad.evaluation.corruptions import (
     BrightnessGradient,
@@ -83,6 +83,7 @@ MNIST_UNSEEN = UnseenDisturbances(
         "white noise 0.4": WhiteNoise(eps=0.4, samples=1),
         "L2 PGD 2": PGD(eps=2.0, steps=50, norm="l2"),
         "L2 PGD 3": PGD(eps=3.0, steps=50, norm="l2"),
+        "L1, sum 10": SparseL1(eps=10.0),
         "Linf PGD 0.3": PGD(eps=0.3, steps=50),
     },
 )

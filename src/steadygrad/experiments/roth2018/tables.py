@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from steadygrad.attacks import PGD, WhiteNoise
+from steadygrad.attacks import PGD, SparseL1, WhiteNoise
 from steadygrad.covariance import Block, Dense, GradientSource, Radial, Stationary
 from steadygrad.evaluation.corruptions import (
     BrightnessGradient,
@@ -204,6 +204,7 @@ UNSEEN = UnseenDisturbances(
     attacks={
         "white noise 0.1": WhiteNoise(eps=0.1, samples=1),
         "L2 PGD 0.25": PGD(eps=0.25, steps=10, norm="l2"),
+        "L1, sum 4": SparseL1(eps=4.0),
         "Linf PGD 2/255": PGD(eps=2 / 255, steps=10),
     },
 )

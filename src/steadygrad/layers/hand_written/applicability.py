@@ -5,6 +5,7 @@ transforms of ``torch.func``, forward-mode derivatives, tensor subclasses or ope
 of these, layers run PyTorch's own code, forwards and backwards.
 """
 
+from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
 
@@ -14,22 +15,23 @@ from torch.fx import Proxy
 
 from steadygrad.layers.hand_written.torch_internals import is_batched, is_plain_eager
 
-__all__ = ["HandWrittenLayer", "applies", "as_one_node", "forward_of", "is_symbolic"]
+__all__ = ["DTYPES", "HandWrittenLayer", "applies", "as_one_node", "forward_of", "is_symbolic"]
 
 DTYPES = (torch.float32, torch.float64)
 _PLAIN_TYPES = (Tensor, nn.Parameter)
 _is_scripting = torch.jit.is_scripting  # type: ignore[attr-defined] # torch leaves it so
 
 
-def applies(*tensors: Tensor | None) -> bool:
+def applies(*tensors: Tensor | None, dtypes: Sequence[torch.dtype] = DTYPES) -> bool:
     """Return whether hand-written derivatives apply to an operation on these tensors.
 
     That is so in plain reverse-mode autograd, on plain dense tensors, none of them empty, all of
-    the same device (a CPU or CUDA) and dtype (float32 or float64). Nodes ask again in each of their
-    backward passes, which may run in other circumstances than the forward pass.
+    the same device (a CPU or CUDA) and dtype. Nodes ask again in each of their backward passes,
+    which may run in other circumstances than the forward pass.
 
     Args:
         tensors: every operand; None stands for one that is left out, as a bias.
+        dtypes: those that the derivatives are written for.
     """
     # First what reads no tensor: a tracer would record the reading and specialise to its result.
     if torch.compiler.is_compiling() or _is_tracing() or not is_plain_eager():
@@ -41,7 +43,7 @@ def applies(*tensors: Tensor | None) -> bool:
         if (
             type(tensor) not in _PLAIN_TYPES
             or not (tensor.is_cpu or tensor.is_cuda)
-            or tensor.dtype not in DTYPES
+            or tensor.dtype not in dtypes
             or tensor.layout != torch.strided
             or tensor.is_nested
             or tensor.numel() == 0

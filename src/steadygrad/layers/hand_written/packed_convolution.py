@@ -106,8 +106,9 @@ class PackedConvolution:
 
     @property
     def keeps_z(self) -> bool:
-        """Whether z is worth its memory."""
-        return self.weight[0].numel() > RECOMPUTE_BELOW
+        """Whether z is worth its memory; always where it is written as a whole anyway."""
+        is_whole = not works_in_pieces(self.u.device)
+        return is_whole or self.weight[0].numel() > RECOMPUTE_BELOW
 
     @property
     def y_shape(self) -> tuple[int, int, int, int]:

@@ -24,6 +24,7 @@ from steadygrad.evaluation.auditing.fitness.outputs import (
 )
 from steadygrad.evaluation.auditing.fitness.predictions import prediction_problems
 from steadygrad.evaluation.auditing.fitness.problem import Problem, data_problems, is_readable
+from steadygrad.evaluation.image_rows import AnyImages
 from steadygrad.evaluation_mode import evaluation_mode
 
 __all__ = ["Fitness", "check_fitness", "spread_rows"]
@@ -51,7 +52,7 @@ class Fitness:
 
 def check_fitness(
     model: Classifier,
-    images: Images,
+    images: AnyImages,
     labels: Labels,
     *,
     classes: int | None = None,

@@ -4,9 +4,10 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steadygrad._typing import Images, Labels
+from steadygrad._typing import Labels
 from steadygrad.checks import PIXEL_TOLERANCE, check_images, check_labels
 from steadygrad.errors import ImageError, LabelError, ModelError, UnknownNameError
+from steadygrad.evaluation.image_rows import AnyImages, witness
 
 __all__ = [
     "ACCEPTABLE",
@@ -74,13 +75,13 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
 
 
-def data_problems(images: Images, labels: Labels) -> list[Problem]:
+def data_problems(images: AnyImages, labels: Labels) -> list[Problem]:
     """Return what a model could not be measured on, whichever it is; all of it is fatal."""
     problems = []
     if not is_readable(images):
         problems.append(_refused(images))
     else:
-        lowest, highest = (bound.item() for bound in images.detach().aminmax())
+        lowest, highest = (bound.item() for bound in witness(images).detach().aminmax())
         if not (lowest >= -PIXEL_TOLERANCE and highest <= 1 + PIXEL_TOLERANCE):
             remedy = (
                 "divide the images by 255"
@@ -105,19 +106,20 @@ def data_problems(images: Images, labels: Labels) -> list[Problem]:
     return problems
 
 
-def is_readable(images: Images) -> bool:
+def is_readable(images: AnyImages) -> bool:
     """Tell whether a model can be asked about the images at all, whatever their range."""
+    values = witness(images)
     try:
-        check_images(images)
+        check_images(values)
     except ImageError:
-        is_batch = getattr(images, "ndim", 0) == 4 and images.numel() > 0
-        return is_batch and images.is_floating_point() and bool(images.isfinite().all())
+        is_batch = getattr(values, "ndim", 0) == 4 and values.numel() > 0
+        return is_batch and values.is_floating_point() and bool(values.isfinite().all())
     return True
 
 
-def _refused(images: Images) -> Problem:
+def _refused(images: AnyImages) -> Problem:
     try:
-        check_images(images)
+        check_images(witness(images))
     except ImageError as error:
         return Problem(
             "images",
