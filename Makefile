@@ -65,7 +65,7 @@ $(OTHER)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(OTHER)
 	grep -v '^torch==' constraints.txt > $(OTHER)/constraints.txt
 	$(OTHER)/bin/python -m pip --disable-pip-version-check install --quiet -c $(OTHER)/constraints.txt \
-		'torch==$(TORCH)' -e '.[train,attacks]' pytest hypothesis
+		'torch==$(TORCH)' -e '.[train,report,attacks]' pytest hypothesis
 	$(OTHER)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
 		-c $(OTHER)/constraints.txt torchattacks
 	touch $@

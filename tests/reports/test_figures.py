@@ -95,7 +95,7 @@ def test_training_has_a_panel_a_quantity_with_units(make_run: MakeRun) -> None:
     loss, penalty, accuracy = figure.axes
     assert loss.get_ylabel() == "cross-entropy (nats)"
     assert penalty.get_ylabel() == "strength × squared norm (nats)"
-    assert accuracy.get_ylabel() == "accuracy (%), images as met"
+    assert accuracy.get_ylabel() == "accuracy (%), training images"
     assert all(axes.get_xlabel() == "epoch" for axes in figure.axes)
     assert [len(axes.lines) for axes in figure.axes] == [2, 1, 2]
     assert list(penalty.lines[0].get_ydata()) == [epoch.penalty for epoch in runs[1].metrics]

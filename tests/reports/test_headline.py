@@ -29,7 +29,7 @@ def test_a_clear_winner_is_named_with_its_costs(make_run: MakeRun) -> None:
     )
     assert undefended == "Trained plainly, the same model (plain) keeps 0.3\u00a0% there."
     assert clean == (
-        "Without attack, robust is right on 90.0\u00a0% and plain on 98.1\u00a0%: "
+        "Without attack, robust classifies 90.0\u00a0% correctly and plain 98.1\u00a0%: "
         "8.1 percentage points fewer."
     )
     assert time == "An epoch of robust took 2.5\u00a0s, one of plain 1.0\u00a0s: 2.5 times as long."
@@ -70,7 +70,7 @@ def test_without_eps_zero_clean_accuracy_is_not_invented(make_run: MakeRun) -> N
 def test_a_single_run_is_described_and_not_ranked(make_run: MakeRun) -> None:
     first, clean = sentences(make_run("alone", half=0.2))
     assert first.startswith("At eps 0.14, alone still classifies 78.9\u00a0%")
-    assert clean.startswith("Without attack it is right on 98.1")
+    assert clean.startswith("Without attack it classifies 98.1")
 
 
 def test_no_shared_eps_means_no_winner(make_run: MakeRun) -> None:

@@ -116,7 +116,7 @@ class NES:
 
     @property
     def _checks(self) -> int:
-        """Queries for one image that ask whether it is broken."""
+        """Queries for one image that test whether the attack has succeeded."""
         return self.steps if self.stop_early else 0
 
     def _check_queries(self) -> None:
@@ -126,7 +126,11 @@ class NES:
                 f"expected queries >= {least} for {self.steps} steps, got {self.queries}"
             )
         if (self.queries - self._checks) % 2:
-            other = f" besides {self._checks} that ask whether it is broken" if self._checks else ""
+            other = (
+                f" besides {self._checks} that test whether the attack has succeeded"
+                if self._checks
+                else ""
+            )
             raise HyperparameterError(f"expected queries in pairs{other}, got {self.queries}")
 
     def _climb(

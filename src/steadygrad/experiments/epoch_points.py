@@ -76,7 +76,7 @@ class UpdateSimilarity(Artefact):
             "all if there are fewer, of every seed. Similarity: cosine between the parameter "
             "gradients without and with the penalty (Eq. 11); without a penalty they are one and "
             "the same, and the points stand at 1 by definition. Loss: cross-entropy without the "
-            "penalty, on training images as the steps met them."
+            "penalty, on training images as used in the steps."
         )
         return ExperimentOutcome(
             caption=_caption(bench, panels, explanation),
@@ -113,7 +113,7 @@ class LossAndPenalty(Artefact):
         panels = _measured(penalised, bench, self.last_epochs)
         explanation = (
             f"A point is the mean over an epoch's images: the last {self.last_epochs} epochs, or "
-            "all if there are fewer, of every seed, on training images as the steps met them. "
+            "all if there are fewer, of every seed, on training images as used in the steps. "
             "Penalty: as it enters the loss, strength times the mean of N^2, with N the L1 norm "
             "of an image's own loss gradient; the strength is the paper's beta over the squared "
             "batch size, since its code differentiates the mean loss of a batch, so that beta "

@@ -128,7 +128,7 @@ class SettingsGrid(Artefact):
             columns=tuple(columns),
             rows=tuple(rows),
             intervals=tuple(intervals),
-            note="Accuracies in percent of validation images. A network stands once on every axis "
+            note="Accuracies in percent of validation images. A network appears once on every axis "
             "that it belongs to.",
         )
 

@@ -51,7 +51,7 @@ class TrainingLosses(Artefact):
             f"{self.panel.data_title}, scale {bench.scale.name}: cross-entropy without the "
             "penalty, a line is the mean over the seeds "
             f"({seeds}). Training loss: on {'all' if images is None else f'{images:,}'} training "
-            "images, augmented, in training mode, as the steps met them over the epoch. Test "
+            "images, augmented, in training mode, as used in the steps over the epoch. Test "
             f"loss: on {_test_images(histories)} test images after the epoch; the paper calls "
             "them validation, and nothing was chosen by them. "
             f"{self.panel.caution} "

@@ -112,7 +112,7 @@ class FgsmTransfer(Artefact):
         if any(grid.has_stand_ins(self.rows) for grid in shown):
             stand_ins = (
                 "Where those are not trained, networks of the same seed but of another training "
-                "stand in: cells with * in the tables."
+                "are used: cells with * in the tables."
             )
         caption = (
             f"Scale {bench.scale.name}: FGSM examples of the first {bench.scale.attacked:,} test "
@@ -158,7 +158,7 @@ def _compared(scale: Scale, grid: TransferGrid) -> Iterator[Compared]:
 def _note(cell: TransferCell, *, is_self: bool) -> str:
     text = f"{len(cell.points)} {'network(s)' if is_self else 'pair(s) of networks'}"
     if not cell.is_crossed:
-        text += " of one seed but different trainings, for want of others"
+        text += " of one seed but different trainings, because no others are trained"
     return text
 
 

@@ -104,7 +104,7 @@ def layout_table(grid: TransferGrid, rows: Rows) -> Table:
         note="Row 'self': each source on its own examples. Elsewhere source and victim have "
         f"different seeds, s and s + {PARTNER}, in both directions; * marks networks of one seed "
         f"but different trainings, where no others are trained; {MISSING} none at all. Last "
-        "column: an image counts only if the victim has it right on the examples of every source.",
+        "column: an image counts only if the victim classifies it correctly for every source.",
     )
 
 

@@ -192,6 +192,6 @@ def worst_case_table(
         rows=tuple(rows),
         intervals=("95 % interval",),
         note=f"Percent of the first {bench.scale.worst_case} test images, over the seeds, but "
-        f"for {attack}: the first {bench.scale.attacked:,}. Each attack meets what those before "
-        "it left standing.",
+        f"for {attack}: the first {bench.scale.attacked:,}. Each attack runs on the images that "
+        "survived those before it.",
     )

@@ -118,8 +118,8 @@ def harden(
     ``robustness.png``; ``export/`` as ``take_away`` writes it; ``audits/before`` and ``/after``.
 
     Args:
-        model: as in ``steadygrad.models.model_source``; an ``nn.Module`` stays as it is. The network
-            inside torch.compile, DistributedDataParallel or DataParallel is hardened without them.
+        model: as in ``steadygrad.models.model_source``; an ``nn.Module`` stays as it is. Wrappers
+            (torch.compile, DistributedDataParallel, DataParallel) are taken off.
         train_data: a data set by name, path, part or as an object; a loader of (images, labels).
         validation: the same, for the report and for each epoch's accuracy; None cuts a tenth of a
             named training set, at most 1,000 images, and leaves a loader without.

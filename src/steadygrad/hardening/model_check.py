@@ -211,7 +211,7 @@ def _timed(
 def _normalisation(model: nn.Module) -> Finding:
     inside = any(isinstance(module, PixelNormalization) for module in model.modules())
     if inside:
-        return Finding("normalisation", "good", "it lies inside the model, so eps is in pixels")
+        return Finding("normalisation", "good", "it is inside the model, so eps is in pixels")
     return Finding(
         "normalisation",
         "note",

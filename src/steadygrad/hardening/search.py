@@ -94,8 +94,8 @@ class Searched:
             f"# Hardening for eps {255 * self.eps:.3g}/255, at most {self.target.points:g} points "
             "of clean accuracy",
             "",
-            "On validation images, by which the best was chosen: measure it on images that chose "
-            "nothing before you quote a number.",
+            "Measured on the validation images that also chose the best radius: before you quote a "
+            "number, measure on other images.",
             "",
             "| radius of the penalty | clean | lost (points) | robust at eps | folder |",
             "|---|---|---|---|---|",

@@ -55,7 +55,7 @@ class PenalizedTrainerMixin:
         if mean is None or std is None:
             raise ImageError(
                 "expected the mean and std that pixel_values are normalised with, or the "
-                "image_processor that did it, got neither; (0, 0, 0) and (1, 1, 1) stand for none"
+                "image_processor that did it, got neither; use (0, 0, 0) and (1, 1, 1) for none"
             )
         self._mean, self._std = tuple(mean), tuple(std)
         self._wrapped: tuple[nn.Module, Classifier] | None = None

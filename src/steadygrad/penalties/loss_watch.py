@@ -30,7 +30,7 @@ def warn_of_size(model: Classifier, result: PenalizedLoss) -> None:
     if times > MANY:
         warnings.warn(
             f"the penalty of the first batch is {penalty:.4g}, {times:.0f} times its "
-            f"data loss of {data_loss:.4g}: training will hardly see the data; "
+            f"data loss of {data_loss:.4g}: the penalty will dominate the training; "
             "steadygrad.penalties.suggest_strength proposes a strength and a ramp",
             stacklevel=4,
         )

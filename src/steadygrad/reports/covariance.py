@@ -75,7 +75,7 @@ def covariance_figures(analysis: CovarianceAnalysis) -> dict[str, DrawnFigure]:
             "The dots mark decay lengths: where the mean over the channels has fallen to 1/e of "
             "its value at distance 0.",
             f"Line charts of the covariance functions of {what} and of the data; their decay "
-            "lengths stand in the table.",
+            "lengths are in the table.",
         )
     }
     if analysis.perturbations.matrix is not None and analysis.data.matrix is not None:
@@ -101,7 +101,7 @@ def covariance_figures(analysis: CovarianceAnalysis) -> dict[str, DrawnFigure]:
         "Class probabilities at image + t · perturbation, for "
         f"{source_name(analysis.line_attack)} perturbations of eps "
         f"{eps_text(analysis.line_attack['eps'])}; dotted: the image (0) and its attacked twin "
-        "(1). The true class stands above each panel. A robust network's lines are flat around 0.",
+        "(1). The true class is above each panel. A robust network's lines are flat around 0.",
         "Line charts of class probabilities along lines through images.",
     )
     return figures
@@ -175,7 +175,7 @@ def shift_caution(structure: PerturbationStructure) -> str | None:
     return (
         f"{percent(structure.shift)} of the perturbations' second moments are their mean: pixels "
         "at an end of the range can change only one way, which correlates them however far apart "
-        "they are; the source gradient knows no such end."
+        "they are; the source gradient has no such limit."
     )
 
 

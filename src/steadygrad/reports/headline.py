@@ -115,10 +115,11 @@ def _clean_cost(comparison: Comparison, leader: ComparedRun, reference: Compared
         return "Accuracy without attack was not measured for all runs (no eps 0)."
     clean, name = leader.point(0), leader.run.name
     if reference is None:
-        return f"Without attack it is right on {percent(clean.accuracy)} ({interval_text(clean)})."
+        correct = percent(clean.accuracy)
+        return f"Without attack it classifies {correct} correctly ({interval_text(clean)})."
     theirs, other = reference.point(0), reference.run.name
     sentence = (
-        f"Without attack, {name} is right on {percent(clean.accuracy)} and {other} on "
+        f"Without attack, {name} classifies {percent(clean.accuracy)} correctly and {other} "
         f"{percent(theirs.accuracy)}"
     )
     difference = 100 * (clean.accuracy - theirs.accuracy)

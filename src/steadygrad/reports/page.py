@@ -68,7 +68,7 @@ def page_contents(runs: Sequence[RunRecord], title: str | None) -> dict[str, Any
                 cost_figure(runs, styles),
                 "cost",
                 f"Bar charts of training time per epoch, parameters and multiply-accumulates of "
-                f"{names}; the values stand in the table below.",
+                f"{names}; the table below has the values.",
             )
         ),
         "runs": runs,
@@ -103,7 +103,7 @@ def _comparison(
     names = enumeration([entry.run.name for entry in comparison.entries])
     description = (
         f"Line chart of accuracy in percent against eps for {names}, with 95 % intervals; "
-        "the values stand in the tables below."
+        "the tables below have the values."
     )
     rows, attack = summary_rows(comparison), comparison.protocol.attack
     every_eps = sorted({eps for e in comparison.entries for eps in e.evaluation.curve.eps_values})

@@ -364,7 +364,7 @@ def test_a_model_that_is_never_right_leaves_nothing_to_attack(few: Data) -> None
     one = (few[0][:1], few[1][:1])
     result = small_audit(wrong, one)
     assert result.outcomes == () and result.worst_case.correct == 0 and result.gallery is None
-    assert "fgsm: no example is left to attack" in result.untested
+    assert "fgsm: no example remains to attack" in result.untested
 
 
 def test_the_result_comes_back_from_disk(trained: nn.Module, few: Data, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_what_cannot_be_told_is_not_tested(
     assert "no copy" in CallHistory()(sample_of(function)).meaning
     assert "random" in CallHistory()(sample_of(Noisy(honest["plain"]))).meaning
     lonely = sample_of(honest["plain"], examples=1)
-    assert "nothing to mix" in CallHistory()(lonely).meaning
+    assert "none can be mixed" in CallHistory()(lonely).meaning
     assert "Too few variants" in FreshImages()(lonely).meaning
 
 

@@ -33,7 +33,7 @@ def test_accuracy_counts_the_right_examples_that_were_not_broken(rows: list[Atta
 def test_an_attack_on_survivors_says_what_stood_before_it(rows: list[AttackRow]) -> None:
     last = rows[-1]
     assert (last.standing, last.attacked, last.broken) == (99, 99, 3)
-    assert last.outcome_text == "broke 3 of 99 still standing"
+    assert last.outcome_text == "broke 3 of 99 survivors"
     assert all(row.standing is None for row in rows[:-1])
 
 

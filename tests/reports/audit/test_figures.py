@@ -40,9 +40,9 @@ def test_dots_and_intervals_lie_at_the_accuracies(audited: AuditResult) -> None:
         if point is not None:
             assert ([100 * point.accuracy], [number]) in lines
             assert ([100 * end for end in point.ci95], [number, number]) in lines
-    # NES met the 99 of 200 still standing and broke 3 of them.
+    # NES met the 99 survivors of 200 and broke 3 of them.
     assert ([48.0, 49.5], [5, 5]) in lines
-    assert "broke 3 of 99 still standing" in {text.get_text() for text in axes.texts}
+    assert "broke 3 of 99 survivors" in {text.get_text() for text in axes.texts}
 
 
 def test_an_attack_on_a_selection_has_words_and_no_mark(audited: AuditResult) -> None:

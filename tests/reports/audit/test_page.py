@@ -100,7 +100,7 @@ def test_every_attack_has_its_numbers_in_the_table(audited: AuditResult, text: s
         correct = 194 - int(outcome.broken.sum())
         low, high = (100 * end for end in wilson_interval(correct, 200))
         assert f"{correct / 2:.1f} % {low:.1f}–{high:.1f}" in table.replace("\u00a0", " ")
-    assert "broke 3 of 99 still standing" in table
+    assert "broke 3 of 99 survivors" in table
     assert "of 2.5 eps / 50" in table
     # The last row adds up: seconds, queries, gradients of all five.
     assert table.replace("\u00a0", " ").endswith("image by image 4 min 16 s 5.25 k 2.25 k")

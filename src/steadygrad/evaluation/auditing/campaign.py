@@ -70,7 +70,7 @@ class Campaign:
             standing = self._rows(entry)
             rows = standing[spread_rows(len(standing), entry.limit or len(standing))]
             if len(rows) == 0:
-                self.untested.append(f"{entry.name}: no example is left to attack")
+                self.untested.append(f"{entry.name}: no example remains to attack")
                 continue
             if len(rows) < len(standing):
                 self.untested.append(
@@ -115,7 +115,7 @@ class Campaign:
         if run.outcome.outside:
             self.untested.append(
                 f"{entry.name}: {run.outcome.outside} of its {len(rows)} results left the ball or "
-                "the pixel range and count as no success"
+                "the pixel range and do not count"
             )
 
     def _obtained(self, entry: BatteryEntry, rows: Tensor, target: Target) -> tuple[AttackRun, str]:

@@ -60,7 +60,7 @@ def restated(subject: Subject, found: Diagnosis, adapted: AdaptedRound) -> Diagn
         else f" Attacks adapted to that ({names}) broke no more."
     )
     if said.level == "masked" and not adapted.overcame(said.reasons):
-        told += " They are no match for this model: how much is left is not established."
+        told += " They are not fit for this model, so the accuracy that remains is not established."
     return replace(found, verdict=replace(said, summary=said.summary + told))
 
 
@@ -73,8 +73,8 @@ def _judged(subject: Subject, found: Verdict) -> Verdict:
         return Verdict(
             level="nothing tested",
             summary=(
-                "No attack could be run: nothing is known of the accuracy under attack. What was "
-                "left out, and why, is listed under what was not tested."
+                "No attack could be run, so the accuracy under attack is unknown. The list "
+                "of what was not tested gives the reasons."
             ),
             causes=(),
             reasons=(),
@@ -84,7 +84,7 @@ def _judged(subject: Subject, found: Verdict) -> Verdict:
             found,
             level="incomplete",
             summary=(
-                "No sign of gradient masking, but no attack looked at this model: "
+                "No sign of gradient masking, but no attack used this model: "
                 f"{', '.join(each.name for each in met)} would be the same for any other."
             ),
         )
@@ -101,7 +101,7 @@ def _diagnosed(
     if not wanted:
         unknown = Verdict(
             level="incomplete",
-            summary="Nobody has looked for gradient masking: the diagnostics were left out.",
+            summary="Gradient masking was not looked for: the diagnostics were not run.",
             causes=(),
             reasons=(),
         )

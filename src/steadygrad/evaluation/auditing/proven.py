@@ -113,8 +113,8 @@ def with_proof(found: Diagnosis, standing: Tensor, proven: Tensor | None) -> Dia
         verdict = Verdict(
             level="no sign of masking",
             summary=(
-                f"Proven: no change within the radius misleads the model on any of the {share} of "
-                f"{n} images that the attacks left. {percent} is exact, whatever an attacker tries."
+                f"Proven: no change within the radius makes the model wrong on any of the {share} "
+                f"of {n} images that survived the attacks. {percent} is exact, for any attacker."
             ),
             causes=(),
             reasons=(),

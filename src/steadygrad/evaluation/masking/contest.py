@@ -256,7 +256,9 @@ class BlackBoxBeatsWhiteBox(Diagnostic):
         # An ensemble may hold attacks of both kinds: see ``EnsembleGap``.
         result = contest(sample, {"noise", "query", "transfer"}, {"one-step", "white-box"}, own)
         if result.left > 0 and result.met == 0:
-            return self.untested("No attack without gradients met what attacks with them left.")
+            return self.untested(
+                "No attack without gradients was run on the survivors of those with gradients."
+            )
         return self.answered(
             result.points,
             passed="Attacks with gradients break what attacks without them break, as they should.",
@@ -314,7 +316,7 @@ class EnsembleGap(Diagnostic):
             suspicious=(
                 f"{names} breaks {only} of {attacked} examples that no single attack with "
                 "gradients did. If its attack without gradients (Square) broke them, the gradients "
-                "mislead: the standard budget runs its attacks one by one and tells."
+                "mislead: the standard budget runs its attacks one by one and shows which it was."
             ),
             evidence={
                 "ensembles": [outcome.name for outcome in ensembles],

@@ -162,7 +162,7 @@ def _square(values: Tensor, points: int) -> tuple[tuple[float, ...], ...]:
 
 @diagnostic(
     "local-linearity",
-    question="Is the margin so crooked around the images that its gradient says little?",
+    question="Is the margin so irregular around the images that its gradient is uninformative?",
     unit="median departure from the tangent, in parts of what the tangent itself can change",
     role="hint",
     cause="crooked loss surface",

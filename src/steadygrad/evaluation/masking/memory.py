@@ -54,7 +54,7 @@ class CallHistory(Diagnostic):
             return self.untested(f"The model cannot be copied: {type(error).__name__}.")
         images, labels = _mixtures(sample)
         if len(images) == 0:
-            return self.untested("No two examples are of one class: there is nothing to mix.")
+            return self.untested("No two examples are of the same class, so none can be mixed.")
         before = _answers(shown, images)
         attacked = sample.pgd(self.steps)(
             _Differentiable(shown), images, labels, generator=_draws(sample)

@@ -12,7 +12,7 @@ __all__ = ["RisingAccuracy", "UnboundedEps"]
 @diagnostic(
     "unbounded-eps",
     question="Does an attack that may change every pixel from black to white break everything?",
-    unit="percent of examples still right",
+    unit="percent of examples still correct",
     role="symptom",
     cause="misleading gradients",
     essential=True,

@@ -38,9 +38,9 @@ class Randomness(Diagnostic):
             max(difference.logits, difference.gradients),
             passed="Two passes agree: an image has one answer and one gradient.",
             suspicious=(
-                "Every pass draws something new. A single gradient belongs to a model that is gone "
-                "by the next step: attack with gradients averaged over passes, and switch the "
-                "randomness off to see what robustness is left."
+                "Every pass draws new random numbers, so the gradient of one pass is not that "
+                "of the next: attack with gradients averaged over passes, and switch randomness "
+                "off to see how much robustness remains."
             ),
             evidence={
                 "examples": len(sample),

@@ -46,9 +46,9 @@ class ZeroGradients(Diagnostic):
             fraction,
             passed="The logits give attacks a direction on all but a few examples.",
             suspicious=(
-                f"On {fraction:.0%} of the examples the logits have no gradient at all: something "
-                "rounds, cuts or detaches on the way. Attacks that follow gradients stand still "
-                "there, and what survives them proves nothing."
+                f"On {fraction:.0%} of the examples the logits have no gradient at all: an "
+                "operation rounds, clips or detaches. Attacks that follow gradients make no "
+                "progress there, so surviving them is no evidence of robustness."
             ),
             evidence={"examples": len(sample), "all_zero": int(is_zero.sum())},
         )
@@ -82,9 +82,9 @@ class SoftmaxSaturation(Diagnostic):
             fraction,
             passed="The cross-entropy passes on the gradient of the logits.",
             suspicious=(
-                f"On {fraction:.0%} of the examples the softmax is so sure (the median margin is "
+                f"On {fraction:.0%} of the examples the softmax is so saturated (median margin "
                 f"{float(values.median()):.3g} nats) that rounding leaves no gradient: attacks on "
-                "the cross-entropy stand still. Attack the margin or DLR loss, or divide the "
+                "the cross-entropy make no progress. Attack the margin or DLR loss, or divide the "
                 "logits."
             ),
             evidence={

@@ -18,15 +18,15 @@ from steadygrad.seeds import derive_seed
 
 __all__ = ["default_diagnostics", "diagnose", "verdict"]
 
-NOTHING_RIGHT = "No example is right without an attack and unproven: there is nothing to break."
+NOTHING_RIGHT = "No example is correct without an attack and unproven, so none can be tested."
 
-ONE_ANSWER = "The model gives every image the same answer: there is nothing to be misled by."
+ONE_ANSWER = "The model gives every image the same answer, so there is no gradient to test."
 
 _CONSTANT = Verdict(
     level="no sign of masking",
     summary=(
         "The model gives every image the same answer, noise too: no attack can change it and no "
-        "gradient is hidden. Its accuracy is that of naming one class without a look."
+        "gradient is hidden. Its accuracy is that of always predicting one class."
     ),
     causes=("constant model",),
     reasons=(),
@@ -107,7 +107,7 @@ def verdict(subject: Subject, findings: Sequence[Finding]) -> Verdict:
         return Verdict(
             level="masked",
             summary=(
-                f"Do not believe the accuracy under attack: gradients are masked "
+                f"Do not trust the accuracy under attack: gradients are masked "
                 f"({', '.join(causes)}). {found[accusing[0]].meaning}"
                 f"{_worst_case(subject, 'At best an upper bound is')}"
             ),

@@ -64,7 +64,7 @@ class AuditComparison:
             if parts:
                 sentences.append(
                     f"{name} and {other} were not attacked alike ({'; '.join(parts)}): the one "
-                    "that met more looks worse than it is."
+                    "that was tested by more attacks looks worse in comparison."
                 )
         for level in ("masked", "nothing tested", "doubtful", "incomplete"):
             named = [name for name, a in self.audits.items() if a.verdict.level == level]

@@ -107,7 +107,7 @@ def _class_names(data: Mapping[str, Any]) -> tuple[str, ...] | None:
 def _attack_svg(result: AuditResult, rows: list[AttackRow], chance: float | None) -> Markup:
     description = (
         f"Dot chart of accuracy in percent under {count_text(len(rows), 'attack')}, without "
-        "attack and in the worst case, with 95 % intervals; the values stand in the table below."
+        "attack and in the worst case, with 95 % intervals; the table below has the values."
     )
     figure = attack_figure(result.clean, rows, result.worst_case, chance)
     return Markup(inline_svg(figure, "attacks", description))

@@ -117,7 +117,7 @@ def _accuracy(outcome: AttackOutcome, result: AuditResult) -> tuple[str, str]:
     point = outcome.accuracy(result.clean_correct)
     if point is None:
         broken, met = int(outcome.broken.sum()), int(outcome.attacked.sum())
-        return f"broke {broken} of {met} standing", ""
+        return f"broke {broken} of {met} survivors", ""
     return _percent(point.accuracy), _interval(*point.ci95)
 
 

@@ -100,8 +100,8 @@ class AttackRow:
 
     @property
     def outcome_text(self) -> str:
-        """What it broke of what it was run on: "broke 3 of 41 still standing"."""
-        kind = "still standing" if self.attacked == self.standing else "tried"
+        """What it broke of what it was run on: "broke 3 of 41 survivors"."""
+        kind = "survivors" if self.attacked == self.standing else "tried"
         return f"broke {self.broken:,} of {self.attacked:,} {kind}"
 
 
@@ -291,8 +291,8 @@ def threat_model(
         (
             "Counts as correct",
             "An image that is classified correctly without attack and that none of the attacks "
-            "misleads: the worst case, image by image. One that is misclassified without attack is "
-            "not attacked.",
+            "turns into a misclassification: the worst case, image by image. Images that are "
+            "misclassified without attack are not attacked.",
         ),
     ]
 

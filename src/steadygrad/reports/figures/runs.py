@@ -245,7 +245,7 @@ def _accuracy(axes: "Axes", runs: Sequence[RunRecord], styles: Mapping[str, Seri
             color=MUTED,
         )
     else:
-        _title(axes, "Accuracy in training", "accuracy (%), images as met")
+        _title(axes, "Accuracy in training", "accuracy (%), training images")
 
 
 def _validation_percent(epoch: EpochMetrics) -> float | None:

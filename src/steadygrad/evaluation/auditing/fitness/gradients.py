@@ -29,8 +29,8 @@ def gradient_problems(model: Classifier, images: Images) -> Iterator[Problem]:
         yield Problem(
             "no-gradient",
             seen,
-            "remove torch.no_grad, detach, item and NumPy from the way between images and logits, "
-            "or put a differentiable stand-in there: without it the strongest attacks say nothing",
+            "remove torch.no_grad, detach, item and NumPy between images and logits, or use a "
+            "differentiable approximation there: the strongest attacks need a gradient",
             is_fatal=True,
         )
         return
@@ -40,7 +40,7 @@ def gradient_problems(model: Classifier, images: Images) -> Iterator[Problem]:
         yield Problem(
             "non-finite-gradient",
             f"the input gradient is NaN or infinite for {int(is_bad.sum())} of {len(flat)} images",
-            "look for a square root, norm or division at zero; attacks stand still there",
+            "look for a square root, norm or division at zero; attacks make no progress there",
             is_fatal=False,
         )
     is_zero = (flat == 0).all(dim=1)

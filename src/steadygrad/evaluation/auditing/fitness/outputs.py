@@ -150,7 +150,7 @@ def class_problems(logits: Logits, labels: Labels, classes: int | None) -> Itera
 CONSTANT = Problem(
     "constant",
     "every image gets the same outputs, noise too",
-    "check the weights: no attack can change such a model, and no image is told from another",
+    "check the weights: the outputs do not depend on the image, so no attack can change them",
     is_fatal=False,
 )
 

@@ -48,8 +48,8 @@ def prediction_problems(
     elif is_at_chance and agreeing >= _MOST and agreeing * n > right:
         yield Problem(
             "labels-do-not-match",
-            f"only {accuracy} of {n} labels are right, but {100 * agreeing:.0f} % are under"
-            f" other names of the classes: {renaming}",
+            f"only {accuracy} of {n} images are classified correctly, but "
+            f"{100 * agreeing:.0f} % after renaming the classes: {renaming}",
             "put labels and outputs into the same order of classes",
             is_fatal=True,
         )
@@ -64,8 +64,8 @@ def prediction_problems(
     elif is_at_chance and classes > 1:
         yield Problem(
             "at-chance",
-            f"accuracy on {n} clean images is {accuracy}, no better than predictions that know "
-            f"nothing of the images (always naming the most frequent class gives "
+            f"accuracy on {n} clean images is {accuracy}, no better than predictions that do "
+            f"not depend on the images (always naming the most frequent class gives "
             f"{100 * frequencies.max().item():.0f} %)",
             "check the weights, and that images and labels are of the same examples",
             is_fatal=False,
