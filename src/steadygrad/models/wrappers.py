@@ -59,6 +59,4 @@ def _innermost(module: nn.Module) -> nn.Module:
 def _is_sharded(module: nn.Module) -> bool:
     # Whoever shards a model has imported FSDP; importing it takes others a second for nothing.
     fsdp = sys.modules.get("torch.distributed.fsdp")
-    return fsdp is not None and isinstance(
-        module, fsdp.FSDPModule | fsdp.FullyShardedDataParallel
-    )
+    return fsdp is not None and isinstance(module, fsdp.FSDPModule | fsdp.FullyShardedDataParallel)
