@@ -208,7 +208,7 @@ class OneStepBeatsIterative(Diagnostic):
         arXiv:1902.06705, evaluation checklist.
     """
 
-    threshold: float = 2.0
+    threshold: float = 3.0
 
     def __call__(self, sample: Sample) -> Finding:
         """Return the finding on a sample."""
@@ -244,7 +244,7 @@ class BlackBoxBeatsWhiteBox(Diagnostic):
         ICML 2020; checks.py, ``check_square_sr``), counted before long attacks had a second try.
     """
 
-    threshold: float = 2.0
+    threshold: float = 3.0
     draws: int = 100
     queries: int = 1000
 
