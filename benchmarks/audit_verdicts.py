@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,8 +51,8 @@ class Source:
 
     def load(self, split: Split, limit: int | None, data_dir: Path) -> Data:
         """Return images and labels."""
-        folder = {} if self.name == "digits" else {"data_dir": data_dir}
-        data = load_dataset(self.name, split, limit=limit, **folder)
+        folder = None if self.name == "digits" else data_dir
+        data = load_dataset(self.name, split, limit=limit, data_dir=folder)
         return data.images(), data.labels
 
 
@@ -132,16 +133,16 @@ def cases(source: Source, training: Data, seed: int) -> Iterator[Case]:
 
     for name, kind in HONEST.items():
         eps = kind.radius * source.eps
-        yield Case(name, True, source.name, seed, eps, lambda name=name: honest(name))
+        yield Case(name, True, source.name, seed, eps, partial(honest, name))
     if source.name != "digits":
         return
+
+    def hidden(disguise: Callable[[nn.Module], nn.Module]) -> tuple[nn.Module, nn.Module]:
+        inner = honest("plain")[1]
+        return disguise(inner).eval(), inner
+
     for name, disguise in DISHONEST.items():
-
-        def hidden(disguise: Callable[[nn.Module], nn.Module] = disguise) -> Any:
-            inner = honest("plain")[1]
-            return disguise(inner).eval(), inner
-
-        yield Case(name, False, source.name, seed, source.eps, hidden)
+        yield Case(name, False, source.name, seed, source.eps, partial(hidden, disguise))
 
     def winners() -> tuple[nn.Module, nn.Module]:
         model = trained(
@@ -194,7 +195,7 @@ def _left_by_informed(model: nn.Module, inner: nn.Module, test: Data, eps: float
         found = attack(inner, images, labels, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             standing &= model(found).argmax(dim=1) == labels
-    return standing.double().mean().item()
+    return float(standing.double().mean())
 
 
 def _line(row: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from attacks.references import CLASSES, IMAGES, SlowAutoPGD, as_images, network,
 from steadygrad.attacks import APGD, AutoAttack
 from steadygrad.attacks.apgd import _looks
 from steadygrad.attacks.ball import Norm
-from steadygrad.attacks.boundaries import boundary_distances, nearest_classes
+from steadygrad.attacks.boundaries import boundary_distances, nearest_boundaries
 from steadygrad.attacks.losses import Loss
 from steadygrad.errors import HyperparameterError, ModelError, UnknownNameError
 
@@ -166,7 +166,7 @@ def test_the_nearest_class_is_not_that_of_the_largest_logit() -> None:
         return x.flatten(1) @ weight.T + bias
 
     assert model(images).argsort(descending=True).tolist() == [[0, 1, 2]]
-    assert nearest_classes(model, images, torch.tensor([0]), 2, "linf").tolist() == [[2, 1]]
+    assert nearest_boundaries(model, images, torch.tensor([0]), 2, "linf")[0].tolist() == [[2, 1]]
     # One target of one step: pixel 1, which class 2 alone reads, goes up and nothing else matters.
     attack = APGD(
         eps=0.1, steps=1, loss="margin", target="nearest", candidates=1, random_start=False
@@ -182,7 +182,7 @@ def test_a_class_whose_boundary_has_no_slope_comes_last() -> None:
         flat = x.flatten(1)
         return torch.stack((flat[:, 0], flat[:, 0] - 0.1, flat[:, 1] - 0.4), dim=1)
 
-    assert nearest_classes(model, images, torch.tensor([0]), 2, "l2").tolist() == [[2, 1]]
+    assert nearest_boundaries(model, images, torch.tensor([0]), 2, "l2")[0].tolist() == [[2, 1]]
 
 
 def test_with_targets_any_wrong_class_counts(
@@ -225,6 +225,7 @@ def test_restarts_never_lose_what_fewer_found(
         ({"steps": 0}, "steps >= 1, got 0"),
         ({"restarts": 0}, "restarts >= 1, got 0"),
         ({"candidates": 0}, "candidates >= 1, got 0"),
+        ({"near": 0.0}, r"near > 0 and finite, got 0\.0"),
         ({"restarts": 2, "random_start": False}, "random_start=True with 2 restarts"),
     ],
 )
@@ -244,3 +245,22 @@ def test_too_few_classes_for_a_loss_are_refused() -> None:
     images, labels = torch.full((2, 3, 1, 1), 0.5), torch.tensor([0, 1])
     with pytest.raises(ModelError, match="at least 4 classes for the targeted dlr loss, got 3"):
         APGD(eps=0.1, loss="dlr", target="nearest")(lambda x: x.flatten(1), images, labels)
+
+
+def test_restarts_are_for_what_is_nearly_broken() -> None:
+    # Class 1 lies 0.2 and 0.04 beyond the corner of the ball; one step of one pixel.
+    images = torch.tensor([0.2, 0.36], dtype=torch.float64).view(2, 1, 1, 1)
+    sizes: list[int] = []
+
+    def model(x: Tensor) -> Tensor:
+        sizes.append(len(x))
+        return torch.stack((0.5 - x.flatten(), torch.zeros(len(x), dtype=x.dtype)), dim=1)
+
+    for near, last in ((None, 2), (0.5, 1), (0.3, None)):
+        sizes.clear()
+        attack = APGD(eps=0.1, steps=3, restarts=2, near=near, loss="margin")
+        attack(model, images, torch.zeros(2, dtype=torch.int64), generator=generator())
+        # Four looks at both, then two to measure what is left, then four at those that are near.
+        first, again = sizes[:4], sizes[4 if near is None else 6 :]
+        assert first == [2] * 4
+        assert again == ([] if last is None else [last] * 4)

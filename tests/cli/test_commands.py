@@ -166,7 +166,7 @@ def test_evaluate_json_is_all_there_is_on_standard_output(
         assert 0 <= low <= result["accuracy"] <= high <= 1
 
 
-@pytest.mark.parametrize("search", ["sweep", "bisection", "separate"])
+@pytest.mark.parametrize("search", ["sweep", "continued", "bisection", "separate"])
 def test_every_search_gives_the_same_clean_accuracy(
     program: Program, trained_run: Path, search: str
 ) -> None:

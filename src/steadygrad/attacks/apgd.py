@@ -8,7 +8,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks.ball import Norm, PerturbationBall
-from steadygrad.attacks.boundaries import boundary_distances, nearest_classes
+from steadygrad.attacks.boundaries import nearest_boundaries
 from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.l2_ball import L2Ball, ball_of_norm
 from steadygrad.attacks.labels import predicted_labels
@@ -50,8 +50,8 @@ class APGD:
             restarts for all.
         loss: "cross-entropy", "dlr" (untouched by the logits' shift and scale) or "margin".
         target: None leads away from the label. "nearest" leads towards other classes in turn,
-            those first whose linearized boundary is nearest (``nearest_classes``); any wrong class
-            counts as success.
+            those first whose linearized boundary is nearest (``nearest_boundaries``); any wrong
+            class counts as success.
         candidates: classes that "nearest" tries, at least 1.
         random_start: begin at a random point of the ball; False begins at the image.
         start_from_prediction: leave the class that the model predicts instead of the label.
@@ -95,6 +95,16 @@ class APGD:
                 "every restart would repeat the first"
             )
 
+    @property
+    def autoattack_member(self) -> str | None:
+        """Which part of AutoAttack it is, by the authors' name; None with the margin as loss."""
+        members = {
+            ("cross-entropy", None): "apgd-ce",
+            ("dlr", None): "apgd-dlr",
+            ("dlr", "nearest"): "apgd-t",
+        }
+        return members.get((self.loss, self.target))
+
     def __call__(
         self,
         model: Classifier,
@@ -133,8 +143,7 @@ class APGD:
         rows = found.unbroken
         if is_first or self.near is None or len(rows) == 0:
             return rows
-        nearest = nearest_classes(model, found.images[rows], labels[rows], 1, self.norm)
-        left = boundary_distances(model, found.images[rows], labels[rows], nearest, self.norm)
+        _, left = nearest_boundaries(model, found.images[rows], labels[rows], 1, self.norm)
         return rows[left.squeeze(1) <= self.near * self.eps]
 
     def _goals(self, model: Classifier, images: Images, labels: Labels) -> tuple[list[Goal], Goal]:
@@ -142,7 +151,7 @@ class APGD:
         if self.target is None:
             goal = Goal(labels, loss=self.loss)
             return [goal], goal
-        classes = nearest_classes(model, images, labels, self.candidates, self.norm)
+        classes, _ = nearest_boundaries(model, images, labels, self.candidates, self.norm)
         goals = [Goal(labels, targets=column, loss=self.loss) for column in classes.unbind(dim=1)]
         # Of all targets, none is the one to reach: what counts is that the label is left.
         return goals, Goal(labels, loss="margin")

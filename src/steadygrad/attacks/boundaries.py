@@ -10,7 +10,7 @@ from steadygrad.attacks.labels import wrong_classes
 from steadygrad.checks import check_finite_losses
 from steadygrad.memory import keep_freed_memory
 
-__all__ = ["boundary_distances", "nearest_classes"]
+__all__ = ["boundary_distances", "nearest_boundaries"]
 
 LOOKED_AT = 2
 """Classes whose gradients are computed for each that is asked for: those of the largest logits."""
@@ -56,10 +56,12 @@ def boundary_distances(
     return torch.where(slope > 0, lead / slope, torch.inf)
 
 
-def nearest_classes(
+def nearest_boundaries(
     model: Classifier, images: Images, labels: Labels, count: int, norm: Norm
-) -> Tensor:
-    """Return the wrong classes by growing ``boundary_distances``, int64 (batch, at most count).
+) -> tuple[Tensor, Tensor]:
+    """Return the wrong classes by growing ``boundary_distances``, and these.
+
+    Both are (batch, at most count); the classes are int64.
 
     Only those of the ``2 * count`` largest logits are looked at. Where distances are equal, the
     class of the larger logit comes first.
@@ -70,4 +72,5 @@ def nearest_classes(
     """
     likely = wrong_classes(model, images, labels)[:, : LOOKED_AT * count]
     distances = boundary_distances(model, images, labels, likely, norm)
-    return likely.gather(1, distances.argsort(dim=1, stable=True))[:, :count]
+    order = distances.argsort(dim=1, stable=True)[:, :count]
+    return likely.gather(1, order), distances.gather(1, order)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.ball import Norm, PerturbationBall
@@ -135,6 +136,69 @@ class PGD:
                 found.offer(rows, candidates, *aim.at(rows).judge(model, candidates))
         return found.images
 
+    @property
+    def is_continuable(self) -> bool:
+        """Whether ``continued`` can go on: there is one start, and no target."""
+        return self.restarts == 1 and self.target is None
+
+    def start(self, images: Images, generator: torch.Generator | None) -> Images:
+        """Return where a call would begin: at random places of the ball, or at the images."""
+        return self._start(ball_of_norm(images, self.eps, self.norm), generator)
+
+    def continued(
+        self, model: Classifier, images: Images, labels: Labels, begun: Images, steps: int
+    ) -> tuple[Images, Tensor]:
+        """Take further steps from where an attack at a smaller radius ended, until one succeeds.
+
+        Args:
+            model: images to logits.
+            images: (batch, channels, height, width), without attack.
+            labels: int64 (batch,), the true classes.
+            begun: shaped like the images, where to begin; projected onto the ball.
+            steps: at most; of the size of this attack's own.
+
+        Returns:
+            The first images that the model gets wrong, of others the last; and which are wrong,
+            bool (batch,).
+
+        Raises:
+            HyperparameterError: the attack is not ``is_continuable``.
+            ImageError, LabelError, ModelError: as a call.
+        """
+        if not self.is_continuable:
+            raise HyperparameterError(
+                "expected PGD with restarts=1 and no target to continue, got restarts="
+                f"{self.restarts}, target={self.target!r}"
+            )
+        goal = next(self._goals(model, images, labels, None, None))
+        ball = ball_of_norm(images, self.eps, self.norm)
+        adversarial = ball.project(begun.detach())
+        is_wrong = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        total = torch.zeros((), device=images.device)
+        rows = torch.arange(len(images), device=images.device)
+        aim, inside, current = goal, ball, adversarial
+        for _ in range(steps):
+            values, gradient, logits = aim.look(model, current)
+            total = total + values.sum()
+            hit = logits.argmax(dim=1) != aim.labels
+            if bool(hit.any()):
+                is_wrong[rows[hit]] = True
+                rows, gradient, current = rows[~hit], gradient[~hit], current[~hit]
+                if len(rows) == 0:
+                    break
+                aim, inside = goal.at(rows), ball.at(rows)
+            step = inside.steepest(gradient)
+            current = inside.project(torch.add(current, step, alpha=self._step))
+            adversarial = adversarial.index_copy(0, rows, current)
+        check_finite_losses(total.unsqueeze(0))
+        if len(rows):
+            _, is_wrong[rows] = aim.judge(model, current)
+        return adversarial, is_wrong
+
+    @property
+    def _step(self) -> float:
+        return self.reach * self.eps / self.steps if self.step_size is None else self.step_size
+
     def _goals(
         self,
         model: Classifier,
@@ -160,7 +224,7 @@ class PGD:
     def _climb(
         self, model: Classifier, goal: Goal, ball: PerturbationBall | L2Ball, start: Images
     ) -> Images:
-        step_size = self.reach * self.eps / self.steps if self.step_size is None else self.step_size
+        step_size = self._step
         adversarial, total = start, torch.zeros((), device=start.device)
         for _ in range(self.steps):
             values, gradient = goal.ascent(model, adversarial)

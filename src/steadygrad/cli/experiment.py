@@ -230,7 +230,7 @@ def _print_results(folder: Path, record: Mapping[str, Any]) -> None:
                 entry["quantity"],
                 number_text(entry["printed"]),
                 number_text(entry["ours"]),
-                number_text(None if entry["interval"] is None else Interval(*entry["interval"])),
+                number_text(None if entry["interval"] is None else Interval.of(*entry["interval"])),
                 entry["verdict"],
                 mark,
             )

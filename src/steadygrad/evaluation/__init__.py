@@ -15,6 +15,7 @@ from steadygrad.evaluation.auditing import (
     read_audit,
     write_audit,
 )
+from steadygrad.evaluation.continued_curve import continued_curve
 from steadygrad.evaluation.covariance_analysis import (
     AnalysisSettings,
     CovarianceAnalysis,
@@ -94,6 +95,7 @@ __all__ = [
     "audit",
     "bisected_curve",
     "bounded_mean_interval",
+    "continued_curve",
     "correlated_samples",
     "craft_adversarial_examples",
     "deepfool_margins",

@@ -122,9 +122,9 @@ class AccuracyCurve:
     points: one per radius, ascending.
     broken_at: float64 (n,), the smallest radius of the grid that broke each example; 0 for one
         that is wrong without attack, infinity for one that never broke.
-    search: how the curve was found. "sweep" and "bisection": an example broken at one radius
-        counts as broken at every larger one, and the curve never rises. "separate": every radius
-        was attacked on its own.
+    search: how the curve was found. "sweep", "continued" and "bisection": an example broken at one
+        radius counts as broken at every larger one, and the curve never rises. "separate": every
+        radius was attacked on its own.
     """
 
     attack: dict[str, Any]

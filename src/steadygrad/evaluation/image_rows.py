@@ -92,29 +92,25 @@ def joined(batches: Iterable[tuple[Images, Labels]]) -> tuple[AnyImages, Labels]
     """
     parts: list[Images] = []
     labels: list[Labels] = []
-    size, spool = 0, None
+    size, spool = 0, _Spool()
     for images, named in batches:
         labels.append(named)
         size += images.numel() * images.element_size()
         parts.append(images)
         if size > MOST_BYTES:
-            spool = spool or _Spool()
             for part in parts:
                 spool.add(part)
             parts.clear()
     if not labels:
         raise ImageError("expected at least one image, got none")
-    for part in parts if spool is not None else ():
-        spool.add(part)
-    return torch.cat(parts) if spool is None else spool.rows(), torch.cat(labels)
+    return torch.cat(parts) if size <= MOST_BYTES else spool.rows(), torch.cat(labels)
 
 
 class _Spool:
     """Images in a file without a name, one after the other."""
 
     def __init__(self) -> None:
-        self.file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as it is read
-        weakref.finalize(self, self.file.close)
+        self.file: IO[bytes]
         self.shape: torch.Size | None = None
         self.dtype = torch.float32
         self.places: list[tuple[int, bool]] = []
@@ -123,6 +119,8 @@ class _Spool:
     def add(self, images: Images) -> None:
         if self.shape is None:
             self.shape, self.dtype = images.shape[1:], images.dtype
+            self.file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as it is read
+            weakref.finalize(self, self.file.close)
         if images.shape[1:] != self.shape or images.dtype != self.dtype:
             raise ImageError(
                 f"expected all images of {self.dtype} and shape {tuple(self.shape)}, "

@@ -23,6 +23,7 @@ from steadygrad.covariance import (
 )
 from steadygrad.distributed import alone
 from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.evaluation.continued_curve import continued_curve
 from steadygrad.evaluation.curve import AccuracyCurve, parse_eps_grid
 from steadygrad.evaluation.divided_batches import dividing_ranks
 from steadygrad.evaluation.judged import JudgedModel, load_judged
@@ -33,13 +34,15 @@ from steadygrad.store import make_folder
 
 __all__ = ["DEFAULT_EPS", "Search", "evaluate", "evaluate_run"]
 
-Search: TypeAlias = Literal["sweep", "bisection", "separate"]
-"""How a curve is found: every radius in turn, by bisection, or every radius anew."""
+Search: TypeAlias = Literal["sweep", "continued", "bisection", "separate"]
+"""How a curve is found: every radius in turn, from where the one before ended, by bisection, or
+every radius anew."""
 
 DEFAULT_EPS: Mapping[AnyNorm, str] = {"linf": "0:0.3:0.02", "l2": "0:3:0.2", "l1": "0:30:2"}
 
 _SEARCHES: dict[Search, Callable[..., AccuracyCurve]] = {
     "sweep": accuracy_curve,
+    "continued": continued_curve,
     "bisection": bisected_curve,
     "separate": partial(accuracy_curve, reuse_broken=False),
 }

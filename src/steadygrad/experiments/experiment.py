@@ -31,6 +31,11 @@ class Interval:
     digits: int = 1
     is_signed: bool = False
 
+    @classmethod
+    def of(cls, low: float, high: float) -> "Interval":
+        """Return the interval with one decimal, or three where both ends are below 1."""
+        return cls(low, high, digits=1 if max(abs(low), abs(high)) >= 1 else 3)
+
     @property
     def text(self) -> str:
         """Such as "1.2 to 20.0"."""

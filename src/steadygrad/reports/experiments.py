@@ -152,7 +152,7 @@ def _comparison_row(entry: Compared) -> tuple[Cell, ...]:
         entry.quantity,
         number_text(entry.printed),
         number_text(entry.ours),
-        None if entry.interval is None else Interval(*entry.interval),
+        None if entry.interval is None else Interval.of(*entry.interval),
         difference,
         entry.verdict,
         remark,

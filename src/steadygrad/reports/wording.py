@@ -42,6 +42,7 @@ _AIMS = {
     "least-likely": ("least-likely-class", "the least likely class"),
     "all": ("all-targets", "every wrong class in turn"),
     "given": ("targeted", "a given class"),
+    "nearest": ("targeted", "the nearest classes in turn"),
 }
 
 

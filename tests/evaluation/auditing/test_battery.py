@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
-from steadygrad.attacks import NES, PGD
+from steadygrad.attacks import APGD, NES, PGD
 from steadygrad.attacks.adapters import AutoAttack
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation.auditing import BUDGETS, BatteryEntry, audit, build_battery
@@ -46,10 +46,18 @@ def test_larger_budgets_hold_more_and_smaller_ones_say_so() -> None:
 
 
 def test_what_runs_as_an_attack_of_ones_own_is_not_called_left_out() -> None:
-    own = BatteryEntry("own", None, PGD(eps=0.1, steps=50, restarts=5))
+    own = BatteryEntry("own", None, APGD(eps=0.1))
     told = beyond("quick", [own], eps=0.1, norm="linf")
-    assert not any(sentence.startswith("pgd-50:") for sentence in told)
-    assert any(sentence.startswith("pgd-50-margin:") for sentence in told)
+    assert not any(sentence.startswith("apgd-ce:") for sentence in told)
+    assert "apgd-margin: part of the standard budget" in told
+
+
+@needs_autoattack
+def test_what_runs_with_other_settings_in_a_larger_budget_is_told_so() -> None:
+    told = beyond("standard", (), eps=0.1, norm="linf")
+    assert "square: with other settings in the full budget" in told
+    assert "apgd-t: with other settings in the full budget" in told
+    assert "fab-t: part of the full budget" in told
 
 
 @needs_autoattack
@@ -70,12 +78,21 @@ def test_a_library_that_is_missing_is_named_with_its_command(
     assert "pip install" in sentence
 
 
+def test_apgd_needs_no_library_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    named = {entry.name: entry.attack for entry in battery("standard").entries}
+    assert named["apgd-ce"] == APGD(eps=0.1)
+    assert named["apgd-t"].autoattack_member == "apgd-t"
+    assert "square" not in named
+
+
 def test_few_and_many_classes() -> None:
     of_two = battery("standard", classes=2)
-    assert "pgd-50-dlr: it needs 3 classes, the model has 2" in of_two.untested
-    of_many = battery("standard", classes=1000)
-    assert "pgd-20-targets" not in {entry.name for entry in of_many.entries}
-    assert any(text.startswith("pgd-20-targets: 1000 classes") for text in of_many.untested)
+    assert "apgd-t: it needs 4 classes, the model has 2" in of_two.untested
+    assert {"apgd-ce", "apgd-margin"} <= {entry.name for entry in of_two.entries}
+    of_many = battery("full", classes=1000)
+    assert "pgd-50-targets" not in {entry.name for entry in of_many.entries}
+    assert any(text.startswith("pgd-50-targets: 1000 classes") for text in of_many.untested)
 
 
 @needs_autoattack

@@ -11,6 +11,7 @@ from steadygrad.attacks.losses import LOSSES
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.certificate import certify, chain_of, proof
 from steadygrad.evaluation.certificate.proof import margin_lower_bound
+from steadygrad.models import Classifier
 
 
 def network(kind: str, seed: int) -> nn.Sequential:
@@ -195,6 +196,18 @@ class Standardised(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model((x - self.mean) / 0.5)
+
+
+def test_the_wrapper_that_the_commands_put_around_a_network_is_seen_through() -> None:
+    images, _ = data(0)
+    model = Classifier(network("conv", 0), mean=[0.3], std=[0.5]).eval()
+    chain = chain_of(model, images)
+    assert chain is not None
+    torch.testing.assert_close(chain(images).float(), model(images))
+    # Sixteen pixels there are four by four; what scales images first is no chain.
+    assert (
+        chain_of(Classifier(network("dense", 0), resize=4).eval(), torch.rand(2, 1, 8, 8)) is None
+    )
 
 
 class Residual(nn.Module):

@@ -29,6 +29,10 @@ def moat(t: Tensor) -> Tensor:
     )
 
 
+def least_of(broken: int, n: int) -> float:
+    return wilson_interval(broken, n)[0]
+
+
 def test_one_step_and_noise_beat_many_steps_across_a_moat(sample_of: MakeSample) -> None:
     sample = one_pixel(sample_of, moat)
     for diagnostic in (OneStepBeatsIterative(), BlackBoxBeatsWhiteBox()):
@@ -37,8 +41,9 @@ def test_one_step_and_noise_beat_many_steps_across_a_moat(sample_of: MakeSample)
         evidence = finding.evidence
         assert evidence["of_those_met_by_weaker"] == 16
         assert evidence["broken_by_weaker"] == 16
-        least = wilson_interval(16, 16)[0] * evidence["left_by_stronger"]
-        expected = 100 * max(16, least) * evidence["still_standing"] / 16 / 32
+        left = evidence["left_by_stronger"]
+        least = max(wilson_interval(16, 32)[0], wilson_interval(16, 16)[0] * left / 32)
+        expected = 100 * least * evidence["still_standing"] / 16
         assert finding.measured == pytest.approx(expected)
 
 
@@ -52,8 +57,11 @@ def test_batteries_are_compared_example_by_example_and_tried_again(sample_of: Ma
     noise = BlackBoxBeatsWhiteBox()(impregnable)
     # Of the four, PGD broke the first, and nobody can break the others in truth.
     assert noise.evidence["broken_by_weaker"] == noise.evidence["still_standing"] == 3
-    assert noise.measured == pytest.approx(100 * 3 / 32)
-    assert OneStepBeatsIterative()(impregnable).measured == pytest.approx(100 / 32)
+    # Of 29 that PGD and FGSM left the noise broke 3; of 30 that PGD left, FGSM broke 1.
+    assert noise.measured == pytest.approx(100 * least_of(3, 29) * 29 / 32)
+    one = OneStepBeatsIterative()(impregnable)
+    assert one.measured == pytest.approx(100 * least_of(1, 30) * 30 / 32)
+    assert one.status == "passed" and noise.status == "suspicious"
     # Long attacks break all that the noise broke: the battery was weak, the gradients are fine.
     weak = BlackBoxBeatsWhiteBox()(linear(sample_of, outcomes=battery))
     assert weak.evidence["broken_by_weaker"] == 3
@@ -97,7 +105,7 @@ def test_an_ensemble_is_no_attack_with_gradients(sample_of: MakeSample) -> None:
         outcome("autoattack", "ensemble", [0, 1, 2, 3]),
     )
     finding = BlackBoxBeatsWhiteBox()(linear(sample_of, Linear(offset=50.0), outcomes=battery))
-    assert finding.measured == pytest.approx(100 * 3 / 32)
+    assert finding.measured == pytest.approx(100 * least_of(3, 31) * 31 / 32)
 
 
 def test_outcomes_of_another_radius_play_no_part(sample_of: MakeSample) -> None:

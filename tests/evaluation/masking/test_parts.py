@@ -68,7 +68,7 @@ def test_a_registered_diagnostic_takes_part_in_findings_and_verdict(
     assert (finding.name, finding.unit, finding.status) == (
         *("outputs-are-large", "nats", "suspicious"),
     )
-    assert result.level == "masked"  # far beyond five thresholds of 0
+    assert result.level == "masked"  # far beyond three thresholds of 0
     assert result.causes == ("large logits",)
 
 

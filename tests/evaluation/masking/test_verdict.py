@@ -99,8 +99,8 @@ def test_one_mechanism_is_enough_and_is_named(
 @pytest.mark.parametrize(
     ("suspicious", "level"),
     [
-        ({"one_step_beats_iterative": 4.9}, "doubtful"),
-        ({"one_step_beats_iterative": 5.1}, "masked"),
+        ({"one_step_beats_iterative": 2.9}, "doubtful"),
+        ({"one_step_beats_iterative": 3.1}, "masked"),
         ({"one_step_beats_iterative": 1.5, "rising_accuracy": 1.5}, "masked"),
         ({"black_box_beats_white_box": 2.0, "local_linearity": 9.0}, "doubtful"),
     ],

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from made_up_audit import outcome
+from steadygrad.attacks import APGD, describe_attack
 from steadygrad.attacks.ball import Norm
 from steadygrad.evaluation import AccuracyPoint
 from steadygrad.evaluation.auditing.result import AuditResult
@@ -195,3 +196,20 @@ def test_which_of_autoattacks_parts_ran() -> None:
     said = autoattack_sentence([whole])
     assert said is not None and said.endswith(", all that its standard has.")
     assert autoattack_sentence([]) is None
+
+
+def test_apgd_of_our_own_counts_as_the_part_of_autoattack_that_it_is() -> None:
+    def of_apgd(attack: APGD, n: int) -> AttackOutcome:
+        return outcome("x", "white-box", torch.arange(30) < n, 0, describe_attack(attack))
+
+    said = autoattack_sentence(
+        [
+            of_apgd(APGD(eps=0.1), 30),
+            of_apgd(APGD(eps=0.1, loss="dlr", target="nearest"), 9),
+            of_apgd(APGD(eps=0.1, loss="margin"), 8),
+        ]
+    )
+    assert said == (
+        "Of AutoAttack ran APGD-CE (on 30 images) and APGD-T (on 9 images); FAB-T and Square did "
+        "not."
+    )

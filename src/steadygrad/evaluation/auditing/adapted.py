@@ -246,7 +246,7 @@ def _shown(
 
 def _most(target: Target) -> float:
     """Return the radius at which every image may become every other."""
-    return 1.0 if target.norm == "linf" else float(target.images[0].numel()) ** 0.5
+    return 1.0 if target.norm == "linf" else float(target.images.shape[1:].numel()) ** 0.5
 
 
 def _tried(campaign: Campaign, entry: BatteryEntry, rows: Tensor, *, unbounded: bool) -> int | None:

@@ -1,11 +1,11 @@
 """The batteries: which attacks a budget buys, in which order, and what it leaves out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from steadygrad._typing import Classifier
-from steadygrad.attacks import FGSM, PGD, Attack, MomentumIterative, RandomNoise
+from steadygrad.attacks import APGD, FGSM, PGD, Attack, MomentumIterative, RandomNoise
 from steadygrad.attacks.adapters import AutoAttack, CarliniWagner
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.nes import NES
@@ -172,26 +172,59 @@ def _nes(queries: int, limit: int | None) -> Recipe:
     )
 
 
-def _member(
-    name: str, scope: Scope, turn: float, *, limit: int | None = None, fewest_classes: int = 2
-) -> Recipe:
+def _member(name: str, turn: float, *, limit: int | None = None) -> Recipe:
+    """Return a part of AutoAttack by its authors' code, as they run it, on survivors."""
     return Recipe(
         name=name,
         stream=name,
         family="query" if name == "square" else "white-box",
         build=AutoAttack,
         settings={"attacks": (name,)},
-        scope=scope,
+        scope="survivors",
         limit=limit,
-        fewest_classes=fewest_classes,
         turn=turn,
     )
 
 
-_APGD_CE, _APGD_T = (
-    _member("apgd-ce", "all", 20),
-    _member("apgd-t", "survivors", 30, fewest_classes=4),
+_NEAR = 0.25
+"""Restarts are for images that the linearized model has within a quarter of eps of breaking."""
+
+_APGD_CE = Recipe(name="apgd-ce", stream="apgd-ce", family="white-box", build=APGD, turn=20)
+_APGD_MARGIN = Recipe(
+    name="apgd-margin",
+    stream="apgd-margin",
+    family="white-box",
+    build=APGD,
+    settings={"steps": 50, "restarts": 3, "near": _NEAR, "loss": "margin"},
+    scope="survivors",
+    turn=60,
 )
+
+
+def _apgd_t(steps: int, candidates: int, restarts: int) -> Recipe:
+    return Recipe(
+        name="apgd-t",
+        stream="apgd-t",
+        family="white-box",
+        build=APGD,
+        settings={
+            "steps": steps,
+            "restarts": restarts,
+            "near": _NEAR,
+            "loss": "dlr",
+            "target": "nearest",
+            "candidates": candidates,
+        },
+        scope="survivors",
+        fewest_classes=4,
+        turn=30,
+    )
+
+
+def _square(queries: int, limit: int | None) -> Recipe:
+    recipe = _member("square", 50, limit=limit)
+    return replace(recipe, settings={**recipe.settings, "square_queries": queries})
+
 
 # Cheap attacks first: those on survivors meet what all before them have left.
 RECIPES: Mapping[Budget, tuple[Recipe, ...]] = {
@@ -201,7 +234,7 @@ RECIPES: Mapping[Budget, tuple[Recipe, ...]] = {
         _PGD_8,
         _pgd(20, 2, "margin", 0),
         _nes(1000, 50),
-        _member("square", "survivors", 50, limit=20),
+        _square(5000, 20),
     ),
     "standard": (
         _NOISE,
@@ -209,14 +242,11 @@ RECIPES: Mapping[Budget, tuple[Recipe, ...]] = {
         _PGD_8,
         _MIM_10,
         _pgd(20, 2, "margin", 0),
-        _pgd(50, 5, "cross-entropy", 100),
-        _pgd(50, 5, "margin", 60),
-        _pgd(50, 5, "dlr", 120, fewest_classes=3),
         _APGD_CE,
-        _all_targets(20),
-        _APGD_T,
-        _nes(4000, 100),
-        _member("square", "survivors", 50, limit=200),
+        _APGD_MARGIN,
+        _apgd_t(30, 3, 3),
+        _nes(1000, 20),
+        _square(1000, 200),
     ),
     "full": (
         _NOISE,
@@ -229,12 +259,13 @@ RECIPES: Mapping[Budget, tuple[Recipe, ...]] = {
         _pgd(100, 10, "margin", 70),
         _pgd(100, 10, "dlr", 130, fewest_classes=3),
         _APGD_CE,
+        _APGD_MARGIN,
         _all_targets(50),
-        _APGD_T,
-        _member("fab-t", "survivors", 160),
+        _apgd_t(100, 9, 3),
+        _member("fab-t", 160),
         _CARLINI_WAGNER,
         _nes(4000, None),
-        _member("square", "survivors", 50),
+        _square(5000, None),
         _AUTOATTACK,
     ),
 }
@@ -314,12 +345,12 @@ def beyond(
     """Return what larger budgets would add to the entries of an audit, a sentence each."""
     if budget is None:
         return ()
-    names = {recipe.name for recipe in RECIPES[budget]}
-    attacks = [entry.attack for entry in entries]
-    told: dict[str, Budget] = {}
+    mine = {recipe.name: recipe.attack(eps, norm) for recipe in RECIPES[budget]}
+    attacks = [entry.attack for entry in entries] + [each for each in mine.values() if each]
+    told: dict[str, str] = {}
     for other in BUDGETS[BUDGETS.index(budget) + 1 :]:
         for recipe in RECIPES[other]:
-            is_new = recipe.name not in names and norm in recipe.norms
-            if is_new and recipe.attack(eps, norm) not in attacks:
-                told.setdefault(recipe.name, other)
-    return tuple(f"{name}: part of the {other} budget" for name, other in told.items())
+            if norm in recipe.norms and recipe.attack(eps, norm) not in attacks:
+                part = "with other settings in" if mine.get(recipe.name) else "part of"
+                told.setdefault(recipe.name, f"{recipe.name}: {part} the {other} budget")
+    return tuple(told.values())

@@ -12,6 +12,8 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from steadygrad._typing import Classifier, Images
+from steadygrad.layers import PixelNormalization
+from steadygrad.models import Classifier as WrappedClassifier
 
 __all__ = ["Affine", "Chain", "Rectifier", "chain_of"]
 
@@ -56,15 +58,16 @@ def chain_of(model: Classifier, images: Images) -> Chain | None:
     """Return the chain that a model is, or None if it is none that we know how to bound.
 
     Known are Linear, Conv2d, AvgPool2d, Flatten, ReLU, BatchNorm and Dropout in eval mode,
-    Identity, and adding, subtracting, multiplying by and dividing by constants (standardisation),
-    one after the other. The chain is compared with the model on the images given.
+    Identity, PixelNormalization, and adding, subtracting, multiplying by and dividing by constants
+    (standardisation), one after the other, alone or in ``steadygrad.models.Classifier``. The chain
+    is compared with the model on the images given.
     """
     if not isinstance(model, nn.Module) or len(images) == 0:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            precise = copy.deepcopy(model).double().requires_grad_(False).eval()
+            precise = copy.deepcopy(_bare(model)).double().requires_grad_(False).eval()
             traced = fx.symbolic_trace(precise)
             steps = _steps(traced)
             if steps is None:
@@ -78,6 +81,13 @@ def chain_of(model: Classifier, images: Images) -> Chain | None:
         return None
     apart = (expected - found).abs().max()
     return chain if bool(apart <= TOLERANCE * (1 + expected.abs().max())) else None
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    """Return what a wrapped network computes where it scales no image, as layers."""
+    if isinstance(model, WrappedClassifier):
+        return nn.Sequential(model.normalization, model.model)
+    return model
 
 
 def _steps(traced: fx.GraphModule) -> list[Step] | None:
@@ -141,6 +151,9 @@ def _of_module(module: nn.Module) -> list[Step] | None:
             return [Affine(module, module)]
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             return _normalisation(module)
+        case PixelNormalization():
+            first = _with_constant("sub", module.mean[:, None, None])
+            return first + _with_constant("div", module.std[:, None, None])
     return None
 
 

@@ -102,9 +102,9 @@ def certify(
     is_refined = units <= MOST_UNITS
 
     def spare_at(chosen: Tensor, *, refined: bool) -> Tensor:
-        batch = images[chosen.to(images.device)], labels[chosen.to(labels.device)]
-        there = (each.to(place) for each in batch)
-        return _spare(chain, *there, eps, norm, is_refined=refined).cpu()
+        shown = images[chosen.to(images.device)].to(place)
+        named = labels[chosen.to(labels.device)].to(place)
+        return _spare(chain, shown, named, eps, norm, is_refined=refined).cpu()
 
     # How far the bound is above what a proof needs, in parts of the logits' size.
     spare = torch.full((len(labels),), -torch.inf, dtype=torch.float64, device="cpu")

@@ -31,7 +31,7 @@ class Contest:
 
     left: examples that the stronger left standing; met: those of them that the weaker met.
     unexplained: examples that only the weaker broke, and that long attacks afterwards did not.
-    points: those in points of accuracy.
+    points: those in points of accuracy, at least: the lower end of Wilson's 95 % interval.
     evidence: the attacks, and how many examples each side broke, as JSON can hold them.
     """
 
@@ -64,14 +64,18 @@ def contest(
         match = _of_own(sample, own_weaker)
     again = match.broken[: sample.subject.examples]
     unexplained = _still_standing(sample, again)
-    counted = max(float(len(match.broken)), match.least_share * match.left)
-    estimate = counted * unexplained / len(again) if len(again) else 0.0
+    # The lower end of two estimates: from what was met, and for those too that were not.
+    shares = (
+        wilson_interval(len(match.broken), match.n)[0],
+        match.least_share * match.left / match.n,
+    )
+    share = max(shares) * unexplained / len(again) if len(again) else 0.0
     return Contest(
         n=match.n,
         left=match.left,
         met=match.met,
         unexplained=unexplained,
-        points=100 * estimate / match.n,
+        points=100 * share,
         evidence={
             "weaker": match.weaker,
             "stronger": match.stronger,
@@ -204,7 +208,7 @@ class OneStepBeatsIterative(Diagnostic):
         arXiv:1902.06705, evaluation checklist.
     """
 
-    threshold: float = 2.0
+    threshold: float = 3.0
 
     def __call__(self, sample: Sample) -> Finding:
         """Return the finding on a sample."""
@@ -240,7 +244,7 @@ class BlackBoxBeatsWhiteBox(Diagnostic):
         ICML 2020; checks.py, ``check_square_sr``), counted before long attacks had a second try.
     """
 
-    threshold: float = 2.0
+    threshold: float = 3.0
     draws: int = 100
     queries: int = 1000
 

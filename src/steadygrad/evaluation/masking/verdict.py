@@ -32,7 +32,7 @@ _CONSTANT = Verdict(
     reasons=(),
 )
 
-SEVERE = 5.0
+SEVERE = 3.0
 """A single symptom is proof of masking when its number is beyond this many thresholds."""
 
 
@@ -85,7 +85,7 @@ def verdict(subject: Subject, findings: Sequence[Finding]) -> Verdict:
     """Combine the findings on a subject into one judgement, and name the causes.
 
     "masked": a mechanism that hides gradients was found, or two symptoms of it, or one whose
-        number is beyond five thresholds. "doubtful": one symptom, or a hint, such as an attack
+        number is beyond three thresholds. "doubtful": one symptom, or a hint, such as an attack
         that still gains when its steps are doubled. "incomplete": none of this, but an essential
         diagnostic could not be run. Attacks that are merely weak accuse nobody: the summary of
         "no sign of masking" then says which number to quote instead of theirs.

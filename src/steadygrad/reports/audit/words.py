@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
 
+from steadygrad.attacks import APGD
 from steadygrad.attacks.ball import Norm
 from steadygrad.evaluation import AccuracyPoint
 from steadygrad.evaluation.auditing import AttackOutcome, Family
@@ -339,16 +340,25 @@ def autoattack_sentence(outcomes: Sequence[AttackOutcome]) -> str | None:
     """Return which of AutoAttack's parts ran, and on how many images; None if none did."""
     met: dict[str, int] = {}
     for outcome in outcomes:
-        if outcome.attack.get("name") == "autoattack":
-            version = str(outcome.attack.get("version", "standard"))
-            for part in outcome.attack.get("attacks") or _PARTS.get(version, ()):
-                met[part] = max(met.get(part, 0), int(outcome.attacked.sum()))
+        for part in _parts_of_autoattack(outcome.attack):
+            met[part] = max(met.get(part, 0), int(outcome.attacked.sum()))
     if not met:
         return None
     ran = enumeration([f"{member_name(part)} (on {n:,} images)" for part, n in met.items()])
     missing = [member_name(part) for part in _PARTS["standard"] if part not in met]
     rest = f"; {enumeration(missing)} did not" if missing else ", all that its standard has"
     return f"Of AutoAttack ran {ran}{rest}."
+
+
+def _parts_of_autoattack(attack: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which parts of AutoAttack the attack of a record is, the authors' code or ours."""
+    if attack.get("name") == "apgd":
+        member = APGD(eps=0.0, loss=attack["loss"], target=attack["target"]).autoattack_member
+        return () if member is None else (member,)
+    if attack.get("name") != "autoattack":
+        return ()
+    version = str(attack.get("version", "standard"))
+    return tuple(attack.get("attacks") or _PARTS.get(version, ()))
 
 
 def accuracy_sentences(
