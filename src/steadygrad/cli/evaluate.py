@@ -60,7 +60,8 @@ def _evaluate(
         typer.Option(
             help="sweep: each radius in turn, until an image is misclassified; bisection: fewer "
             "attacks, assumes that what fails at one radius fails at smaller ones; separate: every "
-            "image at every radius."
+            "image at every radius; distance: one run of fmn, ddn, carlini-wagner or "
+            "hop-skip-jump, which look for the nearest adversarial image, gives all radii."
         ),
     ] = "sweep",
     batch_size: options.BatchSize = 250,
