@@ -33,6 +33,7 @@ from steadygrad.attacks import (
     norm_of,
     with_eps,
 )
+from steadygrad.attacks.adapters import ForeignAttack
 from steadygrad.covariance import Exponential
 from steadygrad.errors import SteadygradError
 
@@ -94,7 +95,9 @@ DETERMINISTIC = [
     MomentumIterative(eps=0.1),
     MomentumIterative(eps=0.6, norm="l2"),
 ]
-_IN_TESTS_OF_ADAPTERS = ("autoattack", "carlini-wagner")
+_IN_TESTS_OF_ADAPTERS = tuple(
+    name for name, part in REGISTERED.items() if isinstance(part, ForeignAttack)
+)
 """Other libraries' attacks: slow, and held to the same laws in adapters/test_laws.py."""
 
 registered = [

@@ -176,7 +176,7 @@ def write(path: Path, examples: AdversarialExamples, **changes: Any) -> None:
         ({"eps": "large"}, "is damaged: eps cannot be 'large'"),
         ({"seed": True}, "is damaged: seed cannot be True"),
         ({"source": 3}, "is damaged: source cannot be 3"),
-        ({"norm": "l7"}, "norm linf, l2 or none, got 'l7'"),
+        ({"norm": "l7"}, "norm linf, l2, l1 or none, got 'l7'"),
         ({"labels": torch.zeros(2, dtype=torch.int64)}, "is damaged: expected labels of shape"),
         ({"indices": torch.zeros(7)}, "is damaged: expected 7 int64 indices, got torch.float32"),
         ({"images": torch.full((7, 1, 4, 4), 3.0)}, "is damaged: expected pixels in"),

@@ -1,8 +1,11 @@
 """Attacks: immutable objects called as ``attack(model, images, labels, generator=...)``."""
 
 from steadygrad.attacks.adapters import (
+    DDN,
+    FMN,
     AutoAttack,
     CarliniWagner,
+    HopSkipJump,
     TimesEps,
     from_art,
     from_foolbox,
@@ -48,7 +51,9 @@ from steadygrad.attacks.adapted import (
 __all__ = [
     "APGD",
     "ATTACKS",
+    "DDN",
     "FGSM",
+    "FMN",
     "NES",
     "PGD",
     "AboutAttack",
@@ -59,6 +64,7 @@ __all__ = [
     "EpsMeaning",
     "ExpectationOverDraws",
     "Goal",
+    "HopSkipJump",
     "IterativeFGSM",
     "L2Ball",
     "LongRangeCorrelated",

@@ -61,7 +61,8 @@ def _evaluate(
             help="sweep: each radius in turn, until an image is misclassified; continued: pgd "
             "only, each radius goes on from the one before, in about half the time; bisection: "
             "fewer attacks, assumes that what fails at one radius fails at smaller ones; separate: "
-            "every image at every radius."
+            "every image at every radius; distance: one run of fmn, ddn, carlini-wagner or "
+            "hop-skip-jump, which look for the nearest adversarial image, gives all radii."
         ),
     ] = "sweep",
     batch_size: options.BatchSize = 250,

@@ -61,7 +61,7 @@ from steadygrad.evaluation.statistics import (
     paired_comparison,
     wilson_interval,
 )
-from steadygrad.evaluation.sweep import accuracy_curve, bisected_curve
+from steadygrad.evaluation.sweep import accuracy_curve, bisected_curve, distance_curve
 from steadygrad.evaluation.transfer import (
     TransferMatrix,
     read_transfer,
@@ -99,6 +99,7 @@ __all__ = [
     "correlated_samples",
     "craft_adversarial_examples",
     "deepfool_margins",
+    "distance_curve",
     "evaluation_slug",
     "gather_structure",
     "image_structure",

@@ -120,11 +120,13 @@ class AccuracyCurve:
 
     attack: name and settings without eps, as JSON can hold them.
     points: one per radius, ascending.
-    broken_at: float64 (n,), the smallest radius of the grid that broke each example; 0 for one
-        that is wrong without attack, infinity for one that never broke.
+    broken_at: float64 (n,), the smallest radius of the grid that broke each example, or with
+        "distance" that of its nearest adversarial image; 0 for one that is wrong without attack,
+        infinity for one that never broke.
     search: how the curve was found. "sweep", "continued" and "bisection": an example broken at one
         radius counts as broken at every larger one, and the curve never rises. "separate": every
-        radius was attacked on its own.
+        radius was attacked on its own. "distance": one run that looked for the nearest adversarial
+        image.
     """
 
     attack: dict[str, Any]

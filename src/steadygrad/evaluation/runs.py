@@ -29,14 +29,14 @@ from steadygrad.evaluation.divided_batches import dividing_ranks
 from steadygrad.evaluation.judged import JudgedModel, load_judged
 from steadygrad.evaluation.pictures import select_gallery
 from steadygrad.evaluation.results_file import write_evaluation
-from steadygrad.evaluation.sweep import accuracy_curve, bisected_curve
+from steadygrad.evaluation.sweep import accuracy_curve, bisected_curve, distance_curve
 from steadygrad.store import make_folder
 
 __all__ = ["DEFAULT_EPS", "Search", "evaluate", "evaluate_run"]
 
-Search: TypeAlias = Literal["sweep", "continued", "bisection", "separate"]
-"""How a curve is found: every radius in turn, from where the one before ended, by bisection, or
-every radius anew."""
+Search: TypeAlias = Literal["sweep", "continued", "bisection", "separate", "distance"]
+"""How a curve is found: every radius in turn, from where the one before ended, by bisection, every
+radius anew, or from the distances that one run of a minimizing attack finds."""
 
 DEFAULT_EPS: Mapping[AnyNorm, str] = {"linf": "0:0.3:0.02", "l2": "0:3:0.2", "l1": "0:30:2"}
 
@@ -45,6 +45,7 @@ _SEARCHES: dict[Search, Callable[..., AccuracyCurve]] = {
     "continued": continued_curve,
     "bisection": bisected_curve,
     "separate": partial(accuracy_curve, reuse_broken=False),
+    "distance": distance_curve,
 }
 
 

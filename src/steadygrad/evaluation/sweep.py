@@ -1,4 +1,4 @@
-"""Finding a curve: radius by radius, or by bisection."""
+"""Finding a curve: radius by radius, by bisection, or from the distances of one run."""
 
 import time
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
@@ -9,7 +9,9 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack, describe_attack, norm_of, with_eps
+from steadygrad.attacks.adapters import ForeignAttack
 from steadygrad.checks import check_finite_losses, check_logits
+from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, ascending_eps, surviving
 from steadygrad.evaluation.divided_batches import dividing_ranks, each_batch, from_main_rank
@@ -22,6 +24,7 @@ __all__ = [
     "Trial",
     "accuracy_curve",
     "bisected_curve",
+    "distance_curve",
 ]
 
 
@@ -227,4 +230,81 @@ def bisected_curve(
         seed=seed,
         seconds=time.perf_counter() - began,
         search="bisection",
+    )
+
+
+def distance_curve(
+    model: Classifier,
+    images: ImageSource,
+    labels: Labels | None,
+    attack: Attack,
+    eps_values: Iterable[float],
+    *,
+    batch_size: int = 256,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> AccuracyCurve:
+    """Return the curve that one run of a minimizing attack gives, at as many radii as wanted.
+
+    The attack looks for each image's nearest adversarial image, whatever its ``eps``. An image is
+    broken at every radius from that distance on, which is its ``broken_at``; the radii cost
+    nothing.
+
+    Args:
+        model: images to logits; in eval mode throughout.
+        images: as in ``accuracy_curve``.
+        labels: as in ``accuracy_curve``.
+        attack: one that minimizes, such as ``FMN``, ``DDN``, ``CarliniWagner`` or ``HopSkipJump``.
+        eps_values: radii at which the curve has points, in any order.
+        batch_size: images attacked together, at least 1.
+        seed: every batch gets a CPU generator that depends on the seed and its number alone.
+        device: where batches are sent; None takes the model's.
+        progress: called as ``progress(done, total)``, counting images.
+
+    Returns:
+        the curve; its ``broken_at`` holds distances, not radii of the grid.
+
+    Raises:
+        ImageError, LabelError, ModelError: for what cannot be attacked.
+        HyperparameterError: the attack does not minimize, or a radius is refused.
+    """
+    if not (isinstance(attack, ForeignAttack) and attack.is_minimal):
+        raise HyperparameterError(
+            "expected an attack that minimizes the perturbation, such as fmn, ddn, carlini-wagner "
+            "or hop-skip-jump, to find a curve from distances, got "
+            f"{describe_attack(attack)['name']}"
+        )
+    began = time.perf_counter()
+    radii = ascending_eps(eps_values, norm_of(attack))
+    images, labels = labelled_images(images, labels)
+    with evaluation_mode(model):
+        is_correct = correct(model, images, labels, batch_size, device)
+        place = model_device(model, images) if device is None else torch.device(device)
+        batches = torch.split(is_correct.nonzero().squeeze(1), batch_size)
+        count = ProgressCount(progress, len(images))
+        count.add(int((~is_correct).sum()))
+
+        def distances(number: int) -> Tensor:
+            rows = batches[number]
+            _, found = attack.closest(
+                model,
+                images[rows].to(place),
+                labels[rows].to(place),
+                generator=derived_generator(seed, f"distances, batch {number}"),
+            )
+            return found.double().cpu()
+
+        broken_at = torch.zeros(len(images), dtype=torch.float64, device="cpu")
+        if is_correct.any():
+            broken_at[is_correct] = torch.cat(
+                each_batch(len(batches), distances, report=lambda _, found: count.add(len(found)))
+            )
+    return AccuracyCurve(
+        attack=describe_attack(attack),
+        points=surviving(broken_at, radii),
+        broken_at=broken_at,
+        seed=seed,
+        seconds=time.perf_counter() - began,
+        search="distance",
     )

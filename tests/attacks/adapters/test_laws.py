@@ -14,9 +14,12 @@ from torch import Tensor, nn
 from conv_network import conv_network
 from steadygrad.attacks import Attack, describe_attack, with_eps
 from steadygrad.attacks.adapters import (
+    DDN,
+    FMN,
     AutoAttack,
     CarliniWagner,
     ForeignAttack,
+    HopSkipJump,
     TimesEps,
     from_art,
     from_foolbox,
@@ -45,6 +48,11 @@ def build_all() -> list[ForeignAttack]:
         AutoAttack(eps=0.1, attacks=("apgd-ce",)),
         AutoAttack(eps=1.0, norm="l2", attacks=("apgd-dlr",)),
         CarliniWagner(eps=1.0, steps=20, binary_search_steps=2, initial_const=1.0),
+        FMN(eps=0.1, steps=10),
+        FMN(eps=1.0, norm="l2", steps=10),
+        DDN(eps=1.0, steps=10),
+        HopSkipJump(eps=0.6, norm="linf", steps=2),
+        HopSkipJump(eps=4.0, norm="l2", steps=2),
     ]
 
 

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.attacks.adapters import (
+    DDN,
+    FMN,
     CarliniWagner,
     ForeignAttack,
+    HopSkipJump,
     from_art,
     from_foolbox,
     from_torchattacks,
@@ -35,6 +38,10 @@ BUILDS: dict[str, Build] = {
     "Carlini-Wagner": lambda eps: CarliniWagner(
         eps=eps, steps=60, binary_search_steps=4, initial_const=0.1, step_size=0.05
     ),
+}
+BUILDS |= {
+    "DDN": lambda eps: DDN(eps=eps, steps=60),
+    "HopSkipJump": lambda eps: HopSkipJump(eps=eps, norm="l2", steps=20),
 }
 each_build = pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS)
 
@@ -133,3 +140,49 @@ def test_confidence_goes_that_far_beyond_the_boundary(halves: nn.Module) -> None
     logits = halves(found)
     margins = logits.gather(1, 1 - labels.unsqueeze(1)) - logits.gather(1, labels.unsqueeze(1))
     assert margins.min() >= 1 - 1e-4
+
+
+def test_the_distances_of_hop_skip_jump_in_l_infinity_are_those_of_the_boundary(
+    halves: nn.Module,
+) -> None:
+    images, labels, distances = three()
+    found, lengths = HopSkipJump(eps=1.0, steps=20).closest(
+        halves, images, labels, generator=torch.Generator().manual_seed(0)
+    )
+    # All four pixels move alike: half of the Euclidean distance each.
+    assert torch.equal(halves(found).argmax(dim=1), 1 - labels)
+    assert (lengths >= distances / 2 - 1e-6).all() and (lengths < 1.1 * distances / 2).all()
+
+
+def test_an_image_with_nowhere_to_begin_does_not_stop_hop_skip_jump(halves: nn.Module) -> None:
+    def model(images: Tensor) -> Tensor:
+        """As ``halves`` with the first image of two, and class 0 for whatever comes second."""
+        logits: Tensor = halves(images)
+        rows = torch.arange(len(images)).unsqueeze(1)
+        return torch.where(rows == 1, torch.tensor([9.0, 0.0]), logits)
+
+    images, labels, _ = three()
+    attack = HopSkipJump(eps=1.0, norm="l2", steps=5)
+    found, lengths = attack.closest(model, images[:2], labels[:2])
+    assert lengths[0].isfinite() and lengths[1].isinf()
+    assert torch.equal(found[1], images[1])
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: DDN(eps=1.0, norm="linf"), "norm 'l2' for DDN, got 'linf'"),
+        (lambda: DDN(eps=1.0, initial_length=0.0), r"initial_length > 0, got 0\.0"),
+        (lambda: DDN(eps=1.0, gamma=1.0), r"gamma in \(0, 1\), got 1\.0"),
+        (lambda: FMN(eps=1.0, gamma=0.0), r"gamma in \(0, 1\), got 0\.0"),
+        (lambda: FMN(eps=1.0, step_size=0.0), r"step_size > 0, got 0\.0"),
+        (lambda: FMN(eps=1.0, steps=0), "steps >= 1, got 0"),
+        (lambda: HopSkipJump(eps=1.0, directions=0), "directions >= 1, got 0"),
+        (lambda: HopSkipJump(eps=1.0, most_queries=9), "most_queries >= first_queries, got 9 and"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(
+    build: Callable[[], ForeignAttack], message: str
+) -> None:
+    with pytest.raises(HyperparameterError, match=message):
+        build()

@@ -6,11 +6,8 @@ Source: Carlini & Wagner, S&P 2017 (arXiv:1608.04644), section VI.A, by foolbox.
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from steadygrad._typing import Images, Labels
-from steadygrad.attacks.adapters.foolbox import from_foolbox
-from steadygrad.attacks.adapters.foreign import ForeignAttack
-from steadygrad.attacks.adapters.library import library_version, load_library, require_library
-from steadygrad.attacks.adapters.shielded_model import ShieldedModel
+from steadygrad.attacks.adapters.library import load_library
+from steadygrad.attacks.adapters.minimal_foolbox import MinimalFoolboxAttack
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.part import attack
 from steadygrad.errors import HyperparameterError
@@ -20,7 +17,7 @@ __all__ = ["CarliniWagner"]
 
 @attack("carlini-wagner", title="Carlini-Wagner", family="minimal", norms=("l2",))
 @dataclass(frozen=True, kw_only=True)
-class CarliniWagner(ForeignAttack):
+class CarliniWagner(MinimalFoolboxAttack):
     """Minimize ``|x' - x|_2^2 + c * max(z_y - max_{k != y} z_k + confidence, 0)``, x' in [0, 1].
 
     Adam works on ``w`` with ``x' = (tanh(w) + 1) / 2``; each image's ``c`` is found by bisection.
@@ -45,51 +42,24 @@ class CarliniWagner(ForeignAttack):
     binary_search_steps: int = 9
     initial_const: float = 1e-3
 
-    is_minimal: ClassVar[bool] = True
     label: ClassVar[str] = "Carlini-Wagner"
+    counts: ClassVar[tuple[str, ...]] = ("steps", "binary_search_steps")
 
     def __post_init__(self) -> None:
         if self.norm != "l2":
             raise HyperparameterError(f"expected norm 'l2' for Carlini-Wagner, got {self.norm!r}")
         super().__post_init__()
-        for name in ("steps", "binary_search_steps"):
-            if getattr(self, name) < 1:
-                raise HyperparameterError(f"expected {name} >= 1, got {getattr(self, name)}")
         for name in ("step_size", "initial_const"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise HyperparameterError(f"expected {name} > 0, got {getattr(self, name)}")
         if not 0 <= self.confidence < float("inf"):
             raise HyperparameterError(f"expected confidence >= 0, got {self.confidence}")
-        require_library("foolbox")
 
-    def describe(self) -> dict[str, Any]:
-        """Return library and settings, as JSON values."""
-        return {
-            "library": library_version("foolbox"),
-            "norm": self.norm,
-            "confidence": self.confidence,
-            "steps": self.steps,
-            "step_size": self.step_size,
-            "binary_search_steps": self.binary_search_steps,
-            "initial_const": self.initial_const,
-        }
-
-    def _perturb(
-        self,
-        model: ShieldedModel,
-        images: Images,
-        labels: Labels,
-        *,
-        classes: int,
-        seed: int,
-        eps: float | None,
-    ) -> Images:
-        attack = load_library("foolbox", ".attacks").L2CarliniWagnerAttack(
+    def _attack(self) -> Any:
+        return load_library("foolbox", ".attacks").L2CarliniWagnerAttack(
             binary_search_steps=self.binary_search_steps,
             steps=self.steps,
             stepsize=self.step_size,
             confidence=self.confidence,
             initial_const=self.initial_const,
         )
-        adapted = from_foolbox(attack, eps=self.eps)
-        return adapted._perturb(model, images, labels, classes=classes, seed=seed, eps=eps)

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from steadygrad._typing import Classifier
 from steadygrad.attacks import APGD, FGSM, PGD, Attack, MomentumIterative, RandomNoise
-from steadygrad.attacks.adapters import AutoAttack, CarliniWagner
+from steadygrad.attacks.adapters import AutoAttack, CarliniWagner, HopSkipJump
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.nes import NES
 from steadygrad.errors import MissingExtraError, UnknownNameError
@@ -126,6 +126,16 @@ _CARLINI_WAGNER = Recipe(
     norms=("l2",),
     scope="survivors",
     turn=170,
+)
+_HOP_SKIP_JUMP = Recipe(
+    name="hop-skip-jump",
+    stream="hop-skip-jump",
+    family="query",
+    build=HopSkipJump,
+    settings={"steps": 20},
+    scope="survivors",
+    limit=20,
+    turn=190,
 )
 _AUTOATTACK = Recipe(
     name="autoattack", stream="autoattack", family="ensemble", build=AutoAttack, fewest_classes=4
@@ -266,6 +276,7 @@ RECIPES: Mapping[Budget, tuple[Recipe, ...]] = {
         _CARLINI_WAGNER,
         _nes(4000, None),
         _square(5000, None),
+        _HOP_SKIP_JUMP,
         _AUTOATTACK,
     ),
 }
