@@ -1,6 +1,6 @@
 """How often the audit accuses honest networks, and how often it finds dishonest ones out.
 
-Run from the root of the project; takes about twenty minutes on one core::
+Run from the root of the project; an audit takes about ten seconds on one core, for 56 networks::
 
     python benchmarks/audit_verdicts.py --out results/audit/verdicts.json
 
