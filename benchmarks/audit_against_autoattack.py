@@ -64,17 +64,15 @@ def result(network: TrainedNetwork, budget: Budget | None, keep: Path | None) ->
 
 def line(network: TrainedNetwork, ours: AuditResult, theirs: AuditResult) -> str:
     """Return a line of the table."""
-    cells = []
-    for each in (ours, theirs):
-        passes = sum(outcome.queries + outcome.gradients for outcome in each.outcomes)
-        cells.append((passes, sum(outcome.seconds for outcome in each.outcomes)))
+    outcomes = ours.outcomes, theirs.outcomes
+    passes = [sum(each.queries + each.gradients for each in side) for side in outcomes]
+    seconds = [sum(each.seconds for each in side) for side in outcomes]
     points = 100 * (ours.worst_case.accuracy - theirs.worst_case.accuracy)
-    passes, seconds = ((cells[0][i], cells[1][i], cells[0][i] / cells[1][i]) for i in (0, 1))
     return (
         f"| {network.about.name} | {network.about.linf:.3g} | {100 * ours.clean.accuracy:.0f} | "
         f"{100 * theirs.worst_case.accuracy:.0f} | {100 * ours.worst_case.accuracy:.0f} | "
-        f"{points:+.1f} | {passes[0]:,} / {passes[1]:,} ({passes[2]:.2f}) | "
-        f"{seconds[0]:.0f} / {seconds[1]:.0f} ({seconds[2]:.2f}) |"
+        f"{points:+.1f} | {passes[0]:,} / {passes[1]:,} ({passes[0] / passes[1]:.2f}) | "
+        f"{seconds[0]:.0f} / {seconds[1]:.0f} ({seconds[0] / seconds[1]:.2f}) |"
     )
 
 

@@ -271,7 +271,8 @@ def _climb(
             unbroken = (~is_broken).nonzero().squeeze(1)
             if len(unbroken) == 0:
                 return
-            climbers, goal, aim, ball = (part.at(unbroken) for part in (climbers, goal, aim, ball))
+            climbers, ball = climbers.at(unbroken), ball.at(unbroken)
+            goal, aim = goal.at(unbroken), aim.at(unbroken)
         if step in looks:
             climbers.halve_where_stuck(step - last_look)
             last_look = step
