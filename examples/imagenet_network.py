@@ -90,10 +90,10 @@ def hardened(
     folder: str | None = None,
     *,
     out: Path | str = "hardened-efficientnet",
-    count: int = 300,
-    held: int = 60,
-    side: int = 128,
-    epochs: int = 3,
+    count: int = 600,
+    held: int = 100,
+    side: int = 64,
+    epochs: int = 5,
     eps: float = 2 / 255,
 ) -> tuple[float, float]:
     """Fine-tune on a subset of CIFAR-10 and harden; return the accuracy under PGD before, after."""
