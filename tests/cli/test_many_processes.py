@@ -118,6 +118,7 @@ def launched(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Launched:
 def alone(run: Path, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> Any:
     def ran(name: str) -> tuple[Path, str]:
         monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("COLUMNS", "200")  # as the launched ones have it
         done = program(*commands(run)[name])
         return tmp_path, done.out
 

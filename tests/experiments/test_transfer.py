@@ -181,7 +181,7 @@ def test_networks_of_one_seed_stand_in_for_missing_ones_but_never_for_themselves
     assert str(table[real]["every source in turn"]).endswith("* (1 of 6 sources)")
     (entry,) = (e for e in outcome.compared if e.path.endswith("from_real/complex_gr/mnist/0"))
     assert "of one seed but different trainings" in entry.note
-    assert "of the same seed but of another training stand in" in outcome.caption
+    assert "of the same seed but of another training are used" in outcome.caption
 
 
 def test_one_network_is_enough_to_measure_it_alone(store: NetworkStore, tmp_path: Path) -> None:

@@ -112,11 +112,11 @@ def _train(
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     accumulate: Annotated[
         int | None,
-        typer.Option(help="Compute each batch in N parts, one after the other, to save memory."),
+        typer.Option(help="Compute each batch in N parts, to save memory."),
     ] = None,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="Forward passes of training: float32, or bf16 (autocast)."),
+        typer.Option(help="Of the forward passes; bf16 is autocast."),
     ] = None,
     limit_train: Annotated[
         int | None, typer.Option(help="Train on the first N images only.")
@@ -140,10 +140,7 @@ def _train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
     cuda_graph: Annotated[
         bool | None,
-        typer.Option(
-            help="Record a step as a CUDA graph and replay it: many times faster for small "
-            "networks on a GPU; without an attack, for a penalty that does not learn."
-        ),
+        typer.Option(help="Replay steps as a CUDA graph, faster for small networks."),
     ] = None,
     checkpoint_seconds: Annotated[
         float | None, typer.Option(help="Minimum seconds between checkpoints.")
