@@ -20,7 +20,7 @@ types: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 tests: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not browser and not integrations"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not browser and not integrations"
 
 # The full matrices of which `make test` has one of each kind: every experiment at smoke scale, every
 # network exported, every fraud on a complex network, trainings to convergence.
