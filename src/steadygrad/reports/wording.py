@@ -200,6 +200,8 @@ def attack_settings(attack: Mapping[str, Any]) -> str:
     if isinstance(rest.get("norm"), str):
         parts.append(f"{norm_text(rest.pop('norm'))} norm")
     for key, value in rest.items():
+        if value is None:  # left to its default, which other settings tell
+            continue
         shown = ("yes" if value else "no") if isinstance(value, bool) else value
         parts.append(f"{key.replace('_', ' ')} {shown}")
     return ", ".join(parts) or "no settings"

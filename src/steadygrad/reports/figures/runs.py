@@ -16,7 +16,7 @@ from steadygrad.reports.figures.canvas import (
     wrapped,
 )
 from steadygrad.reports.runs import RunRecord
-from steadygrad.reports.wording import about_record, large_number, seconds_text
+from steadygrad.reports.wording import about_record, large_number, length_norm, seconds_text
 from steadygrad.training.metrics import EpochMetrics
 
 if TYPE_CHECKING:
@@ -125,8 +125,9 @@ def _label(axes: "Axes", comparison: Comparison, scale: float) -> None:
     attack = comparison.protocol.attack
     is_gaussian = about_record(attack).is_gaussian
     quantity = "standard deviation eps" if is_gaussian else "perturbation radius eps"
-    is_l2 = attack.get("norm") == "l2"
-    kind = "Gaussian noise" if is_gaussian else "L2 length" if is_l2 else "L-infinity"
+    norm = length_norm(attack)
+    kind = "L-infinity" if norm is None else f"{norm} length"
+    kind = "Gaussian noise" if is_gaussian else kind
     axes.set_xlabel(f"{quantity} ({kind}, {unit})")
     axes.set_ylabel("accuracy (%)")
     axes.set_ylim(0, 100)
