@@ -111,6 +111,7 @@ def test_work_is_bounded_stated_and_told(honest: dict[str, nn.Module], held_out:
         "expectation-over-randomness",  # it is not random
         "float64-gradients",  # a function has no copy in float64
         "logit-scale",  # its margins are small
+        "planted-examples",  # four examples are too few
     }
     json.dumps([finding.evidence for finding in findings], allow_nan=False)
 

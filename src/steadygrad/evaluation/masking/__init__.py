@@ -43,6 +43,9 @@ from steadygrad.evaluation.masking.contest import (
 )
 
 # isort: split
+from steadygrad.evaluation.masking.planted import PlantedExamples
+
+# isort: split
 from steadygrad.evaluation.masking.radius import RisingAccuracy, UnboundedEps
 
 # isort: split
@@ -72,6 +75,7 @@ __all__ = [
     "MoreRestarts",
     "MoreSteps",
     "OneStepBeatsIterative",
+    "PlantedExamples",
     "Randomness",
     "RisingAccuracy",
     "Sample",
