@@ -4,13 +4,12 @@ Run: python benchmarks/two_threads.py [--repeats 15], on a machine with at least
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from gradient_step import gradient_step
+from interleaved import measure_in_turn
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -35,11 +34,15 @@ def main() -> None:
     print("| step | 1 thread, ms | 2 threads / 1 thread | spread |\n|---|---|---|---|")
     for name in NETWORKS:
         for kind, step in _steps(f"yeats2021-{name}").items():
-            seconds = _in_turn(step, repeats)
-            one, two = (statistics.median(seconds[count]) for count in THREADS)
-            low, _, high = statistics.quantiles(seconds[2], n=4)
-            spread = (high - low) / two
-            print(f"| {name}, {kind} | {1e3 * one:.1f} | {two / one:.2f} | {spread:.0%} |")
+            contestants = {str(count): partial(_on, count, step) for count in THREADS}
+            one, two = measure_in_turn(contestants, repeats).values()
+            ratio, spread = two.wall_seconds / one.wall_seconds, max(one.spread, two.spread)
+            print(f"| {name}, {kind} | {1e3 * one.wall_seconds:.1f} | {ratio:.2f} | {spread:.0%} |")
+
+
+def _on(threads: int, step: Callable[[], None]) -> None:
+    torch.set_num_threads(threads)
+    step()
 
 
 def _steps(name: str) -> dict[str, Callable[[], None]]:
@@ -56,19 +59,6 @@ def _steps(name: str) -> dict[str, Callable[[], None]]:
         "penalised": gradient_step(model, lambda: penalty(model, images, labels).loss),
         "PGD(4)": gradient_step(model, lambda: plain(attack(model, images, labels), model)),
     }
-
-
-def _in_turn(step: Callable[[], None], repeats: int) -> dict[int, list[float]]:
-    seconds: dict[int, list[float]] = {count: [] for count in THREADS}
-    for round_ in range(-1, repeats):  # the first warms up
-        for count in THREADS if round_ % 2 else reversed(THREADS):
-            torch.set_num_threads(count)
-            step()
-            began = time.perf_counter()
-            step()
-            if round_ >= 0:
-                seconds[count].append(time.perf_counter() - began)
-    return seconds
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 from unittest.mock import patch
 
 import torch
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-import steadygrad.layers
 from device_suite.networks import VisionTransformer, resnet, set_fused_attention
 from device_suite.record import Measurement, Values, sentence
 from device_suite.timing import Contestant, compare_in_turn
 from steadygrad.attacks import PGD
+from steadygrad.layers import fuse_elementwise_work
 from steadygrad.models import build_model
 from steadygrad.penalties import CapturedGradient, SquaredNormPenalty, backends
 
@@ -337,17 +337,11 @@ def _precision(precision: Precision) -> Iterator[None]:
 
 @contextmanager
 def _fused(on: bool) -> Iterator[None]:
-    switch: Any = getattr(steadygrad.layers, "fuse_elementwise_work", None) if on else nullcontext
-    if switch is None:
-        raise NotImplementedError("this version of the layers has no compiled elementwise work")
-    if not on:
-        yield
-        return
-    switch(True)
+    fuse_elementwise_work(on)
     try:
         yield
     finally:
-        switch(False)
+        fuse_elementwise_work(False)
 
 
 def _of_paper(dataset: str, kind: str, batch: int) -> Subject:

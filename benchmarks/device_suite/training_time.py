@@ -30,10 +30,9 @@ BATCH_SIZE, RATE, MOMENTUM, WEIGHT_DECAY = 64, 0.005, 0.875, 1e-4
 STRENGTH, LONGEST_GRADIENT = 512 / 64**2, 10.0
 """The paper's recipe at beta = 512 in half its epochs; the clipping is ours."""
 
-Kind: TypeAlias = Literal["recorded gradient", "one graph a step", "eager"]
+Kind: TypeAlias = Literal["recorded gradient", "eager"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-WARM_UP = 5
 GOAL_SECONDS, GOAL_ACCURACY = 30.0, 0.99
 
 
@@ -120,7 +119,7 @@ def measure_training(
     epochs = EPOCHS if digits.is_real else (2 if kind == "eager" else 3)
     synchronise(device)
     began = time.perf_counter()
-    step = _step(kind, model, optimizer, digits)
+    step = (_eager_step if kind == "eager" else _recorded_step)(model, optimizer)
     synchronise(device)
     preparing = time.perf_counter() - began
     seconds = []
@@ -129,8 +128,6 @@ def measure_training(
         if epoch == DROP_AT + 1:
             for group in optimizer.param_groups:
                 group["lr"] *= DROP_FACTOR
-            if kind == "one graph a step":  # the rate is a constant of the graph
-                step = _step(kind, model, optimizer, digits)
         for images, labels in _batches(digits, epoch):
             step(images, labels)
         synchronise(device)
@@ -157,12 +154,6 @@ def _whole_run(seconds: list[float]) -> float:
     return seconds[0] + (EPOCHS - 1) * math.fsum(seconds[1:]) / len(seconds[1:])
 
 
-def _step(kind: Kind, model: nn.Module, optimizer: SGD, digits: Digits) -> Step:
-    if kind == "one graph a step":
-        return _graphed_step(model, optimizer, digits)
-    return _eager_step(model, optimizer) if kind == "eager" else _recorded_step(model, optimizer)
-
-
 def _recorded_step(model: nn.Module, optimizer: SGD) -> Step:
     """Return a step whose gradient alone is recorded, as ``steadygrad train --cuda-graph`` does."""
     gradient = CapturedGradient(model, SquaredNormPenalty(strength=STRENGTH))
@@ -183,44 +174,6 @@ def _eager_step(model: nn.Module, optimizer: SGD) -> Step:
         penalty(model, images, labels).loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         clip_grad_norm_(model.parameters(), LONGEST_GRADIENT)
         optimizer.step()
-
-    return step
-
-
-def _graphed_step(model: nn.Module, optimizer: SGD, digits: Digits) -> Step:
-    """Return a step whose kernels are recorded once as a CUDA graph and replayed from then on.
-
-    Recording needs a few steps before it; weights and momentum are put back afterwards.
-    """
-    run = _eager_step(model, optimizer)
-    images, labels = next(_batches(digits, epoch=1))
-    images, labels = images.clone(), labels.clone()
-    before = [parameter.detach().clone() for parameter in model.parameters()]
-    momenta = [
-        optimizer.state[parameter]["momentum_buffer"].clone()
-        if optimizer.state.get(parameter)
-        else torch.zeros_like(parameter)
-        for parameter in model.parameters()
-    ]
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call] # torch leaves it untyped
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UP):
-            run(images, labels)
-    torch.cuda.current_stream().wait_stream(stream)
-    optimizer.zero_grad()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        run(images, labels)
-    with torch.no_grad():
-        for parameter, value, momentum in zip(model.parameters(), before, momenta, strict=True):
-            parameter.copy_(value)
-            optimizer.state[parameter]["momentum_buffer"].copy_(momentum)
-
-    def step(new_images: Tensor, new_labels: Tensor) -> None:
-        images.copy_(new_images)
-        labels.copy_(new_labels)
-        graph.replay()
 
     return step
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 from device_suite import agreement
-from device_suite.agreement import LAYERS, agreement_checks, layer_agrees, refusing_to_wait
+from device_suite.agreement import LAYERS, agreement_checks, layer_agrees
+from device_suite.waiting import refusing_to_wait
 from torch import Tensor, nn
 
 from steadygrad import layers

@@ -43,4 +43,4 @@ def test_a_graph_is_for_cuda_alone() -> None:
     keys = [one.key for one in training_measurements(CPU, None, is_tiny=True)]
     assert keys == ["training/mnist-complex/eager", "training/mnist-real/eager"]
     keys = [one.key for one in training_measurements(torch.device("cuda"), None, is_tiny=True)]
-    assert "training/mnist-complex/one graph a step" in keys
+    assert "training/mnist-complex/recorded gradient" in keys

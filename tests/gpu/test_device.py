@@ -23,7 +23,7 @@ def test_the_gpu_agrees_with_the_cpu(check: Callable[[], dict[str, Any]]) -> Non
 
 
 def test_a_read_is_noticed() -> None:
-    from device_suite.agreement import refusing_to_wait
+    from device_suite.waiting import refusing_to_wait
 
     number = torch.ones((), device="cuda")
     with refusing_to_wait(torch.device("cuda")), pytest.raises(RuntimeError):

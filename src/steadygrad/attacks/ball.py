@@ -57,6 +57,9 @@ class PerturbationBall:
         signs = torch.where(self._unit_noise(generator) < 0.5, -1.0, 1.0).to(self.images.dtype)
         return self.project(self.images + self.eps * signs)
 
+    draw_surface = draw_sign
+    """Random points as far from the images as the ball allows: its corners."""
+
     def _unit_noise(self, generator: torch.Generator | None) -> Tensor:
         images = self.images
         return uniform(images.shape, generator, dtype=images.dtype, device=images.device)

@@ -52,13 +52,24 @@ class L2Ball:
 
     def draw_uniform(self, generator: torch.Generator | None) -> Images:
         """Draw from the round ball, every point of it equally likely, then clamp to [0, 1]."""
-        shape, device = self.images.shape, self.images.device
-        dtype = torch.promote_types(self.images.dtype, torch.float32)
-        normal = draws.normal(shape, generator, dtype=dtype, device=device)
+        direction = self._direction(generator)
         # The share of a ball's volume within radius r is (r / eps)^d.
-        share = draws.uniform((len(normal), 1, 1, 1), generator, dtype=dtype, device=device)
-        radius = self.eps * share ** (1 / normal[0].numel())
-        change = (normal * (radius / _length(normal))).to(self.images)
+        share = draws.uniform(
+            (len(direction), 1, 1, 1), generator, dtype=direction.dtype, device=direction.device
+        )
+        return self._moved(direction, self.eps * share ** (1 / direction[0].numel()))
+
+    def draw_surface(self, generator: torch.Generator | None) -> Images:
+        """Draw from the round ball's surface, then clamp to [0, 1]."""
+        return self._moved(self._direction(generator), self.eps)
+
+    def _direction(self, generator: torch.Generator | None) -> Tensor:
+        dtype = torch.promote_types(self.images.dtype, torch.float32)
+        shape, device = self.images.shape, self.images.device
+        return draws.normal(shape, generator, dtype=dtype, device=device)
+
+    def _moved(self, direction: Tensor, radius: Tensor | float) -> Images:
+        change = (direction * (radius / _length(direction))).to(self.images)
         return (self.images + change).clamp_(0, 1)
 
 

@@ -103,8 +103,10 @@ class RunningCovariance(Covariance):
         moments, mean = moments / variance, mean / variance.sqrt()
         if self._moments is not None and self._mean is not None:
             before, mean_before = self._moments.to(moments), self._mean.to(mean)
-            moments = torch.where(is_useful, before.lerp(moments, self.decay), before)
-            mean = torch.where(is_useful, mean_before.lerp(mean, self.decay), mean_before)
+            moments, mean = before.lerp(moments, self.decay), mean_before.lerp(mean, self.decay)
+            if reading_waits(perturbations):  # elsewhere it was read
+                moments = torch.where(is_useful, moments, before)
+                mean = torch.where(is_useful, mean, mean_before)
         self._moments, self._mean, self._current = moments, mean, None
         self.updates += 1
 

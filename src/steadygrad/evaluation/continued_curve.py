@@ -1,19 +1,17 @@
 """Finding a curve by one attack that grows: each radius goes on from the one before."""
 
-import time
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks import PGD, Attack, describe_attack, norm_of, with_eps
+from steadygrad.attacks import PGD, Attack, describe_attack, with_eps
 from steadygrad.errors import HyperparameterError
-from steadygrad.evaluation.accuracy import correct, model_device
-from steadygrad.evaluation.curve import AccuracyCurve, ascending_eps, surviving
+from steadygrad.evaluation.curve import AccuracyCurve
 from steadygrad.evaluation.divided_batches import each_batch
-from steadygrad.evaluation.labelled_images import ImageSource, labelled_images
-from steadygrad.evaluation.sweep import ProgressCount
+from steadygrad.evaluation.labelled_images import ImageSource
+from steadygrad.evaluation.sweep import CurveStart, ProgressCount
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derived_generator
 
@@ -55,46 +53,33 @@ def continued_curve(
         HyperparameterError: the attack cannot be continued, or a setting is out of range.
         ImageError, LabelError, ModelError: as ``accuracy_curve``.
     """
-    began = time.perf_counter()
     if not (isinstance(attack, PGD) and attack.is_continuable):
         raise HyperparameterError(
             "expected pgd with restarts=1 and no target for the search 'continued', got "
             f"{describe_attack(attack)}"
         )
     growing = attack
-    radii = ascending_eps(eps_values, norm_of(attack))
-    images, labels = labelled_images(images, labels)
-    count = ProgressCount(progress, len(radii) * len(images))
+    start = CurveStart.of(
+        model, images, labels, attack, eps_values, batch_size=batch_size, seed=seed, device=device
+    )
+    radii, is_correct = start.radii, start.is_correct
+    count = ProgressCount(progress, len(radii) * len(is_correct))
     with evaluation_mode(model):
-        is_correct = correct(model, images, labels, batch_size, device)
-        place = model_device(model, images) if device is None else torch.device(device)
-        broken_at = torch.zeros(len(images), dtype=torch.float64, device="cpu")
+        broken_at = torch.zeros(len(is_correct), dtype=torch.float64, device="cpu")
         tried = [eps for eps in radii if eps > 0]
         batches = torch.split(is_correct.nonzero().squeeze(1), batch_size)
-        count.add(len(radii) * len(images) - len(tried) * int(is_correct.sum()))
+        count.add(len(radii) * len(is_correct) - len(tried) * int(is_correct.sum()))
 
         def attacked(number: int) -> Tensor:
-            rows = batches[number]
-            batch = (
-                images[rows.to(images.device)].to(place),
-                labels[rows.to(labels.device)].to(place),
-            )
             generator = derived_generator(seed, f"continued, batch {number}")
-            return _broken_at(model, *batch, growing, tried, generator)
+            return _broken_at(model, *start.batch(batches[number]), growing, tried, generator)
 
         def settle(number: int, found: Tensor) -> None:
             broken_at[batches[number]] = found
             count.add(len(tried) * len(found))
 
         each_batch(len(batches), attacked, report=settle)
-    return AccuracyCurve(
-        attack=describe_attack(attack),
-        points=surviving(broken_at, radii),
-        broken_at=broken_at,
-        seed=seed,
-        seconds=time.perf_counter() - began,
-        search="continued",
-    )
+    return start.curve(broken_at, "continued")
 
 
 def _broken_at(

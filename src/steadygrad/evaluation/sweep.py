@@ -20,6 +20,7 @@ from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derived_generator
 
 __all__ = [
+    "CurveStart",
     "ProgressCount",
     "Trial",
     "accuracy_curve",
@@ -105,6 +106,63 @@ class ProgressCount:
             self.progress(self.done, self.total)
 
 
+@dataclass(frozen=True)
+class CurveStart:
+    """What every search for a curve begins with, and how it ends.
+
+    radii: ascending; images, labels: tensors; is_correct: bool (n,), without attack; place: where
+    batches are sent; began: in seconds of ``time.perf_counter``.
+    """
+
+    radii: tuple[float, ...]
+    images: Images
+    labels: Labels
+    is_correct: Tensor
+    place: torch.device
+    attack: Attack
+    seed: int
+    began: float
+
+    @classmethod
+    def of(
+        cls,
+        model: Classifier,
+        images: ImageSource,
+        labels: Labels | None,
+        attack: Attack,
+        eps_values: Iterable[float],
+        *,
+        batch_size: int,
+        seed: int,
+        device: torch.device | str | None,
+    ) -> "CurveStart":
+        """Classify the images; arguments and errors as of ``accuracy_curve``."""
+        began = time.perf_counter()
+        radii = ascending_eps(eps_values, norm_of(attack))
+        images, labels = labelled_images(images, labels)
+        is_correct = correct(model, images, labels, batch_size, device)
+        place = model_device(model, images) if device is None else torch.device(device)
+        return cls(radii, images, labels, is_correct, place, attack, seed, began)
+
+    def batch(self, rows: Tensor) -> tuple[Images, Labels]:
+        """Return some examples where batches are sent."""
+        images, labels = self.images[rows.to(self.images.device)], self.labels
+        return images.to(self.place), labels[rows.to(labels.device)].to(self.place)
+
+    def curve(
+        self, broken_at: Tensor, search: str, points: Sequence[AccuracyPoint] | None = None
+    ) -> AccuracyCurve:
+        """Return the curve; its points follow from ``broken_at`` where none are given."""
+        return AccuracyCurve(
+            attack=describe_attack(self.attack),
+            points=surviving(broken_at, self.radii) if points is None else tuple(points),
+            broken_at=broken_at,
+            seed=self.seed,
+            seconds=time.perf_counter() - self.began,
+            search=search,
+        )
+
+
 def accuracy_curve(
     model: Classifier,
     images: ImageSource,
@@ -138,15 +196,16 @@ def accuracy_curve(
 
     Raises: ImageError, LabelError, ModelError, HyperparameterError.
     """
-    began = time.perf_counter()
-    radii = ascending_eps(eps_values, norm_of(attack))
-    images, labels = labelled_images(images, labels)
-    n, points = len(images), []
+    start = CurveStart.of(
+        model, images, labels, attack, eps_values, batch_size=batch_size, seed=seed, device=device
+    )
+    radii, is_correct = start.radii, start.is_correct
+    n, points = len(is_correct), []
     count = ProgressCount(progress, len(radii) * n)
     with evaluation_mode(model):
-        is_correct = correct(model, images, labels, batch_size, device)
-        place = model_device(model, images) if device is None else torch.device(device)
-        trial = Trial(model, images, labels, attack, batch_size, seed, place, outcomes)
+        trial = Trial(
+            model, start.images, start.labels, attack, batch_size, seed, start.place, outcomes
+        )
         broken_at = torch.full((n,), torch.inf, dtype=torch.float64, device="cpu")
         broken_at[~is_correct] = 0.0
         for eps in radii:
@@ -159,14 +218,7 @@ def accuracy_curve(
             survives[rows] = trial.withstand(rows, eps, lambda batch: count.add(len(batch)))
             broken_at[~survives & broken_at.isinf()] = eps
             points.append(AccuracyPoint(eps=eps, correct=int(survives.sum()), n=n))
-    return AccuracyCurve(
-        attack=describe_attack(attack),
-        points=tuple(points),
-        broken_at=broken_at,
-        seed=seed,
-        seconds=time.perf_counter() - began,
-        search="sweep" if reuse_broken else "separate",
-    )
+    return start.curve(broken_at, "sweep" if reuse_broken else "separate", points)
 
 
 def bisected_curve(
@@ -191,16 +243,15 @@ def bisected_curve(
 
     Arguments and errors: as ``accuracy_curve``.
     """
-    began = time.perf_counter()
-    radii = ascending_eps(eps_values, norm_of(attack))
+    start = CurveStart.of(
+        model, images, labels, attack, eps_values, batch_size=batch_size, seed=seed, device=device
+    )
+    radii, is_correct = start.radii, start.is_correct
     tried = tuple(eps for eps in radii if eps > 0)
-    images, labels = labelled_images(images, labels)
-    n = len(images)
+    n = len(is_correct)
     count = ProgressCount(progress, len(radii) * n)
     with evaluation_mode(model):
-        is_correct = correct(model, images, labels, batch_size, device)
-        place = model_device(model, images) if device is None else torch.device(device)
-        trial = Trial(model, images, labels, attack, batch_size, seed, place)
+        trial = Trial(model, start.images, start.labels, attack, batch_size, seed, start.place)
         broken_at = torch.zeros(n, dtype=torch.float64, device="cpu")
         wrong = n - int(is_correct.sum())
         count.add((len(radii) - len(tried)) * n + len(tried) * wrong)
@@ -223,14 +274,7 @@ def bisected_curve(
 
         # Nobody breaks below the first radius or at one beyond the last: -1 and len(tried).
         search(is_correct.nonzero().squeeze(1), -1, len(tried))
-    return AccuracyCurve(
-        attack=describe_attack(attack),
-        points=surviving(broken_at, radii),
-        broken_at=broken_at,
-        seed=seed,
-        seconds=time.perf_counter() - began,
-        search="bisection",
-    )
+    return start.curve(broken_at, "bisection")
 
 
 def distance_curve(
@@ -275,36 +319,23 @@ def distance_curve(
             "or hop-skip-jump, to find a curve from distances, got "
             f"{describe_attack(attack)['name']}"
         )
-    began = time.perf_counter()
-    radii = ascending_eps(eps_values, norm_of(attack))
-    images, labels = labelled_images(images, labels)
+    start = CurveStart.of(
+        model, images, labels, attack, eps_values, batch_size=batch_size, seed=seed, device=device
+    )
+    is_correct = start.is_correct
     with evaluation_mode(model):
-        is_correct = correct(model, images, labels, batch_size, device)
-        place = model_device(model, images) if device is None else torch.device(device)
         batches = torch.split(is_correct.nonzero().squeeze(1), batch_size)
-        count = ProgressCount(progress, len(images))
+        count = ProgressCount(progress, len(is_correct))
         count.add(int((~is_correct).sum()))
 
         def distances(number: int) -> Tensor:
-            rows = batches[number]
-            _, found = attack.closest(
-                model,
-                images[rows].to(place),
-                labels[rows].to(place),
-                generator=derived_generator(seed, f"distances, batch {number}"),
-            )
+            generator = derived_generator(seed, f"distances, batch {number}")
+            _, found = attack.closest(model, *start.batch(batches[number]), generator=generator)
             return found.double().cpu()
 
-        broken_at = torch.zeros(len(images), dtype=torch.float64, device="cpu")
+        broken_at = torch.zeros(len(is_correct), dtype=torch.float64, device="cpu")
         if is_correct.any():
             broken_at[is_correct] = torch.cat(
                 each_batch(len(batches), distances, report=lambda _, found: count.add(len(found)))
             )
-    return AccuracyCurve(
-        attack=describe_attack(attack),
-        points=surviving(broken_at, radii),
-        broken_at=broken_at,
-        seed=seed,
-        seconds=time.perf_counter() - began,
-        search="distance",
-    )
+    return start.curve(broken_at, "distance")

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
 from steadygrad.errors import ModelError
+from steadygrad.held_statistics import held_statistics
+from steadygrad.penalties.model_passes import RandomState
 from steadygrad.penalties.part import PenalizedLoss
 
 __all__ = ["CapturedGradient"]
@@ -103,7 +105,8 @@ class CapturedGradient:
             return result.loss, result.data_loss, result.penalty, result.logits, *gradients
 
         device = images.device
-        with _as_before(self.model, device):
+        # The recording is the first pass that moves statistics and random states.
+        with held_statistics(self.model), RandomState(device).replayed(), _beside(device):
             for _ in range(WARM_UP):
                 run()
         try:
@@ -129,22 +132,16 @@ def _record_on_device(
 
 
 @contextmanager
-def _as_before(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Run on a side stream, as recordings want it; put buffers and random state back afterwards."""
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    is_cuda = device.type == "cuda"
-    with torch.random.fork_rng([device] if is_cuda else []):
-        if is_cuda:
-            stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call] # torch leaves it untyped
-            stream.wait_stream(torch.cuda.current_stream(device))
-            with torch.cuda.stream(stream):
-                yield
-            torch.cuda.current_stream(device).wait_stream(stream)
-        else:
-            yield
-    with torch.no_grad():
-        for buffer, value in buffers:
-            buffer.copy_(value)
+def _beside(device: torch.device) -> Iterator[None]:
+    """Run on a side stream, as a recording wants what precedes it; wait for it at the end."""
+    if device.type != "cuda":
+        yield
+        return
+    stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call] # torch leaves it untyped
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream(device).wait_stream(stream)
 
 
 def _is_alike(one: Tensor, other: Tensor) -> bool:

@@ -160,7 +160,7 @@ class _EndedByLauncher(BaseException):
 def _ended_in_a_sentence() -> Iterator[None]:
     """Turn the signal by which a launcher ends the other processes into a ProcessError.
 
-    What handles the signal itself inside the block (``Interruption``) goes first.
+    A handler that is set inside the block (``Interruption``) takes precedence.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

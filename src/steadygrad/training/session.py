@@ -180,12 +180,14 @@ class TrainingSession:
         )
         for part in parts:
             own, own_targets, own_labels = (part.own(whole) for whole in (images, targets, labels))
-            so_far = self._taken_gradients()  # an attack of another library leaves its own
+            is_attacked = self.objective.attack is not None
+            so_far = self._taken_gradients() if is_attacked else None  # a library leaves its own
             with share_of_batch(part), self._as_one_process(), self._precision():
                 result = self.objective(
                     self.model, own, own_targets, share=ramped, generator=draws.of_part()
                 )
-            self._taken_gradients(so_far)
+            if so_far is not None:
+                self._taken_gradients(so_far)
             if self.config.update_similarity:
                 plain_gradient = plain_gradient + parameter_gradient(
                     self._part(result.data_loss, part), self.model.parameters()

@@ -54,8 +54,8 @@ class AuditResult:
     adapted: attacks that suspicious findings asked for, and how they did; their outcomes are among
         the others.
     certified: bool (n,), images that no change within eps can mislead the model on, by proof; None
-        where the model has no such proof. uncertified: how many more that the attacks left were not
-        looked at to the end, for want of time or promise; they count as not proven.
+        where the model has no such proof. uncertified: how many more the attacks left, but no proof
+        was tried to the end: the time was up, or success was unlikely. They count as not proven.
     gallery: a few images before and after; None if no example is correct without attack.
     budget: name of the battery, None for attacks of one's own alone; minutes: that it was given.
     seconds: spent on attacks and diagnostics, whenever they ran.

@@ -1,15 +1,12 @@
 """A positive control: whether an attack finds adversarial examples that are known to be there."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from steadygrad import draws
 from steadygrad._typing import Classifier, Images, Logits
-from steadygrad.attacks.ball import PerturbationBall
-from steadygrad.attacks.l2_ball import L2Ball, ball_of_norm
+from steadygrad.attacks.l2_ball import ball_of_norm
 from steadygrad.evaluation.masking.diagnostic import Diagnostic, Finding, diagnostic
 from steadygrad.evaluation.masking.sample import Sample
 from steadygrad.seeds import derived_generator
@@ -99,7 +96,7 @@ class PlantedExamples(Diagnostic):
         within = [sample.logits(images), *(sample.logits(points) for points in around)]
         clean = torch.stack(within, dim=1).double()  # (n, points + 1, classes)
         outer = ball_of_norm(images, eps, norm)
-        planted = sample.logits(_on_surface(outer, generator)).double()
+        planted = sample.logits(outer.draw_surface(generator)).double()
         weights = _discriminants(clean, planted)
         furthest = (clean @ weights.unsqueeze(2)).squeeze(2).amax(dim=1)
         reached = (planted * weights).sum(dim=1)
@@ -108,7 +105,7 @@ class PlantedExamples(Diagnostic):
         is_apart = gap > 1e-6 * scale.clamp_min(1e-300)
         bounds = furthest + _GAP * gap
         for _ in range(self.tries):  # where chance crosses the boundary, an attack proves nothing
-            chance = sample.logits(_on_surface(outer, generator)).double()
+            chance = sample.logits(outer.draw_surface(generator)).double()
             is_apart &= (chance * weights).sum(dim=1) <= bounds
         rows = is_apart.nonzero().squeeze(1)
         return _PlantedBoundaries(sample.model, rows, weights[rows], bounds[rows], gap[rows])
@@ -151,13 +148,3 @@ def _discriminants(clean: Tensor, planted: Tensor) -> Tensor:
     )
     weights: Tensor = torch.linalg.solve(covariance + ridge, planted - mean)
     return weights
-
-
-def _on_surface(ball: PerturbationBall | L2Ball, generator: torch.Generator) -> Images:
-    """Return a random corner of each ball, or a random point of the round one's surface."""
-    if isinstance(ball, PerturbationBall):
-        return ball.draw_sign(generator)
-    images = ball.images
-    normal = draws.normal(images.shape, generator, dtype=images.dtype, device=images.device)
-    length = normal.flatten(1).norm(dim=1).view(-1, 1, 1, 1).clamp_min(math.ulp(0.0))
-    return ball.project(images + ball.eps * normal / length)
