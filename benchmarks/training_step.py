@@ -4,7 +4,7 @@ The networks are those of Yeats, Chen & Li (ICML 2021), Table 1, at a batch of 6
 time of a step does not depend on what the images show. All contestants take turns; the ratios are
 those of median processor seconds.
 
-Run: python benchmarks/training_step.py [--threads 1] [--repeats 20] [--fused] [--json FILE]
+Run: python benchmarks/training_step.py [--threads 1] [--repeats 20] [--json FILE]
 """
 
 import argparse
@@ -24,7 +24,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, cross_entropy, fold
 
-from steadygrad.layers import ComplexConv2d, ComplexLinear, fuse_elementwise_work
+from steadygrad.layers import ComplexConv2d, ComplexLinear
 from steadygrad.models import build_model
 from steadygrad.penalties import SquaredNormPenalty
 
@@ -53,12 +53,10 @@ def main() -> None:
     """Measure both data sets' networks and print one table each."""
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
-    fuse_elementwise_work(arguments.fused)
     report: dict[str, Any] = {
         "torch": torch.__version__,
         "processor": platform.processor() or platform.machine(),
         "threads": arguments.threads,
-        "fused": arguments.fused,
         "repeats": arguments.repeats,
         "batch_size": BATCH_SIZE,
         "steps": {},
@@ -213,9 +211,6 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     parser.add_argument("--repeats", type=int, default=20, help="rounds (default 20)")
-    parser.add_argument(
-        "--fused", action="store_true", help="compile the complex layers' elementwise work"
-    )
     parser.add_argument("--json", type=Path, help="write the numbers to this file as well")
     return parser.parse_args()
 

@@ -18,7 +18,6 @@ from device_suite.networks import VisionTransformer, resnet, set_fused_attention
 from device_suite.record import Measurement, Values, sentence
 from device_suite.timing import Contestant, compare_in_turn
 from steadygrad.attacks import PGD
-from steadygrad.layers import fuse_elementwise_work
 from steadygrad.models import build_model
 from steadygrad.penalties import CapturedGradient, SquaredNormPenalty, backends
 
@@ -34,7 +33,7 @@ __all__ = [
 
 Precision: TypeAlias = Literal["float32", "tf32", "bfloat16"]
 Layout: TypeAlias = Literal["contiguous", "channels-last"]
-Execution: TypeAlias = Literal["eager", "fused", "compiled"]
+Execution: TypeAlias = Literal["eager", "compiled"]
 
 STRENGTH = 1e-6
 """Of the penalty: it changes no cost."""
@@ -65,8 +64,8 @@ class Configuration:
     """How a step is computed.
 
     precision: "tf32" lets products round to 10 bits; "bfloat16" is autocast of the forward pass.
-    execution: "eager"; "fused", with the complex layers' elementwise work compiled; "compiled",
-        the penalised step as one graph of nested ``torch.func.grad``.
+    execution: "eager"; or "compiled", the penalised step as one graph of nested
+        ``torch.func.grad``.
     """
 
     precision: Precision = "float32"
@@ -124,7 +123,6 @@ def step_measurements(device: torch.device, *, is_tiny: bool) -> Iterator[Measur
     """Yield the measurements of steps, the most telling configurations first."""
     wanted = (
         Configuration(),
-        Configuration(execution="fused"),
         Configuration("bfloat16", "channels-last"),
         Configuration(execution="compiled"),
         Configuration("tf32"),
@@ -136,8 +134,6 @@ def step_measurements(device: torch.device, *, is_tiny: bool) -> Iterator[Measur
     for configuration in wanted:
         for subject in subjects(is_tiny=is_tiny):
             is_small = subject.shape[1] < 224
-            if configuration.execution == "fused" and not subject.is_complex:
-                continue
             if configuration.layout == "channels-last" and is_small and not is_tiny:
                 continue
             seconds = 1 if is_tiny else (4 if is_small else 10)
@@ -173,7 +169,7 @@ def step_contestants(
     if configuration.layout == "channels-last":
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stub
         images = images.contiguous(memory_format=torch.channels_last)
-    with _precision(configuration.precision), _fused(configuration.execution == "fused"):
+    with _precision(configuration.precision):
         yield _contestants(subject, configuration, network, images, labels)
 
 
@@ -333,15 +329,6 @@ def _precision(precision: Precision) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
-
-
-@contextmanager
-def _fused(on: bool) -> Iterator[None]:
-    fuse_elementwise_work(on)
-    try:
-        yield
-    finally:
-        fuse_elementwise_work(False)
 
 
 def _of_paper(dataset: str, kind: str, batch: int) -> Subject:

@@ -12,7 +12,7 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import conv2d
 
-from steadygrad.layers import Conv2d, convolution
+from steadygrad.layers import Conv2d
 from steadygrad.layers.hand_written import sliding_window as sliding_window_module
 
 SHAPES: list[dict[str, Any]] = [
@@ -178,33 +178,3 @@ def test_other_dtypes_and_transforms_are_pytorchs() -> None:
 def test_errors_are_pytorchs() -> None:
     with pytest.raises(RuntimeError, match="expected input"):
         Conv2d(2, 3, 3)(torch.zeros(1, 1, 5, 5, requires_grad=True))
-
-
-def penalised_under_autocast(layer: nn.Module) -> list[Tensor]:
-    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16):
-        y = layer(images)
-    assert y.dtype == torch.bfloat16
-    (gradient,) = torch.autograd.grad(y.float().square().sum(), images, create_graph=True)
-    penalty = gradient.abs().sum()
-    return [y, gradient, *torch.autograd.grad(penalty, [images, *layer.parameters()])]
-
-
-def test_under_autocast_a_device_of_halves_gets_pytorchs_derivatives(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    torch.manual_seed(0)
-    own, pytorchs = Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1)
-    pytorchs.load_state_dict(own.state_dict())
-    monkeypatch.setattr(convolution, "DEVICES_OF_HALVES", ("cpu",))
-    called: list[bool] = []
-    original = convolution._Convolve.apply
-    monkeypatch.setattr(
-        convolution._Convolve, "apply", lambda *given: called.append(True) or original(*given)
-    )
-    found, expected = penalised_under_autocast(own), penalised_under_autocast(pytorchs)
-    assert called
-    for mine, theirs in zip(found, expected, strict=True):
-        assert mine.dtype == theirs.dtype
-        distance = (mine.double() - theirs.double()).norm() / theirs.double().norm().clamp_min(1)
-        assert distance < 0.02

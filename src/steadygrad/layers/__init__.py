@@ -13,7 +13,6 @@ from steadygrad.layers.complex_numbers import SecondOrder, modulus
 from steadygrad.layers.convolution import Conv2d
 from steadygrad.layers.fast_layers import use_fast_layers, use_torch_layers
 from steadygrad.layers.gelu import GELU
-from steadygrad.layers.hand_written.elementwise import fuse_elementwise_work
 from steadygrad.layers.linear import Linear
 from steadygrad.layers.preprocessing import (
     ChannelGroupSum,
@@ -38,7 +37,6 @@ __all__ = [
     "PixelNormalization",
     "SecondOrder",
     "SinusoidalContrast",
-    "fuse_elementwise_work",
     "image_std",
     "modulus",
     "use_fast_layers",

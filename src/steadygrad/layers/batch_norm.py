@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from steadygrad.batch_share import current_share
-from steadygrad.layers.hand_written.applicability import HandWrittenLayer, applies, forward_of
+from steadygrad.layers.hand_written.applicability import (
+    DTYPES,
+    HandWrittenLayer,
+    applies,
+    autocast_dtype,
+    dtypes_on,
+    forward_of,
+)
 from steadygrad.layers.hand_written.elementwise import works_in_pieces
 from steadygrad.layers.hand_written.gradients import is_wanted, pulled_back
 from steadygrad.layers.hand_written.torch_internals import (
@@ -37,13 +44,17 @@ class BatchNorm2d(HandWrittenLayer, nn.BatchNorm2d):
 
     What differs is the derivative of the derivative in training mode, which a penalty on the input
     gradient needs: PyTorch composes it of some twenty passes over memory, here it takes five. For
-    affine layers on float32 and float64 images; whatever else goes to PyTorch.
+    affine layers on float32 and float64 images, and, on a GPU, on half precision beside float32
+    parameters, as autocast has them; whatever else goes to PyTorch.
     """
 
     _by_pytorch = forward_of(nn.BatchNorm2d)
 
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
-        if not self.training or not self.affine or not applies(input, self.weight, self.bias):
+        if autocast_dtype(input.device) is not None:  # it leaves a batch norm in its own dtype
+            with torch.autocast(input.device.type, enabled=False):
+                return self._by_hand(input)
+        if not self.training or not self.affine or not _apply((input,), (self.weight, self.bias)):
             return None
         if current_share() is not None:  # then ``joint_batch_norm`` takes PyTorch's place
             return None
@@ -70,6 +81,14 @@ class BatchNorm2d(HandWrittenLayer, nn.BatchNorm2d):
         return self.momentum or 0.0
 
 
+def _apply(images: tuple[Tensor, ...], parameters: tuple[Tensor, ...]) -> bool:
+    """Return whether the nodes apply: parameters are of the images' dtype, or float32."""
+    if not applies(*images, dtypes=dtypes_on(images[0].device)):
+        return False
+    is_mixed = images[0].dtype not in DTYPES
+    return applies(*parameters) if is_mixed else applies(*images, *parameters)
+
+
 class _Normalise(Function):
     """From x, w and b to y; moves the running averages, if there are any."""
 
@@ -86,7 +105,7 @@ class _Normalise(Function):
         x, weight, bias, mean, scale = ctx.saved_tensors
         wanted = [is_wanted(ctx, index) for index in range(3)]
         nothing = (None,) * 4
-        is_ours = applies(g, x, weight, bias)
+        is_ours = _apply((g, x), (weight, bias))
         if is_ours and not torch.is_grad_enabled():
             return *batch_norm_gradients(g, x, weight, mean, scale, ctx.eps, wanted), *nothing
         if not is_ours or any(wanted[1:]):
@@ -109,7 +128,7 @@ class _InputGradient(Function):
     @staticmethod
     def backward(ctx: Any, a: Tensor) -> Any:
         g, x, weight, mean, scale, sum_g, sum_gs = ctx.saved_tensors
-        if torch.is_grad_enabled() or not applies(a, g, x, weight):
+        if torch.is_grad_enabled() or not _apply((a, g, x), (weight,)):
             wanted = [tensor.requires_grad for tensor in (g, x, weight)]
             gradients = pulled_back(_composed_gradient(ctx.eps), (g, x, weight), a, wanted)
             return *gradients, None, None, None
@@ -133,11 +152,11 @@ def _examples_at_once(x: Tensor) -> int:
 
 
 def _mean_product(a: Tensor, g: Tensor) -> Tensor:
-    """Return m(a g)."""
-    total = a.new_zeros(a.shape[1])
+    """Return m(a g), of half precision in float32."""
+    total = a.new_zeros(a.shape[1], dtype=a.dtype if a.dtype in DTYPES else torch.float32)
     at_once = _examples_at_once(a)
     for a_some, g_some in zip(a.split(at_once), g.split(at_once), strict=True):  # type: ignore[no-untyped-call] # torch leaves it untyped
-        total += (a_some * g_some).sum(dim=(0, 2, 3))
+        total += (a_some * g_some).sum(dim=(0, 2, 3), dtype=total.dtype)
     return total / (a.numel() / a.shape[1])
 
 
@@ -146,23 +165,26 @@ def _combined(parts: tuple[tuple[Tensor, Tensor], ...], constant: Tensor, factor
     tensors = [tensor for tensor, _ in parts]
     coefficients = [(factor * coefficient)[:, None, None] for _, coefficient in parts]
     start = (factor * constant)[:, None, None]
-    result = torch.empty_like(tensors[0])
+    # Sums are of the coefficients' precision, and only the last one is rounded to half of it.
+    result = torch.empty_like(tensors[0], dtype=start.dtype)
     at_once = _examples_at_once(result)
     pieces = [tensor.split(at_once) for tensor in (result, *tensors)]  # type: ignore[no-untyped-call] # torch leaves it untyped
     for out, *some in zip(*pieces, strict=True):
         torch.addcmul(start, some[0], coefficients[0], out=out)
         for one, coefficient in zip(some[1:], coefficients[1:], strict=True):
             out.addcmul_(one, coefficient)
-    return result
+    return result.to(tensors[0].dtype)
 
 
 def _composed(eps: float) -> Any:
     """Return y as a function of x, w and b: PyTorch's own has no right third derivative."""
 
     def normalised(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        centred = x - x.mean(dim=(0, 2, 3), keepdim=True)
+        exact = x.to(weight.dtype)
+        centred = exact - exact.mean(dim=(0, 2, 3), keepdim=True)
         variance = centred.square().mean(dim=(0, 2, 3), keepdim=True)
-        return centred * (variance + eps).rsqrt() * weight[:, None, None] + bias[:, None, None]
+        y = centred * (variance + eps).rsqrt() * weight[:, None, None] + bias[:, None, None]
+        return y.to(x.dtype)
 
     return normalised
 

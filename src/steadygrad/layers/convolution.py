@@ -10,7 +10,6 @@ With the convolution * and its adjoint *', which takes a gradient of y to one of
 PyTorch computes the last one as a convolution of a whose kernel is g, as large as the image.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,9 +17,10 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from steadygrad.layers.hand_written.applicability import (
-    DTYPES,
     HandWrittenLayer,
     applies,
+    autocast_dtype,
+    dtypes_on,
     forward_of,
 )
 from steadygrad.layers.hand_written.gradients import is_read, is_wanted
@@ -29,10 +29,6 @@ from steadygrad.layers.hand_written.torch_internals import saved_tensors_are_kep
 from steadygrad.memory import keep_freed_memory
 
 __all__ = ["Conv2d"]
-
-
-DEVICES_OF_HALVES = ("cuda",)
-"""Where convolutions of half precision are ours too: cuDNN has fast kernels for their parts."""
 
 
 class Conv2d(HandWrittenLayer, nn.Conv2d):
@@ -49,16 +45,15 @@ class Conv2d(HandWrittenLayer, nn.Conv2d):
     _by_pytorch = forward_of(nn.Conv2d)
 
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
-        kind = input.device.type
-        if kind not in DEVICES_OF_HALVES or not torch.is_autocast_enabled(kind):
+        dtype = autocast_dtype(input.device)
+        if dtype is None:
             return self._convolved(input, self.weight, self.bias)
-        dtype = torch.get_autocast_dtype(kind)
         bias = None if self.bias is None else self.bias.to(dtype)
-        with torch.autocast(kind, enabled=False):
+        with torch.autocast(input.device.type, enabled=False):
             return self._convolved(input.to(dtype), self.weight.to(dtype), bias)
 
     def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
-        if not applies(x, weight, bias, dtypes=_dtypes_on(x.device)):
+        if not applies(x, weight, bias, dtypes=dtypes_on(x.device)):
             return None
         padding = self._padding_of_a_side()
         if padding is None or x.ndim != 4 or not torch.is_grad_enabled():
@@ -84,11 +79,6 @@ class Conv2d(HandWrittenLayer, nn.Conv2d):
         return same_padding(self.kernel_size, self.dilation)
 
 
-def _dtypes_on(device: torch.device) -> Sequence[torch.dtype]:
-    has_halves = device.type in DEVICES_OF_HALVES
-    return (*DTYPES, torch.bfloat16, torch.float16) if has_halves else DTYPES
-
-
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:
     rows, columns = values
     return rows, columns
@@ -108,7 +98,7 @@ class _Convolve(Function):
         x, weight = ctx.saved_tensors
         window: SlidingWindow = ctx.window
         wanted = [is_wanted(ctx, index) for index in range(3)]
-        if not applies(g, x, weight, dtypes=_dtypes_on(x.device)):
+        if not applies(g, x, weight, dtypes=dtypes_on(x.device)):
             return *window.gradients(g, x, weight, wanted), None
         if torch.is_grad_enabled():
             if any(wanted[1:]):

@@ -2,11 +2,18 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.functional import gelu
 
-from steadygrad.layers.hand_written.applicability import HandWrittenLayer, applies, forward_of
+from steadygrad.layers.hand_written.applicability import (
+    HandWrittenLayer,
+    applies,
+    autocast_dtype,
+    dtypes_on,
+    forward_of,
+)
 from steadygrad.layers.hand_written.elementwise import gelu_curvature
 from steadygrad.layers.hand_written.gradients import pulled_back
 from steadygrad.layers.hand_written.torch_internals import gelu_gradient
@@ -23,7 +30,8 @@ class GELU(HandWrittenLayer, nn.GELU):
     What differs is the derivative of the derivative, which a penalty on the input gradient needs.
     PyTorch composes it of some fifteen passes over memory; here
     ``gelu''(x) = phi(x) (2 - x^2)``, phi the normal density, is worked out in pieces that stay in
-    the cache. For float32 and float64; whatever else goes to PyTorch.
+    the cache. For float32 and float64, and half precision on a GPU, under autocast too; whatever
+    else goes to PyTorch.
     """
 
     _by_pytorch = forward_of(nn.GELU)
@@ -32,10 +40,17 @@ class GELU(HandWrittenLayer, nn.GELU):
         super().__init__()
 
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
-        if not applies(input) or not input.requires_grad:
+        if autocast_dtype(input.device) is not None:  # it leaves activations in their own dtype
+            with torch.autocast(input.device.type, enabled=False):
+                return self._by_hand(input)
+        if not _applies(input) or not input.requires_grad:
             return None
         y: Tensor = _Gelu.apply(input)  # type: ignore[no-untyped-call] # torch leaves it untyped
         return y
+
+
+def _applies(*tensors: Tensor) -> bool:
+    return applies(*tensors, dtypes=dtypes_on(tensors[0].device))
 
 
 class _Gelu(Function):
@@ -47,7 +62,7 @@ class _Gelu(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         (x,) = ctx.saved_tensors
-        if not applies(g, x):
+        if not _applies(g, x):
             return pulled_back(gelu, (x,), g, [True])[0]
         return _GeluBackward.apply(g, x)  # type: ignore[no-untyped-call] # torch leaves it untyped
 
@@ -63,7 +78,7 @@ class _GeluBackward(Function):
     @staticmethod
     def backward(ctx: Any, gg: Tensor) -> Any:
         g, x = ctx.saved_tensors
-        if not applies(gg, g, x):
+        if not _applies(gg, g, x):
             return pulled_back(_gradient, (g, x), gg, ctx.needs_input_grad)
         return gelu_gradient(gg, x), gelu_curvature(x, g, gg)
 

@@ -9,9 +9,6 @@ any more: cache that is not touched twice is worth more than the arithmetic.
 """
 
 import math
-from collections.abc import Callable
-from functools import cache, wraps
-from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,9 +16,7 @@ from torch import Tensor
 from steadygrad.layers.complex_numbers import least_square
 
 __all__ = [
-    "fuse_elementwise_work",
     "gelu_curvature",
-    "is_elementwise_work_fused",
     "modulus_curvature",
     "modulus_gradient",
     "modulus_gradient_pair",
@@ -32,9 +27,6 @@ __all__ = [
     "works_in_pieces",
 ]
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
-
 DEVICES_IN_PIECES = ("cpu",)
 """Where work is cut into pieces that stay in the cache. A GPU is fastest with all of it at once."""
 
@@ -42,7 +34,6 @@ GELU_PIECE = 1 << 16
 """Elements whose temporaries stay in a core's own cache."""
 
 _DENSITY_AT_ZERO = 1 / math.sqrt(2 * math.pi)
-_is_fused = False
 
 
 def works_in_pieces(device: torch.device) -> bool:
@@ -50,53 +41,17 @@ def works_in_pieces(device: torch.device) -> bool:
     return device.type in DEVICES_IN_PIECES
 
 
-def fuse_elementwise_work(on: bool = True) -> None:
-    """Compile the functions below into single loops or kernels, or stop doing so.
-
-    For the whole process; off at first. Numbers stay the same up to rounding. The first step takes
-    some seconds more, in which ``torch.compile`` needs a compiler: C++ for the CPU, where whole
-    steps gain nothing measurable (``docs/benchmarks.md``), Triton for a GPU, where every operation
-    saved is a pass over its memory.
-    """
-    global _is_fused
-    _is_fused = on
-
-
-def is_elementwise_work_fused() -> bool:
-    """Return whether fusion is on."""
-    return _is_fused
-
-
-def _fusible(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Return the function, which runs compiled while fusion is on."""
-
-    @wraps(function)
-    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        chosen: Callable[Parameters, Result] = _compiled(function) if _is_fused else function
-        return chosen(*args, **kwargs)
-
-    return run
-
-
-@cache
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    return torch.compile(function, dynamic=True)  # else once more for every layer and batch size
-
-
-@_fusible
 def summed_modulus(z: Tensor, smoothing: float) -> Tensor:
     """Return ``sum_G |z|``."""
     return _summed(_squared(z, smoothing).sqrt_())
 
 
-@_fusible
 def modulus_gradient(z: Tensor, g: Tensor, smoothing: float, *, in_place: bool = False) -> Tensor:
     """Return the gradient of z, ``g z / |z|``, in z's memory if ``in_place``."""
     scale = _inverse(z, smoothing).mul_(g[:, None])[:, None]
     return z.mul_(scale) if in_place else z * scale
 
 
-@_fusible
 def modulus_gradient_pair(
     z: Tensor, h: Tensor, g: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor]:
@@ -106,14 +61,12 @@ def modulus_gradient_pair(
     return first, z * inverse.mul_(g[:, None])[:, None]
 
 
-@_fusible
 def modulus_motion(z: Tensor, a: Tensor, smoothing: float) -> Tensor:
     """Return how y moves when z moves along a, ``sum_G (a . z) / |z|``; overwrites a."""
     along = a[:, 0].mul_(z[:, 0]).addcmul_(a[:, 1], z[:, 1])
     return _summed(along.mul_(_inverse(z, smoothing)))
 
 
-@_fusible
 def modulus_curvature(
     z: Tensor, a: Tensor, h: Tensor, g: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor]:
@@ -144,7 +97,6 @@ def _summed(magnitude: Tensor) -> Tensor:
     return magnitude.sum(dim=1) if magnitude.shape[1] > 1 else magnitude[:, 0]
 
 
-@_fusible
 def phase_gradient(u: Tensor, gu: Tensor) -> Tensor:
     """Return the gradient of x from that of u = (cos x, sin x)."""
     cos, sin = u.chunk(2, dim=1)
@@ -152,7 +104,6 @@ def phase_gradient(u: Tensor, gu: Tensor) -> Tensor:
     return torch.mul(cos, g_sin).addcmul_(sin, g_cos, value=-1)
 
 
-@_fusible
 def phase_motion(u: Tensor, a: Tensor) -> Tensor:
     """Return how u moves when x moves along a: the transpose of ``phase_gradient``."""
     cos, sin = u.chunk(2, dim=1)
@@ -169,10 +120,9 @@ def gelu_curvature(x: Tensor, g: Tensor, gg: Tensor) -> Tensor:
     phi is the normal density. Autograd can differentiate it further; without a graph, and where
     that is faster, it is worked out in pieces.
     """
-    if torch.is_grad_enabled():
-        return _gelu_curvature(x, g, gg)
-    if not works_in_pieces(x.device) or _is_fused:
-        return _fused_gelu_curvature(x, g, gg)
+    if torch.is_grad_enabled() or not works_in_pieces(x.device):
+        square = x.square()
+        return g * gg * (2 - square) * (square * -0.5).exp() * _DENSITY_AT_ZERO
     x, g, gg = x.contiguous(), g.contiguous(), gg.contiguous()
     result = torch.empty_like(x)
     parts = (torch.split(tensor.view(-1), GELU_PIECE) for tensor in (x, g, gg, result))
@@ -181,11 +131,3 @@ def gelu_curvature(x: Tensor, g: Tensor, gg: Tensor) -> Tensor:
         density = torch.mul(square, -0.5).exp_().mul_(_DENSITY_AT_ZERO)
         torch.mul(g_part, gg_part, out=out).mul_(square.neg_().add_(2)).mul_(density)
     return result
-
-
-def _gelu_curvature(x: Tensor, g: Tensor, gg: Tensor) -> Tensor:
-    square = x.square()
-    return g * gg * (2 - square) * (square * -0.5).exp() * _DENSITY_AT_ZERO
-
-
-_fused_gelu_curvature = _fusible(_gelu_curvature)
