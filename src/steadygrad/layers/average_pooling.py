@@ -8,6 +8,7 @@ from torch.autograd import Function
 from torch.nn.functional import avg_pool2d
 
 from steadygrad.layers.hand_written.applicability import HandWrittenLayer, applies, forward_of
+from steadygrad.layers.hand_written.gradients import as_precise_as_forwards
 
 __all__ = ["AvgPool2x2"]
 
@@ -62,6 +63,7 @@ class _Pool(Function):
         return averages.mul_(0.25)
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(_: Any, g: Tensor) -> Any:
         if not applies(g):
             return (g * 0.25).repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
@@ -79,6 +81,7 @@ class _Spread(Function):
         return spread
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(_: Any, gg: Tensor) -> Any:
         if not applies(gg):
             return avg_pool2d(gg, 2)

@@ -26,7 +26,7 @@ from steadygrad.layers.hand_written.applicability import (
     forward_of,
 )
 from steadygrad.layers.hand_written.elementwise import works_in_pieces
-from steadygrad.layers.hand_written.gradients import is_wanted, pulled_back
+from steadygrad.layers.hand_written.gradients import as_precise_as_forwards, is_wanted, pulled_back
 from steadygrad.layers.hand_written.torch_internals import (
     batch_norm,
     batch_norm_gradients,
@@ -101,6 +101,7 @@ class _Normalise(Function):
         return y
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(ctx: Any, g: Tensor) -> Any:
         x, weight, bias, mean, scale = ctx.saved_tensors
         wanted = [is_wanted(ctx, index) for index in range(3)]
@@ -126,6 +127,7 @@ class _InputGradient(Function):
         return gx
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(ctx: Any, a: Tensor) -> Any:
         g, x, weight, mean, scale, sum_g, sum_gs = ctx.saved_tensors
         if torch.is_grad_enabled() or not _apply((a, g, x), (weight,)):

@@ -12,7 +12,12 @@ from steadygrad.layers.complex_numbers import (
     draw_uniform_phases,
     empty_pair,
 )
-from steadygrad.layers.hand_written.applicability import applies, as_one_node, is_symbolic
+from steadygrad.layers.hand_written.applicability import (
+    applies,
+    as_one_node,
+    is_autocast,
+    is_symbolic,
+)
 from steadygrad.layers.hand_written.complex_convolution import hand_written_convolution
 from steadygrad.layers.hand_written.packed_convolution import (
     ConvolutionSettings,
@@ -41,7 +46,8 @@ class ComplexConv2d(nn.Module):
     Parameters are real pairs, ``weight_real``, ``weight_imag``
     ``(out_channels, in_channels / groups, height, width)`` and ``bias_real``, ``bias_imag``
     ``(out_channels,)``. Derivatives are hand-written wherever ``applies`` says so; elsewhere, as
-    under autocast, torch.func and torch.compile, and with ``groups``, they are autograd's.
+    under torch.func and torch.compile, and with ``groups``, they are autograd's. Under autocast the
+    layer computes in the dtype of its parameters, see ``ComplexLinear``.
     """
 
     def __init__(
@@ -108,6 +114,9 @@ class ComplexConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if is_symbolic(x):
             return as_one_node(self, x)
+        if is_autocast(x.device):
+            with torch.autocast(x.device.type, enabled=False):
+                return self.forward(x.to(self.weight_real.dtype))
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ShapeError(
                 f"expected x of shape (N, {self.in_channels}, H, W), got {tuple(x.shape)}"

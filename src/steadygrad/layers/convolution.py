@@ -23,7 +23,7 @@ from steadygrad.layers.hand_written.applicability import (
     dtypes_on,
     forward_of,
 )
-from steadygrad.layers.hand_written.gradients import is_read, is_wanted
+from steadygrad.layers.hand_written.gradients import as_precise_as_forwards, is_read, is_wanted
 from steadygrad.layers.hand_written.sliding_window import SlidingWindow, same_padding
 from steadygrad.layers.hand_written.torch_internals import saved_tensors_are_kept
 from steadygrad.memory import keep_freed_memory
@@ -94,6 +94,7 @@ class _Convolve(Function):
         return window.convolve(x, weight, bias)
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(ctx: Any, g: Tensor) -> Any:
         x, weight = ctx.saved_tensors
         window: SlidingWindow = ctx.window
@@ -122,6 +123,7 @@ class _InputGradient(Function):
         return window.input_gradient(g, x, weight)
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(ctx: Any, a: Tensor) -> Any:
         # Operations of PyTorch alone: there is nothing to ask.
         g, weight = ctx.saved_tensors

@@ -15,7 +15,7 @@ from steadygrad.layers.hand_written.applicability import (
     forward_of,
 )
 from steadygrad.layers.hand_written.elementwise import gelu_curvature
-from steadygrad.layers.hand_written.gradients import pulled_back
+from steadygrad.layers.hand_written.gradients import as_precise_as_forwards, pulled_back
 from steadygrad.layers.hand_written.torch_internals import gelu_gradient
 
 __all__ = ["GELU"]
@@ -60,6 +60,7 @@ class _Gelu(Function):
         return gelu(x)
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(ctx: Any, g: Tensor) -> Any:
         (x,) = ctx.saved_tensors
         if not _applies(g, x):
@@ -76,6 +77,7 @@ class _GeluBackward(Function):
         return gelu_gradient(g, x)
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(ctx: Any, gg: Tensor) -> Any:
         g, x = ctx.saved_tensors
         if not _applies(gg, g, x):

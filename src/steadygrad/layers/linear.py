@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from steadygrad.layers.hand_written.applicability import HandWrittenLayer, applies, forward_of
-from steadygrad.layers.hand_written.gradients import is_wanted
+from steadygrad.layers.hand_written.gradients import as_precise_as_forwards, is_wanted
 from steadygrad.layers.hand_written.torch_internals import has_onednn_product, onednn_product
 
 __all__ = ["Linear", "linear"]
@@ -77,6 +77,7 @@ class _Product(Function):
         return onednn_product(a, b)
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(ctx: Any, g: Tensor) -> Any:
         a, b = ctx.saved_tensors
         ga = linear(g, b.t()) if is_wanted(ctx, 0) else None

@@ -83,6 +83,7 @@ def test_operators_that_are_gone_are_replaced(
 ) -> None:
     monkeypatch.setattr(linear_module, "_LEAST_WORK", 1)
     expected = penalised(*LAYERS[name])
+    torch.testing.assert_close(expected, expected)  # it imports more of torch when first called
     for trial in TRIALS:
         trial.cache_clear()
     monkeypatch.setattr(torch_internals.torch, "ops", Gone(AttributeError))

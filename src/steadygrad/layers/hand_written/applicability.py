@@ -23,6 +23,7 @@ __all__ = [
     "autocast_dtype",
     "dtypes_on",
     "forward_of",
+    "is_autocast",
     "is_symbolic",
 ]
 
@@ -70,6 +71,11 @@ def applies(*tensors: Tensor | None, dtypes: Sequence[torch.dtype] = DTYPES) -> 
         elif tensor.dtype != first.dtype or tensor.get_device() != first.get_device():
             return False
     return first is not None and not torch.is_autocast_enabled("cpu" if first.is_cpu else "cuda")
+
+
+def is_autocast(device: torch.device) -> bool:
+    """Return whether autocast is on for a device, of whatever kind."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:

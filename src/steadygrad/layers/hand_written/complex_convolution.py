@@ -25,7 +25,13 @@ from steadygrad.layers.hand_written.elementwise import (
     phase_motion,
     summed_modulus,
 )
-from steadygrad.layers.hand_written.gradients import Inputs, is_read, is_wanted, pulled_back
+from steadygrad.layers.hand_written.gradients import (
+    Inputs,
+    as_precise_as_forwards,
+    is_read,
+    is_wanted,
+    pulled_back,
+)
 from steadygrad.layers.hand_written.packed_convolution import (
     ConvolutionSettings,
     PackedConvolution,
@@ -87,6 +93,7 @@ class _Magnitude(Function):
         return y, channel
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(ctx: Any, g: Tensor | None, sent: Tensor | None) -> tuple[Tensor | None, ...]:
         # Unpacked once: checkpointing works everything out again, and gives it away only once.
         x, *parameters, channel, u, weight, bias = (saved := ctx.saved_tensors)[:9]
@@ -125,6 +132,7 @@ class _InputGradient(Function):
         return phase_gradient(layer.u, joined)
 
     @staticmethod
+    @as_precise_as_forwards
     def backward(ctx: Any, a: Tensor) -> tuple[Tensor | None, ...]:
         """Take a, the gradient of the input gradient, to those of g, x and the channel."""
         g, x, *parameters, gu, u, weight, bias = (saved := ctx.saved_tensors)[:10]

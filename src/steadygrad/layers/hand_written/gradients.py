@@ -1,18 +1,38 @@
 """What hand-written backward passes share: which gradients are wanted, and PyTorch's own."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
+from steadygrad.layers.hand_written.applicability import is_autocast
 from steadygrad.layers.hand_written.torch_internals import engine_will_execute
 from steadygrad.unread_leaf import is_unread
 
-__all__ = ["Inputs", "is_read", "is_wanted", "pulled_back"]
+__all__ = ["Inputs", "as_precise_as_forwards", "is_read", "is_wanted", "pulled_back"]
 
 Inputs: TypeAlias = tuple[Tensor | None, ...]
+Gradients = TypeVar("Gradients")
+
+
+def as_precise_as_forwards(backward: Callable[..., Gradients]) -> Callable[..., Gradients]:
+    """Decorate a node's backward pass: autocast, if somebody calls it there, is off meanwhile.
+
+    Forward passes of nodes run without autocast and in a dtype that they chose.
+    """
+
+    @wraps(backward)
+    def run(ctx: Any, *gradients: Tensor | None) -> Gradients:
+        for gradient in gradients:
+            if gradient is not None and is_autocast(gradient.device):
+                with torch.autocast(gradient.device.type, enabled=False):
+                    return backward(ctx, *gradients)
+        return backward(ctx, *gradients)
+
+    return run
 
 
 def is_wanted(ctx: Any, index: int) -> bool:
