@@ -22,6 +22,7 @@ from steadygrad.errors import MissingExtraError
 from steadygrad.models import build_model
 from steadygrad.penalties import (
     CapturedGradient,
+    DoubleBackprop,
     FiniteDifference,
     SquaredNormPenalty,
     StructuredPenalty,
@@ -104,7 +105,9 @@ def agreement_checks(device: torch.device) -> Iterator[tuple[str, Callable[[], V
     for name in ("yeats2021-mnist-complex", "yeats2021-cifar1-complex", "ross2018-gelu"):
         yield f"network/{name}", partial(network_agrees, name, device)
     yield "exact resume", partial(resume_is_exact, device)
-    yield "recorded step", partial(recording_agrees, device)
+    yield "recorded step", partial(recording_agrees, DoubleBackprop(), device)
+    running = DoubleBackprop(statistics="running")
+    yield "recorded step, running statistics", partial(recording_agrees, running, device)
     for name in ATTACKS.names():
         yield f"attack/{name}", partial(attack_agrees, name, device)
 
@@ -191,17 +194,18 @@ def resume_is_exact(device: torch.device) -> Values:
     return {"tensors": len(whole)}
 
 
-def recording_agrees(device: torch.device) -> Values:
+def recording_agrees(backend: DoubleBackprop, device: torch.device) -> Values:
     """Train with a recorded step, dropout off, and with ordinary ones: the weights agree."""
+    penalty = SquaredNormPenalty(strength=0.01, backend=backend)
     one, other = _small_network(device), _small_network(device)
-    gradient = CapturedGradient(other, SquaredNormPenalty(strength=0.01))
+    gradient = CapturedGradient(other, penalty)
     optimizers = [torch.optim.SGD(network.parameters(), lr=0.05) for network in (one, other)]
     generator = torch.Generator().manual_seed(2)
     for size in (6, 6, 4, 6):  # the third as the last batch of an epoch
         images = torch.rand(size, 1, 8, 8, generator=generator, dtype=torch.float64).to(device)
         labels = torch.randint(5, (size,), generator=generator).to(device)
         one.zero_grad()
-        SquaredNormPenalty(strength=0.01)(one, images, labels).loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+        penalty(one, images, labels).loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         gradient(images, labels)
         for optimizer in optimizers:
             optimizer.step()

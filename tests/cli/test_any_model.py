@@ -102,6 +102,11 @@ def test_harden_from_the_command_line(program: Program, outside: str, tmp_path: 
         "harden", outside, "--dataset", "digits", "--eps", "0", "--out", tmp_path / "other"
     )
     assert again.code == 2 and "eps > 0" in again.err
+    recorded = program(
+        "harden", outside, "--dataset", "digits", "--eps", "0.1", "--cuda-graph", "--device", "cpu",
+        "--out", tmp_path / "recorded",
+    )  # fmt: skip
+    assert recorded.code == 2 and "for cuda_graph, got device cpu" in recorded.err
 
 
 def test_harden_searches_for_a_target_and_takes_several_radii(

@@ -151,6 +151,9 @@ def _harden(
     ] = True,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: options.Device = "auto",
+    cuda_graph: Annotated[
+        bool, typer.Option(help="Replay steps as a CUDA graph, up to three times faster.")
+    ] = False,
     resume: Annotated[bool, typer.Option(help="Continue the hardening in --out.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace the hardening in --out.")] = False,
 ) -> None:
@@ -171,6 +174,7 @@ def _harden(
         "augmentation": augment or [],
         "seed": seed,
         "device": device,
+        "cuda_graph": cuda_graph,
     }
     if schedule is not None:
         settings["schedule"] = schedule
