@@ -157,6 +157,8 @@ CIFAR10 = Recipe(
         "batch_size": 128,
         "epochs": 75,
         "augmentation": (HorizontalFlip(), RandomCrop(4, mode="constant", value=0.5)),
+        # Ours, not the paper's: half the time on a processor with bfloat16 instructions.
+        "precision": "bf16",
     },
     mean_variance=0.0476,
 )
