@@ -4,9 +4,10 @@ Processor seconds on one thread, the median of a few rounds in which every netwo
 turn, so that a machine of changing speed slows all of them alike. On random images: what a step
 costs does not depend on what they show.
 
-Run: python benchmarks/step_seconds.py [--rounds 9]
+Run: python benchmarks/step_seconds.py [--rounds 9] [--missing]
 It writes src/steadygrad/experiments/step_seconds.json; where ratios change, tests ask for new
-epochs of the attack training of equal time.
+epochs of the attack training of equal time. With ``--missing`` it adds the steps that the file
+lacks and leaves the others: measured beside some of those, and scaled to their seconds.
 """
 
 import argparse
@@ -17,7 +18,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from statistics import median
+from typing import Any, get_args
 
 import torch
 from interleaved import measure_in_turn
@@ -36,28 +38,47 @@ TARGET = Path(__file__).parents[1] / "src/steadygrad/experiments/step_seconds.js
 BETA = 64
 """Of the penalties: a strength changes no cost."""
 
+REFERENCES = 5
+"""Known steps that are measured beside missing ones."""
+
 
 def main() -> None:
     """Measure every kind of step and write the file."""
     arguments = _arguments()
     keep_freed_memory()
     torch.set_num_threads(1)
-    by_name = {f"{measured_model(c)}: {objective_name(c)}": c for c in _configurations()}
-    Console().print(f"{arguments.rounds} rounds of {len(by_name)} networks, some minutes")
-    steps = {name: _step(config) for name, config in by_name.items()}
-    timings = measure_in_turn(steps, arguments.rounds)
-    seconds: dict[str, dict[str, float]] = {}
-    for name, config in sorted(by_name.items()):
-        of_model = seconds.setdefault(measured_model(config), {})
-        of_model[objective_name(config)] = round(timings[name].processor_seconds, 5)
-    record = {
+    by_name = {(measured_model(c), objective_name(c)): c for c in _configurations()}
+    record: dict[str, Any] = {
         "measured": datetime.now(UTC).date().isoformat(),
         "processor": _processor(),
         "torch": torch.__version__,
         "threads": 1,
-        "seconds": seconds,
+        "seconds": {},
     }
+    if arguments.missing:
+        record = json.loads(TARGET.read_text())
+        if record["processor"] != _processor():
+            raise SystemExit(f"expected the file's processor, {record['processor']}, for --missing")
+    known = dict(_flat(record["seconds"]))
+    missing = [name for name in by_name if name not in known]
+    measured = missing + [name for name in by_name if name in known][:REFERENCES]
+    Console().print(f"{arguments.rounds} rounds of {len(measured)} networks, some minutes")
+    steps = {": ".join(name): _step(by_name[name]) for name in measured}
+    timings = measure_in_turn(steps, arguments.rounds)
+    taken = {name: timings[": ".join(name)].processor_seconds for name in measured}
+    # Of a machine that is slower now than it was, or busy.
+    scale = median(known[name] / taken[name] for name in measured if name in known) if known else 1
+    everything = known | {name: round(scale * taken[name], 5) for name in missing}
+    record["seconds"] = {}
+    for (model, objective), seconds in sorted(everything.items()):
+        record["seconds"].setdefault(model, {})[objective] = seconds
     write_atomically(TARGET, (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _flat(seconds: dict[str, dict[str, float]]) -> Iterable[tuple[tuple[str, str], float]]:
+    for model, of_model in seconds.items():
+        for objective, value in of_model.items():
+            yield (model, objective), value
 
 
 def _configurations() -> Iterable[TrainingConfig]:
@@ -111,6 +132,7 @@ def _processor() -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--missing", action="store_true", help="add what the file lacks")
     parser.add_argument("--rounds", type=int, default=9, help="steps of each (default 9)")
     return parser.parse_args()
 

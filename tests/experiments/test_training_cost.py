@@ -56,6 +56,11 @@ def _known_steps(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ({"penalty": "gn:strength=0.1"}, "gn"),
         ({"attack": "pgd:eps=0.1,steps=8"}, "pgd(8)"),
+        (
+            {"attack": "mixture:attack='pgd:eps=0.1,steps=8'"},
+            "mixture(pgd(8), 0.5)",
+        ),
+        ({"precision": "bf16"}, "plain, bf16"),
         ({"augmentation": ("uniform:0.1",)}, "plain"),
     ],
     ids=str,
@@ -129,8 +134,7 @@ def test_the_measurement_says_where_it_was_made() -> None:
     assert all(taken > 0 for found in record["seconds"].values() for taken in found.values())
 
 
-# Those of Roth et al. have not been measured yet: their plans say that the time is unknown.
-@pytest.mark.parametrize("name", [n for n in experiment_names() if n.startswith("yeats2021/")])
+@pytest.mark.parametrize("name", experiment_names())
 def test_every_planned_network_was_measured(name: str) -> None:
     networks = experiment_by_name(name).networks(scale_by_name("paper"), (0,))
     unknown = {

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from steadygrad.attacks import ATTACKS, PGD
+from steadygrad.attacks import ATTACKS, PGD, Mixture
 from steadygrad.datasets import dataset_entry, is_dataset_name
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
@@ -44,8 +44,7 @@ def objective_name(config: TrainingConfig) -> str:
     """Return what decides a step's cost besides model and batch, such as "l1, frozen phase"."""
     parts = []
     if config.attack is not None:
-        steps = f"({config.attack.steps})" if isinstance(config.attack, PGD) else ""
-        parts.append(f"{ATTACKS.name_of(config.attack)}{steps}")
+        parts.append(_attack_name(config.attack))
     if config.penalty is not None:
         parts.append(_penalty_name(config.penalty))
         if config.penalty.backend != DoubleBackprop():
@@ -54,7 +53,16 @@ def objective_name(config: TrainingConfig) -> str:
             parts.append("frozen phase")
     if config.update_similarity:
         parts.append("update similarity")
-    return ", ".join(parts) or "plain"
+    name = ", ".join(parts) or "plain"
+    return name if config.precision == "float32" else f"{name}, {config.precision}"
+
+
+def _attack_name(attack: Any) -> str:
+    """Return an attack's name, with what its cost is proportional to."""
+    if isinstance(attack, Mixture):
+        return f"mixture({_attack_name(attack.attack)}, {attack.fraction:g})"
+    steps = f"({attack.steps})" if isinstance(attack, PGD) else ""
+    return f"{ATTACKS.name_of(attack)}{steps}"
 
 
 def _penalty_name(penalty: Any) -> str:
@@ -89,8 +97,9 @@ def step_seconds(config: TrainingConfig) -> float | None:
     known: Mapping[str, float] = step_seconds_record()["seconds"].get(measured_model(config), {})
     name = objective_name(config)
     attack = config.attack
-    if name not in known and isinstance(attack, PGD) and not config.penalty and "plain" in known:
-        return (attack.steps + 1) * known["plain"]
+    plain = known.get(objective_name(replace(config, attack=None)))
+    if name not in known and isinstance(attack, PGD) and not config.penalty and plain is not None:
+        return (attack.steps + 1) * plain
     return known.get(name)
 
 
