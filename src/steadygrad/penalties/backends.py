@@ -1,6 +1,6 @@
 """The exact backend, double backpropagation, and backends by name."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -44,8 +44,8 @@ class DoubleBackprop:
     twice that again when the result is differentiated.
 
     Losses are summed, not averaged, before differentiating: an example's gradient does not
-    depend on the batch size. On a GPU, PyTorch's layers run as ours meanwhile, whose second
-    derivatives are cheaper there (``steadygrad.layers.use_fast_layers``).
+    depend on the batch size. PyTorch's layers run as ours meanwhile, whose second derivatives are
+    cheaper (``steadygrad.layers.use_fast_layers``).
 
     Args:
         statistics: what batch norms in training mode do in the penalty. "batch": they normalise
@@ -79,7 +79,7 @@ class DoubleBackprop:
         """
         keep_freed_memory()
         refuse_static_graph(model)
-        with explained(), parameters_kept_gathered(model), _layers_for(model, images.device):
+        with explained(), parameters_kept_gathered(model), _own_layers(model):
             own = self.statistics == "running" and couples_images(model)
             randomness = RandomState(images.device) if own else None
             # Only the pass that is differentiated has to record the images.
@@ -102,10 +102,8 @@ class DoubleBackprop:
         return PenaltyTerms(losses, raised(norm, gradient, power), logits)
 
 
-def _layers_for(model: Classifier, device: torch.device) -> AbstractContextManager[None]:
-    """Return a context in which a model on a GPU runs our layers in place of PyTorch's."""
-    if device.type != "cuda":
-        return nullcontext()
+def _own_layers(model: Classifier) -> AbstractContextManager[None]:
+    """Return a context in which a model runs our layers in place of PyTorch's."""
     from steadygrad.layers.fast_layers import fast_layers  # a loss alone needs no layers
 
     return fast_layers(model)
