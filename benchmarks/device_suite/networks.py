@@ -1,4 +1,4 @@
-"""Networks for ImageNet's 224 pixels, as usually built: ResNet-18, ResNet-50 and ViT-S/16."""
+"""Networks as usually built: ResNet-18, ResNet-50 and ViT-S/16 for 224 pixels, ResNet-18 for 32."""
 
 from collections.abc import Iterator
 
@@ -6,16 +6,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-__all__ = ["Attention", "VisionTransformer", "resnet", "set_fused_attention"]
+__all__ = ["Attention", "VisionTransformer", "resnet", "set_fused_attention", "small_resnet18"]
 
 
 class ResidualBlock(nn.Module):
-    """``relu(body(x) + shortcut(x))``; the shortcut is a 1x1 convolution where shapes differ.
+    """``act(body(x) + shortcut(x))``; the shortcut is a 1x1 convolution where shapes differ.
+
+    activation: of the block, ReLU as in the source or a smooth one.
 
     Source: He et al., CVPR 2016 (arXiv:1512.03385); a bottleneck strides in its 3x3 convolution.
     """
 
-    def __init__(self, inputs: int, width: int, stride: int, *, is_bottleneck: bool) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        stride: int,
+        *,
+        is_bottleneck: bool,
+        activation: type[nn.Module] = nn.ReLU,
+    ) -> None:
         super().__init__()
         outputs = 4 * width if is_bottleneck else width
         plan: tuple[tuple[int, int, int, int], ...]
@@ -25,18 +35,20 @@ class ResidualBlock(nn.Module):
             plan = ((inputs, width, 3, stride), (width, outputs, 3, 1))
         layers: list[nn.Module] = []
         for before, after, kernel, step in plan:
-            layers += [_convolution(before, after, kernel, step), nn.BatchNorm2d(after), nn.ReLU()]
+            convolution = _convolution(before, after, kernel, step)
+            layers += [convolution, nn.BatchNorm2d(after), activation()]
         self.body = nn.Sequential(*layers[:-1])
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(
                 _convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs)
             )
+        self.activation = activation()
         self.outputs = outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        total: Tensor = self.body(x) + self.shortcut(x)
-        return total.relu()
+        out: Tensor = self.activation(self.body(x) + self.shortcut(x))
+        return out
 
 
 def resnet(
@@ -47,21 +59,49 @@ def resnet(
     classes: int = 1000,
 ) -> nn.Sequential:
     """Return a residual network: (2, 2, 2, 2) is ResNet-18, bottlenecks (3, 4, 6, 3) ResNet-50."""
-    layers: list[nn.Module] = [
+    stem = (
         _convolution(3, width, 7, 2),
         nn.BatchNorm2d(width),
         nn.ReLU(),
         nn.MaxPool2d(3, stride=2, padding=1),
-    ]
+    )
+    stages = _stages(blocks, width, is_bottleneck=is_bottleneck, activation=nn.ReLU)
+    return nn.Sequential(*stem, *stages, *_head(stages, classes))
+
+
+def small_resnet18(num_classes: int = 10) -> nn.Sequential:
+    """Return ResNet-18 for images of 32 pixels, with GELU: a 3x3 stem of stride 1, no pooling."""
+    stem = (_convolution(3, 64, 3, 1), nn.BatchNorm2d(64), nn.GELU())
+    stages = _stages((2, 2, 2, 2), 64, is_bottleneck=False, activation=nn.GELU)
+    return nn.Sequential(*stem, *stages, *_head(stages, num_classes))
+
+
+def _stages(
+    blocks: tuple[int, int, int, int],
+    width: int,
+    *,
+    is_bottleneck: bool,
+    activation: type[nn.Module],
+) -> list[ResidualBlock]:
+    stages: list[ResidualBlock] = []
     channels = width
     for stage, count in enumerate(blocks):
         for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
-            block = ResidualBlock(channels, width * 2**stage, stride, is_bottleneck=is_bottleneck)
-            layers.append(block)
+            block = ResidualBlock(
+                channels,
+                width * 2**stage,
+                stride,
+                is_bottleneck=is_bottleneck,
+                activation=activation,
+            )
+            stages.append(block)
             channels = block.outputs
-    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
-    return nn.Sequential(*layers, *head)
+    return stages
+
+
+def _head(stages: list[ResidualBlock], classes: int) -> tuple[nn.Module, ...]:
+    return nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(stages[-1].outputs, classes)
 
 
 class Attention(nn.Module):
