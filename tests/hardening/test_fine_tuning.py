@@ -56,6 +56,23 @@ def test_a_network_holds_still_afterwards_and_the_given_one_is_left_alone(
     assert done.report.after.clean.accuracy > done.report.before.clean.accuracy - 0.05
 
 
+def test_limits_hold_for_images_that_a_program_gave_and_loaders_have_none(
+    hardened: Callable[..., Hardened], digits: ImageDataset, tmp_path: Path
+) -> None:
+    hardened(limit_train=40, epochs=1, validation=None)
+    (epoch,) = (tmp_path / "out" / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(epoch)["images"] == 40
+    loader = DataLoader(TensorDataset(digits.images(), digits.labels), batch_size=32)
+    cases: dict[str, tuple[Any, dict[str, Any]]] = {
+        "no limit_train for a loader": (LoaderImages(loader, 10), {"limit_train": 40}),
+        "expected validation_size 0": (digits, {"validation_size": 40}),
+        "expected test_images 0": (digits, {"test_images": 40}),
+    }
+    for message, (images, settings) in cases.items():
+        with pytest.raises(HyperparameterError, match=message):
+            hardened(images, out=tmp_path / "other", overwrite=True, **settings)
+
+
 @pytest.mark.slow
 def test_the_report_tells_both_sides_of_a_quick_audit(
     hardened: Callable[..., Hardened], trained: nn.Module, tmp_path: Path

@@ -28,7 +28,8 @@ _PYTORCHS = {fast: pytorchs for pytorchs, fast in _FAST.items()}
 def use_fast_layers(model: nn.Module) -> int:
     """Turn a model's layers into ours where we have them.
 
-    On a GPU double backpropagation does so for its own passes. In place: parameters, buffers, hooks
+    Double backpropagation does so for its own passes; here it is for plain passes and attacks too,
+    where images' gradients and dense layers are cheaper. In place: parameters, buffers, hooks
     and the keys of ``state_dict`` stay, so weights load from and into the model as it was. Taken
     are ``nn.Conv2d``, ``nn.Linear``, ``nn.BatchNorm2d``, ``nn.GELU()`` and ``nn.AvgPool2d(2)``,
     neither subclasses nor other settings, nor functions called in ``forward``. Results agree up to

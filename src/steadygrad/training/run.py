@@ -13,7 +13,7 @@ from steadygrad.distributed import agree_on, current_ranks, main_rank_first
 from steadygrad.errors import HyperparameterError, ProcessError
 from steadygrad.folder_lock import only_writer
 from steadygrad.training.config import TrainingConfig
-from steadygrad.training.given_data import GivenImages, TrainingImages
+from steadygrad.training.given_data import GivenImages, LoaderImages, TrainingImages
 from steadygrad.training.interruption import Interruption
 from steadygrad.training.loop import HeldOut, TrainingLoop, TrainingResult
 from steadygrad.training.process_group import device_of_process, processes_together
@@ -131,7 +131,7 @@ def _load_data(config: TrainingConfig, device: torch.device) -> tuple[TrainingIm
         given = {name: images.to(device) for name, images in config.data.sets.items()}
         if "train" not in given:
             config.data.load("train")
-        return given["train"], HeldOut(validation=given.get("validation"))
+        return _limited(given["train"], config), HeldOut(validation=given.get("validation"))
     load = partial(load_dataset, config.data)
     size = config.validation_size
     train_set = load("train", limit=config.limit_train, validation_size=size).to(device)
@@ -140,3 +140,21 @@ def _load_data(config: TrainingConfig, device: torch.device) -> tuple[TrainingIm
         test=load("test", limit=config.test_images).to(device) if config.test_images else None,
     )
     return train_set, held_out
+
+
+def _limited(given: TrainingImages, config: TrainingConfig) -> TrainingImages:
+    """Return the part of given training images that a run wants."""
+    for setting in ("validation_size", "test_images"):
+        if wanted := getattr(config, setting):
+            raise HyperparameterError(
+                f"expected {setting} 0 for images that a program gave, got {wanted}: give "
+                "validation images along with them"
+            )
+    if config.limit_train is None:
+        return given
+    if isinstance(given, LoaderImages):
+        raise HyperparameterError(
+            f"expected no limit_train for a loader, which has its own length, got "
+            f"{config.limit_train}"
+        )
+    return given.first(config.limit_train)
