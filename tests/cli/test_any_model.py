@@ -109,6 +109,19 @@ def test_harden_from_the_command_line(program: Program, outside: str, tmp_path: 
     assert recorded.code == 2 and "for cuda_graph, got device cpu" in recorded.err
 
 
+def test_a_run_s_file_does_not_decide_which_code_resumes_it(
+    program: Program, outside: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    few = ("--dataset", "digits", "--limit-train", 64, "--out", run)
+    done = program("train", *few, "--model", outside, "--epochs", 1)
+    assert done.code == 0, done.err
+    bare = program("train", "--resume", "--epochs", 2, "--out", run)
+    assert bare.code == 2 and "needs a value for model" in bare.err
+    named = program("train", *few, "--model", outside, "--epochs", 2, "--resume")
+    assert named.code == 0, named.err
+
+
 def test_harden_searches_for_a_target_and_takes_several_radii(
     program: Program, outside: str, tmp_path: Path
 ) -> None:

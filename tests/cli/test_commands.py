@@ -111,6 +111,9 @@ def test_resume_goes_on_and_overwrite_starts_anew(program: Program, tmp_path: Pa
     assert longer.code == 0, longer.err
     metrics = tmp_path / "run/metrics.jsonl"
     assert len(metrics.read_text().splitlines()) == 2
+    known = program("train", "--resume", "--epochs", 3, "--out", tmp_path / "run")
+    assert known.code == 0, known.err
+    assert len(metrics.read_text().splitlines()) == 3
     assert program(*command, "--overwrite").code == 0
     assert len(metrics.read_text().splitlines()) == 1
 

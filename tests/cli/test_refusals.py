@@ -130,6 +130,7 @@ def test_resuming_what_is_not_there_or_another_run(
     program: Program, trained_run: Path, tmp_path: Path
 ) -> None:
     assert "no run in" in refused(program, *TRAIN, "--out", tmp_path / "run", "--resume")
+    assert "no run in" in refused(program, "train", "--out", tmp_path / "run", "--resume")
     message = refused(program, *TRAIN, "--seed", 3, "--out", trained_run, "--resume")
     assert "model (was 'digits-complex', now 'digits-real')" in message
     assert "seed (was 0, now 3)" in message

@@ -8,8 +8,15 @@ import typer
 from steadygrad.cli.terminal import INTERRUPTED, messages
 from steadygrad.datasets import data_source
 from steadygrad.errors import HyperparameterError
+from steadygrad.models.model_file import runs_code
 from steadygrad.penalties import PENALTIES, strength_from_lambda
-from steadygrad.training import TrainingConfig, console_progress, train, with_recipe
+from steadygrad.training import (
+    TrainingConfig,
+    console_progress,
+    run_config,
+    train,
+    with_recipe,
+)
 from steadygrad.training.config import Precision, read_settings
 
 __all__ = ["register"]
@@ -34,7 +41,8 @@ def _train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue a stopped run in --out.")
+        bool,
+        typer.Option("--resume", help="Continue a stopped run in --out; its settings are known."),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a run that is already in --out.")
@@ -178,6 +186,8 @@ def _train(
         "checkpoint_seconds": checkpoint_seconds,
     }
     settings = read_settings(config) if config is not None else {}
+    if resume and all(each is None for each in (data, model, config, recipe, paper_lambda)):
+        settings = _stored_settings(out)
     settings |= {name: value for name, value in given.items() if value is not None}
     if recipe is not None:
         settings = with_recipe(recipe, settings)
@@ -199,12 +209,21 @@ def _train(
         progress=console_progress(),
     )
     if not result.is_finished:
-        messages.print(f"stopped; the same command with --resume continues in {out}")
+        messages.print(f"stopped; steadygrad train --resume --out {out} continues")
         raise typer.Exit(INTERRUPTED)
     messages.print(f"run folder: {out}", soft_wrap=True)
     messages.print(
         f"next: steadygrad evaluate {out} --attack pgd:steps=8 --eps 0:0.3:0.02", soft_wrap=True
     )
+
+
+def _stored_settings(out: Path) -> dict[str, Any]:
+    """Return the settings of the run in a folder, but no model whose code a file must not run."""
+    stored = run_config(out)
+    settings = stored.to_dict()
+    if runs_code(stored.model):
+        del settings["model"]
+    return settings
 
 
 def _with_lambda(penalty: Any, paper_lambda: float) -> Any:

@@ -14,7 +14,7 @@ from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.models.registry import MODELS, ModelSource, bare, model_entry
 from steadygrad.tensor_file import read_tensors, write_tensors
 
-__all__ = ["ModelSpec", "load_model", "read_spec", "save_model"]
+__all__ = ["ModelSpec", "load_model", "read_spec", "runs_code", "save_model"]
 
 _METADATA_KEY = "steadygrad"
 """One key only: safetensors writes several in no fixed order, and equal runs give equal bytes."""
@@ -91,7 +91,7 @@ def load_model(
     path = Path(path)
     tensors, metadata = _read(path)
     spec = _parse_spec(path, metadata)
-    if _runs_code(spec.model) and (source is None or bare(source) != spec.model):
+    if runs_code(spec.model) and (source is None or bare(source) != spec.model):
         text = MODELS.text(spec.model)
         raise CheckpointError(
             f"{path} holds weights of {text}, whose code a file must not run; name the model "
@@ -117,9 +117,10 @@ def read_spec(path: Path | str) -> ModelSpec:
     return _parse_spec(Path(path), _read(Path(path))[1])
 
 
-def _runs_code(source: ModelSource) -> bool:
+def runs_code(source: ModelSource) -> bool:
+    """Return whether building a model runs code that a user named, as of a callable."""
     inner = getattr(source, "model", None)
-    return bool(getattr(source, "runs_code", False)) or (inner is not None and _runs_code(inner))
+    return bool(getattr(source, "runs_code", False)) or (inner is not None and runs_code(inner))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
