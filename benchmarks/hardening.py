@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from steadygrad import harden
 from steadygrad.atomic_file import write_atomically
 from steadygrad.attacks import PGD
 from steadygrad.datasets import ImageDataset, data_source, load_dataset
-from steadygrad.evaluation import AccuracyPoint, accuracy_curve
+from steadygrad.evaluation import AccuracyPoint, accuracy_curve, audit, paired_comparison
 from steadygrad.models import CallableModel, load_model
 from steadygrad.training import LineProgress, RunFolder, TrainingConfig, train
 from steadygrad.versions import library_versions
@@ -36,7 +36,6 @@ MODEL = CallableModel(
     std=(0.2023, 0.1994, 0.2010),
 )
 COMMON: Mapping[str, Any] = {
-    "limit_train": TRAINED_ON,
     "augmentation": ("flip", "crop:4"),
     "precision": "bf16",
 }
@@ -67,61 +66,84 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     progress = LineProgress()
     data = data_source({"name": "cifar10", "data_dir": str(arguments.data_dir)})
+    learned = load_dataset(data, "train").first(TRAINED_ON)
     images = load_dataset(data, "test").first(arguments.images)
-    audited = images.first(arguments.audited)
-    config = TrainingConfig(data=data, model=MODEL, **CLEAN)
-    clean = out / "clean"
-    train(config, clean, resume=RunFolder(clean).config.exists(), progress=progress)
-    weights = RunFolder(clean).model
-    before, _ = load_model(weights, source=MODEL)
-    rows = {"before": _row(before, images)}
+    config = TrainingConfig(data=data, model=MODEL, limit_train=TRAINED_ON, **CLEAN)
+    clean = RunFolder(out / "clean")
+    train(config, clean.path, resume=clean.config.exists(), progress=progress)
+    runs = {"before": clean}
     for way, settings in WAYS.items():
         folder = out / way.replace(" ", "-")
-        report = folder / "report.json"
-        if not report.is_file():
+        runs[way] = RunFolder(folder / "run")
+        if not (folder / "export").exists():
             harden(
                 MODEL,
-                data,
-                audited,
+                learned,
                 eps=EPS,
-                weights=weights,
                 out=folder,
-                report_images=len(audited),
-                resume=RunFolder(folder / "run").config.exists(),
+                weights=clean.model,
+                resume=runs[way].config.exists(),
                 progress=progress,
                 **{**COMMON, **settings},
             )
-        found = json.loads(report.read_text())
-        network, _ = load_model(RunFolder(folder / "run").model, source=MODEL)
-        rows["before"] |= {"worst_case": found["before"]["worst_case"]}
-        rows[way] = _row(network, images) | {
-            "worst_case": found["after"]["worst_case"],
-            "verdict": found["after"]["verdict"],
-            "clean_change": found["clean_change"],
-            "worst_case_change": found["worst_case_change"],
-            "training_seconds": found["training_seconds"],
-        }
+    rows = {}
+    for name, run in runs.items():
+        progress.message(f"measuring {name}")
+        network, _ = load_model(run.model, source=MODEL)
+        rows[name] = _row(network, images, arguments.audited, out / "audits" / name)
+        seconds = [json.loads(line)["seconds"] for line in run.metrics.read_text().splitlines()]
+        rows[name]["training_seconds"] = sum(seconds)
+        _write(rows, images, config, arguments.threads, out)
+    print((out / "hardening.md").read_text())
+
+
+def _write(
+    rows: Mapping[str, dict[str, Any]],
+    images: ImageDataset,
+    config: TrainingConfig,
+    threads: int,
+    out: Path,
+) -> None:
     result = {
         "eps": EPS,
         "trained_on": TRAINED_ON,
         "images": {"name": images.name, "split": images.split, "n": len(images)},
         "seed": config.seed,
-        "threads": arguments.threads,
-        "clean_training": json.loads(json.dumps(config.to_dict()["optimizer"])),
+        "threads": threads,
         "networks": rows,
+        "against_before": {
+            name: {
+                measure: paired_comparison(
+                    torch.tensor(row[measure]), torch.tensor(rows["before"][measure])
+                ).to_json()
+                for measure in ("clean_correct", "pgd_50_correct", "worst_case_correct")
+            }
+            for name, row in rows.items()
+            if name != "before"
+        },
         "versions": library_versions(),
     }
-    write_atomically(
-        out / "hardening.json", (json.dumps(result, indent=2, allow_nan=False) + "\n").encode()
-    )
+    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
+    write_atomically(out / "hardening.json", text.encode())
     write_atomically(out / "hardening.md", _table(rows).encode())
-    print((out / "hardening.md").read_text())
 
 
-def _row(network: nn.Module, images: ImageDataset) -> dict[str, Any]:
+def _row(network: nn.Module, images: ImageDataset, audited: int, folder: Path) -> dict[str, Any]:
     curve = accuracy_curve(network, images, None, STRONG, [0.0, EPS], batch_size=128)
-    clean, attacked = (_point(point) for point in curve.points)
-    return {"clean": clean, "pgd_50": attacked}
+    result = audit(
+        network, images.first(audited), eps=EPS, budget="quick", out=folder, notify=print
+    )
+    return {
+        "verdict": result.verdict.level,
+        **_measured("clean", curve.broken_at > 0),
+        **_measured("pgd_50", curve.broken_at > EPS),
+        **_measured("worst_case", result.clean_correct & ~result.broken),
+    }
+
+
+def _measured(name: str, correct: Tensor) -> dict[str, Any]:
+    point = AccuracyPoint(eps=EPS, correct=int(correct.sum()), n=len(correct))
+    return {name: _point(point), f"{name}_correct": correct.tolist()}
 
 
 def _point(point: AccuracyPoint) -> dict[str, Any]:
@@ -137,14 +159,13 @@ def _table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     n, audited = (rows["before"][key]["n"] for key in ("clean", "worst_case"))
     lines = [
         f"| ResNet-18 (GELU), {n} test images | clean | PGD(50) | worst case, {audited} images | "
-        "fine-tuning |",
+        "training |",
         "|---|---|---|---|---|",
     ]
     for name, row in rows.items():
         cells = [_percent(row[key]) for key in ("clean", "pgd_50", "worst_case")]
-        seconds = row.get("training_seconds")
-        time = "" if seconds is None else f"{seconds / 60:.1f} min"
-        lines.append(f"| {name} | {' | '.join(cells)} | {time} |")
+        minutes = f"{row['training_seconds'] / 60:.1f} min"
+        lines.append(f"| {name} | {' | '.join(cells)} | {minutes} |")
     return "\n".join(lines) + "\n"
 
 
@@ -157,8 +178,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data-dir", type=Path, required=True, help="folder with cifar10/")
     parser.add_argument("--out", type=Path, default=Path("runs/hardening"), help="its results")
-    parser.add_argument("--images", type=int, default=500, help="test images (default 500)")
-    parser.add_argument("--audited", type=int, default=200, help="of them (default 200)")
+    parser.add_argument("--images", type=int, default=200, help="test images (default 200)")
+    parser.add_argument("--audited", type=int, default=100, help="of them (default 100)")
     parser.add_argument("--threads", type=int, default=1, help="of torch (default 1)")
     return parser.parse_args()
 
