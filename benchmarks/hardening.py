@@ -70,13 +70,14 @@ def main() -> None:
     images = load_dataset(data, "test").first(arguments.images)
     config = TrainingConfig(data=data, model=MODEL, limit_train=TRAINED_ON, **CLEAN)
     clean = RunFolder(out / "clean")
-    train(config, clean.path, resume=clean.config.exists(), progress=progress)
+    done = train(config, clean.path, resume=clean.config.exists(), progress=progress)
+    _stop_unless(done.is_finished)
     runs = {"before": clean}
     for way, settings in WAYS.items():
         folder = out / way.replace(" ", "-")
         runs[way] = RunFolder(folder / "run")
         if not (folder / "export").exists():
-            harden(
+            hardened = harden(
                 MODEL,
                 learned,
                 eps=EPS,
@@ -86,6 +87,7 @@ def main() -> None:
                 progress=progress,
                 **{**COMMON, **settings},
             )
+            _stop_unless(hardened.is_finished)
     rows = {}
     for name, run in runs.items():
         progress.message(f"measuring {name}")
@@ -95,6 +97,11 @@ def main() -> None:
         rows[name]["training_seconds"] = sum(seconds)
         _write(rows, images, config, arguments.threads, out)
     print((out / "hardening.md").read_text())
+
+
+def _stop_unless(is_finished: bool) -> None:
+    if not is_finished:
+        raise SystemExit("stopped; the same command goes on")
 
 
 def _write(
