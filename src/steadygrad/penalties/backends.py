@@ -90,8 +90,7 @@ class DoubleBackprop:
                 moved = images.detach().requires_grad_()
                 with randomness.replayed(), held_statistics(model), running_statistics(model):
                     differentiated, _ = example_losses(model, moved, labels, loss)
-            # Backward passes run in the precision of the forward pass: under autocast, layers of
-            # ours would leave theirs to PyTorch.
+            # In the precision of the forward pass: autocast would round its products once more.
             with torch.autocast(images.device.type, enabled=False):
                 (gradient,) = torch.autograd.grad(differentiated.sum(), moved, create_graph=True)
             # Nobody reads the gradient that backward() would compute for it: the layers leave it
