@@ -1,13 +1,15 @@
 """A recorded step does what a step does; without a CUDA device, a stand-in for the recording."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from steadygrad.errors import ModelError
-from steadygrad.penalties import SquaredNormPenalty
+from steadygrad.held_statistics import held_statistics
+from steadygrad.penalties import DoubleBackprop, SquaredNormPenalty, model_passes
 from steadygrad.penalties.captured_gradient import CapturedGradient, Run
 
 PENALTY = SquaredNormPenalty(strength=0.1)
@@ -110,6 +112,45 @@ def test_on_a_cpu_each_step_runs_as_usual() -> None:
     PENALTY(other, *batch(0)).loss.backward()
     for mine, expected in zip(gradients(one), gradients(other), strict=True):
         assert torch.equal(mine, expected)
+
+
+RUNNING = SquaredNormPenalty(strength=0.1, backend=DoubleBackprop(statistics="running"))
+
+
+def captured_as_on_a_gpu(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> CapturedGradient:
+    """Record while nobody can read the generators, as during a CUDA graph's recording."""
+
+    def recording(run: Run, device: torch.device) -> Any:
+        def blind() -> tuple[Tensor, ...]:
+            with monkeypatch.context() as patch:
+                patch.setattr(model_passes, "is_recording", lambda _: True)
+                return run()
+
+        with held_statistics(model):  # what a GPU records does not run yet
+            return recorded(blind, device)
+
+    gradient = CapturedGradient(model, RUNNING)
+    gradient._record, gradient._devices = recording, ("cpu",)
+    return gradient
+
+
+def test_a_penalty_at_running_statistics_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = network(), network()
+
+    def step(images: Tensor, labels: Tensor) -> None:
+        one.zero_grad()
+        RUNNING(one, images, labels).loss.backward()
+
+    trained(one, step, [5, 5])
+    trained(other, captured_as_on_a_gpu(other, monkeypatch), [5, 5])
+    states = other.state_dict(), one.state_dict()
+    torch.testing.assert_close(*states, rtol=1e-12, atol=1e-12)
+
+
+def test_draws_that_a_recording_cannot_repeat_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network().append(nn.Dropout(0.5))
+    with pytest.raises(ModelError, match="repeats its draws"):
+        captured_as_on_a_gpu(model, monkeypatch)(*batch(0))
 
 
 def test_a_step_that_cannot_be_recorded_is_one_sentence() -> None:

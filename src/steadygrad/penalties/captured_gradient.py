@@ -39,9 +39,9 @@ class CapturedGradient:
 
     What is recorded never changes: the model and the objective must do the same work in every
     step, read no value of the device, and keep nothing in Python between two steps. So norm
-    penalties by double backpropagation can be recorded, with dropout and batch norm; a finite
-    difference, a running covariance and attacks cannot. Replays judge neither the images, nor the
-    labels, nor whether the loss is finite.
+    penalties by double backpropagation can be recorded, with dropout or batch norm (with both,
+    unless ``statistics="running"``); a finite difference, a running covariance and attacks cannot.
+    Replays judge neither the images, nor the labels, nor whether the loss is finite.
 
     Args:
         model: in the mode in which it is to be trained, on a CUDA device, its parameters where
@@ -106,9 +106,11 @@ class CapturedGradient:
 
         device = images.device
         # The recording is the first pass that moves statistics and random states.
-        with held_statistics(self.model), RandomState(device).replayed(), _beside(device):
+        state, left_out = RandomState(device), RandomState.left_out
+        with held_statistics(self.model), state.replayed(), _beside(device):
             for _ in range(WARM_UP):
                 run()
+            draws = state.has_moved()
         try:
             self._outputs, self._replay = self._record(run, device)
         except RuntimeError as error:
@@ -118,6 +120,12 @@ class CapturedGradient:
                 f"recording cannot hold ({reason}); train without the graph, or with a norm "
                 "penalty by double backpropagation"
             ) from error
+        if draws and RandomState.left_out > left_out:
+            raise ModelError(
+                "expected a step that draws nothing (dropout) or draws once, got one whose penalty "
+                "repeats its draws, which a CUDA graph cannot: train without the graph, or with "
+                'DoubleBackprop(statistics="batch")'
+            )
         found = [p for p in trained if p.grad is not None]
         self._gradients = list(zip(found, self._outputs[4:], strict=True))
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ __all__ = [
     "couples_images",
     "explained",
     "is_compiled",
+    "is_recording",
     "refuse_no_second_derivative",
     "running_statistics",
 ]
@@ -52,16 +53,29 @@ def running_statistics(model: Classifier) -> Iterator[None]:
 # Randomness.
 
 
+def is_recording(device: torch.device) -> bool:
+    """Return whether a CUDA graph is being recorded: nobody can read the generator meanwhile."""
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+
+
 class RandomState:
     """The global generators of torch, NumPy and Python as they were, to draw the same again."""
 
+    left_out: ClassVar[int] = 0
+    """Replays, in all, that were left out since a CUDA graph was being recorded."""
+
     def __init__(self, device: torch.device) -> None:
         self._device = None if device.type in ("cpu", "meta") else device
-        self._states = self._read()
+        self._is_readable = not is_recording(device)
+        self._states = self._read() if self._is_readable else ()
 
     @contextmanager
     def replayed(self) -> Iterator[None]:
         """Draw as from the moment of construction; afterwards go on as if nothing was drawn."""
+        if not self._is_readable:
+            RandomState.left_out += 1
+            yield
+            return
         now = self._read()
         self._write(self._states)
         try:
@@ -69,14 +83,19 @@ class RandomState:
         finally:
             self._write(now)
 
+    def has_moved(self) -> bool:
+        """Return whether somebody has drawn from torch's generators since the construction."""
+        pairs = zip(self._read()[2:], self._states[2:], strict=True)
+        return any(not torch.equal(now, then) for now, then in pairs)
+
     def _read(self) -> tuple[Any, ...]:
-        own = torch.get_rng_state(), np.random.get_state(), random.getstate()
+        own = np.random.get_state(), random.getstate(), torch.get_rng_state()
         return own if self._device is None else (*own, self._of_device().get_rng_state())
 
     def _write(self, states: tuple[Any, ...]) -> None:
-        torch.set_rng_state(states[0])
-        np.random.set_state(states[1])
-        random.setstate(states[2])
+        np.random.set_state(states[0])
+        random.setstate(states[1])
+        torch.set_rng_state(states[2])
         if self._device is not None:
             with self._on_device():
                 self._of_device().set_rng_state(states[3])

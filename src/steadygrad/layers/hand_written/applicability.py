@@ -31,8 +31,8 @@ DTYPES = (torch.float32, torch.float64)
 HALVES = (torch.bfloat16, torch.float16)
 
 DEVICES_OF_HALVES = ("cuda",)
-"""Where layers that know half precision compute in it. On a CPU they leave it to PyTorch: ours would
-save 5 % in bfloat16, and float16 has no arithmetic there."""
+"""Where layers that know half precision compute in it. On a CPU they leave it to PyTorch: ours
+would save 5 % in bfloat16, and float16 has no arithmetic there."""
 
 _PLAIN_TYPES = (Tensor, nn.Parameter)
 _is_scripting = torch.jit.is_scripting  # type: ignore[attr-defined] # torch leaves it so
