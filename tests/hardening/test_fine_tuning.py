@@ -56,6 +56,19 @@ def test_a_network_holds_still_afterwards_and_the_given_one_is_left_alone(
     assert done.report.after.clean.accuracy > done.report.before.clean.accuracy - 0.05
 
 
+def test_batch_norms_hold_their_statistics_unless_the_activation_is_new(
+    hardened: Callable[..., Hardened], tmp_path: Path
+) -> None:
+    def chosen(**settings: Any) -> Any:
+        hardened(epochs=2, limit_train=64, validation=None, overwrite=True, **settings)
+        config = json.loads((tmp_path / "out" / "run" / "config.json").read_text())
+        return config["tuning"]["batch_norm"], config["penalty"]["backend"]["statistics"]
+
+    assert chosen() == ("hold", "batch")
+    assert chosen(activation="gelu") == ("learn", "batch")
+    assert chosen(batch_norm="learn") == ("learn", "batch")
+
+
 def test_limits_hold_for_images_that_a_program_gave_and_loaders_have_none(
     hardened: Callable[..., Hardened], digits: ImageDataset, tmp_path: Path
 ) -> None:

@@ -119,9 +119,13 @@ def _harden(
         float, typer.Option(help="Learning rate of the first layer as a share of the last one's.")
     ] = 1.0,
     batch_norm: Annotated[
-        Literal["learn", "hold"],
-        typer.Option(help="Update the running statistics of batch norm, or keep them."),
-    ] = "learn",
+        Literal["learn", "hold"] | None,
+        typer.Option(
+            help="Update the running statistics of batch norm, or keep them. "
+            r"\[default: hold; learn with a new activation]",
+            show_default=False,
+        ),
+    ] = None,
     smoothing: Annotated[float, typer.Option(help="Label smoothing.")] = 0.1,
     mixing: Annotated[
         str | None,

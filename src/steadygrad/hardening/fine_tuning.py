@@ -31,7 +31,7 @@ from steadygrad.models import (
     without_wrappers,
 )
 from steadygrad.parts import build_part
-from steadygrad.penalties import CrossEntropy, DoubleBackprop, NormPenalty
+from steadygrad.penalties import CrossEntropy, NormPenalty
 from steadygrad.seeds import derive_seed
 from steadygrad.store import make_folder
 from steadygrad.training import (
@@ -97,7 +97,7 @@ def harden(
     plain_epochs: float | None = None,
     freeze: Sequence[str] = (),
     early_rate: float = 1.0,
-    batch_norm: Literal["learn", "hold"] = "learn",
+    batch_norm: Literal["learn", "hold"] | None = None,
     smoothing: float = 0.1,
     image_size: int | None = None,
     num_classes: int | None = None,
@@ -111,8 +111,9 @@ def harden(
     """Fine-tune a trained network so that its loss moves little within a ball of radius ``eps``.
 
     The radius is the only number that is needed: the penalty is ``NormPenalty(eps)``, whose value
-    is the first-order growth of the loss within the ball, let in along a ramp. Batch norms use
-    their running statistics in the penalty. The original network is kept beside the hardened one.
+    is the first-order growth of the loss within the ball, let in along a ramp. Batch norms hold
+    their running statistics, unless the activation is new. The original network is kept beside the
+    hardened one.
 
     Folder: ``original.safetensors``; ``run/`` of the training; ``report.json``, ``report.md`` and
     ``robustness.png``; ``export/`` as ``take_away`` writes it; ``audits/before`` and ``/after``.
@@ -136,7 +137,8 @@ def harden(
         plain_epochs: at the start, without the penalty; None is 1 with a new activation, else 0.
         freeze: names of modules that do not learn.
         early_rate: learning rate of the first layer as a share of the last one's.
-        batch_norm: "learn", or "hold" the running statistics.
+        batch_norm: "hold" the running statistics, by which batch norms then normalise, or
+            "learn" them; None is "learn" with a new activation, else "hold".
         smoothing: of the labels, in [0, 1). Without it the loss of an image that is learned by
             heart, its gradient and so the penalty vanish.
         image_size: scale and crop the images of a named set to this side; needed for sets of
@@ -170,9 +172,11 @@ def harden(
     plain = plain_epochs if plain_epochs is not None else float(activation != "keep")
     if not 0 <= plain < epochs:
         raise HyperparameterError(f"expected plain_epochs from 0 to below {epochs}, got {plain}")
+    if batch_norm is None:
+        batch_norm = "hold" if activation == "keep" else "learn"
     chosen: dict[str, Any] = {
         "model": _trained_source(source, activation),
-        "penalty": NormPenalty(eps=radius, ball=norm, backend=DoubleBackprop(statistics="running")),
+        "penalty": NormPenalty(eps=radius, ball=norm),
         "ramp": Ramp(epochs=max((epochs - plain) / 2, 1e-6), after=plain),
         "loss": CrossEntropy(smoothing=smoothing),
         "tuning": FineTuning(freeze=tuple(freeze), early_rate=early_rate, batch_norm=batch_norm),
@@ -287,8 +291,7 @@ def _with_recipe(
     if norm != "linf":
         raise HyperparameterError(f"expected norm linf along with a recipe, got {norm}")
     both = with_recipe(RECIPES.of(recipe, eps=eps), settings)
-    running = DoubleBackprop(statistics="running")
-    proposed = {"penalty": replace(both["penalty"], backend=running)}
+    proposed = {"penalty": both["penalty"]}
     return proposed | dict(settings) | {"augmentation": both["augmentation"]}
 
 
