@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
 from steadygrad.cli.terminal import INTERRUPTED, messages, print_table, results
@@ -44,6 +45,8 @@ def _demo(
     Complex and real, each plain and with the penalty on its input gradient. Runs that are
     already there with the same settings are not trained again.
     """
+    # Networks this small gain nothing from threads, which wait for each other on a busy machine.
+    torch.set_num_threads(1)
     runs = [out / name for name in _RUNS]
     for run, settings in zip(runs, _RUNS.values(), strict=True):
         config = TrainingConfig.from_dict(_TRAINING | settings | {"seed": seed})
