@@ -23,12 +23,13 @@ from torch import Tensor, nn
 from steadygrad.attacks import PGD
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.models import load_classifier
-from steadygrad.penalties import DoubleBackprop, FiniteDifference, NormPenalty, example_losses
+from steadygrad.penalties import FiniteDifference, NormPenalty, example_losses
+from steadygrad.training import FineTuning
 
 MODELS = "resnet18,efficientnet_lite0,vit_small_patch16_224"
 EPS = 2 / 255
 PENALTIES = {
-    "hardened": NormPenalty(eps=EPS, backend=DoubleBackprop(statistics="running")),
+    "hardened": NormPenalty(eps=EPS),
     # With a step of one's own, no first batch is compared with the exact gradient.
     "hardened, finite difference": NormPenalty(eps=EPS, backend=FiniteDifference(step_size=0.01)),
 }
@@ -64,6 +65,7 @@ def _steps(name: str, batch: int, side: int) -> dict[str, Callable[[], None]]:
     torch.manual_seed(0)
     shape = (3, side, side)
     model = load_classifier(f"timm:{name},pretrained=false", input_shape=shape).train()
+    FineTuning(batch_norm="hold").prepare(model)  # as harden does
     images, labels = torch.rand(batch, *shape), torch.randint(1000, (batch,))
 
     def step(loss: Callable[[nn.Module, Tensor, Tensor], Tensor]) -> None:

@@ -156,16 +156,7 @@ def _row(network: nn.Module, images: ImageDataset, audited: int, folder: Path) -
 
 def _measured(name: str, correct: Tensor) -> dict[str, Any]:
     point = AccuracyPoint(eps=EPS, correct=int(correct.sum()), n=len(correct))
-    return {name: _point(point), f"{name}_correct": correct.tolist()}
-
-
-def _point(point: AccuracyPoint) -> dict[str, Any]:
-    return {
-        "accuracy": point.accuracy,
-        "correct": point.correct,
-        "n": point.n,
-        "ci95": list(point.ci95),
-    }
+    return {name: point.to_json(), f"{name}_correct": correct.tolist()}
 
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy
 from steadygrad.layers import use_torch_layers
 from steadygrad.memory import keep_freed_memory
 from steadygrad.models import build_model, model_entry
-from steadygrad.penalties import DoubleBackprop, NormPenalty, SquaredNormPenalty, backends
+from steadygrad.penalties import NormPenalty, SquaredNormPenalty, backends
 
 BATCH_SIZE = 64
 MODELS = (
@@ -100,7 +100,7 @@ OTHERS: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
 
 def _as_ours(model: nn.Module, side: int, batch: int, repeats: int) -> tuple[str, str, str, str]:
     images, labels = torch.rand(batch, 3, side, side), torch.randint(10, (batch,))
-    penalty = NormPenalty(eps=4 / 255, backend=DoubleBackprop(statistics="running"))
+    penalty = NormPenalty(eps=4 / 255)
     step = gradient_step(model.train(), lambda: penalty(model, images, labels).loss)
 
     def with_pytorchs() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from device_suite.half_precision import halves_are_as_exact
 from device_suite.record import Values
 from device_suite.waiting import refusing_to_wait
 from steadygrad import layers
@@ -123,22 +124,6 @@ def layer_agrees(name: str, dtype: torch.dtype, device: torch.device) -> Values:
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         found = _derivatives(copy, images.to(device))
     return _compare(found, expected, TOLERANCE[dtype])
-
-
-def halves_are_as_exact(device: torch.device) -> Values:
-    """Compare a penalised step in bfloat16 with our layers and with PyTorch's, to the exact one."""
-    exact = _gradient_of_all(_mixed_network(torch.float64))
-    errors = {}
-    for name in ("ours", "pytorchs"):
-        network = _mixed_network(torch.float32).to(device)
-        if name == "pytorchs":
-            # On a GPU double backpropagation turns PyTorch's layers into ours, no subclasses.
-            for module in network:
-                module.__class__ = type("Kept", (type(module),), {})
-        found = _gradient_of_all(network, precision=torch.bfloat16)
-        errors[name] = float(f"{((found - exact).norm() / exact.norm()).item():.2e}")
-    assert errors["ours"] < max(2 * errors["pytorchs"], 0.01), f"errors of {errors}"
-    return errors
 
 
 def penalty_agrees(name: str, device: torch.device) -> Values:
@@ -292,35 +277,6 @@ def _penalised(
     }
     buffers = {f"buffer {name}": value.double() for name, value in network.named_buffers()}
     return {"data loss": result.data_loss, "penalty": result.penalty, **gradients, **buffers}
-
-
-def _mixed_network(dtype: torch.dtype) -> nn.Sequential:
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1),
-        nn.BatchNorm2d(4),
-        nn.GELU(),
-        nn.Conv2d(4, 6, 3, stride=2),
-        nn.BatchNorm2d(6),
-        nn.GELU(),
-        nn.Flatten(),
-        nn.Linear(54, 5),
-    )
-    return network.to(dtype)
-
-
-def _gradient_of_all(network: nn.Module, precision: torch.dtype | None = None) -> Tensor:
-    """Return the gradient of a penalised step by all parameters, float64 on the CPU.
-
-    precision: of autocast during the forward pass and the penalty; None is without.
-    """
-    parameters = list(network.parameters())
-    device, dtype = parameters[0].device, parameters[0].dtype
-    images, labels = _batch(device, 1, 8)
-    with torch.autocast(device.type, precision, enabled=precision is not None):
-        loss = SquaredNormPenalty(strength=0.1)(network, images.to(dtype), labels).loss
-    gradients = torch.autograd.grad(loss, parameters)
-    return torch.cat([gradient.cpu().double().flatten() for gradient in gradients])
 
 
 def _compare(

@@ -4,11 +4,16 @@ from typing import Any
 
 import pytest
 import torch
+from device_suite.half_precision import (
+    gradient_of_all,
+    halves_are_as_exact,
+    mixed_network,
+    with_pytorchs_layers,
+)
 from torch import Tensor, nn
 
-from steadygrad.layers import batch_norm, convolution, gelu, use_fast_layers
+from steadygrad.layers import batch_norm, convolution, gelu
 from steadygrad.layers.hand_written import applicability
-from steadygrad.penalties import SquaredNormPenalty
 
 NODES = {
     "convolution": (convolution._Convolve, convolution._InputGradient),
@@ -38,51 +43,21 @@ def _counted(node: Any, called: set[str]) -> Any:
     return apply
 
 
-def network() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1),
-        nn.BatchNorm2d(4),
-        nn.GELU(),
-        nn.Conv2d(4, 6, 3, stride=2),
-        nn.BatchNorm2d(6),
-        nn.GELU(),
-        nn.Flatten(),
-        nn.Linear(54, 3),
-    )
-
-
-def penalised_gradient(model: nn.Module, *, dtype: torch.dtype | None) -> Tensor:
-    """Return the gradient of a penalised step by all parameters, under autocast if asked."""
-    generator = torch.Generator().manual_seed(1)
-    parameter = next(model.parameters())
-    images = torch.rand(8, 3, 8, 8, generator=generator).to(parameter.dtype)
-    labels = torch.randint(3, (8,), generator=generator)
-    penalty = SquaredNormPenalty(strength=0.1)
-    with torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None):
-        loss = penalty(model, images, labels).loss
-    loss.backward()
-    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).double()
-
-
-@pytest.mark.usefixtures("calls")
-def test_a_penalised_step_in_bfloat16_is_as_exact_as_pytorchs() -> None:
-    exact = penalised_gradient(network().double(), dtype=None)
-    theirs = penalised_gradient(network(), dtype=torch.bfloat16)
-    model = network()
-    assert use_fast_layers(model) == 7
-    ours = penalised_gradient(model, dtype=torch.bfloat16)
-    error, allowed = ((found - exact).norm() / exact.norm() for found in (ours, theirs))
-    assert error < max(1.3 * allowed, 0.01)
-    assert allowed < 0.1
+def test_a_penalised_step_in_bfloat16_is_as_exact_as_pytorchs(calls: set[str]) -> None:
+    errors = halves_are_as_exact(torch.device("cpu"))
+    assert calls and errors["ours"] != errors["pytorchs"]
+    assert errors["pytorchs"] < 0.1
 
 
 def test_a_penalty_within_autocast_takes_the_hand_written_derivatives(calls: set[str]) -> None:
-    model = network()
-    use_fast_layers(model)
-    penalised_gradient(model, dtype=torch.bfloat16)
+    gradient_of_all(mixed_network(), precision=torch.bfloat16)
     expected = {f"{n.__module__}.{n.__name__}" for nodes in NODES.values() for n in nodes}
     assert calls == expected
+
+
+def test_pytorchs_layers_can_be_kept(calls: set[str]) -> None:
+    gradient_of_all(with_pytorchs_layers(mixed_network()), precision=torch.bfloat16)
+    assert not calls
 
 
 def test_without_autocast_a_half_model_keeps_pytorchs_batch_norm(calls: set[str]) -> None:

@@ -113,6 +113,15 @@ class AccuracyPoint:
         """Wilson's 95 % interval of the accuracy: sampling error alone."""
         return wilson_interval(self.correct, self.n)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return accuracy, counts and interval; the radius is the caller's to name."""
+        return {
+            "accuracy": self.accuracy,
+            "correct": self.correct,
+            "n": self.n,
+            "ci95": list(self.ci95),
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class AccuracyCurve:

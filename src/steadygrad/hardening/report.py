@@ -176,8 +176,8 @@ class HardeningReport:
     def _side(self, measured: Measured) -> dict[str, Any]:
         worst = measured.worst_case(self.eps)
         return {
-            "clean": _point(measured.clean),
-            "worst_case": _point(worst),
+            "clean": measured.clean.to_json(),
+            "worst_case": worst.to_json(),
             "worst_case_of": "the quick audit" if measured.audit else f"PGD({_STEPS})",
             "verdict": None if measured.audit is None else measured.audit.verdict.level,
             "curve": measured.curve.to_json(),
@@ -243,15 +243,6 @@ class HardeningReport:
         write_atomically(out / "report.md", self.markdown().encode())
         text = json.dumps(self.to_json(), indent=2, allow_nan=False)
         write_atomically(out / "report.json", (text + "\n").encode())
-
-
-def _point(point: AccuracyPoint) -> dict[str, Any]:
-    return {
-        "accuracy": point.accuracy,
-        "correct": point.correct,
-        "n": point.n,
-        "ci95": list(point.ci95),
-    }
 
 
 def _accuracy(point: AccuracyPoint) -> str:

@@ -21,7 +21,6 @@ from steadygrad.layers.hand_written.applicability import (
     DTYPES,
     HandWrittenLayer,
     applies,
-    autocast_dtype,
     dtypes_on,
     forward_of,
 )
@@ -51,9 +50,6 @@ class BatchNorm2d(HandWrittenLayer, nn.BatchNorm2d):
     _by_pytorch = forward_of(nn.BatchNorm2d)
 
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
-        if autocast_dtype(input.device) is not None:  # it leaves a batch norm in its own dtype
-            with torch.autocast(input.device.type, enabled=False):
-                return self._by_hand(input)
         if not self.training or not self.affine or not _apply((input,), (self.weight, self.bias)):
             return None
         if current_share() is not None:  # then ``joint_batch_norm`` takes PyTorch's place

@@ -19,7 +19,6 @@ from torch.autograd import Function
 from steadygrad.layers.hand_written.applicability import (
     HandWrittenLayer,
     applies,
-    autocast_dtype,
     dtypes_on,
     forward_of,
 )
@@ -45,12 +44,11 @@ class Conv2d(HandWrittenLayer, nn.Conv2d):
     _by_pytorch = forward_of(nn.Conv2d)
 
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
-        dtype = autocast_dtype(input.device)
-        if dtype is None:
-            return self._convolved(input, self.weight, self.bias)
+        return self._convolved(input, self.weight, self.bias)
+
+    def _by_hand_in(self, dtype: torch.dtype, input: Tensor) -> Tensor | None:  # noqa: A002 # as above
         bias = None if self.bias is None else self.bias.to(dtype)
-        with torch.autocast(input.device.type, enabled=False):
-            return self._convolved(input.to(dtype), self.weight.to(dtype), bias)
+        return self._convolved(input.to(dtype), self.weight.to(dtype), bias)
 
     def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
         if not applies(x, weight, bias, dtypes=dtypes_on(x.device)):

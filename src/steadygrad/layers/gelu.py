@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.functional import gelu
@@ -10,7 +9,6 @@ from torch.nn.functional import gelu
 from steadygrad.layers.hand_written.applicability import (
     HandWrittenLayer,
     applies,
-    autocast_dtype,
     dtypes_on,
     forward_of,
 )
@@ -40,9 +38,6 @@ class GELU(HandWrittenLayer, nn.GELU):
         super().__init__()
 
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
-        if autocast_dtype(input.device) is not None:  # it leaves activations in their own dtype
-            with torch.autocast(input.device.type, enabled=False):
-                return self._by_hand(input)
         if not _applies(input) or not input.requires_grad:
             return None
         y: Tensor = _Gelu.apply(input)  # type: ignore[no-untyped-call] # torch leaves it untyped

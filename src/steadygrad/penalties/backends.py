@@ -53,7 +53,10 @@ class DoubleBackprop:
             it also contributes through the other images' statistics; on our networks 7 to 13 % of
             it. "running": they normalise by their running statistics, as in the deployed network,
             and the gradient is the image's own; costs another forward and backward pass. The data
-            loss, and the statistics that are learned from the batch, are the same either way.
+            loss, and the statistics that are learned from the batch, are the same either way. While
+            they are learned, "running" lets the penalty and the data loss be taken of two
+            functions, and a network err in eval mode: hold them, or take "batch"
+            (``docs/guides/harden.md``).
 
     Source: Drucker & LeCun, IEEE Trans. Neural Networks 1992.
     """

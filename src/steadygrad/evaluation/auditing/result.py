@@ -183,9 +183,9 @@ class AuditResult:
                 "device": self.device,
                 "batch_size": asdict(self.batch_size),
             },
-            "clean": _point(self.clean),
-            "worst_case": _point(self.worst_case),
-            "lower_bound": None if self.lower_bound is None else _point(self.lower_bound),
+            "clean": self.clean.to_json(),
+            "worst_case": self.worst_case.to_json(),
+            "lower_bound": None if self.lower_bound is None else self.lower_bound.to_json(),
             "uncertified": self.uncertified,
             "established": self.is_established,
             "verdict": asdict(self.verdict),
@@ -216,7 +216,7 @@ class AuditResult:
             "broken": int(outcome.broken.sum()),
             "broken_by_no_other": self.broken_by_none_but(outcome),
             "outside": outcome.outside,
-            "accuracy": None if point is None else _point(point),
+            "accuracy": None if point is None else point.to_json(),
             "queries": outcome.queries,
             "gradients": outcome.gradients,
             "seconds": outcome.seconds,
@@ -234,15 +234,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _point(point: AccuracyPoint) -> dict[str, Any]:
-    return {
-        "accuracy": point.accuracy,
-        "correct": point.correct,
-        "n": point.n,
-        "ci95": list(point.ci95),
-    }
 
 
 _ATTACK_FIELDS = (

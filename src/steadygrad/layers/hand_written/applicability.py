@@ -81,8 +81,7 @@ def is_autocast(device: torch.device) -> bool:
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """Return the half precision that autocast wants a layer of ours to compute in.
 
-    None where there is no autocast, or where it is left to PyTorch. A layer then turns autocast off
-    for its own work, and what it casts to is its own business.
+    None where there is no autocast, or where it is left to PyTorch.
     """
     if device.type in DEVICES_OF_HALVES and torch.is_autocast_enabled(device.type):
         return torch.get_autocast_dtype(device.type)
@@ -110,7 +109,12 @@ class HandWrittenLayer(nn.Module):
         if not _is_scripting():
             if is_symbolic(input):
                 return as_one_node(self, input)
-            y = self._by_hand(input)
+            dtype = autocast_dtype(input.device)
+            if dtype is None:
+                y = self._by_hand(input)
+            else:
+                with torch.autocast(input.device.type, enabled=False):
+                    y = self._by_hand_in(dtype, input)
             if y is not None:
                 return y
         return self._by_pytorch(input)
@@ -118,6 +122,13 @@ class HandWrittenLayer(nn.Module):
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as above
         """Return the output of the hand-written nodes, or None where they do not apply."""
         raise NotImplementedError
+
+    def _by_hand_in(self, _: torch.dtype, input: Tensor) -> Tensor | None:  # noqa: A002 # as above
+        """Return the same under autocast to a half precision, which is turned off meanwhile.
+
+        Like most of PyTorch's, a layer keeps the dtype of its input unless it says otherwise here.
+        """
+        return self._by_hand(input)
 
     def _by_pytorch(self, input: Tensor) -> Tensor:  # noqa: A002 # as above
         raise NotImplementedError
