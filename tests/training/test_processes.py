@@ -233,7 +233,8 @@ def test_the_main_process_says_why_another_one_failed(found: list[dict[str, Any]
 
 
 PROGRAM = """
-import os, signal
+import os, signal, sys, time
+from unittest.mock import patch
 from steadygrad.program import main
 from steadygrad.training.session import TrainingSession
 
@@ -244,15 +245,26 @@ def killed(self, images, labels):
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, images, labels)
 
+def slow(*arguments, **options):
+    time.sleep(0.5)
+    return patched.temp_original(*arguments, **options)
+
+patched = patch(sys.argv.pop(1), slow)
 if os.environ["RANK"] == "1":
     TrainingSession.step = killed
-main()
+    main()
+with patched:
+    main()
 """
 
 
+@pytest.mark.parametrize(
+    "slow", ["torch.distributed.destroy_process_group", "steadygrad.cli.application.messages.print"]
+)
 def test_a_killed_process_ends_the_program_with_a_sentence_and_a_state_to_resume_from(
-    tmp_path: Path,
+    tmp_path: Path, slow: str
 ) -> None:
+    """The launcher ends the main process meanwhile, while it still has to speak."""
     program, out = tmp_path / "program.py", tmp_path / "run"
     program.write_text(PROGRAM)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -260,7 +272,7 @@ def test_a_killed_process_ends_the_program_with_a_sentence_and_a_state_to_resume
     options = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
     options += ["--epochs", "2", "--device", "cpu", "--optimizer", "sgd:learning_rate=0.05"]
     done = subprocess.run(
-        [*launcher, "--nproc-per-node", "2", program, "train", *options, "--out", out],
+        [*launcher, "--nproc-per-node", "2", program, slow, "train", *options, "--out", out],
         capture_output=True,
         text=True,
         timeout=300,

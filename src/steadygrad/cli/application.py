@@ -1,7 +1,9 @@
 """The program: its commands, and how its errors reach the user."""
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -22,7 +24,7 @@ _OF_MANY_PROCESSES = "train", "harden", "evaluate", "audit", "transfer", "margin
 """The commands that share their work among the processes of a launcher."""
 
 _SECONDS_TO_SPEAK = 3
-"""How long a process beside the main one waits before it ends with an error."""
+"""How long the others wait before they end with an error, and the main one after SIGTERM."""
 
 app = typer.Typer(
     name="steadygrad",
@@ -80,8 +82,12 @@ def main() -> None:
 @contextmanager
 def _main_process_alone_prints() -> Iterator[None]:
     """Keep the other processes of a launcher silent; a traceback still reaches the terminal."""
-    if not has_launcher() or os.environ["RANK"] == "0":
+    if not has_launcher():
         yield
+        return
+    if os.environ["RANK"] == "0":
+        with _time_to_speak():
+            yield
         return
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
@@ -94,6 +100,25 @@ def _main_process_alone_prints() -> Iterator[None]:
             if end.code:  # the launcher now ends the others, of which one still has to speak
                 time.sleep(_SECONDS_TO_SPEAK)
             raise
+
+
+@contextmanager
+def _time_to_speak() -> Iterator[None]:
+    """Let SIGTERM end this process some seconds later, since it may be about to say why.
+
+    A launcher sends it as soon as another process is gone.
+    """
+
+    def end_later(*_: object) -> None:
+        end = threading.Timer(_SECONDS_TO_SPEAK, os._exit, [128 + signal.SIGTERM])
+        end.daemon = True
+        end.start()
+
+    before = signal.signal(signal.SIGTERM, end_later)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _refuse_many_processes(command: str | None) -> None:

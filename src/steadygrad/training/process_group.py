@@ -115,14 +115,20 @@ def processes_together(device: torch.device, patience: timedelta | None = None) 
                 yield ranks
         except ProcessError as error:
             with Interruption():  # the launcher ends a process while it still has to speak
-                raise _told(store, ranks, error) from error
+                told = _told(store, ranks, error)
+                _disconnect(has_started)
+                raise told from error
         except BaseException as error:
             with Interruption():
                 _tell(store, ranks, error, has_started)
             raise
     finally:
-        if has_started and distributed.is_initialized():
-            distributed.destroy_process_group()
+        _disconnect(has_started)
+
+
+def _disconnect(has_started: bool) -> None:
+    if has_started and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 _meeting: Any = None
@@ -180,7 +186,7 @@ def _ended_in_a_sentence() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _tell(store: Any, ranks: Ranks, error: BaseException, ends_group: bool) -> None:
+def _tell(store: Any, ranks: Ranks, error: BaseException, has_started: bool) -> None:
     """Leave word of a failure, let the others run into it, and wait until the main one knows."""
     word = {
         "rank": ranks.rank,
@@ -191,8 +197,8 @@ def _tell(store: Any, ranks: Ranks, error: BaseException, ends_group: bool) -> N
         store.set(_FAILURE, json.dumps(word))
         if ranks.is_main:
             store.set(_HEARD, "1")
-        if ends_group:
-            distributed.destroy_process_group()  # closes the connections: nobody waits in vain
+        if has_started:
+            _disconnect(has_started)  # closes the connections: nobody waits in vain
             store.wait([_HEARD], _SECONDS_TO_HEAR)
 
 
