@@ -1,19 +1,24 @@
-"""What hardening buys a ResNet-18 on CIFAR-10, beside fine-tuning on PGD(3) in the same time.
+"""What hardening buys a ResNet-18, beside fine-tuning on PGD(3) in the same time.
 
-A ResNet-18 with GELU is trained on 10,000 images without a penalty, then fine-tuned twice from
-there, with the same optimizer, schedule, averaging and smoothed labels: with the penalty of
-``harden``, and on PGD(3) examples instead. All three are measured on the same test images: without
-attack and under PGD(50), and, on fewer of them, in the worst case of the quick audit's attacks.
+A ResNet-18 with GELU is trained without a penalty, then fine-tuned from there in several ways, with
+the same optimizer, schedule, averaging and smoothed labels: with the penalty of ``harden``, with
+batch norms that learn their statistics meanwhile, and on PGD(3) examples instead. All are measured
+on the same images: without attack, under PGD(50) and, on fewer of them, in the worst case of the
+quick audit's attacks.
 
-Run: python benchmarks/hardening.py --data-dir DATA --out runs/hardening
+Run: python benchmarks/hardening.py --data-dir DATA --out FOLDER
+     python benchmarks/hardening.py --dataset svhn_10k --held-out --audited 0 --data-dir DATA
 The same call goes on where it was interrupted. It ends with OUT/hardening.json, and the same as a
-table in OUT/hardening.md. About 90 minutes on one core that computes in bfloat16.
+table in OUT/hardening.md. About two hours for CIFAR-10 and half an hour for the part of SVHN, on
+one core that computes in bfloat16.
 """
 
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -30,34 +35,52 @@ from steadygrad.training import LineProgress, RunFolder, TrainingConfig, train
 from steadygrad.versions import library_versions
 
 EPS = 4 / 255
-TRAINED_ON = 10_000
-MODEL = CallableModel(
-    target="device_suite.networks:small_resnet18",
-    mean=(0.4914, 0.4822, 0.4465),
-    std=(0.2023, 0.1994, 0.2010),
-)
-COMMON: Mapping[str, Any] = {
-    "augmentation": ("flip", "crop:4"),
-    "precision": "bf16",
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is particular to a data set: the first images are trained on."""
+
+    model: CallableModel
+    trained_on: int
+    augmentation: tuple[str, ...]
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "cifar10": Setting(
+        model=CallableModel(
+            target="device_suite.networks:small_resnet18",
+            mean=(0.4914, 0.4822, 0.4465),
+            std=(0.2023, 0.1994, 0.2010),
+        ),
+        trained_on=10_000,
+        augmentation=("flip", "crop:4"),
+    ),
+    "svhn_10k": Setting(
+        model=CallableModel(
+            target="device_suite.networks:small_resnet18",
+            arguments=("channels=1", "width=32"),
+            mean=(0.534,),
+            std=(0.2958,),
+        ),
+        trained_on=6_989,
+        augmentation=("crop:4",),
+    ),
 }
 CLEAN: Mapping[str, Any] = {
-    **COMMON,
     "epochs": 12,
     "batch_size": 64,
     "optimizer": "sgd:learning_rate=0.05,momentum=0.9,weight_decay=5e-4",
     "schedule": "cosine:warmup=1",
 }
 WAYS: Mapping[str, Mapping[str, Any]] = {
-    "hardened": {"epochs": 2},
+    "hardened": {},
+    "hardened, statistics learned": {"batch_norm": "learn"},
     # A step costs about as much: the table says how long each took.
-    "trained on PGD(3)": {
-        "epochs": 2,
-        "penalty": None,
-        "ramp": None,
-        "attack": PGD(eps=EPS, steps=3),
-    },
+    "trained on PGD(3)": {"penalty": None, "ramp": None, "attack": PGD(eps=EPS, steps=3)},
 }
 STRONG = PGD(eps=EPS, steps=50)
+MEASURES = {"clean": "clean", "pgd_50": "PGD(50)", "worst_case": "worst case of the quick audit"}
 
 
 def main() -> None:
@@ -66,10 +89,23 @@ def main() -> None:
     out: Path = arguments.out
     torch.set_num_threads(arguments.threads)
     progress = LineProgress()
-    data = data_source({"name": "cifar10", "data_dir": str(arguments.data_dir)})
-    learned = load_dataset(data, "train").first(TRAINED_ON)
-    images = load_dataset(data, "test").first(arguments.images)
-    config = TrainingConfig(data=data, model=MODEL, limit_train=TRAINED_ON, **CLEAN)
+    setting = SETTINGS[arguments.dataset]
+    data = data_source({"name": arguments.dataset, "data_dir": str(arguments.data_dir)})
+    stored = load_dataset(data, "train")
+    learned = stored.first(setting.trained_on)
+    images = (
+        stored.subset(slice(setting.trained_on, None))
+        if arguments.held_out
+        else load_dataset(data, "test")
+    ).first(arguments.images)
+    common: Mapping[str, Any] = {
+        "augmentation": setting.augmentation,
+        "precision": "bf16",
+        "seed": arguments.seed,
+    }
+    config = TrainingConfig(
+        data=data, model=setting.model, limit_train=setting.trained_on, **common, **CLEAN
+    )
     clean = RunFolder(out / "clean")
     done = train(config, clean.path, resume=clean.config.exists(), progress=progress)
     _stop_unless(done.is_finished)
@@ -79,20 +115,22 @@ def main() -> None:
         runs[way] = RunFolder(folder / "run")
         if not (folder / "export").exists():
             hardened = harden(
-                MODEL,
+                setting.model,
                 learned,
                 eps=EPS,
+                epochs=2,
                 out=folder,
                 weights=clean.model,
                 resume=runs[way].config.exists(),
                 progress=progress,
-                **{**COMMON, **settings},
+                **common,
+                **settings,
             )
             _stop_unless(hardened.is_finished)
     rows = {}
     for name, run in runs.items():
         progress.message(f"measuring {name}")
-        network, _ = load_model(run.model, source=MODEL)
+        network, _ = load_model(run.model, source=setting.model)
         rows[name] = _row(network, images, arguments.audited, out / "audits" / name)
         seconds = [json.loads(line)["seconds"] for line in run.metrics.read_text().splitlines()]
         rows[name]["training_seconds"] = sum(seconds)
@@ -114,21 +152,15 @@ def _write(
 ) -> None:
     result = {
         "eps": EPS,
-        "trained_on": TRAINED_ON,
+        "trained_on": config.limit_train,
         "images": {"name": images.name, "split": images.split, "n": len(images)},
         "seed": config.seed,
         "threads": threads,
         "networks": rows,
-        "against_before": {
-            name: {
-                measure: paired_comparison(
-                    torch.tensor(row[measure]), torch.tensor(rows["before"][measure])
-                ).to_json()
-                for measure in ("clean_correct", "pgd_50_correct", "worst_case_correct")
-            }
-            for name, row in rows.items()
-            if name != "before"
-        },
+        "compared": [
+            {"network": name, "with": other, **_compared(rows[name], rows[other])}
+            for other, name in combinations(rows, 2)
+        ],
         "versions": library_versions(),
     }
     text = json.dumps(result, indent=2, allow_nan=False) + "\n"
@@ -136,8 +168,21 @@ def _write(
     write_atomically(out / "hardening.md", _table(rows).encode())
 
 
+def _compared(row: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        measure: paired_comparison(
+            torch.tensor(row[f"{measure}_correct"]), torch.tensor(other[f"{measure}_correct"])
+        ).to_json()
+        for measure in MEASURES
+        if measure in row
+    }
+
+
 def _row(network: nn.Module, images: ImageDataset, audited: int, folder: Path) -> dict[str, Any]:
     curve = accuracy_curve(network, images, None, STRONG, [0.0, EPS], batch_size=128)
+    row = _measured("clean", curve.broken_at > 0) | _measured("pgd_50", curve.broken_at > EPS)
+    if not audited:
+        return row
     result = audit(
         network,
         images.first(audited),
@@ -147,11 +192,7 @@ def _row(network: nn.Module, images: ImageDataset, audited: int, folder: Path) -
         diagnostics=False,  # they take longer than the attacks, on a CPU
         notify=partial(print, flush=True),
     )
-    return {
-        **_measured("clean", curve.broken_at > 0),
-        **_measured("pgd_50", curve.broken_at > EPS),
-        **_measured("worst_case", result.clean_correct & ~result.broken),
-    }
+    return row | _measured("worst_case", result.clean_correct & ~result.broken)
 
 
 def _measured(name: str, correct: Tensor) -> dict[str, Any]:
@@ -160,14 +201,12 @@ def _measured(name: str, correct: Tensor) -> dict[str, Any]:
 
 
 def _table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    n, audited = (rows["before"][key]["n"] for key in ("clean", "worst_case"))
-    lines = [
-        f"| ResNet-18 (GELU), {n} test images | clean | PGD(50) | worst case, {audited} images | "
-        "training |",
-        "|---|---|---|---|---|",
-    ]
+    measured = [measure for measure in MEASURES if measure in rows["before"]]
+    titles = [f"{MEASURES[name]}, {rows['before'][name]['n']} images" for name in measured]
+    lines = [f"| ResNet-18 (GELU) | {' | '.join(titles)} | training |", "|---" * (len(titles) + 2)]
+    lines[-1] += "|"
     for name, row in rows.items():
-        cells = [_percent(row[key]) for key in ("clean", "pgd_50", "worst_case")]
+        cells = [_percent(row[measure]) for measure in measured]
         minutes = f"{row['training_seconds'] / 60:.1f} min"
         lines.append(f"| {name} | {' | '.join(cells)} | {minutes} |")
     return "\n".join(lines) + "\n"
@@ -180,11 +219,15 @@ def _percent(point: Mapping[str, Any]) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder with cifar10/")
-    parser.add_argument("--out", type=Path, default=Path("runs/hardening"), help="its results")
-    parser.add_argument("--images", type=int, default=200, help="test images (default 200)")
-    parser.add_argument("--audited", type=int, default=100, help="of them (default 100)")
-    parser.add_argument("--threads", type=int, default=1, help="of torch (default 1)")
+    add = parser.add_argument
+    add("--data-dir", type=Path, required=True, help="folder with the data set's folder in it")
+    add("--dataset", choices=SETTINGS, default="cifar10", help="default cifar10")
+    add("--out", type=Path, default=Path("runs/hardening"), help="its results")
+    add("--held-out", action="store_true", help="measure on training images not trained on")
+    add("--images", type=int, default=500, help="images measured (default 500)")
+    add("--audited", type=int, default=100, help="of them, by the audit (default 100; 0: none)")
+    add("--seed", type=int, default=0, help="default 0")
+    add("--threads", type=int, default=1, help="of torch (default 1)")
     return parser.parse_args()
 
 

@@ -69,10 +69,10 @@ def resnet(
     return nn.Sequential(*stem, *stages, *_head(stages, classes))
 
 
-def small_resnet18(num_classes: int = 10) -> nn.Sequential:
+def small_resnet18(num_classes: int = 10, width: int = 64, channels: int = 3) -> nn.Sequential:
     """Return ResNet-18 for images of 32 pixels, with GELU: a 3x3 stem of stride 1, no pooling."""
-    stem = (_convolution(3, 64, 3, 1), nn.BatchNorm2d(64), nn.GELU())
-    stages = _stages((2, 2, 2, 2), 64, is_bottleneck=False, activation=nn.GELU)
+    stem = (_convolution(channels, width, 3, 1), nn.BatchNorm2d(width), nn.GELU())
+    stages = _stages((2, 2, 2, 2), width, is_bottleneck=False, activation=nn.GELU)
     return nn.Sequential(*stem, *stages, *_head(stages, num_classes))
 
 
