@@ -30,7 +30,7 @@ DIGITS = TrainingConfig(data="digits", model="digits-real", limit_train=64, epoc
 
 @pytest.fixture
 def _known_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = {"yeats2021-mnist-real, batch 64": {"plain": 0.02, "pgd(4)": 0.09}}
+    seconds = {"yeats2021-mnist-real, batch 64": {"plain": 0.02, "pgd(4)": 0.09, "gn": 0.06}}
     monkeypatch.setattr(training_cost, "step_seconds_record", lambda: {"seconds": seconds})
 
 
@@ -95,9 +95,20 @@ def test_pgd_of_other_steps_counts_as_so_many_plain_ones() -> None:
 
 
 @pytest.mark.usefixtures("_known_steps")
+def test_a_penalty_in_every_fourth_step_costs_a_quarter_of_what_it_adds() -> None:
+    penalised = replace(MNIST, penalty="gn:strength=0.1", ramp="ramp:5", penalty_every=4)  # type: ignore[arg-type] # read as parts
+    assert step_seconds(penalised) == pytest.approx(0.75 * 0.02 + 0.25 * 0.06)
+    assert step_seconds(replace(penalised, batch_size=32)) is None
+
+
+@pytest.mark.usefixtures("_known_steps")
 @pytest.mark.parametrize(
     "changes",
-    [{"penalty": "gn:strength=0.1"}, {"batch_size": 32}, {"model": "yeats2021-mnist-gelu"}],
+    [
+        {"penalty": "squared-norm:strength=0.1"},
+        {"batch_size": 32},
+        {"model": "yeats2021-mnist-gelu"},
+    ],
     ids=str,
 )
 def test_what_was_never_measured_is_unknown(changes: dict[str, object]) -> None:

@@ -64,6 +64,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"clipping": "norm:0"}, r"expected length > 0, got 0"),
     ({"clipping": "value:-1"}, r"expected largest > 0, got -1"),
     ({"ramp": "ramp:5"}, r"expected a penalty along with the ramp ramp:5, got none"),
+    ({"penalty_every": 2}, r"expected a penalty along with penalty_every 2, got none"),
+    ({"penalty_every": 0, "penalty": "norm:eps=0.1"}, r"expected penalty_every >= 1, got 0"),
     ({"ramp": "ramp:0", "penalty": "gn:strength=1"}, r"expected epochs > 0 for a ramp, got 0"),
     ({"penalty": "squared-norm"}, r"penalty squared-norm needs a value for strength"),
     ({"penalty": "squared-norm:strength=-1"}, r"expected strength >= 0, got -1"),

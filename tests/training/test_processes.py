@@ -61,6 +61,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "complex, penalty": ROBUST | {"model": "digits-complex"},
     "norm": {"penalty": "norm:eps=0.05"},
     "fraction": {"penalty": "squared-norm:strength=0.05,fraction=0.17"},  # 2 and 1 of 16
+    "every second step": {"penalty": "squared-norm:strength=0.05", "penalty_every": 2},
     "finite difference": {"penalty": "squared-norm:strength=0.05,backend=finite-difference"},
     "dense covariance, attack": {
         "penalty": "sgr:strength=0.1,covariance=dense,covariance.source=pgd,covariance.every=2",

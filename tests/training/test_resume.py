@@ -49,6 +49,11 @@ RUNS: dict[str, dict[str, Any]] = {
         "validation_size": 50,
     },
     "lrc noise": {"attack": "mixture:attack=lrc,attack.eps=0.3,attack.samples=1"},
+    "penalty in every second step": {
+        "penalty": "squared-norm:strength=0.05,backend=finite-difference",
+        "penalty_every": 2,
+        "ramp": "ramp:epochs=1,after=1",
+    },
     "structured": {
         "penalty": "sgr:strength=0.05,covariance=stationary,covariance.decay=0.3,"
         "covariance.every=2,covariance.source=pgd"

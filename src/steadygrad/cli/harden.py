@@ -88,6 +88,10 @@ def _harden(
             show_default=False,
         ),
     ] = None,
+    penalty_every: Annotated[
+        int,
+        typer.Option(help="Take the penalty in every n-th step only, at n times its weight."),
+    ] = 1,
     epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = 64,
     accumulate: Annotated[
@@ -168,6 +172,7 @@ def _harden(
     """
     settings: dict[str, Any] = {
         "batch_size": batch_size,
+        "penalty_every": penalty_every,
         "accumulate": accumulate,
         "precision": precision,
         "limit_train": limit_train,

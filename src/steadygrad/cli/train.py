@@ -75,6 +75,10 @@ def _train(
         float | None,
         typer.Option(help="Strength of gn or sgr in the units of Roth et al. (twice ours)."),
     ] = None,
+    penalty_every: Annotated[
+        int | None,
+        typer.Option(help="Take the penalty in every n-th step only, at n times its weight."),
+    ] = None,
     ramp: Annotated[
         str | None, typer.Option(help="Raise the penalty from 0, such as ramp:5 (epochs).")
     ] = None,
@@ -162,6 +166,7 @@ def _train(
         "data": data,
         "model": model,
         "penalty": penalty,
+        "penalty_every": penalty_every,
         "ramp": ramp,
         "loss": loss,
         "attack": attack,

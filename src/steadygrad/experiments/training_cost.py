@@ -92,8 +92,16 @@ def step_seconds(config: TrainingConfig) -> float | None:
     """Return processor seconds of one step, from ``step_seconds.json``; None if it has none.
 
     Training on PGD(k) that was not measured counts as k + 1 plain steps: each takes one forward
-    and one backward pass.
+    and one backward pass. With a penalty in every k-th step it is the mean of both kinds.
     """
+    if config.penalty_every > 1:
+        always = replace(config, penalty_every=1)
+        penalised, plain = (
+            step_seconds(each) for each in (always, replace(always, penalty=None, ramp=None))
+        )
+        if penalised is None or plain is None:
+            return None
+        return plain + (penalised - plain) / config.penalty_every
     known: Mapping[str, float] = step_seconds_record()["seconds"].get(measured_model(config), {})
     name = objective_name(config)
     attack = config.attack

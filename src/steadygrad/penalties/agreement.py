@@ -114,15 +114,14 @@ def first_agreement(model: nn.Module) -> BackendAgreement | None:
     return _agreements.get(model)
 
 
-def note_first_agreement(model: nn.Module, agreement: BackendAgreement | None) -> None:
+def note_first_agreement(model: nn.Module, agreement: BackendAgreement) -> None:
     """Count a model's first batch as checked: a resumed training does not check a later one.
 
     Args:
-        agreement: what ``first_agreement`` returned before; None if nothing could be measured.
+        agreement: what ``first_agreement`` returned before.
     """
     first_time(model, _TOPIC)
-    if agreement is not None:
-        _agreements[model] = agreement
+    _agreements[model] = agreement
 
 
 _TOPIC = "agreement of the finite difference"

@@ -35,7 +35,10 @@ class TrainingConfig:
         data: the image set, a name, a path or a part of ``steadygrad.datasets.DATA_SOURCES``.
         model: the network, a part of ``steadygrad.models.MODELS``.
         penalty: added to the loss, a part of ``steadygrad.penalties.PENALTIES``; None for none.
-        ramp: how the penalty is let in, a schedule such as ``ramp:5``; None for at once.
+        penalty_every: the penalty is taken in every n-th step, at n times its weight, and left out
+            of the others, which then cost what plain steps do.
+        ramp: how the penalty is let in, a schedule such as ``ramp:5``; None for at once. Steps in
+            which nothing of it counts leave it out.
         loss: of single images, a part of ``steadygrad.penalties.LOSSES``.
         attack: what each batch is under, a part of ``steadygrad.attacks.ATTACKS``, crafted with
             the network in eval mode; ``mixture`` attacks a fraction of each batch.
@@ -80,6 +83,7 @@ class TrainingConfig:
     data: Annotated[DataSource, DATA_SOURCES]
     model: Annotated[ModelSource, MODELS]
     penalty: Annotated[Any | None, PENALTIES] = None
+    penalty_every: int = 1
     ramp: Annotated[Schedule | None, SCHEDULES] = None
     loss: Annotated[ExampleLoss, LOSSES] = CrossEntropy()
     attack: Annotated[Attack | None, ATTACKS] = None
@@ -114,7 +118,7 @@ class TrainingConfig:
             is_frozen = getattr(self.model, "second_order", "exact") == "frozen_phase"
             nesterov = self.optimizer.momentum > 0 and not is_frozen
             object.__setattr__(self, "optimizer", replace(self.optimizer, nesterov=nesterov))
-        for name in ("epochs", "batch_size", "accumulate"):
+        for name in ("epochs", "batch_size", "accumulate", "penalty_every"):
             self._require(name, getattr(self, name) >= 1, ">= 1")
         for name in ("validation_size", "test_images", "seed", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, ">= 0")
@@ -124,9 +128,17 @@ class TrainingConfig:
                 f"expected mixing {MIXINGS.text(self.mixing)} or an attack, not both: an attack "
                 "needs one label an image"
             )
-        if self.ramp is not None and self.penalty is None:
+        if self.penalty is None:
+            self._refuse_what_needs_a_penalty()
+
+    def _refuse_what_needs_a_penalty(self) -> None:
+        if self.ramp is not None:
             raise HyperparameterError(
                 f"expected a penalty along with the ramp {SCHEDULES.text(self.ramp)}, got none"
+            )
+        if self.penalty_every != 1:
+            raise HyperparameterError(
+                f"expected a penalty along with penalty_every {self.penalty_every}, got none"
             )
 
     def _require(self, name: str, holds: bool, allowed: str) -> None:

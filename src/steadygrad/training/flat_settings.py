@@ -26,7 +26,9 @@ from steadygrad.training.version_0_1 import DEFAULTS, SAME, attack_of, penalty_o
 
 __all__ = ["flat_settings"]
 
-_NEUTRAL = ("loss", "ramp", "averaging", "mixing", "tuning", "accumulate", "precision")
+_NEUTRAL = (
+    *("loss", "penalty_every", "ramp", "averaging", "mixing", "tuning", "accumulate", "precision"),
+)
 """Settings that version 0.1 did not have; it can say nothing of them but their defaults."""
 
 

@@ -71,7 +71,7 @@ class TrainingSession:
         self.joins_last_image = not isinstance(train, LoaderImages) and joins_last_image(
             self.model, train, config.batch_size
         )
-        self._ramped = torch.ones((), device=device)
+        self._counts = torch.ones((), device=device)
         self.captured = self._capturing()
         self.epochs_done = self.steps_done = 0
         self.totals = EpochTotals()
@@ -145,11 +145,11 @@ class TrainingSession:
             images, targets = config.mixing.mix(
                 images, labels, self.train.num_classes, self._augmentation_draws
             )
-        ramped = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
+        counts = self._penalty_counts()
         if self.captured is None:
-            sums, similarity = self._gradient_of_batch(images, targets, labels, share, ramped)
+            sums, similarity = self._gradient_of_batch(images, targets, labels, share, counts)
         else:
-            self._ramped.fill_(ramped)
+            self._counts.fill_(counts)
             sums = self._sums(self.captured(images, targets), labels, share)
             similarity = sums.new_full((), torch.nan)
         if config.clipping is not None:
@@ -159,13 +159,21 @@ class TrainingSession:
             self.averaged.update(self.model)
         return torch.cat((sum_over_ranks(sums), similarity.detach().float().unsqueeze(0)))
 
+    def _penalty_counts(self) -> float:
+        """Return by how much the penalty counts in the next step; 0 where it is left out."""
+        config = self.config
+        if (self.epochs_done * self.steps_per_epoch + self.steps_done) % config.penalty_every:
+            return 0.0
+        ramped = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
+        return config.penalty_every * ramped
+
     def _gradient_of_batch(
-        self, images: Images, targets: Labels, labels: Labels, share: BatchShare, ramped: float
+        self, images: Images, targets: Labels, labels: Labels, share: BatchShare, counts: float
     ) -> tuple[Tensor, Tensor]:
         """Leave the whole batch's gradient in the parameters, part by part.
 
         Args:
-            images, targets, labels: of the whole batch. ramped: share of the penalty that counts.
+            images, targets, labels: of the whole batch. counts: by how much the penalty does.
 
         Returns:
             This process's loss, data loss, penalty and correct; the update similarity.
@@ -184,7 +192,7 @@ class TrainingSession:
             so_far = self._taken_gradients() if is_attacked else None  # a library leaves its own
             with share_of_batch(part), self._as_one_process(), self._precision():
                 result = self.objective(
-                    self.model, own, own_targets, share=ramped, generator=draws.of_part()
+                    self.model, own, own_targets, share=counts, generator=draws.of_part()
                 )
             if so_far is not None:
                 self._taken_gradients(so_far)
@@ -223,6 +231,7 @@ class TrainingSession:
             "an attack, which looks at its results": self.config.attack is not None,
             "update_similarity": self.config.update_similarity,
             "a batch in parts (accumulate)": self.config.accumulate > 1,
+            "penalty_every, steps of two kinds": self.config.penalty_every > 1,
             "a covariance that learns": "covariance" in self.objective.state_dict(),
         }
         for obstacle, is_there in obstacles.items():
@@ -233,7 +242,7 @@ class TrainingSession:
         is_ramped = self.config.ramp is not None
 
         def objective(model: nn.Module, images: Images, targets: Labels) -> PenalizedLoss:
-            share = self._ramped if is_ramped else 1.0
+            share = self._counts if is_ramped else 1.0
             with self._precision():
                 return self.objective(model, images, targets, share=share)
 
@@ -353,10 +362,8 @@ class TrainingSession:
             if self.averaged is not None:
                 self.averaged.load_state_dict(state.averaged)
             self._set_generator_states(state.generators)
-            if state.epochs_done or state.steps_done:  # the first batch is not compared again
-                found = state.agreement
-                agreement = None if found is None else BackendAgreement(**found)
-                note_first_agreement(self.model, agreement)
+            if state.agreement is not None:  # the first batch is not compared again
+                note_first_agreement(self.model, BackendAgreement(**state.agreement))
             self.totals = EpochTotals(**state.totals)
             self.history = [EpochMetrics(**metrics) for metrics in state.history]
         except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -50,6 +50,12 @@ MNIST_CHOICE = SettingsGrid(
             "1/2": MNIST.small(MNIST.penalised(fraction=0.5)),
             "1/4": MNIST.small(MNIST.penalised(fraction=0.25)),
         },
+        "steps penalised": {
+            "all": _PROPOSED,
+            "every 2nd": MNIST.small(MNIST.penalised(every=2)),
+            "every 4th": MNIST.small(MNIST.penalised(every=4)),
+            "every 8th": MNIST.small(MNIST.penalised(every=8)),
+        },
         "attack training": {
             "PGD(4) 0.2, rate 0.005": MNIST.small(MNIST.pgd_trained(0.2)),
             "PGD(4) 0.2, rate 0.02": MNIST.small(MNIST.pgd_trained(0.2, rate=0.02)),

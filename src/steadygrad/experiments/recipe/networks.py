@@ -67,17 +67,19 @@ class Recipe:
         strength: float | None = None,
         noise: Noise | Literal["proposed"] | None = "proposed",
         fraction: float = 1.0,
+        every: int = 1,
     ) -> Network:
         """Return a network under the squared L1 norm; None and "proposed" are the proposed values.
 
-        fraction: of each batch that bears the penalty. noise: None for none.
+        fraction: of each batch that bears the penalty, in every ``every``-th step. noise: None for
+            none.
         """
         chosen = self.strength if strength is None else strength
         penalty = SquaredNormPenalty(strength=chosen, fraction=fraction)
         return self._network(
             f"{kind}, squared L1 {chosen:g}",
             kind,
-            {"penalty": penalty},
+            {"penalty": penalty, "penalty_every": every},
             self._noise(noise),
         )
 
