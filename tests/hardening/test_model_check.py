@@ -7,7 +7,7 @@ from torch.nn.functional import hardsigmoid
 
 import steadygrad
 from steadygrad.errors import HyperparameterError, ModelError
-from steadygrad.hardening import ModelCheck, check_model
+from steadygrad.hardening import ModelCheck, check_model, step_costs
 from steadygrad.models import Classifier
 
 SHAPE = (1, 8, 8)
@@ -31,6 +31,20 @@ def test_a_relu_network_with_batch_norm_is_told_what_matters(trained: nn.Module)
     assert "cosine of" in level(check, "backends")[1]
     assert [cost.kind for cost in check.costs] == ["plain", "penalised", "PGD(3) training"]
     assert all(cost.seconds and cost.relative for cost in check.costs)
+
+
+def test_steps_are_timed_as_harden_takes_them() -> None:
+    modes: dict[str, set[bool]] = {"BatchNorm2d": set(), "Dropout": set()}
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.1), nn.Flatten(), nn.Linear(144, 3)
+    )
+    for module in (model[1], model[2]):
+        module.register_forward_hook(
+            lambda module, _inputs, _output: modes[type(module).__name__].add(module.training)
+        )
+    step_costs(model.eval(), torch.rand(4, *SHAPE), torch.zeros(4).long(), repetitions=1)
+    assert modes == {"BatchNorm2d": {False}, "Dropout": {True, False}}
+    assert not any(module.training for module in model.modules())
 
 
 class Hard(nn.Module):

@@ -24,6 +24,7 @@ from steadygrad.penalties import (
     example_losses,
 )
 from steadygrad.penalties.model_passes import explained
+from steadygrad.training.tuning import hold_batch_norms
 
 __all__ = ["Finding", "ModelCheck", "StepCost", "check_model", "step_costs"]
 
@@ -141,6 +142,8 @@ def step_costs(
 ) -> tuple[StepCost, ...]:
     """Return what a plain, a penalised and a PGD(3) training step cost, forward and backward.
 
+    As ``harden`` takes them: batch norms hold their running statistics.
+
     Args:
         model: left with its weights and mode, without gradients.
         images: a batch, on the model's device.
@@ -166,7 +169,7 @@ def step_costs(
     kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     costs: list[StepCost] = []
     try:
-        model.train()
+        hold_batch_norms(model.train())
         for kind, step in steps.items():
             costs.append(_timed(kind, step, model, images.device, repetitions, costs))
     finally:

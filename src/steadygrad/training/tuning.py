@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from steadygrad.errors import HyperparameterError
 from steadygrad.parts import Family
 
-__all__ = ["TUNINGS", "FineTuning", "Tuning", "tuning"]
+__all__ = ["TUNINGS", "FineTuning", "Tuning", "hold_batch_norms", "tuning"]
 
 C = TypeVar("C", bound=type[Any])
 
@@ -74,9 +74,7 @@ class FineTuning:
             for module in found:
                 module.eval().requires_grad_(False)
         if self.batch_norm == "hold":
-            for module in model.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+            hold_batch_norms(model)
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise HyperparameterError(
                 f"expected at least one trainable parameter, but freeze={'+'.join(self.freeze)} "
@@ -101,6 +99,13 @@ class FineTuning:
                 factor = self.early_rate ** (1 - index / last) if len(learning) > 1 else 1.0
                 groups.append({"params": own, "rate_factor": factor})
         return groups
+
+
+def hold_batch_norms(model: nn.Module) -> None:
+    """Let batch norms normalise by their running statistics and leave these as they are."""
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
 
 
 def _names(pattern: str, name: str) -> bool:
