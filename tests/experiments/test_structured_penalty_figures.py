@@ -21,7 +21,8 @@ from steadygrad.experiments import (
 )
 from steadygrad.experiments.accuracies import mean_accuracy
 from steadygrad.experiments.experiment import Experiment
-from steadygrad.experiments.method_table import Method, MethodTable, PrintedColumns
+from steadygrad.experiments.method_rows import Method, MethodAttacks
+from steadygrad.experiments.method_table import MethodTable, PrintedColumns
 from steadygrad.experiments.network_pictures import NoiseGallery, SoftmaxPanels
 from steadygrad.experiments.noise_curves import NoiseCurves, NoisePanel
 from steadygrad.experiments.perturbation_covariances import (
@@ -87,16 +88,15 @@ TABLE = MethodTable(
         Method(network=PENALISED, row=ROWS[1]),
         Method(network=DIGITS.plain("gelu")),
     ),
-    eps_values=(0.0, 0.05, 0.1),
-    transfer_eps=(0.0, 0.1),
+    attacks=MethodAttacks(
+        eps_values=(0.0, 0.05, 0.1), transfer_eps=(0.0, 0.1), steps=2, transfer_steps=3
+    ),
     printed=PrintedColumns(
         clean=0,
         attacks={"random noise": 1, "PGD": 2, "targeted PGD": 3},
         transfer={ROWS[0]: 4},
         deepfool=9,
     ),
-    steps=2,
-    transfer_steps=3,
 )
 UNSEEN = UnseenDisturbances(
     paper=PAPER,
@@ -154,8 +154,8 @@ def test_a_method_meets_examples_of_an_independent_network(bench: Workbench) -> 
 
 
 def test_the_mean_over_radii_is_the_area_under_the_curve(bench: Workbench) -> None:
-    attack = TABLE.attacks(SCALE)["PGD"]
-    points = bench.points(bench.scale.of(PLAIN), attack, TABLE.eps_values, SCALE.attacked)
+    attack = TABLE.attacks.by_column(SCALE)["PGD"]
+    points = bench.points(bench.scale.of(PLAIN), attack, TABLE.attacks.eps_values, SCALE.attacked)
     first, middle, last = (point.accuracy for point in points)
     rows = TABLE.measure(bench).tables["table"].rows
     columns = TABLE.measure(bench).tables["table"].columns

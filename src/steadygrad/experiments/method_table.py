@@ -1,22 +1,13 @@
 """Training methods against attacks, white-box and transferred: means over the attacks' radii."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
-from steadygrad.attacks import PGD, Attack, RandomNoise, describe_attack
-from steadygrad.evaluation import (
-    AccuracyPoint,
-    craft_adversarial_examples,
-    deepfool_margins,
-    predictions,
-)
 from steadygrad.experiments.accuracies import (
     Accuracies,
     MeanAccuracy,
     accuracy_series,
     mean_accuracy,
-    mean_over_radii,
     measured_accuracies,
     percent_interval,
     percent_series,
@@ -24,36 +15,20 @@ from steadygrad.experiments.accuracies import (
 from steadygrad.experiments.chart import LineChart, PrintedPoint, Series
 from steadygrad.experiments.comparison import Compared
 from steadygrad.experiments.experiment import Artefact, Cell, ExperimentOutcome, Interval, Table
+from steadygrad.experiments.method_rows import Method, MethodAttacks, MethodRow
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.printed import compared_accuracy
 from steadygrad.experiments.published import published_number
 from steadygrad.experiments.scale import Scale
-from steadygrad.experiments.transfer_pairs import EXAMPLES, PARTNER
+from steadygrad.experiments.transfer_pairs import PARTNER
 from steadygrad.experiments.white_box import PERCENT_RANGE
-from steadygrad.experiments.workbench import EVALUATION_SEED, NOT_TRAINED, Workbench
+from steadygrad.experiments.workbench import NOT_TRAINED, Workbench
 from steadygrad.experiments.worst_case import worst_case_table
-from steadygrad.json_file import required
-from steadygrad.store import Store
 
-__all__ = ["Method", "MethodTable", "PrintedColumns"]
+__all__ = ["MethodTable", "PrintedColumns"]
 
 DEEPFOOL_TOLERANCE = 0.1
 """Share of a printed DeepFool figure by which independently trained networks may differ."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    """A row of the table.
-
-    Args:
-        network: of seed 0 and the paper's scale.
-        row: where its printed numbers stand, such as "table1/mnist/clean"; "" for none.
-        is_source: whether its examples are shown to the others.
-    """
-
-    network: Network
-    row: str = ""
-    is_source: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,21 +45,6 @@ class PrintedColumns:
     deepfool: int
 
 
-@dataclass(frozen=True)
-class _Row:
-    """What was measured of one method.
-
-    clean: for each seed; attacked: means over the radii, by the column; transferred: the same, by
-    the source's ``row``; margins: DeepFool's, for each seed.
-    """
-
-    method: Method
-    clean: tuple[MeanAccuracy, ...]
-    attacked: Mapping[str, tuple[MeanAccuracy, ...]]
-    transferred: Mapping[str, tuple[MeanAccuracy, ...]]
-    margins: tuple[Mapping[str, Any], ...]
-
-
 @dataclass(frozen=True, kw_only=True)
 class MethodTable(Artefact):
     """Test accuracy, attacks averaged over their radii, transfer, and DeepFool's margins.
@@ -93,28 +53,15 @@ class MethodTable(Artefact):
         data_title: the data set for people.
         methods: the paper's first; transfers are from networks of another seed, which a method's
             transfer to itself needs.
-        eps_values: radii of the means, ascending from 0; transfer_eps: those of the transfers.
+        attacks: what they are put to.
         printed: where the paper's numbers stand.
-        steps: of the white-box PGD; transfer_steps: of that whose examples are transferred.
     """
 
     title: str
     data_title: str
     methods: tuple[Method, ...]
-    eps_values: tuple[float, ...]
-    transfer_eps: tuple[float, ...]
+    attacks: MethodAttacks
     printed: PrintedColumns
-    steps: int = 10
-    transfer_steps: int = 40
-
-    def attacks(self, scale: Scale) -> dict[str, Attack]:
-        """Return the attacks of the columns, in their order; steps of eps / 5, as the paper's."""
-        pgd = _pgd(scale.attack_steps(self.steps))
-        return {
-            "random noise": RandomNoise(eps=0.0),
-            "PGD": pgd,
-            "targeted PGD": replace(pgd, target="random"),
-        }
 
     @property
     def sources(self) -> tuple[Method, ...]:
@@ -142,12 +89,14 @@ class MethodTable(Artefact):
 
     def measure(self, bench: Workbench) -> ExperimentOutcome:
         """Attack every network, show it the others' examples, and measure its margins."""
-        rows = [row for method in self.methods if (row := self._row(bench, method)).clean]
-        largest = self.eps_values[-1]
-        steps, transfer_steps = map(bench.scale.attack_steps, (self.steps, self.transfer_steps))
+        measured = (self.attacks.row(bench, method, self.sources) for method in self.methods)
+        rows = [row for row in measured if row.clean]
+        largest, asked = self.attacks.eps_values[-1], self.attacks
+        steps, transfer_steps = map(bench.scale.attack_steps, (asked.steps, asked.transfer_steps))
         seeds_networks = bench.scale.all_of([m.network for m in self.methods], bench.seeds)
-        radii = bench.scale.radii(self.eps_values, ())
-        curves = measured_accuracies(bench, seeds_networks, self.attacks(bench.scale)["PGD"], radii)
+        radii = bench.scale.radii(asked.eps_values, ())
+        pgd = asked.by_column(bench.scale)["PGD"]
+        curves = measured_accuracies(bench, seeds_networks, pgd, radii)
         found = tuple(curves.values())
         return ExperimentOutcome(
             caption=f"{self.data_title}, scale {bench.scale.name}: first "
@@ -176,75 +125,7 @@ class MethodTable(Artefact):
             ),
         )
 
-    def _row(self, bench: Workbench, method: Method) -> _Row:
-        networks = bench.measurable(bench.scale.all_of([method.network], bench.seeds))
-        radii = bench.scale.radii(self.eps_values, ())
-        attacked = {
-            name: tuple(
-                mean_over_radii(bench.points(network, attack, radii, bench.scale.attacked))
-                for network in networks
-            )
-            for name, attack in self.attacks(bench.scale).items()
-        }
-        transferred: dict[str, tuple[MeanAccuracy, ...]] = {}
-        for source in self.sources:
-            points = [self._transfer(bench, source, network) for network in networks]
-            if points and all(point is not None for point in points):
-                transferred[source.row] = tuple(p for p in points if p is not None)
-        return _Row(
-            method,
-            tuple(mean_accuracy([bench.clean_accuracy(network)]) for network in networks),
-            attacked,
-            transferred,
-            tuple(_margins(bench, network) for network in networks),
-        )
-
-    def _transfer(self, bench: Workbench, source: Method, victim: Network) -> MeanAccuracy | None:
-        """Return the victim's mean accuracy on a source's examples; None without the source."""
-        seed = victim.config.seed + PARTNER
-        attacked = bench.scale.of(source.network.of_seed(seed))
-        attack = _pgd(bench.scale.attack_steps(self.transfer_steps))
-        radii = bench.scale.radii(self.transfer_eps, ())
-        data = bench.image_set(victim.config.data, bench.scale.attacked)
-        question = bench.question(
-            "correct on another network's examples",
-            data,
-            source=attacked.digest,
-            attack=describe_attack(attack),
-            eps=list(radii),
-        )
-        is_known = bench.earlier.find(victim, question) is not None
-        if not (bench.store.has(attacked) if bench.store.has(victim) else is_known):
-            return None
-
-        def measure() -> dict[str, Any]:
-            kept = Store(bench.store.folder / EXAMPLES)
-            model, shown = bench.model(attacked), bench.model(victim)
-            correct = []
-            for eps in radii:
-                examples = craft_adversarial_examples(
-                    model,
-                    data.images(),
-                    data.labels,
-                    replace(attack, eps=eps),
-                    source=attacked.label,
-                    dataset=data.name,
-                    split=data.split,
-                    seed=EVALUATION_SEED,
-                    store=kept,
-                )
-                right = predictions(shown, examples.images) == data.labels
-                correct.append(int(right.sum()))
-            return {"correct": correct}
-
-        bench.progress(f"{source.network.label} to {victim.label}: transfer")
-        answer = bench.answer(victim, question, measure)
-        correct = required(answer, "correct", list, f"what was measured of {victim.label}")
-        return mean_over_radii(
-            [AccuracyPoint(eps, k, len(data)) for eps, k in zip(radii, correct, strict=True)]
-        )
-
-    def _table(self, rows: Sequence[_Row]) -> Table:
+    def _table(self, rows: Sequence[MethodRow]) -> Table:
         names = [*self.printed.attacks, *(f"from {s.network.label}" for s in self.sources)]
         cells: list[tuple[Cell, ...]] = []
         for row in rows:
@@ -275,7 +156,7 @@ class MethodTable(Artefact):
             "images whose prediction it changed; the last column has the share of the others.",
         )
 
-    def _chart(self, rows: Sequence[_Row]) -> LineChart:
+    def _chart(self, rows: Sequence[MethodRow]) -> LineChart:
         series, printed = [], []
         columns = {"clean": self.printed.clean} | dict(self.printed.attacks)
         for column, (name, item) in enumerate(columns.items()):
@@ -290,7 +171,7 @@ class MethodTable(Artefact):
             f"{self.data_title}: clean, and attacked (mean over radii)", rows, series, printed
         )
 
-    def _transfer_chart(self, rows: Sequence[_Row]) -> tuple[LineChart, ...]:
+    def _transfer_chart(self, rows: Sequence[MethodRow]) -> tuple[LineChart, ...]:
         series, printed = [], []
         for column, source in enumerate(self.sources):
             label = source.network.label
@@ -317,7 +198,7 @@ class MethodTable(Artefact):
         )
 
     def _stars(
-        self, rows: Sequence[_Row], places: Sequence[float], item: int, series: str
+        self, rows: Sequence[MethodRow], places: Sequence[float], item: int, series: str
     ) -> list[PrintedPoint]:
         """Return what the paper prints of the rows that it has."""
         return [
@@ -326,7 +207,7 @@ class MethodTable(Artefact):
             if row.method.row
         ]
 
-    def _compared(self, scale: Scale, method: Method, rows: Sequence[_Row]) -> list[Compared]:
+    def _compared(self, scale: Scale, method: Method, rows: Sequence[MethodRow]) -> list[Compared]:
         row = next((row for row in rows if row.method is method), None)
         what, columns = f"{self.data_title}, {method.network.label}", self.printed
         points: dict[str, tuple[int, tuple[MeanAccuracy, ...]]] = {
@@ -368,12 +249,8 @@ class MethodTable(Artefact):
         return compared
 
 
-def _pgd(steps: int) -> PGD:
-    return PGD(eps=0.0, steps=steps, reach=steps / 5, start_from_prediction=True)
-
-
 def _points_chart(
-    title: str, rows: Sequence[_Row], series: Sequence[Series], printed: Sequence[PrintedPoint]
+    title: str, rows: Sequence[MethodRow], series: Sequence[Series], printed: Sequence[PrintedPoint]
 ) -> LineChart:
     return LineChart(
         title=title,
@@ -389,15 +266,3 @@ def _points_chart(
 def _with_interval(points: Sequence[MeanAccuracy]) -> tuple[float | None, Interval | None]:
     mean = mean_accuracy(points) if points else None
     return (round(100 * mean.accuracy, 1), percent_interval(mean)) if mean else (None, None)
-
-
-def _margins(bench: Workbench, network: Network) -> Mapping[str, Any]:
-    """Return mean, its interval and the share of unbroken images under DeepFool."""
-    data = bench.image_set(network.config.data, bench.scale.attacked)
-
-    def measure() -> dict[str, Any]:
-        bench.progress(f"{network.label}: DeepFool on {len(data)} images")
-        margins = deepfool_margins(bench.model(network), data.images(), device=bench.device)
-        return {k: v for k, v in margins.to_json().items() if k in ("mean", "ci95", "unbroken")}
-
-    return bench.answer(network, bench.question("DeepFool margins", data), measure)

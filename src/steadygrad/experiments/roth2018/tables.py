@@ -17,7 +17,8 @@ from steadygrad.evaluation.corruptions import (
     ShotNoise,
 )
 from steadygrad.experiments.departures import Change, Departures, Question
-from steadygrad.experiments.method_table import Method, MethodTable, PrintedColumns
+from steadygrad.experiments.method_rows import Method, MethodAttacks
+from steadygrad.experiments.method_table import MethodTable, PrintedColumns
 from steadygrad.experiments.roth2018.recipes import (
     CIFAR10,
     LRC,
@@ -58,8 +59,10 @@ def _method_table(recipe: Recipe, radii_255: range, transfer_255: range) -> Meth
             ),
             *(Method(network=network) for network in twins),
         ),
-        eps_values=tuple(k / 255 for k in radii_255),
-        transfer_eps=tuple(k / 255 for k in transfer_255),
+        attacks=MethodAttacks(
+            eps_values=tuple(k / 255 for k in radii_255),
+            transfer_eps=tuple(k / 255 for k in transfer_255),
+        ),
         printed=PrintedColumns(
             clean=0,
             attacks={"random noise": 1, "PGD": 2, "targeted PGD": 3},
