@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mnist_networks import load_images, trained_network
+from mnist_networks import is_right, load_images, trained_network
 from torch import Tensor, nn
 
 from steadygrad.attacks import PGD
@@ -174,11 +174,11 @@ def _survivals(model: nn.Module) -> dict[str, Survival]:
     wrapped = foolbox.models.pytorch.PyTorchModel(model, bounds=(0, 1))
 
     def by_steadygrad(eps: float, images: Tensor, labels: Tensor) -> Tensor:
-        return _right(model, PGD(eps=eps, steps=STEPS)(model, images, labels), labels)
+        return is_right(model, PGD(eps=eps, steps=STEPS)(model, images, labels), labels)
 
     def by_torchattacks(eps: float, images: Tensor, labels: Tensor) -> Tensor:
         attack = torchattacks.PGD(model, eps=eps, alpha=1.85 * eps / STEPS, steps=STEPS)
-        return _right(model, attack(images, labels), labels)
+        return is_right(model, attack(images, labels), labels)
 
     def by_foolbox(eps: float, images: Tensor, labels: Tensor) -> Tensor:
         attack = foolbox.attacks.LinfPGD(abs_stepsize=1.85 * eps / STEPS, steps=STEPS)
@@ -198,7 +198,7 @@ def _alone(survival: Survival, model: nn.Module, images: Tensor, labels: Tensor)
             for start in range(0, len(images), BATCH_SIZE):
                 batch = slice(start, start + BATCH_SIZE)
                 if eps == 0:
-                    survives = _right(model, images[batch], labels[batch])
+                    survives = is_right(model, images[batch], labels[batch])
                 else:
                     survives = survival(eps, images[batch], labels[batch])
                 alive += int(survives.sum())
@@ -206,12 +206,6 @@ def _alone(survival: Survival, model: nn.Module, images: Tensor, labels: Tensor)
         return counts
 
     return curve
-
-
-@torch.no_grad()
-def _right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    logits: Tensor = model(images)
-    return logits.argmax(dim=1) == labels
 
 
 def _as_text(report: dict[str, Any]) -> str:

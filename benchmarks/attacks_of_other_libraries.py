@@ -29,7 +29,7 @@ from typing import Any
 
 import torch
 from interleaved import measure_in_turn
-from mnist_networks import load_images, trained_network
+from mnist_networks import is_right, load_images, trained_network
 from torch import Tensor, nn
 
 from steadygrad.attacks import PGD, Attack, DeepFool, MomentumIterative, relative_perturbation
@@ -93,7 +93,7 @@ def main() -> None:
         "processor": platform.processor() or platform.machine(),
         "torch": torch.__version__,
         "rounds": arguments.rounds,
-        "clean_accuracy": _right(model, images, labels).double().mean().item(),
+        "clean_accuracy": is_right(model, images, labels).double().mean().item(),
         "attacks": {
             name: _contest(model, crafts, images[part], labels[part], arguments.rounds)
             for name, (crafts, part) in contests.items()
@@ -139,7 +139,7 @@ def _contest(
         name: timing.processor_seconds if is_alone else timing.wall_seconds
         for name, timing in timings.items()
     }
-    survives = {name: _right(model, adversarial, labels) for name, adversarial in found.items()}
+    survives = {name: is_right(model, adversarial, labels) for name, adversarial in found.items()}
     return {
         name: {
             "seconds": seconds[name],
@@ -264,12 +264,6 @@ def _art_classifier(model: nn.Module, images: Tensor) -> PyTorchClassifier:
         clip_values=(0.0, 1.0),
         device_type="gpu" if images.is_cuda else "cpu",
     )
-
-
-@torch.no_grad()
-def _right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    logits: Tensor = model(images)
-    return logits.argmax(dim=1) == labels
 
 
 def _as_text(report: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from steadygrad.errors import DatasetError
 from steadygrad.models import build_model
 from steadygrad.penalties import SquaredNormPenalty
 
-__all__ = ["datasets_folder", "load_images", "trained_network"]
+__all__ = ["datasets_folder", "is_right", "load_images", "trained_network"]
 
 Labelled = tuple[Tensor, Tensor]
 
@@ -46,3 +46,10 @@ def trained_network(name: str, strength: float, images: Tensor, labels: Tensor) 
         penalty(model, images[batch], labels[batch]).loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         optimizer.step()
     return model.eval()
+
+
+@torch.no_grad()
+def is_right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return which images the network classifies as labelled, where they lie."""
+    logits: Tensor = model(images)
+    return logits.argmax(dim=1) == labels

@@ -12,7 +12,6 @@ Run: python benchmarks/query_attack.py [--images 20] [--repeats 3] [--run runs/m
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,14 +20,13 @@ from typing import Any
 
 import torch
 from interleaved import Timing, measure_in_turn
+from mnist_networks import is_right, load_images, trained_network
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
 from steadygrad.attacks import NES
-from steadygrad.datasets import load_dataset
 from steadygrad.devices import resolve_device
-from steadygrad.errors import DatasetError
 from steadygrad.models import build_model
 from steadygrad.training import load_run_model
 
@@ -58,8 +56,13 @@ def main() -> None:
     if arguments.peak_memory_of:
         print(_measure_memory(device, *arguments.peak_memory_of))
         return
-    source, train, (images, labels) = _data(arguments.images)
-    model = _network(arguments.run, train).to(device)
+    source, train, (images, labels) = load_images(arguments.images)
+    # Training for an epoch is enough for images that hold at first.
+    trained: Path | None = arguments.run
+    model = (
+        trained_network(NETWORK, 0.0, *train) if trained is None else load_run_model(trained).model
+    )
+    model = model.to(device)
     images, labels = images.to(device), labels.to(device)
     contestants = _contestants(model, images, labels, arguments.samples_per_batch)
     standing: dict[str, int] = {}
@@ -67,8 +70,7 @@ def main() -> None:
     def run(name: str) -> Callable[[], None]:
         def attack() -> None:
             adversarial = contestants[name]()
-            with torch.no_grad():
-                standing[name] = int((model(adversarial).argmax(dim=1) == labels).sum())
+            standing[name] = int(is_right(model, adversarial, labels).sum())
 
         return attack
 
@@ -93,36 +95,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--peak-memory-of", type=int, nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def _data(count: int) -> tuple[str, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Return where they are from, training images and test images, 28x28 grey."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "datasets"
-    folder = Path(os.environ.get("STEADYGRAD_DATA", beside))
-    try:
-        train = load_dataset("mnist", "train", data_dir=folder, limit=6000)
-        test = load_dataset("mnist", "test", data_dir=folder, limit=count)
-        return "MNIST", (train.images(), train.labels), (test.images(), test.labels)
-    except DatasetError:
-        train, test = load_dataset("digits", "train"), load_dataset("digits", "test", limit=count)
-        large = [nn.functional.interpolate(d.images(), size=(28, 28)) for d in (train, test)]
-        source = "scikit-learn digits, enlarged"
-        return source, (large[0], train.labels), (large[1], test.labels)
-
-
-def _network(run: Path | None, train: tuple[Tensor, Tensor]) -> nn.Module:
-    """Return a run's network, or one trained for an epoch: enough for images that hold at first."""
-    if run is not None:
-        return load_run_model(run).model
-    torch.manual_seed(0)
-    model, (images, labels) = build_model(NETWORK), train
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    for batch in torch.randperm(len(images)).split(64):  # type: ignore[no-untyped-call] # torch leaves it untyped
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
-        loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-        optimizer.step()
-    return model.eval()
 
 
 def _contestants(
