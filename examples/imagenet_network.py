@@ -9,6 +9,7 @@ Run: python examples/imagenet_network.py audit
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -95,8 +96,12 @@ def hardened(
     side: int = 64,
     epochs: int = 5,
     eps: float = 2 / 255,
+    activation: Literal["keep", "gelu", "silu"] = "keep",
 ) -> tuple[float, float]:
-    """Fine-tune on a subset of CIFAR-10 and harden; return the accuracy under PGD before, after."""
+    """Fine-tune on a subset of CIFAR-10 and harden; return the accuracy under PGD before, after.
+
+    The network has ReLU6, whose second derivative is zero; another activation takes its place.
+    """
     train = load_dataset("cifar10", "train", data_dir=folder, limit=count)
     test = load_dataset("cifar10", "test", data_dir=folder, limit=held)
     result = harden(
@@ -105,6 +110,7 @@ def hardened(
         test,
         eps=eps,
         epochs=epochs,
+        activation=activation,
         batch_size=16,
         optimizer="adamw:learning_rate=0.001",
         out=out,
