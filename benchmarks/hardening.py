@@ -1,10 +1,10 @@
 """What hardening buys a ResNet-18, beside fine-tuning on PGD(3) in the same time.
 
 A ResNet-18 with GELU is trained without a penalty, then fine-tuned from there in several ways, with
-the same optimizer, schedule, averaging and smoothed labels: with the penalty of ``harden``, with
-batch norms that learn their statistics meanwhile, and on PGD(3) examples instead. All are measured
-on the same images: without attack, under PGD(50) and, on fewer of them, in the worst case of the
-quick audit's attacks.
+the same optimizer, schedule, averaging and smoothed labels: with the penalty of ``harden``; with
+batch norms that learn their statistics meanwhile; at a random neighbour farther away than the
+radius, with the recipe's penalty, too; and on PGD(3) examples instead. All are measured on the same
+images: without attack, under PGD(50) and, on fewer of them, in the worst case of the quick audit.
 
 Run: python benchmarks/hardening.py --data-dir DATA --out FOLDER
      python benchmarks/hardening.py --dataset svhn_10k --held-out --audited 0 --data-dir DATA
@@ -16,7 +16,7 @@ one core that computes in bfloat16.
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -28,7 +28,15 @@ from torch import Tensor, nn
 from steadygrad import harden
 from steadygrad.atomic_file import write_atomically
 from steadygrad.attacks import PGD
-from steadygrad.datasets import ImageDataset, data_source, load_dataset
+from steadygrad.datasets import (
+    AugmentationStep,
+    HorizontalFlip,
+    ImageDataset,
+    RandomCrop,
+    UniformNoise,
+    data_source,
+    load_dataset,
+)
 from steadygrad.evaluation import AccuracyPoint, accuracy_curve, audit, paired_comparison
 from steadygrad.models import CallableModel, load_model
 from steadygrad.training import LineProgress, RunFolder, TrainingConfig, train
@@ -43,7 +51,15 @@ class Setting:
 
     model: CallableModel
     trained_on: int
-    augmentation: tuple[str, ...]
+    augmentation: tuple[AugmentationStep, ...]
+
+    def common(self, seed: int, noise: tuple[AugmentationStep, ...] = ()) -> dict[str, Any]:
+        """Return the settings of every training, for ``TrainingConfig`` and ``harden``."""
+        return {
+            "augmentation": (*self.augmentation, *noise),
+            "precision": "bf16",
+            "seed": seed,
+        }
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -54,7 +70,7 @@ SETTINGS: Mapping[str, Setting] = {
             std=(0.2023, 0.1994, 0.2010),
         ),
         trained_on=10_000,
-        augmentation=("flip", "crop:4"),
+        augmentation=(HorizontalFlip(), RandomCrop(4)),
     ),
     "svhn_10k": Setting(
         model=CallableModel(
@@ -64,7 +80,7 @@ SETTINGS: Mapping[str, Setting] = {
             std=(0.2958,),
         ),
         trained_on=6_989,
-        augmentation=("crop:4",),
+        augmentation=(RandomCrop(4),),
     ),
 }
 CLEAN: Mapping[str, Any] = {
@@ -73,11 +89,25 @@ CLEAN: Mapping[str, Any] = {
     "optimizer": "sgd:learning_rate=0.05,momentum=0.9,weight_decay=5e-4",
     "schedule": "cosine:warmup=1",
 }
-WAYS: Mapping[str, Mapping[str, Any]] = {
-    "hardened": {},
-    "hardened, statistics learned": {"batch_norm": "learn"},
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How to fine-tune: what differs from the defaults of ``harden``, and noise for each image."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    noise: tuple[AugmentationStep, ...] = ()
+
+
+WAYS: Mapping[str, Way] = {
+    "hardened": Way(),
+    "hardened, statistics learned": Way(settings={"batch_norm": "learn"}),
+    "hardened, wide noise": Way(noise=(UniformNoise(1.5 * EPS),)),
+    "hardened, recipe wide-noise": Way(settings={"recipe": "wide-noise"}),
     # A step costs about as much: the table says how long each took.
-    "trained on PGD(3)": {"penalty": None, "ramp": None, "attack": PGD(eps=EPS, steps=3)},
+    "trained on PGD(3)": Way(
+        settings={"penalty": None, "ramp": None, "attack": PGD(eps=EPS, steps=3)}
+    ),
 }
 STRONG = PGD(eps=EPS, steps=50)
 MEASURES = {"clean": "clean", "pgd_50": "PGD(50)", "worst_case": "worst case of the quick audit"}
@@ -98,21 +128,21 @@ def main() -> None:
         if arguments.held_out
         else load_dataset(data, "test")
     ).first(arguments.images)
-    common: Mapping[str, Any] = {
-        "augmentation": setting.augmentation,
-        "precision": "bf16",
-        "seed": arguments.seed,
-    }
     config = TrainingConfig(
-        data=data, model=setting.model, limit_train=setting.trained_on, **common, **CLEAN
+        data=data,
+        model=setting.model,
+        limit_train=setting.trained_on,
+        **setting.common(arguments.seed),
+        **CLEAN,
     )
-    clean = RunFolder(out / "clean")
-    done = train(config, clean.path, resume=clean.config.exists(), progress=progress)
-    _stop_unless(done.is_finished)
-    runs = {"before": clean}
-    for way, settings in WAYS.items():
-        folder = out / way.replace(" ", "-")
-        runs[way] = RunFolder(folder / "run")
+    runs = {"before": RunFolder(out / "clean")}
+    resume = runs["before"].config.exists()
+    _stop_unless(train(config, runs["before"].path, resume=resume, progress=progress).is_finished)
+    for name, way in WAYS.items():
+        if arguments.only and name not in arguments.only:
+            continue
+        folder = out / name.replace(" ", "-")
+        runs[name] = RunFolder(folder / "run")
         if not (folder / "export").exists():
             hardened = harden(
                 setting.model,
@@ -120,11 +150,11 @@ def main() -> None:
                 eps=EPS,
                 epochs=2,
                 out=folder,
-                weights=clean.model,
-                resume=runs[way].config.exists(),
+                weights=runs["before"].model,
+                resume=runs[name].config.exists(),
                 progress=progress,
-                **common,
-                **settings,
+                **setting.common(arguments.seed, way.noise),
+                **way.settings,
             )
             _stop_unless(hardened.is_finished)
     rows = {}
@@ -223,6 +253,7 @@ def _arguments() -> argparse.Namespace:
     add("--data-dir", type=Path, required=True, help="folder with the data set's folder in it")
     add("--dataset", choices=SETTINGS, default="cifar10", help="default cifar10")
     add("--out", type=Path, default=Path("runs/hardening"), help="its results")
+    add("--only", action="append", choices=WAYS, help="of the ways to fine-tune; default all")
     add("--held-out", action="store_true", help="measure on training images not trained on")
     add("--images", type=int, default=500, help="images measured (default 500)")
     add("--audited", type=int, default=100, help="of them, by the audit (default 100; 0: none)")
