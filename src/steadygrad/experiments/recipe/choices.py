@@ -36,6 +36,16 @@ MNIST_CHOICE = SettingsGrid(
             "L1, eps 0.8": MNIST.small(MNIST.unsquared(0.8)),
             "none": MNIST.small(MNIST.noise_alone()),
         },
+        "learning rate": {
+            "0.005": _PROPOSED,
+            "0.01": MNIST.small(MNIST.penalised(rate=0.01)),
+            "0.02": MNIST.small(MNIST.penalised(rate=0.02)),
+            "0.05": MNIST.small(MNIST.penalised(rate=0.05)),
+        },
+        "epochs": {
+            "8": _PROPOSED,
+            "16": MNIST.small(MNIST.penalised(), epochs=16),
+        },
         "network": {
             "complex": _PROPOSED,
             "frozen phase": MNIST.small(MNIST.penalised(kind="frozen phase")),

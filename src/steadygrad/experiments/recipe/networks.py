@@ -33,6 +33,9 @@ Kind: TypeAlias = Literal["complex", "frozen phase", "gelu"]
 
 Noise: TypeAlias = UniformNoise | GaussianNoise
 
+RATE = 0.005
+"""Of learning, at the start, as in Yeats et al."""
+
 GRADIENT_LIMIT = 5.0
 """Length at which the parameter gradient is cut, in every network."""
 
@@ -68,20 +71,18 @@ class Recipe:
         noise: Noise | Literal["proposed"] | None = "proposed",
         fraction: float = 1.0,
         every: int = 1,
+        rate: float = RATE,
     ) -> Network:
         """Return a network under the squared L1 norm; None and "proposed" are the proposed values.
 
         fraction: of each batch that bears the penalty, in every ``every``-th step. noise: None for
-            none.
+            none. rate: of learning, at the start.
         """
         chosen = self.strength if strength is None else strength
         penalty = SquaredNormPenalty(strength=chosen, fraction=fraction)
-        return self._network(
-            f"{kind}, squared L1 {chosen:g}",
-            kind,
-            {"penalty": penalty, "penalty_every": every},
-            self._noise(noise),
-        )
+        changes = {"penalty": penalty, "penalty_every": every, "optimizer": SGD(learning_rate=rate)}
+        label = f"{kind}, squared L1 {chosen:g}" + ("" if rate == RATE else f", rate {rate:g}")
+        return self._network(label, kind, changes, self._noise(noise))
 
     def unsquared(self, eps: float, *, kind: Kind = "complex") -> Network:
         """Return a network under ``eps`` times the L1 norm, let in over the first third."""
@@ -97,12 +98,12 @@ class Recipe:
         return self._network(f"{kind}, noise alone", kind, {}, self._noise("proposed"))
 
     def pgd_trained(
-        self, eps: float, *, steps: int = 4, rate: float = 0.005, kind: Kind = "gelu"
+        self, eps: float, *, steps: int = 4, rate: float = RATE, kind: Kind = "gelu"
     ) -> Network:
         """Return a network trained on PGD examples."""
         return self._attacked(f"PGD({steps})", PGD(eps=eps, steps=steps), rate, kind)
 
-    def n_fgsm_trained(self, eps: float, *, rate: float = 0.005, kind: Kind = "gelu") -> Network:
+    def n_fgsm_trained(self, eps: float, *, rate: float = RATE, kind: Kind = "gelu") -> Network:
         """Return a network trained on the examples of N-FGSM."""
         return self._attacked("N-FGSM", NoisyFGSM(eps=eps), rate, kind)
 
@@ -145,7 +146,7 @@ class Recipe:
             assert isinstance(model, NamedComplexModel)
             model = replace(model, second_order="frozen_phase")
         settings: dict[str, Any] = {
-            "optimizer": SGD(learning_rate=0.005),
+            "optimizer": SGD(learning_rate=RATE),
             "schedule": Linear(fall_from=2 / 3),
             "averaging": ExponentialMovingAverage(rate=0.998),
             "clipping": ClipNorm(length=GRADIENT_LIMIT),
