@@ -42,6 +42,14 @@ MNIST_CHOICE = SettingsGrid(
             "0.02": MNIST.small(MNIST.penalised(rate=0.02)),
             "0.05": MNIST.small(MNIST.penalised(rate=0.05)),
         },
+        "at rate 0.02": {
+            "squared 1/8": MNIST.small(MNIST.penalised(rate=0.02)),
+            "squared 1/4": MNIST.small(MNIST.penalised(strength=1 / 4, rate=0.02)),
+            "1/4 of the batch": MNIST.small(MNIST.penalised(fraction=0.25, rate=0.02)),
+            "every 4th step": MNIST.small(MNIST.penalised(every=4, rate=0.02)),
+            "GELU": MNIST.small(MNIST.penalised(kind="gelu", rate=0.02)),
+            "GELU, rate 0.05": MNIST.small(MNIST.penalised(kind="gelu", rate=0.05)),
+        },
         "epochs": {
             "8": _PROPOSED,
             "16": MNIST.small(MNIST.penalised(), epochs=16),
