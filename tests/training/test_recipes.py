@@ -1,5 +1,7 @@
 """A recipe fills in what is not given, in terms of the radius alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from steadygrad.datasets import RandomCrop, UniformNoise
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.hardening import harden
 from steadygrad.penalties import SquaredNormPenalty
-from steadygrad.training import RECIPES, TrainingConfig, WideNoise, with_recipe
+from steadygrad.training import RECIPES, SGD, TrainingConfig, WideNoise, with_recipe
 
 
 def test_text_table_and_object_say_the_same() -> None:
@@ -41,6 +43,7 @@ def test_what_is_given_wins_and_the_noise_comes_last() -> None:
     assert config.clipping is None
     assert config.penalty == SquaredNormPenalty(strength=0.12)
     assert config.averaging is not None
+    assert config.optimizer == replace(SGD(learning_rate=0.02), nesterov=True)
     own = SquaredNormPenalty(strength=0.5)
     kept = TrainingConfig.from_dict(with_recipe("wide-noise:0.2", given | {"penalty": own}))
     assert kept.penalty == own
@@ -60,6 +63,7 @@ def test_augmentation_may_be_text() -> None:
         ("wide-noise:1.5", "eps"),
         ("wide-noise:0.1,width=-1", "width >= 0"),
         ("wide-noise:0.1,weight=0", "weight > 0"),
+        ("wide-noise:0.1,learning_rate=0", "learning_rate > 0"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(text: str, sentence: str) -> None:
