@@ -12,7 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from steadygrad.datasets import batches, load_dataset
-from steadygrad.errors import HyperparameterError, NonFiniteLossError, OutputError
+from steadygrad.errors import (
+    HyperparameterError,
+    ModelError,
+    NonFiniteLossError,
+    OutputError,
+)
 from steadygrad.penalties import NormPenalty, parameter_update_similarity
 from steadygrad.seeds import derive_seed
 from steadygrad.training import (
@@ -190,7 +195,7 @@ def test_a_penalty_in_every_third_step_counts_three_times_there(
 
 @pytest.mark.parametrize(
     ("settings", "left_out"),
-    [({"penalty_every": 2}, {1, 3}), ({"ramp": "ramp:epochs=0.5,after=1"}, {0, 1, 2})],
+    [({"penalty_every": 2}, {1, 3}), ({"ramp": "ramp:epochs=0.5,after=1"}, {1, 2})],
 )
 def test_steps_in_which_the_penalty_does_not_count_do_not_compute_it(
     tmp_path: Path,
@@ -214,6 +219,17 @@ def test_steps_in_which_the_penalty_does_not_count_do_not_compute_it(
     monkeypatch.setattr(NormPenalty, "__call__", noted_penalty)
     train(config(penalty="norm:eps=0.1", limit_train=32, **settings), tmp_path / "run")
     assert taken == [index not in left_out for index in range(4)]
+
+
+def test_what_a_penalty_refuses_is_refused_before_the_plain_epochs(
+    tmp_path: Path, config: Make, build_tiny: BuildTiny
+) -> None:
+    build_tiny(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Hardsigmoid()))
+    seen = Penalties()
+    settings = config(penalty="norm:eps=0.1", ramp="ramp:epochs=1,after=1")
+    with pytest.raises(ModelError, match="no second derivative"):
+        train(settings, tmp_path / "run", progress=seen)
+    assert not seen.steps
 
 
 def test_averaged_weights_are_those_of_a_slow_loop(

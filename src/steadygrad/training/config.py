@@ -38,7 +38,7 @@ class TrainingConfig:
         penalty_every: the penalty is taken in every n-th step, at n times its weight, and left out
             of the others, which then cost what plain steps do.
         ramp: how the penalty is let in, a schedule such as ``ramp:5``; None for at once. Steps in
-            which nothing of it counts leave it out.
+            which nothing of it counts leave it out, but for the first.
         loss: of single images, a part of ``steadygrad.penalties.LOSSES``.
         attack: what each batch is under, a part of ``steadygrad.attacks.ATTACKS``, crafted with
             the network in eval mode; ``mixture`` attacks a fraction of each batch.

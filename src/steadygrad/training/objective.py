@@ -35,7 +35,7 @@ class Objective:
         images: Images,
         labels: Labels,
         *,
-        share: float | Tensor = 1.0,
+        share: float | Tensor | None = 1.0,
         generator: torch.Generator | None = None,
     ) -> PenalizedLoss:
         """Return ``loss = data_loss + penalty``, batch means in nats, and the logits behind it.
@@ -45,14 +45,14 @@ class Objective:
                 move and dropout is off.
             images: augmented, on the model's device.
             labels: int64 (batch,); without an attack also what the loss takes.
-            share: by how much the penalty counts, at least 0; at 0 it is not computed, unless it is
-                a scalar tensor, which is not read.
+            share: by how much the penalty counts, at least 0; a scalar tensor is not read. None
+                leaves the penalty out.
             generator: feeds the attack.
         """
         if self.attack is not None:
             with evaluation_mode(model):
                 images = self.attack(model, images, labels, generator=generator)
-        if self.penalty is None or (not isinstance(share, Tensor) and share == 0):
+        if self.penalty is None or share is None:
             losses, logits = example_losses(model, images, labels, self.config.loss)
             loss = losses.mean()
             return PenalizedLoss(loss, loss, loss.new_zeros(()), logits)

@@ -149,7 +149,7 @@ class TrainingSession:
         if self.captured is None:
             sums, similarity = self._gradient_of_batch(images, targets, labels, share, counts)
         else:
-            self._counts.fill_(counts)
+            self._counts.fill_(counts or 0.0)
             sums = self._sums(self.captured(images, targets), labels, share)
             similarity = sums.new_full((), torch.nan)
         if config.clipping is not None:
@@ -159,21 +159,31 @@ class TrainingSession:
             self.averaged.update(self.model)
         return torch.cat((sum_over_ranks(sums), similarity.detach().float().unsqueeze(0)))
 
-    def _penalty_counts(self) -> float:
-        """Return by how much the penalty counts in the next step; 0 where it is left out."""
+    def _penalty_counts(self) -> float | None:
+        """Return by how much the penalty counts in the next step; None where it is left out.
+
+        The run's first step takes it in any case: what a penalty refuses is refused at once.
+        """
         config = self.config
-        if (self.epochs_done * self.steps_per_epoch + self.steps_done) % config.penalty_every:
-            return 0.0
+        step = self.epochs_done * self.steps_per_epoch + self.steps_done
+        if step % config.penalty_every:
+            return None
         ramped = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
-        return config.penalty_every * ramped
+        return config.penalty_every * ramped if ramped or step == 0 else None
 
     def _gradient_of_batch(
-        self, images: Images, targets: Labels, labels: Labels, share: BatchShare, counts: float
+        self,
+        images: Images,
+        targets: Labels,
+        labels: Labels,
+        share: BatchShare,
+        counts: float | None,
     ) -> tuple[Tensor, Tensor]:
         """Leave the whole batch's gradient in the parameters, part by part.
 
         Args:
-            images, targets, labels: of the whole batch. counts: by how much the penalty does.
+            images, targets, labels: of the whole batch.
+            counts: by how much the penalty does; None leaves it out.
 
         Returns:
             This process's loss, data loss, penalty and correct; the update similarity.
