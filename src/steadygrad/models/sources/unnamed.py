@@ -129,6 +129,8 @@ class ObjectModel:
         description: class, and a digest of the names and shapes of its tensors.
     """
 
+    positional: ClassVar[str] = "description"
+
     description: str
     network: nn.Module | None = field(default=None, init=False, repr=False, compare=False)
 
