@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from steadygrad.errors import CheckpointError, OutputError
-from steadygrad.models import MODELS, model_names
+from steadygrad.models import MODELS, ObjectModel, Smooth, model_names
 from steadygrad.training import ModelSpec, load_model, save_model
 
 SPEC = ModelSpec(MODELS.parse("digits-complex:second_order=frozen_phase"), (1, 8, 8), 10)
@@ -41,6 +41,29 @@ def test_a_file_rebuilds_its_network_to_the_bit(tmp_path: Path) -> None:
     images = torch.rand(3, 1, 8, 8)
     assert torch.equal(loaded(images), model.eval()(images))
     assert model.state_dict().keys() == loaded.state_dict().keys()
+
+
+@pytest.mark.parametrize("activation", [None, "gelu"])
+def test_a_network_given_by_a_program_loads_where_the_program_gives_it_again(
+    tmp_path: Path, activation: Any
+) -> None:
+    def source() -> Any:
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 10))
+        given = ObjectModel.of(network)
+        return given if activation is None else Smooth(model=given, activation=activation)
+
+    trained, again = source(), source()
+    file, spec = tmp_path / "model.safetensors", ModelSpec(trained, (1, 8, 8), 10)
+    model = spec.build()
+    save_model(file, model, spec)
+    before = {name: tensor.clone() for name, tensor in again.build().state_dict().items()}
+    with pytest.raises(CheckpointError, match="given by a Python program"):
+        load_model(file)
+    loaded, _ = load_model(file, source=again)
+    images = torch.rand(3, 1, 8, 8)
+    assert torch.equal(loaded(images), model.eval()(images))
+    kept = again.build().state_dict()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in before.items())
 
 
 def test_equal_models_make_equal_bytes(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Model files: weights in safetensors that know how to rebuild their network and run no code."""
 
+import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,9 @@ def load_model(
     Args:
         path: of a file that ``save_model`` wrote.
         device: where the network goes.
-        source: the model, as the caller knows it. Needed for one that is a callable: the file's
-            word alone must not decide which code runs.
+        source: the model, as the caller knows it. Needed for one that is a callable, since the
+            file's word alone must not decide which code runs, and for a network that a program
+            gave (``ObjectModel.of(network)``), which stays as it is.
 
     Raises:
         CheckpointError: the file is missing, damaged, not one of ours, does not fit the network
@@ -97,10 +99,12 @@ def load_model(
             f"{path} holds weights of {text}, whose code a file must not run; name the model "
             f"yourself, as {text},weights={path}"
         )
+    if source is not None and bare(source) == spec.model:
+        spec = replace(spec, model=bare(source))
     plain = DefaultTensors(torch.float32, torch.device("cpu"))
     with torch.random.fork_rng(devices=[]), plain.lent():
         try:
-            model = spec.build()
+            model = copy.deepcopy(spec.build())
         except (SteadygradError, TypeError, RuntimeError) as error:
             raise CheckpointError(f"{path} names a model that cannot be built: {error}") from error
     _check_fit(path, tensors, model.state_dict())

@@ -1,5 +1,6 @@
 """Smooth activations in place of ReLU, whose second derivative is zero."""
 
+import copy
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, TypeAlias
 
@@ -77,8 +78,12 @@ class Smooth:
     def build(
         self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
     ) -> nn.Module:
-        """Return the other model's network with its activations replaced."""
-        network = self.model.build(input_shape=input_shape, num_classes=num_classes)
+        """Return the other model's network with its activations replaced.
+
+        A network that a program gave stays as it is.
+        """
+        built = self.model.build(input_shape=input_shape, num_classes=num_classes)
+        network = copy.deepcopy(built)
         smooth_activations(network, self.activation)
         return network
 
