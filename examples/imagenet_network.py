@@ -4,7 +4,7 @@ The weights of EfficientNet-Lite0 are in the package efficientnet-lite0-pytorch-
 twenty labelled photographs in foolbox. CIFAR-10 is read from a folder, or from the hub.
 
 Run: python examples/imagenet_network.py audit
-     python examples/imagenet_network.py harden [FOLDER_WITH_CIFAR10]
+     python examples/imagenet_network.py harden [FOLDER_WITH_CIFAR10 [keep | gelu | silu]]
 """
 
 import sys
@@ -91,8 +91,8 @@ def hardened(
     folder: str | None = None,
     *,
     out: Path | str = "hardened-efficientnet",
-    count: int = 600,
-    held: int = 100,
+    count: int = 1000,
+    held: int = 200,
     side: int = 64,
     epochs: int = 5,
     eps: float = 2 / 255,
@@ -131,7 +131,9 @@ if __name__ == "__main__":
         case ["audit"]:
             attacked()
             audited()
-        case ["harden", *place]:
+        case ["harden", folder, ("keep" | "gelu" | "silu") as activation]:
+            hardened(folder, activation=activation)
+        case ["harden", *place] if len(place) < 2:
             hardened(*place)
         case _:
             sys.exit(__doc__)

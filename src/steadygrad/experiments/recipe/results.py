@@ -56,7 +56,7 @@ MNIST_AUTOATTACK = StandardAutoAttack(
     stem="mnist-autoattack",
     title="what standard AutoAttack leaves",
     data_title=MNIST.title,
-    attacked_networks=(_PROPOSED, _SLOWER, _WIDER_PGD_TRAINED),
+    attacked_networks=(_PROPOSED, _SLOWER, _AT_EQUAL_TIME, _WIDER_PGD_TRAINED),
     eps_values=(0.2, 0.3),
     images=200,
 )
