@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad import audit, harden
-from steadygrad.attacks import PGD
+from steadygrad.attacks import APGD, PGD
 from steadygrad.datasets import ImageDataset, batches, load_dataset
 from steadygrad.evaluation import accuracy_curve
 from steadygrad.models import load_classifier
@@ -123,6 +123,8 @@ def hardened(
     print(f"without attack: {before.clean.accuracy:.0%} -> {after.clean.accuracy:.0%}")
     robust = before.worst_case(eps).accuracy, after.worst_case(eps).accuracy
     print(f"under PGD at {255 * eps:g}/255: {robust[0]:.0%} -> {robust[1]:.0%}")
+    (left,) = accuracy_curve(result.model, test, None, APGD(eps=eps), [eps]).points
+    print(f"under APGD, a stronger attack, {left.accuracy:.0%} of the hardened network's are left")
     return robust
 
 
