@@ -86,6 +86,9 @@ MNIST_CHOICE = SettingsGrid(
             "N-FGSM 0.3, rate 0.005": MNIST.small(MNIST.n_fgsm_trained(0.3, rate=0.005)),
             "N-FGSM 0.3, rate 0.02": MNIST.small(MNIST.n_fgsm_trained(0.3, rate=0.02)),
             "complex, PGD(4) 0.2": MNIST.small(MNIST.pgd_trained(0.2, kind="complex")),
+            "complex, PGD(4) 0.3, rate 0.02": MNIST.small(
+                MNIST.pgd_trained(0.3, rate=0.02, kind="complex")
+            ),
         },
     },
     validation_size=VALIDATION,
