@@ -42,7 +42,7 @@ def _train(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Continue a stopped run in --out; its settings are known."),
+        typer.Option("--resume", help="Continue the run in --out, with its settings."),
     ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a run that is already in --out.")
@@ -77,7 +77,7 @@ def _train(
     ] = None,
     penalty_every: Annotated[
         int | None,
-        typer.Option(help="Take the penalty in every n-th step only, at n times its weight."),
+        typer.Option(help="Penalise every n-th step, n times as much."),
     ] = None,
     ramp: Annotated[
         str | None, typer.Option(help="Raise the penalty from 0, such as ramp:5 (epochs).")
@@ -140,13 +140,12 @@ def _train(
     test_images: Annotated[
         int | None,
         typer.Option(
-            help="Also measure this many test images after each epoch (for curves only; do not "
-            "select on them)."
+            help="Also measure this many test images after each epoch; do not select on them."
         ),
     ] = None,
     update_similarity: Annotated[
         bool | None,
-        typer.Option(help="Record the angle between plain and penalised updates (slower)."),
+        typer.Option(help="Record the angle of plain and penalised updates."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
