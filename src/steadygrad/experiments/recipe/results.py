@@ -30,7 +30,9 @@ _WIDER = MNIST.penalised(noise=UniformNoise(0.4), rate=0.02)
 _TWIN = MNIST.penalised(kind="gelu", rate=0.02)
 _PGD_TRAINED = MNIST.pgd_trained(0.2, rate=0.05)
 _WIDER_PGD_TRAINED = MNIST.pgd_trained(0.3, rate=0.05)
+# As long as the recipe takes.
 _AT_EQUAL_TIME = MNIST.shortened(_WIDER_PGD_TRAINED, 5)
+_COMPLEX_PGD_TRAINED = MNIST.shortened(MNIST.pgd_trained(0.3, rate=0.02, kind="complex"), 6)
 _N_FGSM_TRAINED = MNIST.n_fgsm_trained(0.2, rate=0.05)
 
 MNIST_CURVES = WhiteBox(
@@ -45,6 +47,7 @@ MNIST_CURVES = WhiteBox(
         _TWIN,
         _PGD_TRAINED,
         _AT_EQUAL_TIME,
+        _COMPLEX_PGD_TRAINED,
         _WIDER_PGD_TRAINED,
         _N_FGSM_TRAINED,
     ),
@@ -56,7 +59,13 @@ MNIST_AUTOATTACK = StandardAutoAttack(
     stem="mnist-autoattack",
     title="what standard AutoAttack leaves",
     data_title=MNIST.title,
-    attacked_networks=(_PROPOSED, _SLOWER, _AT_EQUAL_TIME, _WIDER_PGD_TRAINED),
+    attacked_networks=(
+        _PROPOSED,
+        _SLOWER,
+        _AT_EQUAL_TIME,
+        _COMPLEX_PGD_TRAINED,
+        _WIDER_PGD_TRAINED,
+    ),
     eps_values=(0.2, 0.3),
     images=200,
 )
