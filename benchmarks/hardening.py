@@ -9,8 +9,8 @@ images: without attack, under PGD(50) and, on fewer of them, in the worst case o
 Run: python benchmarks/hardening.py --data-dir DATA --out FOLDER
      python benchmarks/hardening.py --dataset svhn_10k --held-out --audited 0 --data-dir DATA
 The same call goes on where it was interrupted. It ends with OUT/hardening.json, and the same as a
-table in OUT/hardening.md. About two hours for CIFAR-10 and half an hour for the part of SVHN, on
-one core that computes in bfloat16.
+table in OUT/hardening.md. About three hours for CIFAR-10 and half an hour for the part of SVHN, on
+one core that computes in bfloat16; --only takes some of the ways.
 """
 
 import argparse

@@ -254,8 +254,9 @@ patched = patch(sys.argv.pop(1), slow)
 if os.environ["RANK"] == "1":
     TrainingSession.step = killed
     main()
-with patched:
-    main()
+else:
+    with patched:
+        main()
 """
 
 

@@ -104,7 +104,9 @@ def load_model(
     plain = DefaultTensors(torch.float32, torch.device("cpu"))
     with torch.random.fork_rng(devices=[]), plain.lent():
         try:
-            model = copy.deepcopy(spec.build())
+            model = spec.build()
+            if source is not None:  # it may have given the program's own network
+                model = copy.deepcopy(model)
         except (SteadygradError, TypeError, RuntimeError) as error:
             raise CheckpointError(f"{path} names a model that cannot be built: {error}") from error
     _check_fit(path, tensors, model.state_dict())

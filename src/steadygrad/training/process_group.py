@@ -116,18 +116,20 @@ def processes_together(device: torch.device, patience: timedelta | None = None) 
         except ProcessError as error:
             with Interruption():  # the launcher ends a process while it still has to speak
                 told = _told(store, ranks, error)
-                _disconnect(has_started)
+                if has_started:
+                    _disconnect()
                 raise told from error
         except BaseException as error:
             with Interruption():
                 _tell(store, ranks, error, has_started)
             raise
     finally:
-        _disconnect(has_started)
+        if has_started:
+            _disconnect()
 
 
-def _disconnect(has_started: bool) -> None:
-    if has_started and distributed.is_initialized():
+def _disconnect() -> None:
+    if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
@@ -198,7 +200,7 @@ def _tell(store: Any, ranks: Ranks, error: BaseException, has_started: bool) -> 
         if ranks.is_main:
             store.set(_HEARD, "1")
         if has_started:
-            _disconnect(has_started)  # closes the connections: nobody waits in vain
+            _disconnect()  # closes the connections: nobody waits in vain
             store.wait([_HEARD], _SECONDS_TO_HEAR)
 
 
