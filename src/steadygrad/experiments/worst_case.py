@@ -130,15 +130,21 @@ def attacked_in_turn(
     eps: float,
     battery: Sequence[BatteryAttack],
     limit: int,
+    first: int = 0,
 ) -> WorstCase:
-    """Return what a battery leaves of the first ``limit`` images, see ``Workbench.answer``."""
+    """Return what a battery leaves of the images from ``first`` up to ``limit``.
+
+    Measured now or earlier, see ``Workbench.answer``.
+    """
     data = bench.image_set(network.config.data, limit)
     described = {member.key: describe_attack(member.attack) for member in battery}
-    question = bench.question("worst case", data, eps=eps, attacks=described)
+    begin = {"first": first} if first else {}  # what was measured from the first image on stands
+    question = bench.question("worst case", data, eps=eps, attacks=described, **begin)
 
     def measure() -> Answer:
-        bench.progress(f"{network.label}: worst case at eps {eps:.3g} on {len(data)} images")
-        images, labels = data.images().to(bench.device), data.labels.to(bench.device)
+        bench.progress(f"{network.label}: worst case at eps {eps:.3g}, images {first} to {limit}")
+        images = data.images(slice(first, None)).to(bench.device)
+        labels = data.labels[first:].to(bench.device)
         worst = attack_in_turn(bench.model(network), images, labels, battery, eps)
         return {"correct": worst.correct, "broken_by": dict(worst.broken_by)}
 
@@ -146,7 +152,7 @@ def attacked_in_turn(
     where = f"what was measured of {network.label}"
     broken_by = required(answer, "broken_by", dict, where)
     broken = {member.key: required(broken_by, member.key, int, where) for member in battery}
-    return WorstCase(eps, len(data), required(answer, "correct", int, where), broken)
+    return WorstCase(eps, len(data) - first, required(answer, "correct", int, where), broken)
 
 
 def worst_case_table(

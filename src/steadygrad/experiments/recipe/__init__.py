@@ -6,6 +6,7 @@ from steadygrad.experiments.experiment import Experiment
 from steadygrad.experiments.recipe.choices import FASHION_MNIST_CHOICE, MNIST_CHOICE
 from steadygrad.experiments.recipe.results import (
     MNIST_AUTOATTACK,
+    MNIST_AUTOATTACK_RIVALS,
     MNIST_CURVES,
     MNIST_UNSEEN,
     MNIST_WHY,
@@ -19,6 +20,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         MNIST_CHOICE,
         MNIST_CURVES,
         MNIST_AUTOATTACK,
+        MNIST_AUTOATTACK_RIVALS,
         MNIST_WHY,
         MNIST_UNSEEN,
         FASHION_MNIST_CHOICE,

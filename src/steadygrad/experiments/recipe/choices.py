@@ -96,7 +96,7 @@ MNIST_CHOICE = SettingsGrid(
     worst_eps=(0.2, 0.3),
 )
 
-_FASHION = FASHION_MNIST.small(FASHION_MNIST.penalised())
+_FASHION = FASHION_MNIST.small(FASHION_MNIST.penalised(rate=0.02))
 
 FASHION_MNIST_CHOICE = SettingsGrid(
     paper=PAPER,
@@ -104,19 +104,39 @@ FASHION_MNIST_CHOICE = SettingsGrid(
     title="one setting changed at a time, 20,000 images and 8 epochs",
     data_title=FASHION_MNIST.title,
     axes={
+        "learning rate": {
+            "0.005": FASHION_MNIST.small(FASHION_MNIST.penalised()),
+            "0.01": FASHION_MNIST.small(FASHION_MNIST.penalised(rate=0.01)),
+            "0.02": _FASHION,
+        },
         "noise around each image": {
-            "uniform 0.1": FASHION_MNIST.small(FASHION_MNIST.penalised(noise=UniformNoise(0.1))),
-            "uniform 0.2": _FASHION,
-            "uniform 0.3": FASHION_MNIST.small(FASHION_MNIST.penalised(noise=UniformNoise(0.3))),
+            "uniform 0.1": FASHION_MNIST.small(
+                FASHION_MNIST.penalised(noise=UniformNoise(0.1), rate=0.02)
+            ),
+            "uniform 0.15": _FASHION,
+            "uniform 0.2": FASHION_MNIST.small(
+                FASHION_MNIST.penalised(noise=UniformNoise(0.2), rate=0.02)
+            ),
+        },
+        "penalty": {
+            "squared 1/64": FASHION_MNIST.small(
+                FASHION_MNIST.penalised(strength=1 / 64, rate=0.02)
+            ),
+            "squared 0.03": _FASHION,
         },
         "network": {
             "complex": _FASHION,
-            "GELU": FASHION_MNIST.small(FASHION_MNIST.penalised(kind="gelu")),
+            "GELU, rate 0.02": FASHION_MNIST.small(FASHION_MNIST.penalised(kind="gelu", rate=0.02)),
+            "GELU, rate 0.05": FASHION_MNIST.small(FASHION_MNIST.penalised(kind="gelu", rate=0.05)),
         },
         "attack training": {
             "PGD(4) 0.1, rate 0.02": FASHION_MNIST.small(FASHION_MNIST.pgd_trained(0.1, rate=0.02)),
-            "N-FGSM 0.1, rate 0.02": FASHION_MNIST.small(
-                FASHION_MNIST.n_fgsm_trained(0.1, rate=0.02)
+            "PGD(4) 0.1, rate 0.05": FASHION_MNIST.small(FASHION_MNIST.pgd_trained(0.1, rate=0.05)),
+            "N-FGSM 0.1, rate 0.05": FASHION_MNIST.small(
+                FASHION_MNIST.n_fgsm_trained(0.1, rate=0.05)
+            ),
+            "complex, PGD(4) 0.1, rate 0.02": FASHION_MNIST.small(
+                FASHION_MNIST.pgd_trained(0.1, rate=0.02, kind="complex")
             ),
         },
     },

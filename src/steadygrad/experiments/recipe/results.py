@@ -20,7 +20,13 @@ from steadygrad.experiments.standard_autoattack import StandardAutoAttack
 from steadygrad.experiments.unseen import UnseenDisturbances
 from steadygrad.experiments.white_box import WhiteBox, pgd_curves
 
-__all__ = ["MNIST_AUTOATTACK", "MNIST_CURVES", "MNIST_UNSEEN", "MNIST_WHY"]
+__all__ = [
+    "MNIST_AUTOATTACK",
+    "MNIST_AUTOATTACK_RIVALS",
+    "MNIST_CURVES",
+    "MNIST_UNSEEN",
+    "MNIST_WHY",
+]
 
 _EPS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 # Rates and radii: the best of ``MNIST_CHOICE``, on validation images.
@@ -59,6 +65,15 @@ MNIST_AUTOATTACK = StandardAutoAttack(
     stem="mnist-autoattack",
     title="what standard AutoAttack leaves",
     data_title=MNIST.title,
+    attacked_networks=(_PROPOSED, _AT_EQUAL_TIME),
+    eps_values=(0.2, 0.3),
+    images=1000,
+)
+MNIST_AUTOATTACK_RIVALS = StandardAutoAttack(
+    paper=PAPER,
+    stem="mnist-autoattack-rivals",
+    title="what standard AutoAttack leaves",
+    data_title=MNIST.title,
     attacked_networks=(
         _PROPOSED,
         _SLOWER,
@@ -78,7 +93,7 @@ MNIST_UNSEEN = UnseenDisturbances(
         MNIST.plain(),
         MNIST.noise_alone(),
         _PROPOSED,
-        _WIDER_PGD_TRAINED,
+        _AT_EQUAL_TIME,
         _N_FGSM_TRAINED,
     ),
     corruptions={
