@@ -11,6 +11,7 @@ import typer
 
 from digits_recipe import DIGITS
 from program import Program
+from steadygrad.cli.terminal import INTERRUPTED
 from steadygrad.experiments import (
     Chart,
     Experiment,
@@ -142,6 +143,21 @@ def test_only_trained_measures_what_is_there(program: Program, tmp_path: Path) -
     said = comparison.read_text()
     assert "With the 1 of 3 networks that are trained so far" in said
     assert said.count("(seed ") == 2
+
+
+def test_when_the_minutes_are_over_what_is_trained_is_measured(
+    program: Program, tmp_path: Path
+) -> None:
+    assert run(program, tmp_path, "--minutes", 0).code == 2
+    nothing = run(program, tmp_path, "--minutes", 1e-6)
+    assert nothing.code == INTERRUPTED
+    assert "stopped; the same command continues" in nothing.err
+    run(program, tmp_path, "--shard", "1/3")
+    some = run(program, tmp_path, "--minutes", 1e-6)
+    assert some.code == 0, some.err
+    assert "the time for training is over; the same command goes on" in " ".join(some.err.split())
+    assert "1 networks" in some.out
+    assert "3 networks" in run(program, tmp_path, "--minutes", 10).out
 
 
 def measured(file: Path) -> dict[str, list[object]]:

@@ -9,6 +9,7 @@ import torch
 
 from steadygrad.errors import CheckpointError
 from steadygrad.experiments import Network, NetworkStore, distinct, missing, train_networks
+from steadygrad.time_budget import TimeBudget
 from steadygrad.training import LineProgress, TrainingConfig
 
 CONFIG = TrainingConfig(data="digits", model="digits-real", limit_train=64, epochs=1)
@@ -90,3 +91,35 @@ def test_side_by_side_gives_the_networks_of_one_by_one(store: NetworkStore, tmp_
         expected = alone.load(network).model.state_dict()
         for name, tensor in store.load(network).model.state_dict().items():
             torch.testing.assert_close(tensor, expected[name])
+
+
+SHORT = Network("short", replace(CONFIG, data="mnist", model="yeats2021-mnist-gelu", batch_size=64))
+LONG = Network("long", replace(SHORT.config, epochs=100))
+UNKNOWN = Network("unknown", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "order"), [(None, "unknown, long, short"), (9.0, "short, long, unknown")]
+)
+def test_within_a_limit_of_time_the_shortest_come_first(
+    store: NetworkStore,
+    monkeypatch: pytest.MonkeyPatch,
+    minutes: float | None,
+    order: str,
+) -> None:
+    trained: list[tuple[str, bool]] = []
+
+    def note(_: NetworkStore, network: Network, __: object, left: float | None) -> bool:
+        trained.append((network.label, left is None))
+        return True
+
+    monkeypatch.setattr(NetworkStore, "train", note)
+    assert train_networks([UNKNOWN, LONG, SHORT], store, budget=TimeBudget(minutes))
+    assert trained == [(label, minutes is None) for label in order.split(", ")]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_when_time_is_over_nothing_is_trained_to_its_end(store: NetworkStore, jobs: int) -> None:
+    networks = [Network(f"seed {seed}", replace(CONFIG, seed=seed)) for seed in (0, 1)]
+    assert not train_networks(networks, store, jobs=jobs, budget=TimeBudget(1e-6))
+    assert missing(networks, store) == tuple(networks)

@@ -107,6 +107,16 @@ def test_an_interrupted_run_resumes_to_the_same_bits(
     assert_equal_runs(whole, resumed)
 
 
+def test_a_run_whose_time_is_over_resumes_to_the_same_bits(tmp_path: Path, config: Make) -> None:
+    whole = train(config(), tmp_path / "whole")
+    stopped = train(config(), tmp_path / "stopped", minutes=1e-6)
+    assert (stopped.is_finished, len(stopped.history)) == (False, 0)
+    assert_equal_runs(whole, train(config(), tmp_path / "stopped", resume=True, minutes=60))
+    with pytest.raises(HyperparameterError, match="expected minutes > 0, got 0"):
+        train(config(), tmp_path / "other", minutes=0)
+    assert not (tmp_path / "other").exists()
+
+
 def test_dropout_and_running_statistics_resume_to_the_same_bits(
     tmp_path: Path, config: Make, build_tiny: BuildTiny, stop_after: Callable[..., Any]
 ) -> None:

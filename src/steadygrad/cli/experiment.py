@@ -26,6 +26,7 @@ from steadygrad.experiments import (
     train_networks_in_processes,
 )
 from steadygrad.reports.experiments import number_text, read_record, write_experiment
+from steadygrad.time_budget import TimeBudget
 from steadygrad.training import console_progress
 from steadygrad.training.process_group import launched_ranks
 
@@ -92,7 +93,16 @@ def _run(
             help="For missing networks, use the measurements of earlier results in OUT.",
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="Device of the attacks: cpu, cuda, ...")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="Device of the attacks: auto, cpu, cuda, ...")
+    ] = "auto",
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Time for training, the shortest first; then measure what is trained.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be trained, with minutes.")
     ] = False,
@@ -114,7 +124,7 @@ def _run(
     Under torchrun or accelerate launch each process trains some of the networks, into a folder that
     all of them reach; the main process measures.
     """
-    experiment, chosen = experiment_by_name(name), scale_by_name(scale)
+    experiment, chosen, budget = experiment_by_name(name), scale_by_name(scale), TimeBudget(minutes)
     if seeds < 1:
         raise HyperparameterError(f"expected seeds >= 1, got {seeds}")
     numbers, store = tuple(range(seeds)), NetworkStore(networks)
@@ -140,13 +150,18 @@ def _run(
                 f"expected --jobs 1 in {ranks.count} processes, of which each trains a part of the "
                 f"networks, got {jobs}"
             )
-        if not train_networks_in_processes(planned, store, progress=console_progress()):
+        if not (
+            train_networks_in_processes(planned, store, progress=console_progress(), budget=budget)
+            or budget.is_spent()
+        ):
             _stop()
     if not ranks.is_main:
         return
     with alone():
         if shard is not None:
-            if not train_networks(planned, store, jobs=jobs, progress=console_progress()):
+            if not train_networks(
+                planned, store, jobs=jobs, progress=console_progress(), budget=budget
+            ):
                 _stop()
             messages.print(
                 f"{len(planned)} networks of shard {shard} are in {networks}; nothing was "
@@ -165,6 +180,7 @@ def _run(
             only_trained=only_trained,
             keep_measured=keep_measured,
             device=device,
+            minutes=budget.minutes_left,
             progress=console_progress(),
             message=lambda text: messages.print(text, soft_wrap=True, markup=False),
         )

@@ -45,10 +45,12 @@ class NetworkStore:
         self._refuse_another(network)
         return len(read_metrics(run.metrics)) >= network.config.epochs
 
-    def train(self, network: Network, progress: Progress | None = None) -> bool:
+    def train(
+        self, network: Network, progress: Progress | None = None, minutes: float | None = None
+    ) -> bool:
         """Train a network, or go on where a killed run left off; return whether it is finished.
 
-        Waits while another process trains the same one.
+        Waits while another process trains the same one. minutes: see ``steadygrad.training.train``.
         Raises: what ``steadygrad.training.train`` raises.
         """
         path = self.path(network)
@@ -57,7 +59,12 @@ class NetworkStore:
                 return True
             is_begun = RunFolder(path).config.exists()
             result = train(
-                network.config, path, resume=is_begun, overwrite=not is_begun, progress=progress
+                network.config,
+                path,
+                resume=is_begun,
+                overwrite=not is_begun,
+                progress=progress,
+                minutes=minutes,
             )
         return result.is_finished
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from steadygrad.datasets import data_source
+from steadygrad.devices import resolve_device
 from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.experiments.experiment import Experiment, ExperimentOutcome
 from steadygrad.experiments.measurements import Measurements
@@ -16,6 +17,7 @@ from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.training_queue import distinct, missing, train_networks
 from steadygrad.experiments.workbench import Workbench
+from steadygrad.time_budget import TimeBudget
 from steadygrad.training import Progress, TrainingConfig, decisive_settings
 from steadygrad.versions import library_versions
 
@@ -118,6 +120,7 @@ def run_experiment(
     only_trained: bool = False,
     keep_measured: bool = False,
     device: str = "cpu",
+    minutes: float | None = None,
     progress: Progress | None = None,
     message: Callable[[str], None] = lambda _: None,
 ) -> tuple[ExperimentOutcome, ExperimentRecord] | None:
@@ -135,26 +138,31 @@ def run_experiment(
             there; the record names those that are missing.
         keep_measured: what earlier results in ``out`` measured of networks that are not in the
             store counts: these are not trained.
-        device: of the attacks.
+        device: of the attacks; "auto" is CUDA if there is one.
+        minutes: that training may take: then what is trained is measured.
         progress: follows the training.
         message: is called with each line for people.
 
     Returns:
-        What was found and what was run; None, if training was interrupted: the next call goes on
-        where it stopped.
+        What was found and what was run; None, if training was interrupted, or its time over before
+        any network was trained: the next call goes on where it stopped.
 
     Raises:
         CheckpointError: with ``only_trained`` there is no network, or earlier measurements are
             damaged or answer other questions than are asked now.
         OutputError: the networks' folder cannot be written.
     """
-    began = time.perf_counter()
+    began, budget = time.perf_counter(), TimeBudget(minutes)
     networks = planned_networks(experiment, scale, seeds, data_dir)
     folder = result_folder(out, experiment, scale)
     earlier = Measurements.of_results(folder) if keep_measured else Measurements()
     wanted = [network for network in networks if not earlier.has(network)]
-    if not only_trained and not train_networks(wanted, store, jobs=jobs, progress=progress):
-        return None
+    if not only_trained and not train_networks(
+        wanted, store, jobs=jobs, progress=progress, budget=budget
+    ):
+        if not budget.is_spent():
+            return None
+        message("the time for training is over; the same command goes on with it")
     lacking = missing(networks, store)
     if not keep_measured:
         _say_what_is_lost(folder, lacking, message)
@@ -162,13 +170,15 @@ def run_experiment(
     untrained = tuple(network for network in lacking if not earlier.has(network))
     measured = tuple(network for network in networks if network not in untrained)
     if networks and not measured:
+        if budget.is_spent():
+            return None
         raise CheckpointError(f"{store.folder} has none of the networks of {experiment.name}")
     bench = Workbench(
         store=store,
         scale=scale,
         seeds=tuple(seeds),
         data_dir=data_dir,
-        device=device,
+        device=str(resolve_device(device)),
         progress=message,
         earlier=earlier,
     )

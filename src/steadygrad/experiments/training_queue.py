@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import timedelta
@@ -14,6 +15,8 @@ from steadygrad.distributed import agree_on, alone, any_rank
 from steadygrad.errors import HyperparameterError
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
+from steadygrad.experiments.training_cost import estimated_seconds
+from steadygrad.time_budget import TimeBudget
 from steadygrad.training import LineProgress, Progress, SilentProgress
 from steadygrad.training.process_group import device_of_process, processes_together
 
@@ -42,25 +45,34 @@ def train_networks(
     *,
     jobs: int = 1,
     progress: Progress | None = None,
+    budget: TimeBudget | None = None,
 ) -> bool:
     """Train every network that the store lacks; return False if that was interrupted.
 
     jobs: processes at a time, which share the machine's cores; with one, ``progress`` follows the
         training, with more, each prints a line per epoch to standard error.
+    budget: with a limit, those come first that are expected to take the shortest time, and when it
+        is spent, the trainings in progress are interrupted.
     A killed or interrupted training goes on where it was with the next call.
     Raises: HyperparameterError, for jobs below 1; what ``steadygrad.training.train`` raises: the
         networks that remain are trained first, then the first error is raised.
     """
     if jobs < 1:
         raise HyperparameterError(f"expected jobs >= 1, got {jobs}")
-    lacking = missing(networks, store)
+    lacking, budget = missing(networks, store), budget or TimeBudget()
+    if budget.minutes is not None:
+        lacking = _shortest_first(lacking)
     if jobs == 1 or len(lacking) < 2:
-        return _one_by_one(lacking, store, progress or SilentProgress())
-    return _side_by_side(lacking, store, min(jobs, len(lacking)))
+        return _one_by_one(lacking, store, progress or SilentProgress(), budget)
+    return _side_by_side(lacking, store, min(jobs, len(lacking)), budget)
 
 
 def train_networks_in_processes(
-    networks: Sequence[Network], store: NetworkStore, *, progress: Progress | None = None
+    networks: Sequence[Network],
+    store: NetworkStore,
+    *,
+    progress: Progress | None = None,
+    budget: TimeBudget | None = None,
 ) -> bool:
     """Train what the store lacks, a part in each process of a launcher, and wait for all parts.
 
@@ -71,6 +83,7 @@ def train_networks_in_processes(
         networks: the same in every process.
         store: a folder that all processes reach.
         progress: of the main process.
+        budget: as for ``train_networks``, of each process.
 
     Returns:
         In every process, False if any was interrupted.
@@ -83,18 +96,28 @@ def train_networks_in_processes(
         lacking = agree_on(missing(networks, store))
         with alone():
             is_finished = train_networks(
-                lacking[ranks.rank :: ranks.count], store, progress=progress
+                lacking[ranks.rank :: ranks.count], store, progress=progress, budget=budget
             )
         (stopped,) = any_rank(not is_finished)
     return not stopped
 
 
-def _one_by_one(lacking: Sequence[Network], store: NetworkStore, progress: Progress) -> bool:
+def _shortest_first(networks: Sequence[Network]) -> tuple[Network, ...]:
+    """Return the networks by their expected seconds; those of unknown ones come last."""
+    seconds = {network.digest: estimated_seconds(network.config) for network in networks}
+    return tuple(sorted(networks, key=lambda n: (seconds[n.digest] is None, seconds[n.digest])))
+
+
+def _one_by_one(
+    lacking: Sequence[Network], store: NetworkStore, progress: Progress, budget: TimeBudget
+) -> bool:
     failure: Exception | None = None
     for number, network in enumerate(lacking, start=1):
+        if budget.is_spent():
+            return False
         progress.message(f"network {number} of {len(lacking)}: {network.label}")
         try:
-            if not store.train(network, progress):
+            if not store.train(network, progress, budget.minutes_left):
                 return False
         except (RuntimeError, ValueError) as error:
             progress.message(f"{network.label}: {error}")
@@ -104,14 +127,18 @@ def _one_by_one(lacking: Sequence[Network], store: NetworkStore, progress: Progr
     return True
 
 
-def _side_by_side(lacking: Sequence[Network], store: NetworkStore, jobs: int) -> bool:
+def _side_by_side(
+    lacking: Sequence[Network], store: NetworkStore, jobs: int, budget: TimeBudget
+) -> bool:
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
     failure: BaseException | None = None
     is_finished = True
+    left = budget.minutes_left
+    end = None if left is None else time.time() + 60 * left  # by a clock that processes share
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         waiting = {
-            pool.submit(_train_alone, store.folder, network, threads): network
+            pool.submit(_train_alone, store.folder, network, threads, end): network
             for network in lacking
         }
         try:
@@ -131,9 +158,12 @@ def _side_by_side(lacking: Sequence[Network], store: NetworkStore, jobs: int) ->
     return is_finished
 
 
-def _train_alone(folder: Path, network: Network, threads: int) -> bool:
+def _train_alone(folder: Path, network: Network, threads: int, end: float | None) -> bool:
+    minutes = None if end is None else (end - time.time()) / 60
+    if minutes is not None and minutes <= 0:
+        return False
     torch.set_num_threads(threads)
-    return NetworkStore(folder).train(network, _LabelledLines(network.label))
+    return NetworkStore(folder).train(network, _LabelledLines(network.label), minutes)
 
 
 class _LabelledLines(LineProgress):

@@ -1,8 +1,10 @@
-"""Ctrl-C as a request: the step in progress finishes, a checkpoint is written, then we stop."""
+"""Ctrl-C, or a limit of time, as a request: the step finishes, a checkpoint is written, we stop."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
+
+from steadygrad.time_budget import TimeBudget
 
 __all__ = ["Interruption"]
 
@@ -10,12 +12,15 @@ __all__ = ["Interruption"]
 class Interruption:
     """Within its ``with`` block, SIGINT and SIGTERM set ``requested`` instead of raising.
 
+    budget: when it is spent, that is a request too.
+
     A second signal gets the handler that was there before, so an impatient Ctrl-C still works.
     Outside the main thread, where Python allows no handlers, it does nothing.
     """
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(self, budget: TimeBudget | None = None) -> None:
+        self._budget = budget or TimeBudget()
+        self._is_asked = False
         self._previous: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> "Interruption":
@@ -32,8 +37,13 @@ class Interruption:
     ) -> None:
         self._restore()
 
+    @property
+    def requested(self) -> bool:
+        """Whether someone asked to stop, or time is over."""
+        return self._is_asked or self._budget.is_spent()
+
     def _request(self, _number: int, _frame: FrameType | None) -> None:
-        self.requested = True
+        self._is_asked = True
         self._restore()
 
     def _restore(self) -> None:

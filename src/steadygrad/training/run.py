@@ -12,6 +12,7 @@ from steadygrad.default_tensors import DefaultTensors
 from steadygrad.distributed import agree_on, current_ranks, main_rank_first
 from steadygrad.errors import HyperparameterError, ProcessError
 from steadygrad.folder_lock import only_writer
+from steadygrad.time_budget import TimeBudget
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.given_data import GivenImages, LoaderImages, TrainingImages
 from steadygrad.training.interruption import Interruption
@@ -31,6 +32,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    minutes: float | None = None,
 ) -> TrainingResult:
     """Train as ``config`` says, in the run folder ``out``.
 
@@ -50,19 +52,23 @@ def train(
         on them. A run killed before its first checkpoint starts again.
     overwrite: replace the run in ``out``, its evaluations included.
     progress: ``console_progress()``, one's own ``Progress``, or None for silence.
+    minutes: time after which the run ends as if interrupted, above 0; None sets no limit.
     Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``), cannot be
         written, or another process is writing into it; CheckpointError, if there is nothing to
         resume or it does not fit; DatasetError; NonFiniteLossError, if the loss becomes infinite
         or NaN: the last good checkpoint is kept; ProcessError, if another process of the run failed
         or was ended.
     """
+    budget = TimeBudget(minutes)
     folder, progress = RunFolder(Path(out)), progress or SilentProgress()
     if resume and overwrite:
         raise HyperparameterError("expected resume or overwrite, not both")
     device = device_of_process(config.device)
     try:
         with processes_together(device):
-            return _trained(config, folder, device, progress, resume=resume, overwrite=overwrite)
+            return _trained(
+                config, folder, device, progress, budget, resume=resume, overwrite=overwrite
+            )
     except ProcessError as error:
         kept = "no checkpoint was written before"
         if folder.state.exists():
@@ -75,6 +81,7 @@ def _trained(
     folder: RunFolder,
     device: torch.device,
     progress: Progress,
+    budget: TimeBudget,
     *,
     resume: bool,
     overwrite: bool,
@@ -122,7 +129,7 @@ def _trained(
                 f"{torch.get_num_threads()}: the last bits of its numbers may differ"
             )
         stack.callback(progress.finish)
-        interruption = stack.enter_context(Interruption())
+        interruption = stack.enter_context(Interruption(budget))
         return TrainingLoop(session, held_out, folder, progress, interruption).run()
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.attacks import FGSM, PGD
-from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing import AuditResult, audit
 from steadygrad.evaluation.auditing import run as run_module
 from steadygrad.evaluation.auditing.battery import build_battery
 from steadygrad.evaluation.auditing.entry import LAST, BatteryEntry, own_entries
-from steadygrad.evaluation.auditing.time_budget import TimeBudget, by_promise
+from steadygrad.evaluation.auditing.time_budget import by_promise
+from steadygrad.time_budget import TimeBudget
 
 Data = tuple[Tensor, Tensor]
 
@@ -26,19 +26,6 @@ class Clock:
     def __call__(self) -> float:
         self.now += 1.0
         return self.now
-
-
-def test_the_share_of_the_time() -> None:
-    clock = Clock()
-    budget = TimeBudget(1 / 15, clock)  # four seconds
-    assert [budget.is_spent(0.5) for _ in range(3)] == [False, True, True]
-    assert TimeBudget(None, Clock()).is_spent() is False
-
-
-@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan"), float("inf")])
-def test_no_time_is_no_limit(minutes: float) -> None:
-    with pytest.raises(HyperparameterError, match="expected minutes > 0"):
-        TimeBudget(minutes)
 
 
 def test_the_most_promising_attacks_come_first_and_none_is_lost() -> None:

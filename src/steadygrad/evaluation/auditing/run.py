@@ -32,7 +32,6 @@ from steadygrad.evaluation.auditing.time_budget import (
     DIAGNOSTICS,
     LARGEST_BATCH,
     PROOF,
-    TimeBudget,
     by_promise,
     cut_short,
 )
@@ -46,6 +45,7 @@ from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.folder_lock import only_writer
 from steadygrad.seeds import derive_seed
 from steadygrad.store import Store
+from steadygrad.time_budget import TimeBudget
 from steadygrad.versions import library_versions
 
 __all__ = ["audit"]

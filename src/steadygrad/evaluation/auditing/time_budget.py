@@ -1,45 +1,18 @@
 """Minutes that an audit may take, shared out between attacks, proofs and diagnostics."""
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from math import inf, isfinite
+from collections.abc import Sequence
+from dataclasses import replace
 
-from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing.diagnosis import Diagnosis
 from steadygrad.evaluation.auditing.entry import BatteryEntry
 
-__all__ = ["TimeBudget", "by_promise", "cut_short"]
+__all__ = ["by_promise", "cut_short"]
 
 BATTERY, PROOF, DIAGNOSTICS = 0.6, 0.7, 0.85
 """Shares of the time after which no attack of the battery, no proof, and no diagnostic begins."""
 LARGEST_BATCH = 32
 """Images attacked together under a time limit, where the batch size is ours to choose: a batch that
 has begun is finished."""
-
-
-@dataclass(eq=False)
-class TimeBudget:
-    """A clock that started when the audit did.
-
-    minutes: above 0; None sets no limit.
-    clock: seconds, for tests.
-    Raises: HyperparameterError.
-    """
-
-    minutes: float | None = None
-    clock: Callable[[], float] = time.monotonic
-    began: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        if self.minutes is not None and not (self.minutes > 0 and isfinite(self.minutes)):
-            raise HyperparameterError(f"expected minutes > 0, got {self.minutes:g}")
-        self.began = self.clock()
-
-    def is_spent(self, share: float = 1.0) -> bool:
-        """Whether this share of the time is over."""
-        limit = inf if self.minutes is None else 60 * self.minutes * share
-        return self.clock() - self.began >= limit
 
 
 def by_promise(entries: Sequence[BatteryEntry]) -> list[BatteryEntry]:
