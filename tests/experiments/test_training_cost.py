@@ -91,6 +91,7 @@ def test_pgd_of_other_steps_counts_as_so_many_plain_ones() -> None:
     attacked = replace(MNIST, attack="pgd:eps=0.1,steps=4")  # type: ignore[arg-type] # read as a part
     assert step_seconds(attacked) == 0.09
     assert step_seconds(replace(MNIST, attack="pgd:eps=0.1,steps=8")) == pytest.approx(9 * 0.02)
+    assert step_seconds(replace(MNIST, attack="n-fgsm:eps=0.1")) == pytest.approx(2 * 0.02)
     assert estimated_seconds(MNIST) == pytest.approx(30 * 938 * 0.02)
 
 

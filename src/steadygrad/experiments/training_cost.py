@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from steadygrad.attacks import ATTACKS, PGD, Mixture
+from steadygrad.attacks import ATTACKS, PGD, Mixture, NoisyFGSM
 from steadygrad.datasets import dataset_entry, is_dataset_name
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
@@ -91,8 +91,9 @@ def step_count(config: TrainingConfig) -> int | None:
 def step_seconds(config: TrainingConfig) -> float | None:
     """Return processor seconds of one step, from ``step_seconds.json``; None if it has none.
 
-    Training on PGD(k) that was not measured counts as k + 1 plain steps: each takes one forward
-    and one backward pass. With a penalty in every k-th step it is the mean of both kinds.
+    Training on PGD(k) that was not measured counts as k + 1 plain steps, on N-FGSM as two: each
+    takes one forward and one backward pass. With a penalty in every k-th step it is the mean of
+    both kinds.
     """
     if config.penalty_every > 1:
         always = replace(config, penalty_every=1)
@@ -106,8 +107,9 @@ def step_seconds(config: TrainingConfig) -> float | None:
     name = objective_name(config)
     attack = config.attack
     plain = known.get(objective_name(replace(config, attack=None)))
-    if name not in known and isinstance(attack, PGD) and not config.penalty and plain is not None:
-        return (attack.steps + 1) * plain
+    attack_steps = {PGD: getattr(attack, "steps", 0), NoisyFGSM: 1}.get(type(attack))
+    if name not in known and attack_steps and not config.penalty and plain is not None:
+        return (attack_steps + 1) * plain
     return known.get(name)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from steadygrad.experiments.experiment import Experiment
-from steadygrad.experiments.recipe.choices import FASHION_MNIST_CHOICE, MNIST_CHOICE
+from steadygrad.experiments.recipe.choices import FASHION_MNIST_CHOICE, MNIST_CHOICE, SVHN_CHOICE
 from steadygrad.experiments.recipe.results import (
     MNIST_AUTOATTACK,
     MNIST_AUTOATTACK_RIVALS,
@@ -24,6 +24,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         MNIST_WHY,
         MNIST_UNSEEN,
         FASHION_MNIST_CHOICE,
+        SVHN_CHOICE,
     )
 }
 """By name."""

@@ -1,11 +1,11 @@
 """The small budget, on validation images: what noise, strength, norm and network to train with."""
 
 from steadygrad.datasets import GaussianNoise, UniformNoise
-from steadygrad.experiments.recipe.networks import FASHION_MNIST, MNIST, VALIDATION
+from steadygrad.experiments.recipe.networks import FASHION_MNIST, MNIST, SVHN
 from steadygrad.experiments.settings_grid import SettingsGrid
 from steadygrad.experiments.white_box import pgd_curves
 
-__all__ = ["FASHION_MNIST_CHOICE", "MNIST_CHOICE"]
+__all__ = ["FASHION_MNIST_CHOICE", "MNIST_CHOICE", "SVHN_CHOICE"]
 
 PAPER = "recipe"
 
@@ -91,7 +91,7 @@ MNIST_CHOICE = SettingsGrid(
             ),
         },
     },
-    validation_size=VALIDATION,
+    validation_size=MNIST.validation,
     curves=pgd_curves((0.1, 0.2, 0.3), 0.2, steps=20),
     worst_eps=(0.2, 0.3),
 )
@@ -140,7 +140,43 @@ FASHION_MNIST_CHOICE = SettingsGrid(
             ),
         },
     },
-    validation_size=VALIDATION,
+    validation_size=FASHION_MNIST.validation,
     curves=pgd_curves((0.05, 0.1, 0.16), 0.1, steps=20),
     worst_eps=(0.1, 0.16),
+)
+
+_SVHN_EPS = SVHN.attack_eps
+_HOUSE_NUMBERS = SVHN.small(SVHN.penalised(rate=0.02))
+
+SVHN_CHOICE = SettingsGrid(
+    paper=PAPER,
+    stem="svhn-choice",
+    title="one setting changed at a time, 6,989 images and 20 epochs",
+    data_title=SVHN.title,
+    axes={
+        "learning rate": {
+            "0.02": _HOUSE_NUMBERS,
+            "0.05": SVHN.small(SVHN.penalised(rate=0.05)),
+        },
+        "noise around each image": {
+            "none": SVHN.small(SVHN.penalised(noise=None, rate=0.02)),
+            "uniform 12/255": _HOUSE_NUMBERS,
+        },
+        "network": {
+            "complex": _HOUSE_NUMBERS,
+            "GELU, rate 0.02": SVHN.small(SVHN.penalised(kind="gelu", rate=0.02)),
+            "GELU, rate 0.05": SVHN.small(SVHN.penalised(kind="gelu", rate=0.05)),
+        },
+        "attack training": {
+            "PGD(4) 8/255, rate 0.02": SVHN.small(SVHN.pgd_trained(_SVHN_EPS, rate=0.02)),
+            "PGD(4) 8/255, rate 0.05": SVHN.small(SVHN.pgd_trained(_SVHN_EPS, rate=0.05)),
+            "N-FGSM 8/255, rate 0.05": SVHN.small(SVHN.n_fgsm_trained(_SVHN_EPS, rate=0.05)),
+            "complex, PGD(4) 8/255, rate 0.02": SVHN.small(
+                SVHN.pgd_trained(_SVHN_EPS, rate=0.02, kind="complex")
+            ),
+        },
+    },
+    validation_size=SVHN.validation,
+    curves=pgd_curves((4 / 255, _SVHN_EPS, 12 / 255), _SVHN_EPS, steps=20),
+    worst_eps=(4 / 255, _SVHN_EPS),
 )

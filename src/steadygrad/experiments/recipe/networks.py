@@ -26,7 +26,7 @@ from steadygrad.training import (
     TrainingConfig,
 )
 
-__all__ = ["FASHION_MNIST", "MNIST", "Kind", "Recipe"]
+__all__ = ["FASHION_MNIST", "MNIST", "SVHN", "Kind", "Recipe"]
 
 Kind: TypeAlias = Literal["complex", "frozen phase", "gelu"]
 """The complex network, exactly differentiated or by the rule of Yeats et al., and its real twin."""
@@ -52,6 +52,8 @@ class Recipe:
         attack_eps: the radius that attack training is compared at.
         epochs: of a full training, on all images.
         augmentation: before the noise.
+        small_images, small_epochs: of a training at the small budget.
+        validation: images cut from the training set then, on which settings are chosen.
     """
 
     dataset: str
@@ -62,6 +64,9 @@ class Recipe:
     attack_eps: float
     epochs: int
     augmentation: tuple[AugmentationStep, ...] = ()
+    small_images: int = 20_000
+    small_epochs: int = 8
+    validation: int = 5_000
 
     def penalised(
         self,
@@ -107,17 +112,22 @@ class Recipe:
         """Return a network trained on the examples of N-FGSM."""
         return self._attacked("N-FGSM", NoisyFGSM(eps=eps), rate, kind)
 
-    def small(self, network: Network, *, images: int = 20_000, epochs: int = 8) -> Network:
-        """Return a network's training at a small budget, with 5,000 validation images."""
+    def small(self, network: Network, *, epochs: int | None = None) -> Network:
+        """Return a network's training at the small budget, or in other ``epochs``."""
         config = network.config
-        share = epochs / config.epochs
+        chosen = self.small_epochs if epochs is None else epochs
+        share = chosen / config.epochs
         ramp = config.ramp
         if isinstance(ramp, Ramp):
             ramp = replace(ramp, epochs=share * ramp.epochs)
         return Network(
             network.label,
             replace(
-                config, limit_train=images, validation_size=VALIDATION, epochs=epochs, ramp=ramp
+                config,
+                limit_train=self.small_images,
+                validation_size=self.validation,
+                epochs=chosen,
+                ramp=ramp,
             ),
         )
 
@@ -165,9 +175,6 @@ class Recipe:
         return Network(label, config)
 
 
-VALIDATION = 5_000
-"""Images cut from the training set, on which settings are chosen."""
-
 MNIST = Recipe(
     dataset="mnist",
     title="MNIST",
@@ -186,4 +193,17 @@ FASHION_MNIST = Recipe(
     attack_eps=0.1,
     epochs=10,
     augmentation=(HorizontalFlip(), RandomCrop(1, mode="edge")),
+)
+# 3 eps^2 and 1.5 eps, as on the others, at eps 8/255.
+SVHN = Recipe(
+    dataset="svhn_10k",
+    title="SVHN (partial)",
+    models="yeats2021-svhn",
+    strength=0.00295,
+    half_width=0.047,
+    attack_eps=8 / 255,
+    epochs=40,
+    small_images=6_989,
+    small_epochs=20,
+    validation=1_000,
 )

@@ -14,7 +14,7 @@ from steadygrad.evaluation.corruptions import (
 )
 from steadygrad.experiments.loss_shape import LossShape
 from steadygrad.experiments.recipe.choices import MNIST_CHOICE, PAPER
-from steadygrad.experiments.recipe.networks import MNIST, VALIDATION
+from steadygrad.experiments.recipe.networks import MNIST
 from steadygrad.experiments.scale import SCALES
 from steadygrad.experiments.standard_autoattack import StandardAutoAttack
 from steadygrad.experiments.unseen import UnseenDisturbances
@@ -121,6 +121,6 @@ MNIST_WHY = LossShape(
     data_title=MNIST.title,
     compared_networks=MNIST_CHOICE.networks(SCALES["paper"], (0,)),
     untried=MNIST.small(MNIST.penalised(strength=3 / 16, noise=UniformNoise(0.25))),
-    validation_size=VALIDATION,
+    validation_size=MNIST.validation,
     curves=pgd_curves((0.2,), 0.2, steps=20),
 )
