@@ -63,7 +63,8 @@ class UnseenDisturbances(Artefact):
         return ExperimentOutcome(
             caption=f"{self.data_title}, scale {bench.scale.name}: first {bench.scale.attacked:,} "
             f"test images, disturbed once; seeds {', '.join(map(str, bench.seeds))}; bars are 95 % "
-            "intervals for the choice of images. No network was trained on any of these.",
+            "intervals for the choice of images. The corruptions are new to every network; of the "
+            "attacks, one that a network's name says it was trained on is not.",
             charts={self.stem: (self._chart(names, labels, measured),)} if measured else {},
             tables={
                 self.stem: self._table(names, labels, measured),
