@@ -28,7 +28,13 @@ from steadygrad.distributed import (
 from steadygrad.draws import ImageDraws
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.layers import ComplexConv2d
-from steadygrad.penalties import FiniteDifference, SquaredNormPenalty, StructuredPenalty
+from steadygrad.penalties import (
+    FiniteDifference,
+    GradientNormPenalty,
+    SquaredNormPenalty,
+    Standardized,
+    StructuredPenalty,
+)
 
 SIZE = 7
 """Images of a batch: not the same number in both processes."""
@@ -43,6 +49,7 @@ PENALTIES = {
     "structured": StructuredPenalty(
         strength=0.5, covariance=ExponentialCovariance((1, 8, 8), decay_length=2.0)
     ),
+    "standardised": Standardized(penalty=GradientNormPenalty(strength=1.0)),
 }
 
 
@@ -111,6 +118,17 @@ def whole(tensor: Any) -> Tensor:
     return full.detach().clone()
 
 
+def static_graphs(static: Any) -> dict[str, tuple[Any, Any]]:
+    """Models that hold the wrapped network, openly or not, each with a penalty."""
+    return {
+        "exact": (static, EXACT),
+        "finite difference": (static, PENALTIES["finite difference"]),
+        "standardised": (static, Standardized(penalty=GradientNormPenalty(strength=1.0))),
+        "in a function": (lambda images: static(images), EXACT),
+        "bound method": (static.forward, EXACT),
+    }
+
+
 def two_ranks(rank: int) -> dict[str, Any]:
     """Everything that is shown of two processes, in one start of them."""
     from torch.distributed.device_mesh import init_device_mesh
@@ -137,9 +155,9 @@ def two_ranks(rank: int) -> dict[str, Any]:
     found["DDP, attack training"] = train(wrapped, plain, AttackTraining(rows), rows)
 
     static = DistributedDataParallel(network(), static_graph=True)
-    for name in ("exact", "finite difference"):
+    for name, (model, penalty) in static_graphs(static).items():
         try:
-            PENALTIES[name](static, *(tensor[rows] for tensor in batch()))
+            penalty(model, *(tensor[rows] for tensor in batch()))
         except ModelError as error:
             found[f"static graph, {name}"] = str(error)
 
@@ -214,7 +232,7 @@ def test_a_running_covariance_is_one_for_all_processes(
         torch.testing.assert_close(rank[f"running, {structure}"][1], weights, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["exact", "finite difference"])
+@pytest.mark.parametrize("name", static_graphs(network()))
 def test_a_static_graph_is_refused(found: list[dict[str, Any]], name: str) -> None:
     for rank in found:
         assert "static_graph=False" in rank[f"static graph, {name}"]

@@ -42,6 +42,22 @@ def test_is_a_value_that_other_processes_can_be_sent(kind: str, name: str) -> No
     assert pickle.loads(pickle.dumps(part)) == part
 
 
+class Stranger:
+    """Of no kind that a setting has."""
+
+
+@each_part
+def test_the_constructor_refuses_values_of_other_kinds(kind: str, name: str) -> None:
+    family = FAMILIES[kind]
+    part = example(family, name)
+    for setting in family.settings(name):
+        holds_several = "tuple" in str(setting.annotation)
+        if setting.family is not None or holds_several:
+            continue
+        with pytest.raises((HyperparameterError, UnknownNameError), match=r"expected .*Stranger"):
+            dataclasses.replace(part, **{setting.key: Stranger()})
+
+
 @each_part
 def test_an_unknown_setting_is_refused_with_those_there_are(kind: str, name: str) -> None:
     family = FAMILIES[kind]

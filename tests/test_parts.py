@@ -236,3 +236,4 @@ def test_a_fallback_reads_texts_that_are_no_names() -> None:
 def test_the_nearest_name_is_offered_only_if_it_is_near() -> None:
     assert nearest("steps2", ["steps", "eps"]) == " (did you mean 'steps'?)"
     assert nearest("quite-different", ["steps"]) == ""
+    assert nearest("PGD", ["fgsm", "pgd"]) == " (did you mean 'pgd'?)"

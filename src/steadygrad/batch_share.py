@@ -67,14 +67,18 @@ class BatchShare:
         index = (slice(None),) * (axis % whole.ndim) + (self.rows,)
         return whole[index].contiguous()
 
-    def parts(self, wanted: int) -> list["BatchShare"]:
+    def parts(self, wanted: int, first: int | None = None) -> list["BatchShare"]:
         """Return this share cut into shares of the same batch, to be computed one after the other.
 
         Each is what one of ``wanted`` times as many processes would have; fewer where a part would
         otherwise have less than 2 images, of which a batch norm may make nothing.
+
+        first: so many of the batch's first images go through a batch norm by themselves: each part
+            has 2 of these.
         """
         ranks = self.ranks
-        count = max(1, min(wanted, self.total // (2 * ranks.count)))
+        least = self.total if first is None else min(first, self.total)
+        count = max(1, min(wanted, least // (2 * ranks.count)))
         return [
             replace(self, ranks=Ranks(ranks.rank + part * ranks.count, ranks.count * count))
             for part in range(count)

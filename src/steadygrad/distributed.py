@@ -17,7 +17,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from steadygrad._typing import Classifier
 from steadygrad.errors import HyperparameterError, ModelError, ProcessError
+from steadygrad.held_statistics import modules_of
 
 __all__ = [
     "Ranks",
@@ -317,7 +319,7 @@ def others_alive() -> Iterator[None]:
         raise ProcessError("a process of the run has ended before the others") from error
 
 
-def refuse_static_graph(model: object) -> None:
+def refuse_static_graph(model: Classifier) -> None:
     """Refuse ``DistributedDataParallel(static_graph=True)`` under an input-gradient penalty.
 
     With a static graph DDP counts, in the first step, how often each parameter's gradient arrives,
@@ -327,7 +329,7 @@ def refuse_static_graph(model: object) -> None:
     Raises:
         ModelError: naming the remedy.
     """
-    for module in model.modules() if isinstance(model, nn.Module) else ():
+    for module in modules_of(model):
         if isinstance(module, DistributedDataParallel) and module.static_graph:
             raise ModelError(
                 "an input-gradient penalty needs DistributedDataParallel(static_graph=False): with "
@@ -336,7 +338,7 @@ def refuse_static_graph(model: object) -> None:
 
 
 @contextmanager
-def parameters_kept_gathered(model: object) -> Iterator[None]:
+def parameters_kept_gathered(model: Classifier) -> Iterator[None]:
     """Keep an FSDP2 model's parameters gathered after a backward pass inside the block.
 
     ``fully_shard`` frees a module's gathered parameters after its backward pass, and the second
@@ -351,8 +353,8 @@ def parameters_kept_gathered(model: object) -> Iterator[None]:
     # Whoever shards a model has imported FSDP; importing it takes others a second for nothing.
     fsdp = sys.modules.get("torch.distributed.fsdp")
     sharded: list[Any] = []
-    if fsdp is not None and isinstance(model, nn.Module):
-        sharded = [module for module in model.modules() if isinstance(module, fsdp.FSDPModule)]
+    if fsdp is not None:
+        sharded = [module for module in modules_of(model) if isinstance(module, fsdp.FSDPModule)]
     for module in sharded:
         module.set_reshard_after_backward(False, recurse=False)
     try:

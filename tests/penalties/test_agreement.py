@@ -203,6 +203,14 @@ def test_a_resumed_training_does_not_compare_a_later_batch() -> None:
     assert first_agreement(model) is before
 
 
+def test_a_model_without_a_parameter_to_learn_is_not_compared() -> None:
+    frozen = smooth().requires_grad_(False)
+    found = SquaredNormPenalty(strength=0.3, backend=FiniteDifference())(frozen, IMAGES, LABELS)
+    exact = SquaredNormPenalty(strength=0.3)(frozen, IMAGES, LABELS)
+    torch.testing.assert_close(found.penalty, exact.penalty)
+    assert first_agreement(frozen) is None
+
+
 def test_a_model_without_second_derivative_is_not_compared(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

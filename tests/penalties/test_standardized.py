@@ -88,6 +88,9 @@ def test_its_text_form_is_nested() -> None:
 
 
 def test_a_finite_difference_is_refused() -> None:
+    running = "double-backprop:statistics=running"
+    with pytest.raises(HyperparameterError, match=f"statistics=batch of .* got {running}"):
+        Standardized(penalty=GradientNormPenalty(strength=1.0, backend=running))
     inner = GradientNormPenalty(strength=1.0, backend=FiniteDifference())
     with pytest.raises(HyperparameterError, match="expected backend double-backprop"):
         Standardized(penalty=inner)

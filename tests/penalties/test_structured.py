@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, log_softmax
 from steadygrad.covariance import (
     Covariance,
     DenseCovariance,
+    Exponential,
     IdentityCovariance,
     RunningCovariance,
 )
@@ -244,6 +245,8 @@ def test_the_running_mean_is_the_one_of_the_perturbations() -> None:
             UnknownNameError,
             "'fgms' .did you mean 'fgsm'.*; choose one of gradient, fgsm, pgd, deepfool",
         ),
+        ({"covariance": "exponential:2"}, HyperparameterError, r"built for images, got .*prepared"),
+        ({"covariance": Exponential(decay_length=2)}, HyperparameterError, "built for images"),
         ({"mean": "running"}, HyperparameterError, "with a RunningCovariance"),
         ({"mean": torch.full(SHAPE, math.nan)}, HyperparameterError, "NaN"),
         ({"backend": "magic"}, UnknownNameError, "magic"),

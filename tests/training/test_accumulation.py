@@ -87,6 +87,21 @@ def test_parts_cover_the_batch_and_have_two_images_at_least() -> None:
     assert BatchShare(Ranks(0, 1), 1).parts(3) == [BatchShare(Ranks(0, 1), 1)]
 
 
+@pytest.mark.parametrize("limit", [33, 34, 68])
+def test_no_part_has_a_single_penalised_image_before_a_batch_norm(limit: int) -> None:
+    normalised = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 10))
+    numbers, _ = stepped(
+        model=ObjectModel.of(normalised),
+        limit_train=limit,
+        batch_size=16,
+        accumulate=16,
+        penalty="norm:eps=0.1,fraction=0.5",
+    )
+    assert numbers[:, :4].isfinite().all()
+    share = BatchShare(Ranks(0, 1), 16)
+    assert [part.first(8).size for part in share.parts(16, 8)] == [2] * 4
+
+
 def test_the_network_meets_parts_alone() -> None:
     class Seen(nn.Module):
         def __init__(self) -> None:

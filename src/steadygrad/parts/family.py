@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
 
 from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.parts.constructed import with_checked_settings
 from steadygrad.parts.reading import build_part, nested, read_items, split_name
 from steadygrad.parts.settings import FamilyNote, Setting, fields_of, settings_of
 from steadygrad.parts.values import NotTextError, nearest
@@ -90,7 +91,7 @@ class Family(FamilyNote, Generic[P]):
                     f"choose another one for {_path(cls)}"
                 )
             self._classes[name], self._names[cls], self._about[cls] = cls, name, about
-            return cls
+            return with_checked_settings(cls, f"{self.kind} {name}")
 
         return add
 

@@ -10,9 +10,24 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.parts.settings import is_plain
 
-__all__ = ["NotTextError", "nearest", "number_text", "plain_text", "read_plain", "unquoted"]
+__all__ = [
+    "KINDS",
+    "NotTextError",
+    "nearest",
+    "number_text",
+    "plain_text",
+    "read_plain",
+    "unquoted",
+]
 
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+}
+"""What the values of a plain type are called in sentences."""
 
 
 class NotTextError(Exception):
@@ -21,8 +36,9 @@ class NotTextError(Exception):
 
 def nearest(name: str, choices: tuple[str, ...] | list[str]) -> str:
     """Return " (did you mean 'X'?)" for a misspelt name, or nothing if no choice is close."""
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    by_lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
 def read_plain(where: str, value: Any, annotation: Any) -> Any:
@@ -56,7 +72,7 @@ def read_plain(where: str, value: Any, annotation: Any) -> Any:
         value = float(value)
     is_wrong_bool = annotation is not bool and isinstance(value, bool)
     if not isinstance(value, annotation) or is_wrong_bool:
-        kind = _KINDS.get(annotation, annotation.__name__)
+        kind = KINDS.get(annotation, annotation.__name__)
         raise HyperparameterError(f"{where}: expected {kind}, got {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise HyperparameterError(f"{where}: expected a finite number, got {value}")
@@ -98,7 +114,7 @@ def _from_text(where: str, text: str, annotation: Any) -> Any:
         try:
             return int(text) if annotation is int else read_number(text)
         except (ValueError, ZeroDivisionError) as error:
-            kind = _KINDS[annotation]
+            kind = KINDS[annotation]
             raise HyperparameterError(f"{where}: expected {kind}, got {text!r}") from error
     return unquoted(text)
 

@@ -145,7 +145,9 @@ def check_first_batch(
         HyperparameterError: the cosine is below what the backend requires.
     """
     required = getattr(backend, "required_cosine", None)
-    if required is None or not isinstance(model, nn.Module) or not first_time(model, _TOPIC):
+    if required is None or not isinstance(model, nn.Module):
+        return
+    if not any(p.requires_grad for p in model.parameters()) or not first_time(model, _TOPIC):
         return
     subject = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
     if any(type(module).__name__.startswith("FSDP") for module in modules_of(subject)):

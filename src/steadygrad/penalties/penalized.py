@@ -20,7 +20,13 @@ from steadygrad.penalties.part import (
     PenaltyTerms,
 )
 
-__all__ = ["check_fraction", "check_strength", "penalized_loss", "plain_loss"]
+__all__ = [
+    "check_fraction",
+    "check_strength",
+    "penalised_count",
+    "penalized_loss",
+    "plain_loss",
+]
 
 
 def penalized_loss(
@@ -46,7 +52,8 @@ def penalized_loss(
     Args:
         factor: at least 0; 0 gives the plain loss to the bit.
         power: 2 for the squared norm, 1 for the norm.
-        fraction: only the first ``ceil(fraction * batch)`` images are penalised.
+        fraction: only the first ``ceil(fraction * batch)`` images are penalised, see
+            ``penalised_count``.
 
     Raises:
         ImageError, LabelError, ModelError: the batch or the model's outputs do not fit.
@@ -65,7 +72,7 @@ def penalized_loss(
     terms = _terms(model, images, labels, norm, power, backend, fraction, loss)
     check_first_batch(backend, model, images, labels, norm, power, loss)
     data_loss = terms.losses.mean()
-    penalty = factor * _correction(fraction) * terms.norms.mean()
+    penalty = factor * _correction(model, fraction) * terms.norms.mean()
     result = PenalizedLoss(data_loss + penalty, data_loss, penalty, terms.logits)
     warn_of_size(model, result)
     refuse_when_not_finite(model, result)
@@ -111,12 +118,11 @@ def _terms(
     fraction: float,
     loss: ExampleLoss,
 ) -> PenaltyTerms:
-    share = current_share()
+    share, couples = current_share(), _may_couple_images(model)
     whole = len(images) if share is None else share.total
-    penalised = _count(fraction, whole)
+    penalised = penalised_count(model, fraction, whole)
     if penalised == whole:
         return backend(model, images, labels, norm, power=power, loss=loss)
-    couples = couples_images(model) or not modules_of(model)
     if couples:
         # One pass over all images learns the batch's statistics; the penalty's pass learns none.
         losses, logits = example_losses(model, images, labels, loss)
@@ -134,12 +140,20 @@ def _terms(
     )
 
 
-def _count(fraction: float, batch: int) -> int:
-    """Return ``ceil(fraction * batch)``, not fooled by the rounding of the product."""
-    return min(batch, max(1, -int(-(fraction * batch - 1e-9) // 1)))
+def penalised_count(model: Classifier, fraction: float, batch: int) -> int:
+    """Return ``ceil(fraction * batch)``, not fooled by the rounding of the product.
+
+    At least 2 where a batch norm normalises these images by themselves.
+    """
+    fewest = 2 if _may_couple_images(model) else 1
+    return min(batch, max(fewest, -int(-(fraction * batch - 1e-9) // 1)))
 
 
-def _correction(fraction: float) -> float:
+def _may_couple_images(model: Classifier) -> bool:
+    return couples_images(model) or not modules_of(model)
+
+
+def _correction(model: Classifier, fraction: float) -> float:
     """Return what makes a mean over one's own penalised images weigh as much as one's own images.
 
     Of a share, the penalised ones need not be the same fraction as of the whole batch.
@@ -147,7 +161,7 @@ def _correction(fraction: float) -> float:
     share = current_share()
     if share is None or share.size == 0:
         return 1.0
-    return share.first(_count(fraction, share.total)).weight / share.weight
+    return share.first(penalised_count(model, fraction, share.total)).weight / share.weight
 
 
 def _value(
@@ -164,7 +178,7 @@ def _value(
         images = images.detach().requires_grad_()
         losses, logits = example_losses(model, images, labels, loss)
         (gradient,) = torch.autograd.grad(losses.sum(), images)
-    gradient = gradient[: _count(fraction, len(images))]
+    gradient = gradient[: penalised_count(model, fraction, len(images))]
     norms = norm.squared(gradient) if power == 2 else norm.value(gradient)
     data_loss, penalty = losses.detach().mean(), factor * norms.mean()
     return PenalizedLoss(data_loss + penalty, data_loss, penalty, logits.detach())

@@ -44,8 +44,8 @@ class Standardized:
         read_nested(self)
         if BACKENDS.of(self.backend) != DoubleBackprop():
             raise HyperparameterError(
-                "expected backend double-backprop of a penalty at standardised images, "
-                f"got {self.backend}"
+                "expected backend double-backprop:statistics=batch of a penalty at standardised "
+                f"images, got {BACKENDS.text(BACKENDS.of(self.backend))}"
             )
 
     @property
@@ -82,6 +82,12 @@ class _Prepared:
 
     def __init__(self, penalty: Any) -> None:
         self.penalty = penalty
+
+    @property
+    def fraction(self) -> float:
+        """Of each batch, that is penalised."""
+        found: float = getattr(self.penalty, "fraction", 1.0)
+        return found
 
     def __call__(
         self,

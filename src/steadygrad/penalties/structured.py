@@ -151,6 +151,11 @@ class StructuredPenalty:
         check_fraction(self.fraction)
         if self.every < 1:
             raise HyperparameterError(f"expected every >= 1, got {self.every}")
+        if not hasattr(self.covariance, "apply"):
+            raise HyperparameterError(
+                f"expected a covariance that is built for images, got {self.covariance!r}; give it "
+                "to Structured(strength=..., covariance=...).prepared(DataFacts(image_shape))"
+            )
         is_running = isinstance(self.covariance, RunningCovariance)
         if self.source is not None:
             resolve_source(self.source)

@@ -10,6 +10,8 @@ from steadygrad._typing import Images, Labels
 from steadygrad.covariance import DataFacts, prepared
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.penalties import PenalizedLoss, example_losses
+from steadygrad.penalties.model_passes import couples_images
+from steadygrad.penalties.penalized import penalised_count
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.given_data import LoaderImages, TrainingImages
 
@@ -61,6 +63,13 @@ class Objective:
             return result
         penalty = share * result.penalty
         return PenalizedLoss(result.data_loss + penalty, result.data_loss, penalty, result.logits)
+
+    def penalised_apart(self, model: nn.Module, batch: int) -> int | None:
+        """Return how many images of a batch go through batch norms by themselves; None if none."""
+        fraction: float = getattr(self.penalty, "fraction", 1.0)
+        if fraction == 1 or not couples_images(model):
+            return None
+        return penalised_count(model, fraction, batch)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the penalty's state; empty for one that keeps none."""

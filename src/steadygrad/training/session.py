@@ -188,7 +188,8 @@ class TrainingSession:
         Returns:
             This process's loss, data loss, penalty and correct; the update similarity.
         """
-        parts = share.parts(self.config.accumulate)
+        apart = self.objective.penalised_apart(self.model, share.total)
+        parts = share.parts(self.config.accumulate, apart)
         self._seed_dropout()
         draws = DrawsOfParts(self._attack_draws, len(parts), self.ranks)
         self.optimizer.zero_grad()
