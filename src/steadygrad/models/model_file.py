@@ -48,8 +48,8 @@ class ModelSpec:
             return copy.deepcopy(network)
         except Exception as error:  # whatever someone's network holds
             raise ModelError(
-                f"{MODELS.text(bare(self.model))} cannot be copied ({type(error).__name__}: {error}), which "
-                "training needs; keep what cannot be copied outside the network"
+                f"{MODELS.text(bare(self.model))} cannot be copied ({type(error).__name__}: "
+                f"{error}), which training needs; keep what cannot be copied outside the network"
             ) from error
 
     def to_dict(self) -> dict[str, Any]:
