@@ -88,5 +88,7 @@ def test_settings_that_mean_nothing(
         CleanDrop.parse("clean-drop<=101")
     with pytest.raises(HyperparameterError, match="trials >= 1"):
         searched(trained, digits, held_out, tmp_path, trials=0)
+    with pytest.raises(HyperparameterError, match="expected no overwrite along with a target"):
+        searched(trained, digits, held_out, tmp_path, overwrite=True)
     with pytest.raises(HyperparameterError, match="smallest <= largest"):
         searched(trained, digits, held_out, tmp_path, smallest=2.0, largest=1.0)

@@ -115,8 +115,8 @@ class FineTuning:
         return groups
 
 
-def learning_groups(model: nn.Module, tuning: Tuning | None) -> list[dict[str, Any]]:
-    """Return what an optimizer changes of a network, after it was prepared for training.
+def learning_groups(model: nn.Module, tuning: Tuning | None) -> Any:
+    """Prepare a network for training; return what an optimizer changes: parameters, or groups.
 
     Raises:
         HyperparameterError: no parameter may change, or what ``Tuning.prepare`` raises.
@@ -127,7 +127,7 @@ def learning_groups(model: nn.Module, tuning: Tuning | None) -> list[dict[str, A
     if tuning is not None:
         tuning.prepare(model)
         return tuning.groups(model)
-    return [{"params": [p for p in model.parameters() if p.requires_grad]}]
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def hold_batch_norms(model: nn.Module) -> None:
