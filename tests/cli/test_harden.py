@@ -121,9 +121,7 @@ def test_an_interrupted_series_goes_on_with_the_radii_that_never_began(
     assert "By radius" in done.out and "there is nothing to resume in" in done.err
 
 
-def test_probabilities_are_refused_before_the_training(
-    program: Program, place: Path
-) -> None:
+def test_probabilities_are_refused_before_the_training(program: Program, place: Path) -> None:
     arguments = ("harden", network("softmax"), *FEW, "--eps", "0.1", "--out", "out")
     refused = program(*arguments)
     assert refused.code == 2 and "accept probabilities" in " ".join(refused.err.split())

@@ -15,7 +15,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing.fitness import UnfitError
 from steadygrad.extras import extra
 from steadygrad.hardening.data import Data
-from steadygrad.hardening.fine_tuning import Hardened, harden
+from steadygrad.hardening.fine_tuning import Hardened, check_radius, harden
 from steadygrad.hardening.folder import HardeningFolder
 from steadygrad.hardening.report import HardeningReport
 from steadygrad.models import ModelSource
@@ -166,10 +166,15 @@ def search_hardening(
         )
     if trials < 1:
         raise HyperparameterError(f"expected trials >= 1, got {trials}")
+    norm = settings.get("norm", "linf")
+    check_radius(eps, norm)
     if not 0 < smallest <= largest < math.inf:
         raise HyperparameterError(
             f"expected 0 < smallest <= largest, got smallest {smallest:g} and largest {largest:g}"
         )
+    if norm == "linf":  # pixels move by at most 1
+        largest = min(largest, 1 / eps)
+        smallest = min(smallest, largest)
     with extra("search"):
         import optuna
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -181,7 +186,8 @@ def search_hardening(
         direction="maximize",
         load_if_exists=True,
     )
-    begun = len(study.get_trials(deepcopy=False))
+    trial_states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    begun = len(trial_states) - trial_states.count(optuna.trial.TrialState.FAIL)  # those refused
     # A search that goes on, or a second process, must not draw the same radii again.
     study.sampler = optuna.samplers.TPESampler(seed=seed + begun)
     if begun == 0:
