@@ -139,7 +139,7 @@ def test_an_unfit_network_is_refused_before_the_training_or_accepted(
 
     probabilities = Softmax(copy.deepcopy(trained))
     with pytest.raises(
-        ModelError, match=r"probabilities, not logits.* accept probabilities; .*-no"
+        ModelError, match=r"probabilities, not logits.* accept probabilities; or .*-no-a"
     ):
         run(probabilities, audited=True, progress=Count())
     assert not steps and not (tmp_path / "out").exists()

@@ -312,7 +312,7 @@ def _check_fit_for_audit(network: nn.Module, data: ImageDataset, accepted: Seque
     fitness = check_fitness(network, data.images(), data.labels, classes=data.num_classes)
     if not fitness.is_fit_accepting(accepted):
         raise UnfitError(
-            fitness.problems, accepted, "to harden it without an audit, audited=False or --no-audit"
+            fitness.problems, accepted, "or leave the audit out (--no-audit, audited=False)"
         )
 
 
