@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from steadygrad.datasets import ImageDataset
-from steadygrad.errors import DatasetError
+from steadygrad.errors import DatasetError, HyperparameterError
 from steadygrad.hardening.data import HardeningData
 
 SETTINGS: dict[str, Any] = {"image_size": None, "num_classes": 10, "batch_size": 64}
@@ -27,6 +27,13 @@ def test_a_torch_data_set_is_read_like_a_loader_of_it(
     assert len(ours.train) == len(digits)
     with pytest.raises(DatasetError, match=r"number of classes of TensorDataset \(num_classes="):
         HardeningData.of(*examples, **SETTINGS | {"num_classes": None})
+
+
+@pytest.mark.parametrize("size", [0, "many"])
+def test_a_batch_size_that_means_nothing_is_refused(digits: ImageDataset, size: Any) -> None:
+    examples = TensorDataset(digits.images(), digits.labels)
+    with pytest.raises(HyperparameterError, match=f"expected batch_size >= 1, got {size!r}"):
+        HardeningData.of(examples, None, **SETTINGS | {"batch_size": size})
 
 
 class Pictures(Dataset[Any]):

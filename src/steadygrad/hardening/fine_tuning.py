@@ -179,7 +179,7 @@ def harden(
         validation,
         image_size=image_size,
         num_classes=num_classes,
-        batch_size=int(settings.get("batch_size", TrainingConfig.batch_size)),
+        batch_size=settings.get("batch_size", TrainingConfig.batch_size),
     )
     plain = _plain_epochs(plain_epochs, epochs, activation)
     if batch_norm is None:
