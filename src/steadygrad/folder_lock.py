@@ -27,7 +27,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     Raises:
         OutputError: another process is writing into it, or it cannot be written.
     """
-    made = not folder.exists()
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     make_folder(folder)
     path = folder / LOCK_NAME
     descriptor = _opened(path)
@@ -38,9 +38,9 @@ def only_writer(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             path.unlink()
         os.close(descriptor)
-        if made:
-            with suppress(OSError):
-                folder.rmdir()  # only if nothing was written
+        with suppress(OSError):
+            for each in made:
+                each.rmdir()  # only if nothing was written
 
 
 def _opened(path: Path) -> int:

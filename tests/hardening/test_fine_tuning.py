@@ -169,6 +169,14 @@ def test_frozen_layers_stay_and_early_layers_move_less(
         ({"freeze": ["layer9"]}, HyperparameterError, "module to freeze, got 'layer9'; there are"),
         ({"freeze": ["*"]}, HyperparameterError, "expected at least one trainable parameter"),
         ({"plain_epochs": 5}, HyperparameterError, "expected plain_epochs from 0 to below 2"),
+        ({"epochs": 0}, HyperparameterError, "expected epochs >= 1, got 0"),
+        (
+            {"epochs": 1, "activation": "gelu"},
+            HyperparameterError,
+            "at least 2 epochs with activation gelu, .* give more epochs, or plain_epochs below 1",
+        ),
+        ({"report_images": 0}, HyperparameterError, "expected report_images >= 1, got 0"),
+        ({"report_images": -3}, HyperparameterError, "expected report_images >= 1, got -3"),
         ({"epoch": 5}, HyperparameterError, "no setting 'epoch' .did you mean 'epochs'"),
         ({"mixing": "mixup", "attack": "fgsm:eps=0.1"}, HyperparameterError, "not both"),
     ],
@@ -181,6 +189,15 @@ def test_bad_settings_end_in_one_sentence(
 ) -> None:
     with pytest.raises(error, match=sentence):
         hardened(**settings)
+
+
+def test_a_network_that_was_given_frozen_is_told_so(
+    trained: nn.Module, digits: ImageDataset, tmp_path: Path
+) -> None:
+    frozen = copy.deepcopy(trained).requires_grad_(False)
+    with pytest.raises(HyperparameterError, match="requires_grad is False for all"):
+        harden(frozen, digits, eps=EPS, epochs=1, out=tmp_path / "out", audited=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_compiled_network_is_hardened_as_the_network_inside(

@@ -1,5 +1,7 @@
 """Laws of steadygrad.hardening.model_check."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -79,6 +81,26 @@ def test_a_smooth_classifier_with_attention_and_dropout() -> None:
     assert "differentiable operations" in level(check, "attention")[1]
     assert "3 Dropout" in level(check, "dropout")[1]
     assert "fused kernels" in level(check_model(body, input_shape=SHAPE), "attention")[1]
+
+
+def test_a_network_that_gives_probabilities_is_told_so() -> None:
+    body = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    for last, expected in ((nn.Softmax(1), "problem"), (nn.LogSoftmax(1), "note")):
+        check = check_model(nn.Sequential(body, last), input_shape=SHAPE, repetitions=1)
+        kind, sentence = level(check, "outputs")
+        assert kind == expected and "probabilities" in sentence
+        assert check.is_ready == (expected == "note")
+    assert level(check_model(body, input_shape=SHAPE, repetitions=1), "outputs")[0] == "good"
+
+
+def test_a_frozen_network_is_told_so_and_nothing_else_is_blamed(trained: nn.Module) -> None:
+    frozen = copy.deepcopy(trained).requires_grad_(False)
+    check = check_model(frozen, input_shape=SHAPE, repetitions=1)
+    assert not check.is_ready
+    (problem,) = [finding for finding in check.findings if finding.level == "problem"]
+    assert "requires_grad is False for all" in problem.sentence
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    assert all(cost.seconds for cost in check.costs)
 
 
 def test_bad_input() -> None:

@@ -74,6 +74,27 @@ def test_a_target_that_nothing_meets(
     assert "**best**" not in found.markdown()
 
 
+def test_a_refused_search_writes_no_trial_and_the_next_one_starts_at_eps(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(HyperparameterError, match="did you mean 8/255"):
+        searched(trained, digits, held_out, tmp_path / "out", eps=8)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(HyperparameterError, match="expected epochs >= 1"):
+        searched(trained, digits, held_out, tmp_path / "out", epochs=0)
+    found = searched(trained, digits, held_out, tmp_path / "out", trials=1)
+    assert [trial.penalty_radius for trial in found.trials] == [EPS]
+
+
+def test_no_penalty_is_for_more_than_the_pixel_range(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    found = searched(
+        trained, digits, held_out, tmp_path, eps=0.5, trials=1, smallest=3.0, largest=4.0
+    )
+    assert [trial.penalty_radius for trial in found.trials] == [1.0]
+
+
 @pytest.mark.parametrize("text", ["clean-drop<1", "clean<=1", "clean-drop<=x", "clean-drop<=1.2.3"])
 def test_a_target_is_read_or_refused(text: str) -> None:
     assert CleanDrop.parse(" clean-drop <= 1.5 ") == CleanDrop(1.5)
@@ -88,5 +109,7 @@ def test_settings_that_mean_nothing(
         CleanDrop.parse("clean-drop<=101")
     with pytest.raises(HyperparameterError, match="trials >= 1"):
         searched(trained, digits, held_out, tmp_path, trials=0)
+    with pytest.raises(HyperparameterError, match="expected no overwrite along with a target"):
+        searched(trained, digits, held_out, tmp_path, overwrite=True)
     with pytest.raises(HyperparameterError, match="smallest <= largest"):
         searched(trained, digits, held_out, tmp_path, smallest=2.0, largest=1.0)

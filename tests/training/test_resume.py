@@ -209,7 +209,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(
     tmp_path: Path, config: Make
 ) -> None:
     class Killed(SilentProgress):
-        def start(self, **_position: int) -> None:
+        def step(self, epoch: int, step: int, latest: Any) -> None:
             raise SystemExit
 
     with pytest.raises(SystemExit):

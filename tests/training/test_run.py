@@ -16,6 +16,7 @@ from steadygrad.errors import (
     HyperparameterError,
     NonFiniteLossError,
     OutputError,
+    SteadygradError,
 )
 from steadygrad.penalties import parameter_update_similarity
 from steadygrad.seeds import derive_seed
@@ -424,7 +425,8 @@ def test_losses_read_in_bunches_give_the_same_metrics(
     assert [step[:2] for step in often.steps] == [(e, s) for e in (1, 2) for s in (1, 2, 3)]
     read_every_two_steps(monkeypatch)
     second = train(config(), tmp_path / "seldom", progress=seldom)
-    assert [step[:2] for step in seldom.steps] == [(e, s) for e in (1, 2) for s in (2, 3)]
+    # The first step is always read: before it has succeeded, the folder is left alone.
+    assert [step[:2] for step in seldom.steps] == [(1, 1), (1, 3), (2, 2), (2, 3)]
     assert [m.loss for m in first.history] == [m.loss for m in second.history]
 
     build_tiny(lambda: BlowsUp(after=3))
@@ -457,6 +459,72 @@ def test_an_occupied_folder_is_left_alone_unless_told_otherwise(
     train(config(epochs=1), tmp_path, overwrite=True)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     assert not (tmp_path / "evaluations").exists()
+
+
+class WithoutGradient(Zeros):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.detach())
+
+
+@pytest.mark.parametrize(
+    ("network", "settings"),
+    [
+        (Zeros, {"augmentation": ["crop:99"]}),
+        (WithoutGradient, {"penalty": "norm:eps=0.1"}),
+        (lambda: BlowsUp(after=0), {}),
+    ],
+    ids=["augmentation", "penalty", "loss"],
+)
+def test_a_refused_first_step_writes_nothing_and_replaces_nothing(
+    tmp_path: Path,
+    config: Make,
+    build_tiny: BuildTiny,
+    network: Callable[[], nn.Module],
+    settings: dict[str, Any],
+) -> None:
+    build_tiny(Zeros)
+    train(config(epochs=1), tmp_path / "run")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    build_tiny(network)
+    begun: list[str] = []
+    for place in ("run", "fresh/run"):
+        with pytest.raises(SteadygradError):
+            train(
+                config(epochs=1, **settings),
+                tmp_path / place,
+                overwrite=True,
+                on_begin=lambda: begun.append("begun"),
+            )
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    assert after == before and not (tmp_path / "fresh").exists() and not begun
+
+
+def half_frozen() -> nn.Module:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.GELU(), nn.Linear(8, 10))
+    network[1].requires_grad_(False)
+    return network
+
+
+@pytest.mark.parametrize("averaging", ["ema", None])
+def test_the_trained_network_can_be_trained_on(
+    tmp_path: Path, config: Make, build_tiny: BuildTiny, averaging: str | None
+) -> None:
+    build_tiny(half_frozen)
+    frozen_too = {"tuning": "fine-tune:freeze=3", "epochs": 1, "averaging": averaging}
+    with pytest.raises(HyperparameterError, match="but freeze=3 covers all"):
+        train(config(**frozen_too), tmp_path / "run")
+    done = train(config(epochs=1, averaging=averaging), tmp_path / "run")
+    given = [parameter.requires_grad for parameter in half_frozen().parameters()]
+    assert [parameter.requires_grad for parameter in done.model.parameters()] == given
+
+
+def test_a_network_that_was_given_frozen_is_told_so(
+    tmp_path: Path, config: Make, build_tiny: BuildTiny
+) -> None:
+    build_tiny(lambda: Zeros().requires_grad_(False))
+    for tuning in (None, "fine-tune"):
+        with pytest.raises(HyperparameterError, match="requires_grad is False for all"):
+            train(config(tuning=tuning), tmp_path / "run")
 
 
 def test_an_impossible_folder_is_one_sentence(tmp_path: Path, config: Make) -> None:

@@ -7,14 +7,18 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from steadygrad.attacks.ball import Norm
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import FAILED, INTERRUPTED, messages, results
 from steadygrad.datasets import DataSource, data_source
 from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.auditing import ACCEPTABLE
 from steadygrad.hardening import HardeningReport, harden, search_hardening
+from steadygrad.hardening.fine_tuning import check_radius
+from steadygrad.hardening.folder import HardeningFolder
 from steadygrad.reports.wording import percent
-from steadygrad.training import console_progress
+from steadygrad.training import RunFolder, console_progress
 from steadygrad.training.config import Precision
 
 __all__ = ["register"]
@@ -68,7 +72,13 @@ def _harden(
             show_default=False,
         ),
     ] = None,
-    trials: Annotated[int, typer.Option(help="Networks that a search trains.")] = 6,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            help=r"Networks that a search trains. \[default: 6]",
+            show_default=False,
+        ),
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -157,12 +167,22 @@ def _harden(
     audited: Annotated[
         bool, typer.Option("--audit/--no-audit", help="Run the quick audit before and after.")
     ] = True,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Audit although this problem would be refused before the training; repeatable. "
+            f"Names: {', '.join(ACCEPTABLE)}.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: options.Device = "auto",
     cuda_graph: Annotated[
         bool, typer.Option(help="Replay steps as a CUDA graph, up to three times faster.")
     ] = False,
-    resume: Annotated[bool, typer.Option(help="Continue the hardening in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Continue the hardening in --out, if it began.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace the hardening in --out.")] = False,
 ) -> None:
     """Fine-tune a trained network for a radius and report robustness and accuracy before and after.
@@ -201,6 +221,7 @@ def _harden(
         "image_size": image_size,
         "report_images": report_images,
         "audited": audited,
+        "accept": accept or (),
         "overwrite": overwrite,
         "progress": console_progress(),
         **settings,
@@ -212,9 +233,17 @@ def _harden(
             raise HyperparameterError(f"expected one eps along with --target, got {eps}")
         _search(model, data, radii[0], target, trials, storage, out, common)
         return
+    for option, given in (("--trials", trials), ("--storage", storage)):
+        if given is not None:
+            raise HyperparameterError(
+                f"expected --target along with {option}, which is of a search, got {given} without"
+            )
+    places = _places(radii, out, norm)
+    if not (resume or overwrite):
+        for place in places:  # before the first radius is trained
+            RunFolder(HardeningFolder(place).run).refuse_unless_empty()
     rows = []
-    for radius in radii:
-        place = out if len(radii) == 1 else out / f"eps-{255 * radius:.4g}-255"
+    for radius, place in zip(radii, places, strict=True):
         done = harden(model, data, eps=radius, out=place, resume=resume, **common)
         if not done.is_finished:
             messages.print(f"stopped; the same command with --resume continues in {place}")
@@ -227,19 +256,38 @@ def _harden(
     messages.print(f"results are in {escape(str(out))}", soft_wrap=True)
 
 
+def _places(radii: list[float], out: Path, norm: Norm) -> list[Path]:
+    """Return the folder of each radius, after all radii were looked at."""
+    for radius in radii:
+        check_radius(radius, norm)
+    if len(radii) == 1:
+        return [out]
+    places = [out / f"eps-{255 * radius:.4g}-255" for radius in radii]
+    for index, place in enumerate(places):
+        first = places.index(place)
+        if first < index:
+            raise HyperparameterError(
+                f"expected radii with a folder each, got {radii[first]:g} and {radii[index]:g}, "
+                f"which both are {place.name}"
+            )
+    return places
+
+
 def _search(
     model: str,
     data: DataSource,
     eps: float,
     target: str,
-    trials: int,
+    trials: int | None,
     storage: str | None,
     out: Path,
     settings: dict[str, Any],
 ) -> None:
+    if trials is not None:
+        settings = settings | {"trials": trials}
     try:
         found = search_hardening(
-            model, data, eps=eps, target=target, trials=trials, storage=storage, out=out, **settings
+            model, data, eps=eps, target=target, storage=storage, out=out, **settings
         )
     except KeyboardInterrupt:
         messages.print(f"stopped; the same command continues in {out}")

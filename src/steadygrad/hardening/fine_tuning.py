@@ -1,20 +1,22 @@
 """Fine-tuning a trained network with the penalty of a radius, with a report before and after."""
 
-import copy
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from steadygrad.attacks.ball import Norm
 from steadygrad.checks import check_eps
-from steadygrad.datasets import DataSource, ImageDataset, data_source, load_dataset
-from steadygrad.datasets.sources import with_settings
-from steadygrad.errors import CheckpointError, DatasetError, HyperparameterError
+from steadygrad.datasets import ImageDataset
+from steadygrad.errors import DatasetError, HyperparameterError
+from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
+from steadygrad.hardening.data import Data, HardeningData
+from steadygrad.hardening.folder import HardeningFolder
 from steadygrad.hardening.report import HardeningReport, measure
 from steadygrad.hardening.take_away import TakenAway, take_away
 from steadygrad.models import (
@@ -22,18 +24,14 @@ from steadygrad.models import (
     Classifier,
     ModelSource,
     ModelSpec,
-    ObjectModel,
     Smooth,
     bare,
-    load_model,
     model_source,
-    save_model,
     without_wrappers,
 )
 from steadygrad.parts import build_part
 from steadygrad.penalties import CrossEntropy, NormPenalty
 from steadygrad.seeds import derive_seed
-from steadygrad.store import make_folder
 from steadygrad.training import (
     RECIPES,
     AdamW,
@@ -41,10 +39,9 @@ from steadygrad.training import (
     Cosine,
     ExponentialMovingAverage,
     FineTuning,
-    GivenImages,
-    LoaderImages,
     Progress,
     Ramp,
+    RunFolder,
     SilentProgress,
     TrainingConfig,
     TrainingImages,
@@ -55,9 +52,7 @@ from steadygrad.training import (
 )
 from steadygrad.training.process_group import device_of_process, launched_ranks
 
-__all__ = ["Hardened", "harden"]
-
-Data = DataSource | ImageDataset | LoaderImages | Iterable[Any] | str | Mapping[str, Any]
+__all__ = ["Hardened", "check_radius", "harden"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +60,8 @@ class Hardened:
     """A hardened network and what is known of it.
 
     Attributes:
-        model: in eval mode, of averaged weights where the training averages.
+        model: in eval mode, of averaged weights where the training averages; each parameter has the
+            ``requires_grad`` of the network that was given.
         folder: everything that was written.
         report: before and after; None if the training was stopped, or no images were left for it,
             and in all processes but the main one.
@@ -103,6 +99,7 @@ def harden(
     num_classes: int | None = None,
     report_images: int = 500,
     audited: bool = True,
+    accept: Sequence[str] = (),
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -121,9 +118,10 @@ def harden(
     Args:
         model: as in ``steadygrad.models.model_source``; an ``nn.Module`` stays as it is. Wrappers
             (torch.compile, DistributedDataParallel, DataParallel) are taken off.
-        train_data: a data set by name, path, part or as an object; a loader of (images, labels).
+        train_data: a data set by name, path, part or as an object; a torch ``Dataset`` of (image,
+            label); a loader of (images, labels).
         validation: the same, for the report and for each epoch's accuracy; None cuts a tenth of a
-            named training set, at most 1,000 images, and leaves a loader without.
+            named training set, at most 1,000 images, and leaves any other without.
         eps: radius in pixels, such as 2/255.
         norm: of the ball, "linf" or "l2".
         out: the folder.
@@ -143,11 +141,13 @@ def harden(
             heart, its gradient and so the penalty vanish.
         image_size: scale and crop the images of a named set to this side; needed for sets of
             several sizes.
-        num_classes: of a loader that does not tell.
-        report_images: how many validation images both networks are measured on.
-        audited: run the quick battery on them, before and after.
-        resume: go on with the hardening in ``out``.
-        overwrite: replace the one in ``out``.
+        num_classes: of a loader or torch ``Dataset`` that does not tell.
+        report_images: how many validation images both networks are measured on, at least 1.
+        audited: run the quick battery on them, before and after. A network that is unfit for it is
+            refused before the training.
+        accept: problems in spite of which to audit, as in ``steadygrad.audit``.
+        resume: go on with the hardening in ``out``, or begin it if it never began.
+        overwrite: replace the one in ``out``, once the first step has succeeded.
         progress: as in ``steadygrad.training.train``.
         settings: of ``TrainingConfig``, in place of what is chosen here (``batch_size=64``,
             ``optimizer="sgd"``, ``mixing="mixup"``, ``penalty=...``, ``seed=1``).
@@ -156,26 +156,36 @@ def harden(
         HyperparameterError, UnknownNameError: a setting is refused.
         ModelError, CheckpointError, DatasetError: model, weights or data do not fit, or FSDP has
             divided the model's parameters.
-        OutputError: ``out`` is not empty or cannot be written.
+        OutputError: ``out`` is not empty or cannot be written. Nothing is written by a call that is
+            refused.
         NonFiniteLossError: the training diverged; the last good checkpoint is kept.
     """
-    check_eps(eps, norm)
-    if eps == 0:
-        raise HyperparameterError("expected eps > 0 to harden for, got 0")
+    check_radius(eps, norm)
     radius = eps if penalty_radius is None else penalty_radius
     check_eps(radius, norm)
-    folder, progress = Path(out), progress or SilentProgress()
+    if resume and overwrite:
+        raise HyperparameterError("expected resume or overwrite, not both")
+    if report_images < 1:
+        raise HyperparameterError(f"expected report_images >= 1, got {report_images}")
+    accepted = check_accepted(accept)
+    folder, progress = HardeningFolder(Path(out)), progress or SilentProgress()
     if isinstance(model, nn.Module):
         model = without_wrappers(model)
     source = model_source(model, weights)
-    sets = _data(train_data, validation, image_size, num_classes)
-    plain = plain_epochs if plain_epochs is not None else float(activation != "keep")
-    if not 0 <= plain < epochs:
-        raise HyperparameterError(f"expected plain_epochs from 0 to below {epochs}, got {plain}")
+    if getattr(source, "head", "keep") == "new":  # a new last layer has not learned any label yet
+        accepted = (*accepted, "labels-do-not-match")
+    sets = HardeningData.of(
+        train_data,
+        validation,
+        image_size=image_size,
+        num_classes=num_classes,
+        batch_size=settings.get("batch_size", TrainingConfig.batch_size),
+    )
+    plain = _plain_epochs(plain_epochs, epochs, activation)
     if batch_norm is None:
         batch_norm = "hold" if activation == "keep" else "learn"
     chosen: dict[str, Any] = {
-        "model": _trained_source(source, activation),
+        "model": source if activation == "keep" else Smooth(model=source, activation=activation),
         "penalty": NormPenalty(eps=radius, ball=norm),
         "ramp": Ramp(epochs=max((epochs - plain) / 2, 1e-6), after=plain),
         "loss": CrossEntropy(smoothing=smoothing),
@@ -192,36 +202,51 @@ def harden(
         TrainingConfig, "hardening", chosen | dict(sets.settings) | settings
     )
     if not launched_ranks().is_main:  # it trains; the main process alone measures and writes
-        result = train(config, folder / "run", resume=resume, overwrite=overwrite)
-        return Hardened(result.model, folder, None, None, result.is_finished)
-    device = device_of_process(config.device)
-    make_folder(folder)
-    original = _original(source, sets.train, folder, config.seed, resume).to(device)
-    _check_class_names(original, sets.train)
+        result = train(config, folder.run, resume=resume, overwrite=overwrite)
+        return Hardened(result.model, folder.path, None, None, result.is_finished)
+    if resume and not folder.has_begun:
+        progress.message(f"there is nothing to resume in {folder.path}: the hardening begins")
+        resume = False
+    if not (resume or overwrite):
+        RunFolder(folder.run).refuse_unless_empty()
+    original, spec = _original(source, sets.train, config.seed)
+    if resume:
+        folder.check_original(original)
+    original.to(device_of_process(config.device))
     if isinstance(original, Classifier):
         progress.message(f"{MODELS.text(source)}: {original.describe()}")
-    result = train(config, folder / "run", resume=resume, overwrite=overwrite, progress=progress)
+    reported = sets.reported(report_images)
+    if audited and reported is not None:
+        _check_fit_for_audit(original, reported, accepted)
+    result = train(
+        config,
+        folder.run,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+        on_begin=partial(folder.begin, original, spec, overwrite=overwrite),
+    )
     if not result.is_finished:
-        return Hardened(result.model, folder, None, None, False)
+        return Hardened(result.model, folder.path, None, None, False)
     report = None
-    if sets.validation is not None:
+    if reported is not None:
         report = _report(
             source,
             config,
             original,
             result,
-            sets.validation,
+            reported,
             folder,
-            report_images,
             audited,
+            accepted,
             eps,
             norm,
             progress,
         )
-        report.write(folder)
+        report.write(folder.path)
     taken = take_away(
         result.model,
-        folder / "export",
+        folder.export,
         input_shape=sets.train.input_shape,
         class_names=sets.train.class_names,
         name=MODELS.text(bare(source)),
@@ -229,59 +254,34 @@ def harden(
     )
     for note in taken.notes:
         progress.message(note)
-    return Hardened(result.model, folder, report, taken, True)
+    return Hardened(result.model, folder.path, report, taken, True)
 
 
-@dataclass(frozen=True)
-class _Sets:
-    train: TrainingImages
-    validation: TrainingImages | None
-    settings: Mapping[str, Any]
+def check_radius(eps: float, norm: Norm) -> None:
+    """Refuse a radius that nothing can be hardened for.
+
+    Raises:
+        HyperparameterError: it is outside its range.
+    """
+    check_eps(eps, norm)
+    if eps == 0:
+        raise HyperparameterError("expected eps > 0 to harden for, got 0")
 
 
-def _data(
-    train_data: Data, validation: Data | None, image_size: int | None, num_classes: int | None
-) -> _Sets:
-    held: TrainingImages | None
-    if isinstance(train_data, ImageDataset | LoaderImages) or _is_loader(train_data):
-        learned = _images(train_data, "train", image_size, num_classes)
-        held = None
-        if validation is not None:
-            held = _images(validation, "validation", image_size, learned.num_classes)
-    elif validation is None:
-        named = data_source(cast("Any", train_data))
-        if image_size is not None:
-            named = with_settings(named, image_size=image_size)
-        size = min(1000, max(1, len(load_dataset(named, "train")) // 10))
-        learned = load_dataset(named, "train", validation_size=size)
-        held = load_dataset(named, "validation", validation_size=size)
-        return _Sets(learned, held, {"data": named, "validation_size": size})
-    else:
-        learned = _images(train_data, "train", image_size, num_classes)
-        held = _images(validation, "test", image_size, num_classes)
-    if held is not None and (
-        held.input_shape != learned.input_shape or held.num_classes != learned.num_classes
-    ):
-        raise DatasetError(
-            f"expected validation images like those trained on, {learned.input_shape} of "
-            f"{learned.num_classes} classes, got {held.input_shape} of {held.num_classes}"
-        )
-    return _Sets(learned, held, {"data": GivenImages.of(learned, held)})
-
-
-def _images(
-    data: Data, split: Literal["train", "test", "validation"], size: int | None, classes: int | None
-) -> TrainingImages:
-    given: Any = data
-    if isinstance(given, ImageDataset | LoaderImages):
-        return given
-    if _is_loader(given):
-        return LoaderImages(given, classes)
-    return load_dataset(given, split, image_size=size)
-
-
-def _is_loader(data: Any) -> bool:
-    return hasattr(data, "__iter__") and not isinstance(data, str | Mapping)
+def _plain_epochs(given: float | None, epochs: int, activation: str) -> float:
+    """Return how many epochs at the start have no penalty."""
+    if epochs < 1:
+        raise HyperparameterError(f"expected epochs >= 1, got {epochs}")
+    if given is None:
+        if activation != "keep" and epochs == 1:
+            raise HyperparameterError(
+                f"expected at least 2 epochs with activation {activation}, of which the first is "
+                "without the penalty, got 1; give more epochs, or plain_epochs below 1"
+            )
+        return float(activation != "keep")
+    if not 0 <= given < epochs:
+        raise HyperparameterError(f"expected plain_epochs from 0 to below {epochs}, got {given}")
+    return given
 
 
 def _with_recipe(
@@ -295,33 +295,25 @@ def _with_recipe(
     return proposed | dict(settings) | {"augmentation": both["augmentation"]}
 
 
-def _trained_source(source: ModelSource, activation: str) -> ModelSource:
-    """Return the model to train; a network given as an object is copied and stays as it is."""
-    if isinstance(source, ObjectModel) and source.network is not None:
-        source = ObjectModel.of(copy.deepcopy(source.network))
-    if activation == "keep":
-        return source
-    return Smooth(model=source, activation=activation)  # type: ignore[arg-type]
-
-
 def _original(
-    source: ModelSource, images: TrainingImages, folder: Path, seed: int, resume: bool
-) -> nn.Module:
-    """Return the network before hardening, and keep it in ``original.safetensors``."""
-    path = folder / "original.safetensors"
+    source: ModelSource, images: TrainingImages, seed: int
+) -> tuple[nn.Module, ModelSpec]:
+    """Return the network before hardening, which the training begins with too."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initialisation"))
         spec = ModelSpec(source, images.input_shape, images.num_classes)
-        network = copy.deepcopy(spec.build()).eval()
-    if resume and path.is_file() and not isinstance(source, ObjectModel):
-        kept, _ = load_model(path, source=source)
-        same = kept.state_dict()
-        if any(not torch.equal(t, same[name]) for name, t in network.state_dict().items()):
-            raise CheckpointError(
-                f"cannot resume {folder}: the model's weights are not those it was begun with"
-            )
-    save_model(path, network, replace(spec, model=bare(source)))
-    return network
+        network = spec.build().eval()
+    _check_class_names(network, images)
+    return network, spec
+
+
+def _check_fit_for_audit(network: nn.Module, data: ImageDataset, accepted: Sequence[str]) -> None:
+    """Refuse before the training what the audit would refuse after it."""
+    fitness = check_fitness(network, data.images(), data.labels, classes=data.num_classes)
+    if not fitness.is_fit_accepting(accepted):
+        raise UnfitError(
+            fitness.problems, accepted, "or leave the audit out (--no-audit, audited=False)"
+        )
 
 
 def _check_class_names(network: nn.Module, images: TrainingImages) -> None:
@@ -340,18 +332,14 @@ def _report(
     config: TrainingConfig,
     original: nn.Module,
     result: TrainingResult,
-    validation: TrainingImages,
-    folder: Path,
-    count: int,
+    data: ImageDataset,
+    folder: HardeningFolder,
     audited: bool,
+    accepted: Sequence[str],
     eps: float,
     norm: Norm,
     progress: Progress,
 ) -> HardeningReport:
-    if isinstance(validation, LoaderImages):
-        data = replace(validation.collected(count), split="validation")
-    else:
-        data = validation.first(count).to("cpu")
     name = MODELS.text(source)
     sides = {}
     for side, network in (("before", original), ("after", result.model)):
@@ -361,12 +349,15 @@ def _report(
             data,
             eps=eps,
             norm=norm,
-            out=folder / "audits" / side,
+            out=folder.audits / side,
             name=f"{name}, {side} hardening",
             seed=config.seed,
             audited=audited,
+            accept=accepted,
             notify=progress.message,
         )
+    if sides["after"].audit is None:  # what is compared has to be measured alike
+        sides["before"] = replace(sides["before"], audit=None)
     described = original.describe() if isinstance(original, Classifier) else "nothing"
     return HardeningReport(
         model=name,

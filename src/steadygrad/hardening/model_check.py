@@ -14,8 +14,10 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from steadygrad.attacks import PGD
 from steadygrad.errors import HyperparameterError, SteadygradError
+from steadygrad.evaluation.auditing.fitness.outputs import value_problems
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.layers import PixelNormalization
+from steadygrad.logits import logits_of
 from steadygrad.models import check_fits, parameter_count, piecewise_linear, without_wrappers
 from steadygrad.penalties import (
     FiniteDifference,
@@ -24,7 +26,7 @@ from steadygrad.penalties import (
     example_losses,
 )
 from steadygrad.penalties.model_passes import explained
-from steadygrad.training.tuning import hold_batch_norms
+from steadygrad.training.tuning import NOTHING_LEARNS, hold_batch_norms
 
 __all__ = ["Finding", "ModelCheck", "StepCost", "check_model", "step_costs"]
 
@@ -122,8 +124,14 @@ def check_model(
     channels, height, width = images.shape[1:]
     classes = check_fits(network, (channels, height, width), None, type(model).__name__)
     with torch.no_grad(), evaluation_mode(network):
-        labels = network(images).argmax(dim=1) if labels is None else labels
+        logits = logits_of(network(images))
+        labels = logits.argmax(dim=1) if labels is None else labels
+    learning = _learning(network)
+    if learning.level == "problem":
+        network.requires_grad_(True)  # so that the others speak of the network itself
     findings = (
+        learning,
+        _outputs(logits),
         _normalisation(network),
         _batch_norm(network),
         _dropout(network),
@@ -208,6 +216,23 @@ def _timed(
         return StepCost(kind, None, None, None, str(error).splitlines()[0])
     plain = before[0].seconds if before else best
     return StepCost(kind, best, best / plain if plain else None, peak)
+
+
+def _learning(model: nn.Module) -> Finding:
+    parameters = list(model.parameters())
+    count = sum(parameter.requires_grad for parameter in parameters)
+    if not count:
+        return Finding("parameters", "problem", NOTHING_LEARNS)
+    if count < len(parameters):
+        return Finding("parameters", "note", f"{count} of {len(parameters)} tensors may change")
+    return Finding("parameters", "good", "all may change")
+
+
+def _outputs(logits: Tensor) -> Finding:
+    for problem in value_problems(logits):
+        level = "problem" if problem.is_fatal else "note"
+        return Finding("outputs", level, f"{problem.what}; {problem.remedy}")
+    return Finding("outputs", "good", "they look like logits")
 
 
 def _normalisation(model: nn.Module) -> Finding:

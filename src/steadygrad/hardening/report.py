@@ -1,7 +1,7 @@
 """Before and after hardening: clean accuracy, curve, worst case, paired comparison, cost."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from steadygrad.evaluation import (
     audit,
     paired_comparison,
 )
+from steadygrad.evaluation.auditing.fitness import UnfitError
 from steadygrad.reports.figures import save_figure
 from steadygrad.reports.figures.before_after import before_after_figure
 from steadygrad.reports.wording import percent, seconds_text
@@ -78,9 +79,12 @@ def measure(
     name: str,
     seed: int,
     audited: bool,
+    accept: Sequence[str],
     notify: Callable[[str], None],
 ) -> Measured:
     """Return how a network does on images; what an audit has measured before is kept in ``out``.
+
+    A network that is unfit for the audit is measured without it, and ``notify`` is told why.
 
     Args:
         model: in any mode, on the device to use.
@@ -91,6 +95,7 @@ def measure(
         name: of the network, for the audit's record.
         seed: of the attacks.
         audited: whether to run the quick battery.
+        accept: problems in spite of which to run it.
         notify: told sentences.
     """
     images, labels = data.images(), data.labels
@@ -99,24 +104,28 @@ def measure(
     curve = accuracy_curve(model, images, labels, attack, radii, batch_size=128, seed=seed)
     result = None
     if audited:
-        result = audit(
-            model,
-            images,
-            labels,
-            eps=eps,
-            norm=norm,
-            budget="quick",
-            out=out,
-            seed=seed,
-            notify=notify,
-            model_name=name,
-            data={
-                "name": data.name,
-                "split": data.split,
-                "note": data.note,
-                "class_names": list(data.class_names),
-            },
-        )
+        try:
+            result = audit(
+                model,
+                images,
+                labels,
+                eps=eps,
+                norm=norm,
+                budget="quick",
+                out=out,
+                seed=seed,
+                accept=accept,
+                notify=notify,
+                model_name=name,
+                data={
+                    "name": data.name,
+                    "split": data.split,
+                    "note": data.note,
+                    "class_names": list(data.class_names),
+                },
+            )
+        except UnfitError as error:  # the training is not to be lost for it
+            notify(f"the report is without an audit: {error}")
     return Measured(curve, result)
 
 

@@ -12,8 +12,11 @@ from torch import nn
 
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation.auditing.fitness import UnfitError
 from steadygrad.extras import extra
-from steadygrad.hardening.fine_tuning import Data, Hardened, harden
+from steadygrad.hardening.data import Data
+from steadygrad.hardening.fine_tuning import Hardened, check_radius, harden
+from steadygrad.hardening.folder import HardeningFolder
 from steadygrad.hardening.report import HardeningReport
 from steadygrad.models import ModelSource
 from steadygrad.reports.figures import save_figure
@@ -156,12 +159,22 @@ def search_hardening(
         What ``harden`` raises.
     """
     wanted = CleanDrop.parse(target) if isinstance(target, str) else target
+    if settings.get("overwrite"):
+        raise HyperparameterError(
+            "expected no overwrite along with a target, since the same call goes on with a search; "
+            "choose another folder to begin anew"
+        )
     if trials < 1:
         raise HyperparameterError(f"expected trials >= 1, got {trials}")
+    norm = settings.get("norm", "linf")
+    check_radius(eps, norm)
     if not 0 < smallest <= largest < math.inf:
         raise HyperparameterError(
             f"expected 0 < smallest <= largest, got smallest {smallest:g} and largest {largest:g}"
         )
+    if norm == "linf":  # pixels move by at most 1
+        largest = min(largest, 1 / eps)
+        smallest = min(smallest, largest)
     with extra("search"):
         import optuna
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -173,7 +186,8 @@ def search_hardening(
         direction="maximize",
         load_if_exists=True,
     )
-    begun = len(study.get_trials(deepcopy=False))
+    trial_states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    begun = len(trial_states) - trial_states.count(optuna.trial.TrialState.FAIL)  # those refused
     # A search that goes on, or a second process, must not draw the same radii again.
     study.sampler = optuna.samplers.TPESampler(seed=seed + begun)
     if begun == 0:
@@ -190,7 +204,7 @@ def search_hardening(
             out=place,
             audited=is_audited,
             seed=seed,
-            resume=(place / "run" / "config.json").is_file(),
+            resume=HardeningFolder(place).has_begun,
             progress=progress,
             **settings,
         )
@@ -221,13 +235,14 @@ def search_hardening(
     meeting = [trial for trial in found if trial.drop <= wanted.points]
     best = max(meeting, key=lambda trial: trial.robust, default=None)
     factors = {trial.user_attrs["folder"]: trial.user_attrs["factor"] for trial in complete}
-    searched = Searched(
-        eps=eps,
-        target=wanted,
-        trials=tuple(found),
-        best=best,
-        hardened=None if best is None else hardened(factors[best.folder.name], is_audited=audited),
-    )
+    final = None
+    if best is not None:
+        try:
+            final = hardened(factors[best.folder.name], is_audited=audited)
+        except UnfitError as error:  # the search is not to be lost for it
+            told.message(f"the report of the best network is without an audit: {error}")
+            final = hardened(factors[best.folder.name], is_audited=False)
+    searched = Searched(eps=eps, target=wanted, trials=tuple(found), best=best, hardened=final)
     _write(searched, folder)
     return searched
 

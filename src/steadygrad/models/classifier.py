@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import interpolate
+from torch.nn.parameter import UninitializedBuffer
 
 from steadygrad._typing import Images, Logits
 from steadygrad.errors import HyperparameterError, ModelError, SteadygradError
@@ -120,7 +121,7 @@ def check_fits(
     """Run one grey image through a network, and return how many classes it tells apart.
 
     Args:
-        model: any network; its mode is left as it was.
+        model: any network; its mode and buffers are left as they were.
         input_shape: (channels, height, width) of the images that it will get.
         num_classes: of these images; None for any.
         what: the network's name for the sentence.
@@ -131,7 +132,7 @@ def check_fits(
     size = "x".join(map(str, input_shape))
     place = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     try:
-        with evaluation_mode(model):
+        with evaluation_mode(model), _same_buffers(model):
             logits: Tensor = logits_of(model(torch.full((1, *input_shape), 0.5, device=place)))
     except SteadygradError as error:
         raise ModelError(f"{what} cannot take images of {size}: {error}") from error
@@ -152,3 +153,20 @@ def check_fits(
             "its last layer by one for the data's classes"
         )
     return classes
+
+
+@contextmanager
+def _same_buffers(model: nn.Module) -> Iterator[None]:
+    """Put a network's buffers back afterwards: some networks count their calls in one."""
+    kept = [
+        (module, name, buffer, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None and not isinstance(buffer, UninitializedBuffer)
+    ]
+    try:
+        yield
+    finally:
+        for module, name, buffer, before in kept:
+            buffer.copy_(before)
+            module._buffers[name] = buffer

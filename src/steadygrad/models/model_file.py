@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.default_tensors import DefaultTensors
-from steadygrad.errors import CheckpointError, SteadygradError
+from steadygrad.errors import CheckpointError, ModelError, SteadygradError
 from steadygrad.models.registry import MODELS, ModelSource, bare, model_entry
 from steadygrad.tensor_file import read_tensors, write_tensors
 
@@ -35,8 +35,22 @@ class ModelSpec:
         return MODELS.name_of(self.model) or type(self.model).__name__
 
     def build(self) -> nn.Module:
-        """Return the network with weights drawn from torch's global generator."""
-        return self.model.build(input_shape=self.input_shape, num_classes=self.num_classes)
+        """Return a network of the caller's own, fresh weights drawn from torch's global generator.
+
+        A source may keep the network that it returns, as a module's global variable, a builder's
+        cache or an object in memory: what is returned here is a copy, which may be trained.
+
+        Raises:
+            ModelError: the source refuses, or the network cannot be copied.
+        """
+        network = self.model.build(input_shape=self.input_shape, num_classes=self.num_classes)
+        try:
+            return copy.deepcopy(network)
+        except Exception as error:  # whatever someone's network holds
+            raise ModelError(
+                f"{MODELS.text(bare(self.model))} cannot be copied ({type(error).__name__}: "
+                f"{error}), which training needs; keep what cannot be copied outside the network"
+            ) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as JSON can hold it, without places of weights."""
@@ -105,8 +119,6 @@ def load_model(
     with torch.random.fork_rng(devices=[]), plain.lent():
         try:
             model = spec.build()
-            if source is not None:  # it may have given the program's own network
-                model = copy.deepcopy(model)
         except (SteadygradError, TypeError, RuntimeError) as error:
             raise CheckpointError(f"{path} names a model that cannot be built: {error}") from error
     _check_fit(path, tensors, model.state_dict())

@@ -1,6 +1,7 @@
 """The training loop: steps, epochs, checkpoints and the stop at a diverging loss."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,8 @@ _STEPS_BETWEEN_READS = 50
 class TrainingResult:
     """What a call of ``train`` leaves behind.
 
-    model: the latest network, in eval mode, of averaged weights where the run averages them;
+    model: the latest network, in eval mode, of averaged weights where the run averages them; each
+    parameter has the ``requires_grad`` of the network that the run began with;
     history: metrics of every epoch done so far, earlier sessions included; is_finished: False if
     the run was interrupted and can be resumed.
     """
@@ -63,9 +65,23 @@ class TrainingLoop:
         folder: RunFolder,
         progress: Progress,
         interruption: Interruption,
+        begin: Callable[[], None],
     ) -> None:
+        """Take what a run needs.
+
+        Args:
+            session: fresh, or restored.
+            held_out: what is measured after each epoch.
+            folder: of the run.
+            progress: told of steps and epochs.
+            interruption: asked after each step.
+            begin: makes the folder ready, in the main process; called after the first step of this
+                call, so that what a network, penalty or augmentation refuses leaves no trace.
+        """
         self.session, self.held_out = session, held_out
         self.folder, self.progress, self.interruption = folder, progress, interruption
+        self.begin, self.has_begun = begin, False
+        self.log: TensorBoardLog | None = None
         self.unread: list[tuple[Tensor, int]] = []
         self.steps_between_reads = 1 if session.device.type == "cpu" else _STEPS_BETWEEN_READS
         self.clock = self.last_checkpoint = time.monotonic()
@@ -76,12 +92,11 @@ class TrainingLoop:
         Raises: NonFiniteLossError; OutputError, if a checkpoint cannot be written.
         """
         session, epochs = self.session, self.session.config.epochs
-        log: TensorBoardLog | None = None
-        if session.ranks.is_main:
-            log = TensorBoardLog(self.folder.tensorboard, session.history)
         try:
-            if session.ranks.is_main and (session.history or session.steps_done):
-                self._write_outputs()  # a kill may have come between the state and the others
+            if session.history or session.steps_done:
+                self._begin()
+                if session.ranks.is_main:
+                    self._write_outputs()  # a kill may have come between the state and the others
             if session.epochs_done >= epochs:
                 self.progress.message(f"{self.folder.path} is finished: {epochs} epochs are done")
                 return self._result()
@@ -92,11 +107,11 @@ class TrainingLoop:
                 step=session.steps_done,
             )
             self.clock = self.last_checkpoint = time.monotonic()
-            while session.epochs_done < epochs and self._epoch(log):
+            while session.epochs_done < epochs and self._epoch():
                 pass
         finally:
-            if log is not None:
-                log.close()
+            if self.log is not None:
+                self.log.close()
         if session.epochs_done < epochs:
             self.progress.message(
                 f"stopped in epoch {session.epochs_done + 1}, after step {session.steps_done}; "
@@ -104,7 +119,13 @@ class TrainingLoop:
             )
         return self._result()
 
-    def _epoch(self, log: TensorBoardLog | None) -> bool:
+    def _begin(self) -> None:
+        self.has_begun = True
+        if self.session.ranks.is_main:
+            self.begin()
+            self.log = TensorBoardLog(self.folder.tensorboard, self.session.history)
+
+    def _epoch(self) -> bool:
         """Do what remains of an epoch; return whether to go on."""
         session, config = self.session, self.session.config
         for images, labels in session.remaining_batches():
@@ -121,7 +142,7 @@ class TrainingLoop:
                 ) from error
             self.unread.append((numbers, len(images)))
             session.steps_done += 1
-            if len(self.unread) >= self.steps_between_reads:
+            if len(self.unread) >= self.steps_between_reads or not self.has_begun:
                 self._read()
             is_due = time.monotonic() - self.last_checkpoint >= config.checkpoint_seconds
             stops, is_due = any_rank(self.interruption.requested, is_due)
@@ -138,8 +159,8 @@ class TrainingLoop:
             self._raw_performance(self.held_out.validation),
         )
         self._write_checkpoint()
-        if log is not None:
-            log.write(metrics)
+        if self.log is not None:
+            self.log.write(metrics)
         self.progress.epoch(metrics)
         (stops,) = any_rank(self.interruption.requested)
         return not stops
@@ -176,6 +197,8 @@ class TrainingLoop:
         for offset, step in enumerate(steps, start=session.steps_done - len(steps) + 1):
             if not step.is_finite:
                 raise self._not_finite(offset, step.data_loss, step.penalty)
+        if not self.has_begun:
+            self._begin()
         session.totals.add(steps)
         self.progress.step(session.epochs_done + 1, session.steps_done, steps[-1])
 
@@ -221,7 +244,7 @@ class TrainingLoop:
 
     def _divergence(self, what: str) -> NonFiniteLossError:
         kept = "no checkpoint was written before"
-        if self.folder.state.exists():
+        if self.has_begun and self.folder.state.exists():
             kept = f"the last good checkpoint is kept in {self.folder.path}"
         return NonFiniteLossError(
             f"{what}; {kept}; try a smaller learning rate or strength, a ramp, or clipping"
@@ -229,9 +252,12 @@ class TrainingLoop:
 
     def _result(self) -> TrainingResult:
         session = self.session
+        network = session.network.eval()
+        for parameter, learns in zip(network.parameters(), session.given_to_learn, strict=True):
+            parameter.requires_grad_(learns)
         return TrainingResult(
             folder=self.folder.path,
-            model=session.network.eval(),
+            model=network,
             history=tuple(session.history),
             is_finished=session.epochs_done >= session.config.epochs,
         )

@@ -1,6 +1,7 @@
 """From a configuration to a trained network in a run folder."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -33,11 +34,14 @@ def train(
     overwrite: bool = False,
     progress: Progress | None = None,
     minutes: float | None = None,
+    on_begin: Callable[[], None] | None = None,
 ) -> TrainingResult:
     """Train as ``config`` says, in the run folder ``out``.
 
     Checkpoints are written after every epoch and, within one, when ``checkpoint_seconds`` have
-    passed. SIGINT (Ctrl-C) and SIGTERM end the run after the step in progress with a checkpoint.
+    passed. The folder is written, and with ``overwrite`` emptied, after the first step: what is
+    refused leaves no trace.
+    SIGINT (Ctrl-C) and SIGTERM end the run after the step in progress with a checkpoint.
     Equal configurations give equal numbers on the same machine and number of threads; on a CPU a
     resumed run equals an uninterrupted one to the bit.
 
@@ -49,10 +53,13 @@ def train(
     resume: go on with the run in ``out``. Only ``epochs``, where local copies of the data lie,
         ``checkpoint_seconds`` and the name of the same kind of ``device`` may differ; a finished
         run given more epochs equals one that had them from the start, unless its schedule depends
-        on them. A run killed before its first checkpoint starts again.
+        on them. A run killed between its first step and its first checkpoint starts
+        again.
     overwrite: replace the run in ``out``, its evaluations included.
     progress: ``console_progress()``, one's own ``Progress``, or None for silence.
     minutes: time after which the run ends as if interrupted, above 0; None sets no limit.
+    on_begin: called in the main process, before the folder is written, when nothing more can be
+        refused: for what has to be kept beside the run.
     Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``), cannot be
         written, or another process is writing into it; CheckpointError, if there is nothing to
         resume or it does not fit; DatasetError; NonFiniteLossError, if the loss becomes infinite
@@ -67,7 +74,14 @@ def train(
     try:
         with processes_together(device):
             return _trained(
-                config, folder, device, progress, budget, resume=resume, overwrite=overwrite
+                config,
+                folder,
+                device,
+                progress,
+                budget,
+                resume=resume,
+                overwrite=overwrite,
+                on_begin=on_begin,
             )
     except ProcessError as error:
         kept = "no checkpoint was written before"
@@ -85,6 +99,7 @@ def _trained(
     *,
     resume: bool,
     overwrite: bool,
+    on_begin: Callable[[], None] | None,
 ) -> TrainingResult:
     ranks = current_ranks()
     if not ranks.is_main:
@@ -112,11 +127,6 @@ def _trained(
         session = TrainingSession(config, train_set, device)
         if state is not None:
             session.restore(state)
-        if ranks.is_main:
-            if resume:
-                folder.update_config(config)
-            else:
-                folder.create(config)
         asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
         if asked != "no" and config.precision == "float32":
             progress.message(
@@ -130,7 +140,16 @@ def _trained(
             )
         stack.callback(progress.finish)
         interruption = stack.enter_context(Interruption(budget))
-        return TrainingLoop(session, held_out, folder, progress, interruption).run()
+
+        def begin() -> None:
+            if on_begin is not None:
+                on_begin()
+            if resume:
+                folder.update_config(config)
+            else:
+                folder.create(config)
+
+        return TrainingLoop(session, held_out, folder, progress, interruption, begin).run()
 
 
 def _load_data(config: TrainingConfig, device: torch.device) -> tuple[TrainingImages, HeldOut]:

@@ -38,6 +38,7 @@ from steadygrad.training.last_batch import joins_last_image, with_last_image_joi
 from steadygrad.training.metrics import EpochMetrics, EpochTotals
 from steadygrad.training.objective import Objective, data_facts
 from steadygrad.training.training_state import TrainingState
+from steadygrad.training.tuning import learning_groups
 from steadygrad.training.validation import Performance
 
 __all__ = ["TrainingSession"]
@@ -57,9 +58,10 @@ class TrainingSession:
         self.spec = ModelSpec(config.model, train.input_shape, train.num_classes)
         torch.manual_seed(derive_seed(config.seed, "initialisation"))
         self.model = self.spec.build().to(device)
+        self.given_to_learn = [p.requires_grad for p in self.model.parameters()]
         self.ranks = current_ranks()
         same_as_main_rank(self.model.state_dict().values())
-        self.optimizer = config.optimizer.build(self._groups())
+        self.optimizer = config.optimizer.build(learning_groups(self.model, config.tuning))
         self.objective = Objective(config, data_facts(train))
         self.averaged = None
         if config.averaging is not None:
@@ -113,14 +115,6 @@ class TrainingSession:
         rate = self.rate
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("rate_factor", 1.0)
-
-    def _groups(self) -> Any:
-        """Return what the optimizer changes, after the network was prepared for it."""
-        self.model.train()
-        if self.config.tuning is not None:
-            self.config.tuning.prepare(self.model)
-            return self.config.tuning.groups(self.model)
-        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     @property
     def network(self) -> nn.Module:

@@ -11,7 +11,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from steadygrad.errors import HyperparameterError
 from steadygrad.parts import Family
 
-__all__ = ["TUNINGS", "FineTuning", "Tuning", "hold_batch_norms", "tuning"]
+__all__ = [
+    "NOTHING_LEARNS",
+    "TUNINGS",
+    "FineTuning",
+    "Tuning",
+    "hold_batch_norms",
+    "learning_groups",
+    "tuning",
+]
+
+NOTHING_LEARNS = (
+    "expected at least one parameter that may change, but requires_grad is False for all; call "
+    "requires_grad_(True) on what is to learn"
+)
+"""Of a network that is given frozen."""
 
 C = TypeVar("C", bound=type[Any])
 
@@ -99,6 +113,21 @@ class FineTuning:
                 factor = self.early_rate ** (1 - index / last) if len(learning) > 1 else 1.0
                 groups.append({"params": own, "rate_factor": factor})
         return groups
+
+
+def learning_groups(model: nn.Module, tuning: Tuning | None) -> Any:
+    """Prepare a network for training; return what an optimizer changes: parameters, or groups.
+
+    Raises:
+        HyperparameterError: no parameter may change, or what ``Tuning.prepare`` raises.
+    """
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise HyperparameterError(NOTHING_LEARNS)
+    model.train()
+    if tuning is not None:
+        tuning.prepare(model)
+        return tuning.groups(model)
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def hold_batch_norms(model: nn.Module) -> None:

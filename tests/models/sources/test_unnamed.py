@@ -1,6 +1,7 @@
 """Laws of steadygrad.models.sources.unnamed: callables, run folders and objects."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from steadygrad.models import (
 )
 
 NETWORKS = """
+import torch
 from torch import nn
 
 def build(width=2, name="x", at=(), classes=3):
@@ -29,6 +31,26 @@ def build(width=2, name="x", at=(), classes=3):
                             nn.Linear(36 * width, classes))
     network.given = (width, name, at)
     return network
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inside = build()
+        self.register_buffer("calls", torch.zeros(()))
+    def forward(self, images):
+        self.calls += 1
+        return self.inside(images)
+
+KEPT = Counting()
+
+def kept():
+    return KEPT
+
+def compiled():
+    return torch.compile(build(), backend="eager")
+
+def parallel():
+    return nn.DataParallel(build())
 
 def marks(path=None):
     open(path, "w").close()
@@ -125,3 +147,55 @@ def test_an_object_stands_for_itself_and_says_so_when_it_is_gone() -> None:
         read.build()
     with pytest.raises(HyperparameterError, match=r"expected weights for a model from outside"):
         model_source(network, "w.pt")
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("name", ["KEPT", "kept"])
+def test_a_network_that_a_module_keeps_is_copied_before_it_is_trained(name: str) -> None:
+    spec = ModelSpec(MODELS.parse(f"nets.small:{name}"), SHAPE, 3)
+    first, second = spec.build(), spec.build()
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.zero_()
+    third = spec.build()
+    for one, other in zip(second.state_dict().values(), third.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    assert not third.state_dict()["model.calls"], "the look at its logits left a trace"
+
+
+def test_an_object_is_copied_before_it_is_trained_and_left_without_a_trace() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    network.register_buffer("calls", torch.zeros(()))
+    network.register_forward_pre_hook(_count)
+    made = ModelSpec(ObjectModel.of(network), SHAPE, 3).build()
+    assert made is not network and not network.calls and not made.calls
+
+
+def test_a_network_that_cannot_be_copied_is_refused() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    network.lock = threading.Lock()  # type: ignore[assignment]
+    with pytest.raises(ModelError, match=r"cannot be copied \(TypeError: .* outside the network"):
+        ModelSpec(ObjectModel.of(network), SHAPE, 3).build()
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("name", ["compiled", "parallel"])
+def test_a_builder_s_wrapped_network_has_its_own_keys_and_loads_again(
+    place: Path, name: str
+) -> None:
+    spec = ModelSpec(MODELS.parse(f"nets.small:{name}"), SHAPE, 3)
+    made = spec.build()
+    assert [*made.state_dict()] == [f"model.{key}" for key in load_plain().state_dict()]
+    save_model(place / "m.safetensors", made, spec)
+    again = load_classifier(f"nets.small:{name},weights=m.safetensors")
+    for one, other in zip(made.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def _count(network: nn.Module, _images: object) -> None:
+    network.calls += 1
+
+
+def load_plain() -> nn.Module:
+    model: nn.Module = load_classifier("nets.small:build").model  # type: ignore[assignment]
+    return model

@@ -20,6 +20,7 @@ from steadygrad.models.entry import ImageShape
 from steadygrad.models.model_file import load_model, read_spec
 from steadygrad.models.registry import MODELS, ModelSource, bare, model
 from steadygrad.models.sources.foreign import Foreign, ForeignModel, described
+from steadygrad.models.wrappers import without_wrappers
 from steadygrad.parts import build_part, nearest, part_fields
 
 __all__ = ["CallableModel", "ObjectModel", "RunModel", "read_unnamed"]
@@ -32,8 +33,9 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 class CallableModel(ForeignModel):
     """What ``package.module:callable`` returns: ``my_package.networks:build,width=3``.
 
-    The current directory can be imported from. A name that stands for a module itself is taken as
-    it is.
+    The current directory can be imported from. A name that stands for a network itself is taken as
+    it is. Of a network that torch.compile or DataParallel wraps, the one inside is taken, so that
+    its keys are those of its own code.
 
     Args:
         target: the import path.
@@ -80,7 +82,7 @@ class CallableModel(ForeignModel):
             key: _literal(value)
             for key, _, value in (argument.partition("=") for argument in self.arguments)
         }
-        network = _called(self.target, arguments)
+        network = without_wrappers(_called(self.target, arguments))
         return Foreign(network=network, mean=self.mean, std=self.std)
 
 

@@ -41,16 +41,19 @@ class UnfitError(ModelError):
     """A model cannot be audited on these images and labels; ``problems`` holds all that was seen.
 
     The text is one sentence that names every fatal problem that was not accepted, its remedy, and
-    which of them may be accepted.
+    which of them may be accepted; ``otherwise`` is one more way out.
     """
 
-    def __init__(self, problems: Sequence[Problem], accepted: Sequence[str] = ()) -> None:
+    def __init__(
+        self, problems: Sequence[Problem], accepted: Sequence[str] = (), otherwise: str = ""
+    ) -> None:
         self.problems = tuple(problems)
         fatal = [each for each in problems if each.is_fatal and each.name not in accepted]
         told = "; ".join(f"{problem.what} ({problem.remedy})" for problem in fatal)
         names = dict.fromkeys(each.name for each in fatal if each.name in ACCEPTABLE)
         offer = f"; to audit it all the same, accept {', '.join(names)}" if names else ""
-        super().__init__(f"this cannot be audited: {told}{offer}")
+        other = f"; {otherwise}" if otherwise else ""
+        super().__init__(f"this cannot be audited: {told}{offer}{other}")
 
 
 def check_accepted(accepted: Sequence[str]) -> tuple[str, ...]:

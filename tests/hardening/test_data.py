@@ -1,0 +1,68 @@
+"""What may be given as the images of a hardening."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from steadygrad.datasets import ImageDataset
+from steadygrad.errors import DatasetError, HyperparameterError
+from steadygrad.hardening.data import HardeningData
+
+SETTINGS: dict[str, Any] = {"image_size": None, "num_classes": 10, "batch_size": 64}
+
+
+def test_a_torch_data_set_is_read_like_a_loader_of_it(
+    digits: ImageDataset, held_out: ImageDataset
+) -> None:
+    examples = [TensorDataset(each.images(), each.labels) for each in (digits, held_out)]
+    ours = HardeningData.of(*examples, **SETTINGS)
+    loaders = (DataLoader(examples[0], 64, shuffle=True), DataLoader(examples[1], 64))
+    theirs = HardeningData.of(*loaders, **SETTINGS)
+    for one, other in zip(ours.train.batches(3), theirs.train.batches(3), strict=True):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+    told = ours.reported(50)
+    assert told is not None and torch.equal(told.labels, held_out.labels[:50])
+    assert len(ours.train) == len(digits)
+    with pytest.raises(DatasetError, match=r"number of classes of TensorDataset \(num_classes="):
+        HardeningData.of(*examples, **SETTINGS | {"num_classes": None})
+
+
+@pytest.mark.parametrize("size", [0, "many"])
+def test_a_batch_size_that_means_nothing_is_refused(digits: ImageDataset, size: Any) -> None:
+    examples = TensorDataset(digits.images(), digits.labels)
+    with pytest.raises(HyperparameterError, match=f"expected batch_size >= 1, got {size!r}"):
+        HardeningData.of(examples, None, **SETTINGS | {"batch_size": size})
+
+
+class Pictures(Dataset[Any]):
+    """Gives examples as a data set without a transform does."""
+
+    def __init__(self, example: Any) -> None:
+        self.example = example
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Any:
+        return self.example
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (Pictures(("a picture", 0)), r"images as tensors, got str; give it a transform"),
+        (Pictures(torch.zeros(1, 8, 8)), r"pairs \(image, label\) from Pictures.* got Tensor"),
+        (TensorDataset(torch.zeros(0, 1, 8, 8), torch.zeros(0)), "images in TensorDataset, got no"),
+        (torch.zeros(4, 1, 8, 8), r"expected \w+ images as the name.*, got Tensor"),
+        (7, r"expected \w+ images as the name.*, got int"),
+    ],
+)
+def test_what_is_no_data_is_refused_in_a_sentence(
+    digits: ImageDataset, given: Any, sentence: str
+) -> None:
+    with pytest.raises(DatasetError, match=sentence):
+        HardeningData.of(given, None, **SETTINGS)
+    with pytest.raises(DatasetError, match=sentence):
+        HardeningData.of(digits, given, **SETTINGS)
