@@ -1,8 +1,8 @@
 """Refusing images and labels that would give a wrong number instead of an error."""
 
 import weakref
-from collections.abc import Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ __all__ = [
     "check_target_values",
     "first_time",
     "reading_waits",
+    "until_it_passes",
 ]
 
 NORMS = ("linf", "l2")
@@ -169,6 +170,18 @@ def first_time(subject: Any, topic: Hashable) -> bool:
         return False
     _seen[key].add(topic)
     return True
+
+
+@contextmanager
+def until_it_passes(subject: Any, topic: Hashable) -> Iterator[bool]:
+    """Yield whether a check is due: it is until the block has once ended without an error."""
+    is_due = first_time(subject, topic)
+    try:
+        yield is_due
+    except BaseException:
+        if is_due:
+            _seen[id(getattr(subject, "__self__", subject))].discard(topic)
+        raise
 
 
 def check_eps(eps: float, norm: str = "linf", *, norms: Sequence[str] = NORMS) -> None:

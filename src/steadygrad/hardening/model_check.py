@@ -16,6 +16,7 @@ from steadygrad.attacks import PGD
 from steadygrad.errors import HyperparameterError, SteadygradError
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.layers import PixelNormalization
+from steadygrad.model_answer import answer
 from steadygrad.models import check_fits, parameter_count, piecewise_linear, without_wrappers
 from steadygrad.penalties import (
     FiniteDifference,
@@ -122,7 +123,7 @@ def check_model(
     channels, height, width = images.shape[1:]
     classes = check_fits(network, (channels, height, width), None, type(model).__name__)
     with torch.no_grad(), evaluation_mode(network):
-        labels = network(images).argmax(dim=1) if labels is None else labels
+        labels = answer(network, images).argmax(dim=1) if labels is None else labels
     findings = (
         _normalisation(network),
         _batch_norm(network),

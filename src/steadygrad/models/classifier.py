@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from steadygrad.errors import HyperparameterError, ModelError, SteadygradError
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.layers import PixelNormalization
 from steadygrad.logits import logits_of
+from steadygrad.model_answer import changes_of
 
 __all__ = ["Classifier", "check_fits"]
 
@@ -21,7 +23,8 @@ class Classifier(nn.Module):
     """Map images in [0, 1], (N, channels, height, width), to logits (N, classes).
 
     The given network may expect normalised images, and may return logits, a dict or a transformers
-    output with ``logits``, or a tuple that begins with them. Because its preprocessing lies inside,
+    output with ``logits``, or a tuple that begins with them; it may work in place on what it is
+    given, which is a copy then. Because its preprocessing lies inside,
     ``eps`` is in pixels everywhere.
 
     Args:
@@ -66,6 +69,7 @@ class Classifier(nn.Module):
         self.class_names = tuple(class_names)
         self.image_size, self.resize = image_size, resize
         self.fused_attention, self.taken_from = fused_attention, taken_from
+        self._changes_images: dict[bool, bool] = {}  # by the mode, training or not
         self.weight_notes: tuple[str, ...] = ()
         """What had to be understood of the file that the weights came from."""
 
@@ -82,7 +86,18 @@ class Classifier(nn.Module):
                 images, (self.resize, self.resize), mode="bilinear", antialias=shrinks
             )
         with _attention(self.fused_attention):
-            return logits_of(self.model(self.normalization(images)))
+            return logits_of(self._ask(self.normalization(images), images))
+
+    def _ask(self, prepared: Images, images: Images) -> Any:
+        """Return the network's output; the caller's images stay, whatever it does in place."""
+        if prepared is not images or self._changes_images.get(self.training) is False:
+            return self.model(prepared)
+        prepared = images.clone()
+        before = changes_of(prepared)
+        output = self.model(prepared)
+        if not torch.compiler.is_compiling():
+            self._changes_images[self.training] = changes_of(prepared) != before
+        return output
 
     def describe(self) -> str:
         """Return what lies in front of the network, in one sentence."""

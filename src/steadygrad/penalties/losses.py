@@ -12,6 +12,7 @@ from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.checks import check_labels, check_logits, check_target_values
 from steadygrad.errors import HyperparameterError, LabelError, ModelError
 from steadygrad.logits import logits_of
+from steadygrad.model_answer import answer
 from steadygrad.penalties.part import ExampleLoss, loss
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "checked_loss", "example_losses", "logits_of"]
@@ -135,7 +136,7 @@ def example_losses(
             return one number per image.
         LabelError: a label names a class that the logits do not have, or a probability is none.
     """
-    logits = logits_of(model(images))
+    logits = logits_of(answer(model, images))
     check_logits(logits, len(images))
     classes = max(logits.shape[1], 2)  # a single logit tells two classes apart
     if isinstance(labels, Tensor) and labels.is_floating_point():

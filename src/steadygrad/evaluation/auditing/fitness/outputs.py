@@ -9,6 +9,7 @@ from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.checks import check_logits
 from steadygrad.errors import ModelError
 from steadygrad.evaluation.auditing.fitness.problem import Problem, first_line
+from steadygrad.model_answer import ImagesChangedError, answer
 
 __all__ = [
     "CONSTANT",
@@ -63,7 +64,9 @@ def output_of(model: Classifier, images: Images, seed: int = 0) -> Logits | Prob
     try:
         with torch.random.fork_rng(devices=_random_devices(images)):
             torch.manual_seed(seed)
-            outputs = model(images)
+            outputs = answer(model, images)
+    except ImagesChangedError as error:
+        return Problem("in-place", error.cause, error.remedy, is_fatal=True)
     except Exception as error:  # a stranger's code may raise anything
         shape = "x".join(map(str, images.shape[1:]))
         return Problem(

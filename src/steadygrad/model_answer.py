@@ -1,0 +1,63 @@
+"""Calling a model, and refusing one that changes the images it is given."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steadygrad._typing import Classifier, Images
+from steadygrad.checks import until_it_passes
+from steadygrad.errors import ModelError
+
+__all__ = ["ImagesChangedError", "answer", "changes_of", "is_in_place_error"]
+
+
+class ImagesChangedError(ModelError):
+    """A model changes the images that it is given."""
+
+    cause = (
+        "expected a model that leaves the images as they are, got one that changes them in place, "
+        "by an operation such as x.sub_(mean) or x -= mean in its forward"
+    )
+    remedy = (
+        "write x = x - mean, or give steadygrad.models.Classifier(model), which hands the network "
+        "a copy"
+    )
+
+    def __init__(self) -> None:
+        super().__init__(f"{self.cause}; {self.remedy}")
+
+
+def answer(model: Classifier, images: Images) -> Any:
+    """Return ``model(images)``, whatever that is.
+
+    Until a model has passed once it gets a copy, so that the caller's images survive it.
+
+    Raises:
+        ImagesChangedError: the model changes its input in place. Every later pass over these images
+            would see changed ones, and autograd has no gradient at them.
+    """
+    with until_it_passes(model, "leaves its input") as is_due:
+        given = images.clone() if is_due else images
+        before = changes_of(given)
+        try:
+            output = model(given)
+        except RuntimeError as error:
+            if is_in_place_error(error):
+                raise ImagesChangedError from error
+            raise
+        if changes_of(given) != before:
+            raise ImagesChangedError
+    return output
+
+
+def changes_of(tensor: Tensor) -> int:
+    """Return how many operations have changed a tensor in place, its views included."""
+    if torch.compiler.is_compiling() or tensor.is_inference():
+        return 0  # these have no counter
+    return tensor._version
+
+
+def is_in_place_error(error: RuntimeError) -> bool:
+    """Return whether autograd refused to change a leaf, such as an attack's images, in place."""
+    return "a leaf Variable that requires grad is being used in an in-place operation" in str(error)
