@@ -1,7 +1,7 @@
 """Refusing images and labels that would give a wrong number instead of an error."""
 
 import weakref
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -219,14 +219,18 @@ def check_step_size(step_size: float | None, norm: str = "linf") -> None:
         raise HyperparameterError(f"expected step_size in (0, 1], got {step_size}")
 
 
-def check_logits(logits: Tensor, batch: int) -> None:
+def check_logits(logits: object, batch: int) -> None:
     """Refuse model outputs that are no logits: floating, (batch, classes). Values are not read.
 
     Raises: ModelError, naming what came instead.
     """
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
-        came = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModelError(f"expected floating point logits from the model, got {came}")
+        came, hint = type(logits).__name__, ""
+        if isinstance(logits, Tensor):
+            came = str(logits.dtype)
+        elif isinstance(logits, Mapping | tuple | list) or hasattr(logits, "logits"):
+            hint = "; steadygrad.models.Classifier(model) takes the logits out of it"
+        raise ModelError(f"expected floating point logits from the model, got {came}{hint}")
     if logits.ndim != 2 or len(logits) != batch or logits.shape[1] == 0:
         raise ModelError(
             f"expected logits of shape ({batch}, classes) from the model, got {tuple(logits.shape)}"

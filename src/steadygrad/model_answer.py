@@ -1,11 +1,9 @@
 """Calling a model, and refusing one that changes the images it is given."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from steadygrad._typing import Classifier, Images
+from steadygrad._typing import Classifier, Images, Logits
 from steadygrad.checks import until_it_passes
 from steadygrad.errors import ModelError
 
@@ -28,8 +26,8 @@ class ImagesChangedError(ModelError):
         super().__init__(f"{self.cause}; {self.remedy}")
 
 
-def answer(model: Classifier, images: Images) -> Any:
-    """Return ``model(images)``, whatever that is.
+def answer(model: Classifier, images: Images) -> Logits:
+    """Return ``model(images)``, which may be no logits at all.
 
     Until a model has passed once it gets a copy, so that the caller's images survive it.
 

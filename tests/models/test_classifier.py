@@ -1,5 +1,7 @@
 """Laws of steadygrad.models.classifier and steadygrad.models.smooth."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from steadygrad.errors import HyperparameterError, ModelError, ShapeError
+from steadygrad.evaluation import accuracy
 from steadygrad.models import Classifier, piecewise_linear, smooth_activations
 from steadygrad.penalties import NormPenalty
 
@@ -35,6 +38,44 @@ class Wrapped(nn.Module):
             "tuple": (logits, x),
             "output": Output(logits, x),
         }[self.kind]
+
+
+@dataclass
+class Container:
+    loss: None
+    logits: Tensor
+
+
+@pytest.mark.parametrize(
+    ("returned", "is_clear"),
+    [
+        (lambda logits, x: Container(None, logits), True),
+        (lambda logits, x: (logits, x, x.mean()), True),
+        (lambda logits, x: (logits, 0.1 * logits), True),  # an auxiliary head
+        (lambda logits, x: (x.flatten(1), logits), False),
+        (lambda logits, x: [logits, x.flatten(1)], False),
+        (lambda logits, x: {"out": logits}, False),
+        (lambda logits, x: Container(None, None), False),  # type: ignore[arg-type]
+    ],
+)
+def test_logits_that_are_not_clear_are_refused_by_penalties_too(
+    returned: Callable[[Tensor, Tensor], Any], is_clear: bool
+) -> None:
+    network = nn.Linear(192, 5)
+
+    def model(x: Tensor) -> Any:
+        return returned(network(x.flatten(1)), x)
+
+    labels = torch.tensor([0, 1])
+    with pytest.raises(ModelError, match=r"Classifier\(model\) takes the logits out"):
+        accuracy(model, IMAGES, labels)
+    if is_clear:
+        found = NormPenalty(eps=0.1)(model, IMAGES, labels).loss
+        expected = NormPenalty(eps=0.1)(lambda x: network(x.flatten(1)), IMAGES, labels).loss
+        torch.testing.assert_close(found, expected)
+    else:
+        with pytest.raises(ModelError, match="return them alone, or in a dict"):
+            NormPenalty(eps=0.1)(model, IMAGES, labels)
 
 
 @pytest.mark.parametrize("kind", ["tensor", "dict", "tuple", "output"])

@@ -22,10 +22,10 @@ __all__ = ["Classifier", "check_fits"]
 class Classifier(nn.Module):
     """Map images in [0, 1], (N, channels, height, width), to logits (N, classes).
 
-    The given network may expect normalised images, and may return logits, a dict or a transformers
-    output with ``logits``, or a tuple that begins with them; it may work in place on what it is
-    given, which is a copy then. Because its preprocessing lies inside,
-    ``eps`` is in pixels everywhere.
+    The given network may expect normalised images. It may return logits, a dict, a dataclass or a
+    transformers output with ``logits``, or a tuple that begins with them and holds no other matrix.
+    It may work in place on what it is given, which is a copy then. Because its preprocessing lies
+    inside, ``eps`` is in pixels everywhere.
 
     Args:
         model: the network; its own keys are those of ``classifier.model.state_dict()``.

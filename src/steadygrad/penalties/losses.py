@@ -126,8 +126,8 @@ def example_losses(
     """Return each example's loss, shape (batch,), in at least float32, and the logits.
 
     Args:
-        model: returns logits, or a dict or a transformers output with ``logits``, or a tuple that
-            begins with them; (batch,) counts as one logit an image.
+        model: returns logits, or a dict, a dataclass or a transformers output with ``logits``, or a
+            tuple that begins with them; (batch,) counts as one logit an image.
         labels: what ``loss`` takes, one row an image.
         loss: None is the cross-entropy.
 
