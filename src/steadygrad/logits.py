@@ -38,7 +38,7 @@ def logits_of(output: Any) -> Tensor:
         found = _first(output)
     if not isinstance(found, Tensor):
         raise ModelError(
-            f"expected logits from the model, got {type(output).__name__} without; {_NAME_THEM}"
+            f"expected logits from the model, got {type(output).__name__}; {_NAME_THEM}"
         )
     return found.unsqueeze(1) if found.ndim == 1 else found
 

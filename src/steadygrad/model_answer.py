@@ -29,22 +29,23 @@ class ImagesChangedError(ModelError):
 def answer(model: Classifier, images: Images) -> Logits:
     """Return ``model(images)``, which may be no logits at all.
 
-    Until a model has passed once it gets a copy, so that the caller's images survive it.
-
     Raises:
         ImagesChangedError: the model changes its input in place. Every later pass over these images
-            would see changed ones, and autograd has no gradient at them.
+            would see changed ones, and autograd has no gradient at them. Where it is the model's
+            first call, the images are what they were.
     """
     with until_it_passes(model, "leaves its input") as is_due:
-        given = images.clone() if is_due else images
-        before = changes_of(given)
+        kept = images.detach().clone() if is_due else None
+        before = changes_of(images)
         try:
-            output = model(given)
+            output = model(images)
         except RuntimeError as error:
             if is_in_place_error(error):
                 raise ImagesChangedError from error
             raise
-        if changes_of(given) != before:
+        if changes_of(images) != before:
+            if kept is not None:
+                images.detach().copy_(kept)
             raise ImagesChangedError
     return output
 
