@@ -25,6 +25,8 @@ def test_radii_in_the_pixel_range_pass(eps: float) -> None:
     ("eps", "message"),
     [
         (8.0, r"eps in \[0, 1\], got 8.0; did you mean 8/255\?"),
+        (256 / 255, r"eps in \[0, 1\], got 1\.00392\d+$"),
+        ("8/255", "expected a number as eps, got '8/255'; write 8/255 without quotes"),
         (-0.1, r"eps in \[0, 1\], got -0.1$"),
         (float("nan"), r"eps in \[0, 1\], got nan$"),
         (1000.0, r"got 1000.0$"),

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from numbers import Real
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ __all__ = [
     "check_images",
     "check_labels",
     "check_logits",
+    "check_number",
     "check_step_size",
     "check_target_values",
     "first_time",
@@ -184,6 +186,16 @@ def until_it_passes(subject: Any, topic: Hashable) -> Iterator[bool]:
         raise
 
 
+def check_number(name: str, value: object) -> None:
+    """Refuse what is no real number, such as a text.
+
+    Raises: HyperparameterError.
+    """
+    if not isinstance(value, Real | Tensor):
+        hint = f"; write {value} without quotes" if isinstance(value, str) else ""
+        raise HyperparameterError(f"expected a number as {name}, got {value!r}{hint}")
+
+
 def check_eps(eps: float, norm: str = "linf", *, norms: Sequence[str] = NORMS) -> None:
     """Refuse a radius outside [0, 1] (pixel range units), of an L2 or L1 ball below 0 or infinite.
 
@@ -197,11 +209,13 @@ def check_eps(eps: float, norm: str = "linf", *, norms: Sequence[str] = NORMS) -
     """
     if norm not in norms:
         raise UnknownNameError(f"expected norm one of {', '.join(norms)}, got {norm!r}")
+    check_number("eps", eps)
     if norm != "linf":
         if not 0 <= eps < float("inf"):
             raise HyperparameterError(f"expected eps >= 0 and finite in {norm.upper()}, got {eps}")
     elif not 0 <= eps <= 1:
-        hint = f"; did you mean {eps:g}/255?" if 1 < eps <= 255 else ""
+        # From 2 on: 256/255 is a mistake of another kind.
+        hint = f"; did you mean {eps:g}/255?" if 2 <= eps <= 255 else ""
         raise HyperparameterError(f"expected eps in [0, 1], got {eps}{hint}")
 
 
@@ -212,6 +226,7 @@ def check_step_size(step_size: float | None, norm: str = "linf") -> None:
     """
     if step_size is None:
         return
+    check_number("step_size", step_size)
     if norm == "l2":
         if not 0 < step_size < float("inf"):
             raise HyperparameterError(f"expected step_size > 0 and finite in L2, got {step_size}")
