@@ -5,9 +5,10 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Logits
 from steadygrad.checks import until_it_passes
-from steadygrad.errors import ModelError
+from steadygrad.error_text import described
+from steadygrad.errors import ModelError, SteadygradError
 
-__all__ = ["ImagesChangedError", "answer", "changes_of", "is_in_place_error"]
+__all__ = ["ImagesChangedError", "answer", "changes_of", "first_answer", "is_in_place_error"]
 
 
 class ImagesChangedError(ModelError):
@@ -48,6 +49,27 @@ def answer(model: Classifier, images: Images) -> Logits:
                 images.detach().copy_(kept)
             raise ImagesChangedError
     return output
+
+
+def first_answer(model: Classifier, images: Images) -> Logits:
+    """Return ``answer(model, images)``; whatever the model raises becomes one sentence.
+
+    For the first pass of a measurement. Later ones leave the model's errors as they are.
+
+    Raises:
+        ModelError: names the error, which is its cause; as ``answer``.
+    """
+    try:
+        return answer(model, images)
+    except SteadygradError:
+        raise
+    except Exception as error:  # whatever someone's network raises
+        if isinstance(error, MemoryError) or "memory" in str(error):
+            raise
+        shape = "x".join(map(str, images.shape[1:]))
+        raise ModelError(
+            f"the model does not take {len(images)} images of {shape}: {described(error)}"
+        ) from error
 
 
 def changes_of(tensor: Tensor) -> int:

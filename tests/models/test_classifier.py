@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from steadygrad.errors import HyperparameterError, ModelError, ShapeError
 from steadygrad.evaluation import accuracy
-from steadygrad.models import Classifier, piecewise_linear, smooth_activations
+from steadygrad.models import Classifier, check_fits, piecewise_linear, smooth_activations
 from steadygrad.penalties import NormPenalty
 
 IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -141,3 +141,23 @@ def test_smooth_activations_take_the_place_of_all_piecewise_linear_ones() -> Non
     assert piecewise_linear(network) == [] and list(network.state_dict()) == keys
     with pytest.raises(ModelError, match=r"expected ReLU modules to replace by gelu, found none"):
         smooth_activations(network)
+
+
+class Raising(nn.Module):
+    def forward(self, _: Tensor) -> Tensor:
+        raise KeyError("boom")
+
+
+@pytest.mark.parametrize(
+    ("network", "cause"),
+    [
+        (nn.Conv2d(3, 4, 3).half(), "its weights are float16 and the images float32; convert"),
+        (nn.Conv2d(3, 4, 3).double(), "its weights are float64"),
+        (nn.Conv2d(1, 4, 3), "its first convolution takes 1 channels, the images have 3"),
+        (Raising(), "KeyError: 'boom'$"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(10, 4)), "give an image_size that it was made for"),
+    ],
+)
+def test_the_cause_is_named_where_images_do_not_fit(network: nn.Module, cause: str) -> None:
+    with pytest.raises(ModelError, match=f"mine cannot take images of 3x8x8: .*{cause}"):
+        check_fits(Classifier(network), (3, 8, 8), None, "mine")

@@ -7,7 +7,7 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import check_labels, check_logits
 from steadygrad.draws import integers
 from steadygrad.errors import ModelError
-from steadygrad.model_answer import answer
+from steadygrad.model_answer import answer, first_answer
 
 __all__ = ["predicted_labels", "random_targets", "wrong_classes"]
 
@@ -15,7 +15,7 @@ __all__ = ["predicted_labels", "random_targets", "wrong_classes"]
 @torch.no_grad()
 def predicted_labels(model: Classifier, images: Images) -> Labels:
     """Return the class of the largest logit, int64 (batch,)."""
-    logits = answer(model, images)
+    logits = first_answer(model, images)
     check_logits(logits, len(images))
     return logits.argmax(dim=1)
 

@@ -115,7 +115,7 @@ def load_judged(
     if isinstance(model, Classifier) and (model.taken_from or model.weight_notes):
         about = model.describe()
     return JudgedModel(
-        model.to(device_of_process(device)).eval(),
+        model.to(device_of_process(device)),  # in eval mode already
         str(target),
         short_name(target),
         str(target),

@@ -1,5 +1,6 @@
 """Anyone's network as a classifier of pixels: preprocessing inside, plain logits outside."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -8,15 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import interpolate
+from torch.nn.modules.conv import _ConvNd
 
 from steadygrad._typing import Images, Logits
+from steadygrad.error_text import described
 from steadygrad.errors import HyperparameterError, ModelError, SteadygradError
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.layers import PixelNormalization
 from steadygrad.logits import logits_of
 from steadygrad.model_answer import changes_of
 
-__all__ = ["Classifier", "check_fits"]
+__all__ = ["Classifier", "check_fits", "refuse_without_numbers"]
+
+_OF_SIZE = re.compile(r"\b(sizes?|shapes?|small)\b", re.IGNORECASE)
+"""Words by which errors of PyTorch's layers speak of an image's side."""
 
 
 class Classifier(nn.Module):
@@ -143,18 +149,15 @@ def check_fits(
     Raises:
         ModelError: it cannot take such images, returns no logits, or has other classes.
     """
+    refuse_without_numbers(model, what)
     size = "x".join(map(str, input_shape))
     place = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     try:
         with evaluation_mode(model):
             logits: Tensor = logits_of(model(torch.full((1, *input_shape), 0.5, device=place)))
-    except SteadygradError as error:
-        raise ModelError(f"{what} cannot take images of {size}: {error}") from error
     except Exception as error:  # whatever someone's network raises
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"{what} cannot take images of {size} ({lines[0][:200]}); give an image_size that it "
-            "was made for, or resize=SIDE to scale images inside the model"
+            f"{what} cannot take images of {size}: {_cause(error, model, input_shape[0])}"
         ) from error
     if logits.ndim != 2 or len(logits) != 1:
         raise ModelError(
@@ -167,3 +170,39 @@ def check_fits(
             "its last layer by one for the data's classes"
         )
     return classes
+
+
+def refuse_without_numbers(model: nn.Module, what: str) -> None:
+    """Refuse a network on the meta device, which has shapes and no weights.
+
+    Raises:
+        ModelError: names it.
+    """
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        raise ModelError(
+            f"{what} has no weights: it lies on the meta device; build it on the CPU, or give a "
+            "file of weights"
+        )
+
+
+def _cause(error: Exception, model: nn.Module, channels: int) -> str:
+    """Return why a network did not take float32 images, as far as it can be told."""
+    text = str(error)
+    if isinstance(error, SteadygradError):
+        return text
+    kinds = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    others = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds - {torch.float32}))
+    if others and "type" in text:
+        return f"its weights are {others} and the images float32; convert it with model.float()"
+    first = next((module for module in model.modules() if isinstance(module, _ConvNd)), None)
+    if first is not None and first.in_channels != channels and "channels" in text:
+        return (
+            f"its first convolution takes {first.in_channels} channels, the images have {channels}"
+        )
+    hint = ""
+    if _OF_SIZE.search(text):
+        hint = (
+            "; give an image_size that it was made for, or resize=SIDE to scale images inside the "
+            "model"
+        )
+    return described(error) + hint

@@ -51,8 +51,10 @@ class CrossEntropy:
         classes = logits.shape[1]
         if classes == 1:
             raise ModelError(
-                "expected logits of 2 or more classes for the cross-entropy, got one; for one "
-                "logit choose loss BinaryCrossEntropy()"
+                "expected logits of 2 or more classes for the cross-entropy, got one; let the "
+                "model return torch.cat((torch.zeros_like(z), z), dim=1) in place of its logit z, "
+                "which are two classes with the same probabilities, or call a penalty with "
+                "loss=BinaryCrossEntropy() in a training loop of your own"
             )
         if self.class_weights is not None and len(self.class_weights) != classes:
             raise ModelError(

@@ -9,6 +9,7 @@ from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.checks import check_logits
 from steadygrad.errors import ModelError
 from steadygrad.evaluation.auditing.fitness.problem import Problem, first_line
+from steadygrad.evaluation_mode import to_evaluation_mode
 from steadygrad.model_answer import ImagesChangedError, answer
 
 __all__ = [
@@ -38,7 +39,7 @@ def mode_problems(model: Classifier) -> Iterator[Problem]:
         return
     kinds = ", ".join(f"{awake.count(kind)} {kind}" for kind in sorted(set(awake)))
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    to_evaluation_mode(model)
     stays = sum(_is_switched(module) for module in model.modules())
     for module, was_training in modes:
         module.training = was_training
