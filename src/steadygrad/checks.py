@@ -253,13 +253,17 @@ def check_logits(logits: object, batch: int) -> None:
 
 
 def check_finite_losses(losses: Tensor) -> None:
-    """Refuse losses, or sums of losses over steps, of which one is NaN or infinite.
+    """Refuse losses, their sums over steps, or rows of logits of which one is NaN or infinite.
+
+    losses: (batch,), or (batch, classes).
 
     Raises: ModelError.
     """
     is_finite = losses.isfinite()
+    if losses.ndim > 1:
+        is_finite = is_finite.all(dim=1)
     if not is_finite.all():
         raise ModelError(
             "expected finite logits from the model, got NaN or infinity for "
-            f"{int((~is_finite).sum())} of {losses.numel()} images"
+            f"{int((~is_finite).sum())} of {len(losses)} images"
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.errors import HyperparameterError, ModelError, UnknownNameError
 from steadygrad.models import MODELS
 from steadygrad.models.sources.loading import load_classifier, model_source
 from steadygrad.models.sources.unnamed import RunModel
@@ -31,5 +31,7 @@ def test_a_path_a_function_and_a_network_without_weights(tmp_path: Path) -> None
         HyperparameterError, match=r"a torch\.nn\.Module or the name of a model, got"
     ):
         model_source(lambda images: images)  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match=r"choose one of .*, run$"):
+        model_source("digits-geluu")  # "object" stands for what a program gave
     with pytest.raises(ModelError, match="has no weights: it lies on the meta device"):
         load_classifier(nn.Linear(2, 2, device="meta"))
