@@ -242,7 +242,17 @@ def test_a_mistyped_option_is_refused_without_a_traceback(program: Program) -> N
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("command", ["evaluate", "transfer", "audit", "covariance"])
-def test_a_seed_below_0_is_refused_everywhere(program: Program, command: str) -> None:
-    outcome = program(command, "runs/none", "--eps", 0.1, "--seed", -1)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "run"),
+        ("transfer", "run", "--eps", 0.1),
+        ("audit", "run"),
+        ("covariance", "run"),
+    ],
+)
+def test_a_seed_below_0_is_refused_everywhere(
+    program: Program, command: tuple[object, ...]
+) -> None:
+    outcome = program(*command, "--seed", -1)
     assert outcome.code == 2 and "Invalid value for '--seed'" in outcome.err

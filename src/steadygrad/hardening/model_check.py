@@ -131,7 +131,7 @@ def check_model(
     classes = check_fits(network, (channels, height, width), None, type(model).__name__)
     with torch.no_grad(), evaluation_mode(network):
         labels = first_answer(network, images).argmax(dim=1) if labels is None else labels
-    findings = (
+    findings: tuple[Finding, ...] = (
         _normalisation(network),
         _batch_norm(network),
         _dropout(network),
