@@ -8,12 +8,19 @@ from hypothesis import strategies as st
 from steadygrad.checks import (
     _seen,
     check_eps,
+    check_finite_losses,
     check_images,
     check_labels,
     check_target_values,
     first_time,
 )
-from steadygrad.errors import HyperparameterError, ImageError, LabelError, SteadygradError
+from steadygrad.errors import (
+    HyperparameterError,
+    ImageError,
+    LabelError,
+    ModelError,
+    SteadygradError,
+)
 
 
 @given(eps=st.floats(0, 1))
@@ -25,6 +32,8 @@ def test_radii_in_the_pixel_range_pass(eps: float) -> None:
     ("eps", "message"),
     [
         (8.0, r"eps in \[0, 1\], got 8.0; did you mean 8/255\?"),
+        (256 / 255, r"eps in \[0, 1\], got 1\.00392\d+$"),
+        ("8/255", "expected a number as eps, got '8/255'; write 8/255 without quotes"),
         (-0.1, r"eps in \[0, 1\], got -0.1$"),
         (float("nan"), r"eps in \[0, 1\], got nan$"),
         (1000.0, r"got 1000.0$"),
@@ -38,6 +47,11 @@ def test_other_radii_are_refused(eps: float, message: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_any_floating_dtype_in_range_passes(dtype: torch.dtype) -> None:
     check_images(torch.rand(2, 3, 4, 5).to(dtype))
+
+
+def test_rows_of_logits_count_as_images() -> None:
+    with pytest.raises(ModelError, match="NaN or infinity for 1 of 2 images"):
+        check_finite_losses(torch.tensor([[1.0, torch.nan, torch.inf], [0.0, 1.0, 2.0]]))
 
 
 def test_rounding_just_outside_the_range_passes() -> None:

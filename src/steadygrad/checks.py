@@ -1,8 +1,9 @@
 """Refusing images and labels that would give a wrong number instead of an error."""
 
 import weakref
-from collections.abc import Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from numbers import Real
 from typing import Any
 
 import torch
@@ -23,10 +24,12 @@ __all__ = [
     "check_images",
     "check_labels",
     "check_logits",
+    "check_number",
     "check_step_size",
     "check_target_values",
     "first_time",
     "reading_waits",
+    "until_it_passes",
 ]
 
 NORMS = ("linf", "l2")
@@ -171,6 +174,28 @@ def first_time(subject: Any, topic: Hashable) -> bool:
     return True
 
 
+@contextmanager
+def until_it_passes(subject: Any, topic: Hashable) -> Iterator[bool]:
+    """Yield whether a check is due: it is until the block has once ended without an error."""
+    is_due = first_time(subject, topic)
+    try:
+        yield is_due
+    except BaseException:
+        if is_due:
+            _seen[id(getattr(subject, "__self__", subject))].discard(topic)
+        raise
+
+
+def check_number(name: str, value: object) -> None:
+    """Refuse what is no real number, such as a text.
+
+    Raises: HyperparameterError.
+    """
+    if not isinstance(value, Real | Tensor):
+        hint = f"; write {value} without quotes" if isinstance(value, str) else ""
+        raise HyperparameterError(f"expected a number as {name}, got {value!r}{hint}")
+
+
 def check_eps(eps: float, norm: str = "linf", *, norms: Sequence[str] = NORMS) -> None:
     """Refuse a radius outside [0, 1] (pixel range units), of an L2 or L1 ball below 0 or infinite.
 
@@ -184,11 +209,13 @@ def check_eps(eps: float, norm: str = "linf", *, norms: Sequence[str] = NORMS) -
     """
     if norm not in norms:
         raise UnknownNameError(f"expected norm one of {', '.join(norms)}, got {norm!r}")
+    check_number("eps", eps)
     if norm != "linf":
         if not 0 <= eps < float("inf"):
             raise HyperparameterError(f"expected eps >= 0 and finite in {norm.upper()}, got {eps}")
     elif not 0 <= eps <= 1:
-        hint = f"; did you mean {eps:g}/255?" if 1 < eps <= 255 else ""
+        # From 2 on: 256/255 is a mistake of another kind.
+        hint = f"; did you mean {eps:g}/255?" if 2 <= eps <= 255 else ""
         raise HyperparameterError(f"expected eps in [0, 1], got {eps}{hint}")
 
 
@@ -199,6 +226,7 @@ def check_step_size(step_size: float | None, norm: str = "linf") -> None:
     """
     if step_size is None:
         return
+    check_number("step_size", step_size)
     if norm == "l2":
         if not 0 < step_size < float("inf"):
             raise HyperparameterError(f"expected step_size > 0 and finite in L2, got {step_size}")
@@ -206,14 +234,18 @@ def check_step_size(step_size: float | None, norm: str = "linf") -> None:
         raise HyperparameterError(f"expected step_size in (0, 1], got {step_size}")
 
 
-def check_logits(logits: Tensor, batch: int) -> None:
+def check_logits(logits: object, batch: int) -> None:
     """Refuse model outputs that are no logits: floating, (batch, classes). Values are not read.
 
     Raises: ModelError, naming what came instead.
     """
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
-        came = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModelError(f"expected floating point logits from the model, got {came}")
+        came, hint = type(logits).__name__, ""
+        if isinstance(logits, Tensor):
+            came = str(logits.dtype)
+        elif isinstance(logits, Mapping | tuple | list) or hasattr(logits, "logits"):
+            hint = "; steadygrad.models.Classifier(model) takes the logits out of it"
+        raise ModelError(f"expected floating point logits from the model, got {came}{hint}")
     if logits.ndim != 2 or len(logits) != batch or logits.shape[1] == 0:
         raise ModelError(
             f"expected logits of shape ({batch}, classes) from the model, got {tuple(logits.shape)}"
@@ -221,13 +253,17 @@ def check_logits(logits: Tensor, batch: int) -> None:
 
 
 def check_finite_losses(losses: Tensor) -> None:
-    """Refuse losses, or sums of losses over steps, of which one is NaN or infinite.
+    """Refuse losses, their sums over steps, or rows of logits of which one is NaN or infinite.
+
+    losses: (batch,), or (batch, classes).
 
     Raises: ModelError.
     """
     is_finite = losses.isfinite()
+    if losses.ndim > 1:
+        is_finite = is_finite.all(dim=1)
     if not is_finite.all():
         raise ModelError(
             "expected finite logits from the model, got NaN or infinity for "
-            f"{int((~is_finite).sum())} of {losses.numel()} images"
+            f"{int((~is_finite).sum())} of {len(losses)} images"
         )

@@ -19,4 +19,8 @@ def resolve_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise HyperparameterError(f"device {name!r} is not available here") from error
+    if device.type == "meta":
+        raise HyperparameterError(
+            "expected a device that computes, got 'meta', which has no numbers"
+        )
     return device

@@ -7,7 +7,7 @@ from torch import nn
 
 from steadygrad._typing import Classifier
 
-__all__ = ["evaluation_mode"]
+__all__ = ["evaluation_mode", "to_evaluation_mode"]
 
 
 @contextmanager
@@ -20,9 +20,18 @@ def evaluation_mode(model: Classifier) -> Iterator[None]:
     modes = []
     if isinstance(model, nn.Module):
         modes = [(module, module.training) for module in model.modules()]
-        model.eval()
+        to_evaluation_mode(model)
     try:
         yield
     finally:
         for module, was_training in modes:
             module.training = was_training
+
+
+def to_evaluation_mode(model: nn.Module) -> None:
+    """Put a module in eval mode; a program of ``torch.export`` in it has one mode, and keeps it."""
+    try:
+        model.eval()
+    except NotImplementedError:
+        for module in model.modules():
+            module.training = False

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer
 
 from steadygrad._typing import Classifier
 
@@ -49,7 +50,9 @@ def buffer_copies(model: Classifier) -> Buffers:
 
 
 @contextmanager
-def held_statistics(model: Classifier, start: Buffers | None = None) -> Iterator[None]:
+def held_statistics(
+    model: Classifier, start: Buffers | None = None, *, in_eval: bool = False
+) -> Iterator[None]:
     """Let passes read and change copies of all buffers, whatever layers keep in them.
 
     The buffers themselves stay as they are. They are not written back: a batch norm's backward
@@ -57,8 +60,9 @@ def held_statistics(model: Classifier, start: Buffers | None = None) -> Iterator
 
     Args:
         start: what the passes find there; None is what there is now.
+        in_eval: those of modules in eval mode too, some of which count their calls.
     """
-    originals = _changing_buffers(model)
+    originals = _changing_buffers(model, in_eval=in_eval)
     for module, name, buffer in originals if start is None else start:
         module._buffers[name] = buffer.clone()
     try:
@@ -68,11 +72,11 @@ def held_statistics(model: Classifier, start: Buffers | None = None) -> Iterator
             module._buffers[name] = buffer
 
 
-def _changing_buffers(model: Classifier) -> Buffers:
+def _changing_buffers(model: Classifier, *, in_eval: bool = False) -> Buffers:
     return [
         (module, name, buffer)
         for module in modules_of(model)
-        if module.training
+        if module.training or in_eval
         for name, buffer in module._buffers.items()
-        if buffer is not None
+        if buffer is not None and not isinstance(buffer, UninitializedBuffer)
     ]

@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from steadygrad.atomic_file import write_atomically
-from steadygrad.errors import CheckpointError
+from steadygrad.errors import CheckpointError, OutputError
 
 __all__ = ["read_tensors", "write_tensors"]
 
@@ -19,8 +19,15 @@ def write_tensors(
 ) -> None:
     """Write copies of the tensors and the metadata; atomic.
 
-    Raises: OutputError, if ``path`` cannot be written; a file there then stands as it was.
+    Raises: OutputError, if ``path`` cannot be written, or something is no tensor; a file there then
+        stands as it was.
     """
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            raise OutputError(
+                f"cannot write {path}: expected tensors alone, got {type(tensor).__name__} as "
+                f"{name!r}; keep what get_extra_state returns in buffers"
+            )
     # clone: safetensors refuses tensors that share memory.
     stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     write_atomically(Path(path), save(stored, dict(metadata)))

@@ -84,8 +84,18 @@ def test_check_model_lists_what_matters(program: Program, outside: str) -> None:
     assert "plain" in done.out and "parameters, 10 classes" in done.out
     told = program("check-model", outside, "--shape", "1x8x8", "--json")
     assert json.loads(told.out)["classes"] == 10
-    refused = program("check-model", outside, "--shape", "eight")
-    assert refused.code == 2 and "3x224x224" in refused.err
+    for shape in ("eight", "-1x8x8"):
+        refused = program("check-model", outside, "--shape", shape)
+        assert refused.code == 2 and "3x224x224" in refused.err
+    on_meta = program("check-model", outside, "--shape", "1x8x8", "--device", "meta")
+    assert on_meta.code == 2 and "got 'meta', which has no numbers" in on_meta.err
+
+
+def test_names_between_colons_are_no_emoji(program: Program, outside: str, tmp_path: Path) -> None:
+    module = tmp_path / "foreign_networks.py"
+    module.write_text(module.read_text() + "cl = build\n")
+    name = outside.replace(":build", ":cl")
+    assert f"{name}: pixels in" in program("check-model", name, "--shape", "1x8x8").err
 
 
 def test_harden_from_the_command_line(program: Program, outside: str, tmp_path: Path) -> None:

@@ -142,6 +142,14 @@ def test_resuming_what_is_not_there_or_another_run(
         (("--attack", "lbfgs"), "'lbfgs'"),
         (("--eps", "0:8:1"), "eps in [0, 1], got 2.0; did you mean 2/255?"),
         (("--eps", "strong"), "strong"),
+        (
+            ("--attack", "fgsm", "--search", "continued"),
+            "no target for the search 'continued', got fgsm\n",
+        ),
+        (
+            ("--attack", "pgd:restarts=2", "--search", "continued"),
+            "'continued', got pgd with restarts=2 and target=None",
+        ),
         (("--attack", "pgd:steps=0"), "steps >= 1, got 0"),
         (("--attack", "fgsm:steps=3"), "attack fgsm has no setting 'steps'"),
         (("--attack", "pgd:norm=l2", "--eps", "-1"), "eps >= 0 and finite in L2, got -1.0"),
@@ -232,3 +240,19 @@ def test_a_mistyped_option_is_refused_without_a_traceback(program: Program) -> N
     outcome = program("train", "--epoch", 3)
     assert outcome.code == 2
     assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "run"),
+        ("transfer", "run", "--eps", 0.1),
+        ("audit", "run"),
+        ("covariance", "run"),
+    ],
+)
+def test_a_seed_below_0_is_refused_everywhere(
+    program: Program, command: tuple[object, ...]
+) -> None:
+    outcome = program(*command, "--seed", -1)
+    assert outcome.code == 2 and "Invalid value for '--seed'" in outcome.err

@@ -1,6 +1,7 @@
 """Any model, named as everywhere, with images that fit it."""
 
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,19 @@ def given_folder(folder: Path) -> str:
 def test_images_must_fit(outside: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot take images of 1x28x28"):
         load_judged(outside, dataset=given_folder(tmp_path), limit=4)
+
+
+def test_the_training_images_are_of_the_folder_that_was_given(outside: str, tmp_path: Path) -> None:
+    folder = tmp_path / "digits"  # the name of a registered set too
+    for split, count in (("train", 2), ("test", 1)):
+        for number, label in product(range(count), range(10)):
+            place = folder / split / str(label)
+            place.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (12, 12), 255).save(place / f"{number}.png")
+    judged = load_judged(outside, dataset=str(folder), limit=4, image_size=8)
+    train = judged.training_images()
+    assert (len(train), train.input_shape) == (20, (1, 8, 8))
+    assert train.images().min() == 1
 
 
 def test_weights_take_the_place_of_its_own(outside: str, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Laws of steadygrad.hardening.model_check."""
 
 import copy
+import threading
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,8 +11,9 @@ from torch.nn.functional import hardsigmoid
 
 import steadygrad
 from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.evaluation import accuracy
 from steadygrad.hardening import ModelCheck, check_model, step_costs
-from steadygrad.models import Classifier
+from steadygrad.models import Classifier, copied
 
 SHAPE = (1, 8, 8)
 
@@ -114,3 +117,96 @@ def test_a_compiled_network_is_checked_as_the_network_inside(trained: nn.Module)
     compiled = torch.compile(trained, backend="aot_eager")
     check = check_model(compiled, input_shape=SHAPE, repetitions=1)
     assert level(check, "second derivative")[0] == "good"
+
+
+class Extra(nn.Linear):
+    def get_extra_state(self) -> dict[str, int]:
+        return {"calls": 1}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        assert state == {"calls": 1}
+
+
+class Grumpy(nn.Module):
+    """Raises in training mode, or on more than ``most`` images."""
+
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self.linear, self.most = nn.Linear(64, 3), most
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.most is not None and len(x) > self.most:
+            raise AssertionError(f"at most {self.most} images")
+        if self.most is None and self.training:
+            raise KeyError("only in training")
+        return self.linear(x.flatten(1))
+
+
+def flat(*layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), *layers)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: torch.jit.trace(flat(nn.Linear(64, 3)), torch.rand(2, *SHAPE)),
+        lambda: torch.export.export(
+            flat(nn.Linear(64, 3)),
+            (torch.rand(2, *SHAPE),),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+        ).module(),
+        lambda: flat(nn.utils.weight_norm(nn.Linear(64, 3))),
+        lambda: flat(nn.LazyLinear(3)),
+    ],
+    ids=["traced", "exported", "weight norm", "lazy"],
+)
+def test_networks_of_other_kinds_are_checked(build: Callable[[], nn.Module]) -> None:
+    network = build()
+    check = check_model(network, input_shape=SHAPE, repetitions=1)
+    assert check.is_ready and check.parameters >= 64 * 3
+    labels = torch.tensor([0, 1, 2])
+    assert all(p.requires_grad and p.is_leaf for p in copied(network).parameters())
+    assert 0 <= accuracy(network, torch.rand(3, *SHAPE), labels) <= 1
+
+
+def test_an_expanded_buffer_stays() -> None:
+    network = flat(nn.Linear(64, 3))
+    network.register_buffer("expanded", torch.zeros(1).expand(5))
+    assert check_model(network, input_shape=SHAPE, repetitions=1).is_ready
+
+
+def test_what_cannot_be_trained_is_a_problem() -> None:
+    check = check_model(Grumpy(), input_shape=SHAPE, repetitions=1)
+    assert level(check, "training mode") == (
+        "problem",
+        "a step is refused: KeyError: 'only in training'",
+    )
+    state = level(check_model(flat(Extra(64, 3)), input_shape=SHAPE, repetitions=1), "state")
+    assert state[0] == "problem" and "1._extra_state is no tensor" in state[1]
+    one = level(
+        check_model(flat(nn.Linear(64, 1)), input_shape=SHAPE, repetitions=1), "second derivative"
+    )
+    assert one[0] == "problem" and "torch.cat((torch.zeros_like(z), z), dim=1)" in one[1]
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (lambda: Grumpy(most=3), "does not take 8 images of 1x8x8: AssertionError: at most 3"),
+        (lambda: flat(nn.Linear(64, 3)).to("meta"), "has no weights: it lies on the meta device"),
+        (lambda: flat(nn.Linear(64, 3)).forward, "expected a torch.nn.Module, got method"),
+    ],
+)
+def test_networks_that_cannot_be_asked(build: Callable[[], nn.Module], sentence: str) -> None:
+    with pytest.raises(ModelError, match=sentence):
+        check_model(build(), input_shape=SHAPE)
+
+
+def test_a_network_that_cannot_be_copied_says_why() -> None:
+    network = flat(nn.Linear(64, 3))
+    network.lock = threading.Lock()  # type: ignore[assignment]
+    with pytest.raises(
+        ModelError, match="can copy, got Sequential, which raises TypeError: cannot"
+    ):
+        check_model(network, input_shape=SHAPE)

@@ -1,5 +1,7 @@
 """Laws of steadygrad.models.classifier and steadygrad.models.smooth."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from steadygrad.errors import HyperparameterError, ModelError, ShapeError
-from steadygrad.models import Classifier, piecewise_linear, smooth_activations
+from steadygrad.evaluation import accuracy
+from steadygrad.models import Classifier, check_fits, piecewise_linear, smooth_activations
 from steadygrad.penalties import NormPenalty
 
 IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -35,6 +38,44 @@ class Wrapped(nn.Module):
             "tuple": (logits, x),
             "output": Output(logits, x),
         }[self.kind]
+
+
+@dataclass
+class Container:
+    loss: None
+    logits: Tensor
+
+
+@pytest.mark.parametrize(
+    ("returned", "is_clear"),
+    [
+        (lambda logits, x: Container(None, logits), True),
+        (lambda logits, x: (logits, x, x.mean()), True),
+        (lambda logits, x: (logits, 0.1 * logits), True),  # an auxiliary head
+        (lambda logits, x: (x.flatten(1), logits), False),
+        (lambda logits, x: [logits, x.flatten(1)], False),
+        (lambda logits, x: {"out": logits}, False),
+        (lambda logits, x: Container(None, None), False),  # type: ignore[arg-type]
+    ],
+)
+def test_logits_that_are_not_clear_are_refused_by_penalties_too(
+    returned: Callable[[Tensor, Tensor], Any], is_clear: bool
+) -> None:
+    network = nn.Linear(192, 5)
+
+    def model(x: Tensor) -> Any:
+        return returned(network(x.flatten(1)), x)
+
+    labels = torch.tensor([0, 1])
+    with pytest.raises(ModelError, match=r"Classifier\(model\) takes the logits out"):
+        accuracy(model, IMAGES, labels)
+    if is_clear:
+        found = NormPenalty(eps=0.1)(model, IMAGES, labels).loss
+        expected = NormPenalty(eps=0.1)(lambda x: network(x.flatten(1)), IMAGES, labels).loss
+        torch.testing.assert_close(found, expected)
+    else:
+        with pytest.raises(ModelError, match="return them alone, or in a dict"):
+            NormPenalty(eps=0.1)(model, IMAGES, labels)
 
 
 @pytest.mark.parametrize("kind", ["tensor", "dict", "tuple", "output"])
@@ -100,3 +141,23 @@ def test_smooth_activations_take_the_place_of_all_piecewise_linear_ones() -> Non
     assert piecewise_linear(network) == [] and list(network.state_dict()) == keys
     with pytest.raises(ModelError, match=r"expected ReLU modules to replace by gelu, found none"):
         smooth_activations(network)
+
+
+class Raising(nn.Module):
+    def forward(self, _: Tensor) -> Tensor:
+        raise KeyError("boom")
+
+
+@pytest.mark.parametrize(
+    ("network", "cause"),
+    [
+        (nn.Conv2d(3, 4, 3).half(), "its weights are float16 and the images float32; convert"),
+        (nn.Conv2d(3, 4, 3).double(), "its weights are float64"),
+        (nn.Conv2d(1, 4, 3), "its first convolution takes 1 channels, the images have 3"),
+        (Raising(), "KeyError: 'boom'$"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(10, 4)), "give an image_size that it was made for"),
+    ],
+)
+def test_the_cause_is_named_where_images_do_not_fit(network: nn.Module, cause: str) -> None:
+    with pytest.raises(ModelError, match=f"mine cannot take images of 3x8x8: .*{cause}"):
+        check_fits(Classifier(network), (3, 8, 8), None, "mine")

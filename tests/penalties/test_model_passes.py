@@ -27,7 +27,7 @@ from steadygrad.penalties import (
     compare_backends,
     loss_watch,
 )
-from steadygrad.penalties.model_passes import RandomState, is_compiled
+from steadygrad.penalties.model_passes import RandomState, explained, is_compiled
 from structured_setting import COVARIANCES, IMAGES, LABELS, parameter_gradient, smooth
 
 X = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -154,10 +154,32 @@ def test_a_compiled_model_is_refused_exactly_and_trusted_by_difference() -> None
     net = small()
     compiled = torch.compile(net, backend="aot_eager")
     assert is_compiled(compiled) and not is_compiled(net)
-    with pytest.raises(ModelError, match="or choose backend finite-difference"):
-        PENALTY(compiled, X, Y)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="or choose backend finite-difference"):
+            PENALTY(compiled, X, Y)
     assert compare_backends(FiniteDifference(), compiled, X, Y).cosine > 0.99
     SquaredNormPenalty(strength=1.0, backend=FiniteDifference())(compiled, X, Y).loss.backward()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # of torch.compile itself
+def test_a_model_that_is_compiled_after_its_first_penalty_is_refused() -> None:
+    torch.compiler.reset()
+    net = small()
+    PENALTY(net, X, Y)
+    net.compile(backend="aot_eager")
+    with pytest.raises(ModelError, match="a compiled model has no second derivative"):
+        PENALTY(net, X, Y)
+
+
+def test_donated_buffers_of_a_compiled_model_are_explained() -> None:
+    with (
+        pytest.raises(ModelError, match=r"the model from before .*donated_buffer = False"),
+        explained(),
+    ):
+        raise RuntimeError(
+            "This backward function was compiled with non-empty donated buffers which requires "
+            "create_graph=False and retain_graph=False."
+        )
 
 
 # Checkpointing, and activations that somebody looks at.
@@ -304,8 +326,13 @@ def test_a_difference_repeats_every_global_generator(draw: Any) -> None:
 
 def test_a_difference_refuses_a_model_with_a_generator_of_its_own() -> None:
     own = random.Random(0)
-    with pytest.raises(ModelError, match="draws from a generator of its own"):
-        SquaredNormPenalty(strength=1.0, backend=FiniteDifference())(Drawing(own.random), X, Y)
+    model, penalty = (
+        Drawing(own.random),
+        SquaredNormPenalty(strength=1.0, backend="finite-difference"),
+    )
+    for _ in range(2):
+        with pytest.raises(ModelError, match="draws from a generator of its own"):
+            penalty(model, X, Y)
     PENALTY(Drawing(own.random), X, Y)
 
 

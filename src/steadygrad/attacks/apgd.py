@@ -17,6 +17,7 @@ from steadygrad.attacks.part import attack
 from steadygrad.attacks.strongest import StrongestFound
 from steadygrad.checks import check_eps, check_finite_losses, check_images, check_labels
 from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.model_answer import answer
 
 __all__ = ["APGD"]
 
@@ -293,7 +294,7 @@ def _seen(
     if not is_last:
         return goal.look(model, here)
     with torch.no_grad():
-        logits = model(here)
+        logits = answer(model, here)
         return goal.weigh(logits)[0], torch.zeros_like(here), logits
 
 

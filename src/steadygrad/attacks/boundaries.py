@@ -9,6 +9,7 @@ from steadygrad.attacks.input_gradient import input_gradient
 from steadygrad.attacks.labels import wrong_classes
 from steadygrad.checks import check_finite_losses
 from steadygrad.memory import keep_freed_memory
+from steadygrad.model_answer import answer
 
 __all__ = ["boundary_distances", "nearest_boundaries"]
 
@@ -42,7 +43,7 @@ def boundary_distances(
     with torch.inference_mode(False), torch.enable_grad():
         # clone: autograd refuses tensors made in inference mode, but takes copies of them.
         images = images.detach().clone().requires_grad_()
-        logits = model(images)
+        logits = answer(model, images)
         check_finite_losses(logits.detach().sum(dim=1))
         leads = logits.gather(1, labels.clone().unsqueeze(1)) - logits.gather(1, classes.clone())
         wide = torch.promote_types(leads.dtype, torch.float32)

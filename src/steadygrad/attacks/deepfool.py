@@ -11,6 +11,7 @@ from steadygrad.attacks.labels import predicted_labels
 from steadygrad.attacks.part import attack
 from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
 from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.model_answer import answer, first_answer
 
 __all__ = ["DeepFool", "relative_perturbation"]
 
@@ -94,7 +95,7 @@ class DeepFool:
     def _classes(self, model: Classifier, images: Images, labels: Labels) -> Tensor:
         """Return the class to leave, then the candidates, int64 (batch, 1 + candidates)."""
         with torch.no_grad():
-            logits = model(images)
+            logits = first_answer(model, images)
         check_logits(logits, len(images))
         check_finite_losses(logits.sum(dim=1))
         if logits.shape[1] < 2:
@@ -126,7 +127,7 @@ def _class_gradients(model: Classifier, images: Images, classes: Tensor) -> tupl
     with torch.inference_mode(False), torch.enable_grad():
         # clone: autograd refuses tensors made in inference mode, but takes copies of them.
         images = images.clone().requires_grad_()
-        logits = model(images)
+        logits = answer(model, images)
         check_finite_losses(logits.detach().sum(dim=1))
         chosen = logits.gather(1, classes.clone())
         gradients = [

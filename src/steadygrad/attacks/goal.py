@@ -9,6 +9,7 @@ from steadygrad.attacks.losses import LOSSES, Loss, check_classes, check_loss
 from steadygrad.checks import check_logits
 from steadygrad.errors import LabelError
 from steadygrad.memory import keep_freed_memory
+from steadygrad.model_answer import answer
 
 __all__ = ["Goal"]
 
@@ -60,7 +61,7 @@ class Goal:
         keep_freed_memory()
         with torch.inference_mode(False), torch.enable_grad():
             images = _recordable(images).requires_grad_()
-            logits = model(images)
+            logits = answer(model, images)
             values = self._values(logits)
             gradient = input_gradient(values, images)
         return values.detach(), gradient, logits.detach()
@@ -71,7 +72,7 @@ class Goal:
         Raises: as ``ascent``.
         """
         with torch.no_grad():
-            return self.weigh(model(images))
+            return self.weigh(answer(model, images))
 
     def weigh(self, logits: Logits) -> tuple[Tensor, Tensor]:
         """Return what ``judge`` does, of logits that are there already.

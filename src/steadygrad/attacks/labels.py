@@ -7,6 +7,7 @@ from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import check_labels, check_logits
 from steadygrad.draws import integers
 from steadygrad.errors import ModelError
+from steadygrad.model_answer import answer, first_answer
 
 __all__ = ["predicted_labels", "random_targets", "wrong_classes"]
 
@@ -14,7 +15,7 @@ __all__ = ["predicted_labels", "random_targets", "wrong_classes"]
 @torch.no_grad()
 def predicted_labels(model: Classifier, images: Images) -> Labels:
     """Return the class of the largest logit, int64 (batch,)."""
-    logits = model(images)
+    logits = first_answer(model, images)
     check_logits(logits, len(images))
     return logits.argmax(dim=1)
 
@@ -38,7 +39,7 @@ def wrong_classes(model: Classifier, images: Images, labels: Labels) -> Tensor:
 
     Raises: ModelError, if there is only one class; LabelError, if a label is none of them.
     """
-    logits = model(images)
+    logits = answer(model, images)
     check_logits(logits, len(images))
     _check_several(logits.shape[1])
     check_labels(labels, len(images), logits.shape[1])
@@ -49,7 +50,7 @@ def wrong_classes(model: Classifier, images: Images, labels: Labels) -> Tensor:
 
 @torch.no_grad()
 def _class_count(model: Classifier, images: Images) -> int:
-    logits = model(images)
+    logits = answer(model, images)
     check_logits(logits, len(images))
     _check_several(logits.shape[1])
     return int(logits.shape[1])

@@ -21,6 +21,7 @@ from steadygrad.checks import (
 )
 from steadygrad.draws import integers
 from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.model_answer import answer
 
 __all__ = ["NES", "NESLoss", "antithetic_gradient"]
 
@@ -173,7 +174,7 @@ class NES:
         highest = int(labels.max())
 
         def objective(points: Images, owners: Tensor) -> Tensor:
-            logits = model(points)
+            logits = answer(model, points)
             check_logits(logits, len(points))
             if highest >= (classes := logits.shape[1]):
                 check_labels(labels, len(labels), classes)

@@ -127,7 +127,7 @@ def _audit(
     batch_size: Annotated[
         str, typer.Option(help="Images attacked together: auto (fit to memory) or a number.")
     ] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     device: options.Device = "auto",
     fail_under: Annotated[
         float | None,

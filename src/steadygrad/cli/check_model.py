@@ -76,6 +76,8 @@ def _shape(text: str | None, size: int | None) -> tuple[int, int, int]:
         return 3, size, size
     try:
         channels, height, width = (int(number) for number in text.split("x"))
+        if min(channels, height, width) < 1:
+            raise ValueError
     except ValueError:
         raise HyperparameterError(f"expected a shape such as 3x224x224, got {text!r}") from None
     return channels, height, width

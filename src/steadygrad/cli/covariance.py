@@ -66,7 +66,7 @@ def _covariance(
     weights: options.Weights = None,
     split: options.WhichSplit = "test",
     batch_size: options.BatchSize = 250,
-    seed: Annotated[int, typer.Option(help="Seed of the noise and of the attack.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise and of the attack.")] = 0,
     device: options.Device = "auto",
     as_json: options.JsonOnly = False,
 ) -> None:

@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def _demo(
     out: Annotated[Path, typer.Option(help="Folder for runs and report.")] = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
 ) -> None:
     """Train four small networks on scikit-learn's digits, attack them, write a report.
 

@@ -13,6 +13,7 @@ from steadygrad.cli.terminal import print_text, tell
 from steadygrad.cli.together import measured_together
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
+from steadygrad.parts.reading import split_name
 
 __all__ = ["register"]
 
@@ -51,9 +52,10 @@ def _margin(
     figure is the mean of |r| / |x|, in Euclidean lengths. Larger is more robust. Results go to
     RUN/evaluations/margins, or to OUT.
     """
-    chosen = ATTACKS.parse(attack)
-    if not isinstance(chosen, DeepFool):
+    if not issubclass(ATTACKS.get(split_name(attack)[0]), DeepFool):
         raise HyperparameterError(f"expected deepfool, which measures margins, got {attack!r}")
+    chosen = ATTACKS.parse(attack)
+    assert isinstance(chosen, DeepFool)
     with measured_together(device):
         judged = judged_model(
             target,

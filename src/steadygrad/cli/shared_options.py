@@ -56,7 +56,9 @@ Attack = Annotated[
         f"Names: {', '.join(ATTACKS.names())}."
     ),
 ]
-AttackSeed = Annotated[int, typer.Option("--seed", help="Seed of the attack's random draws.")]
+AttackSeed = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of the attack's random draws.")
+]
 FirstImages = Annotated[int, typer.Option("--limit", help="Use the first N images.")]
 EveryImage = Annotated[
     bool, typer.Option("--all", help="Use all images of the split; overrides --limit.")

@@ -19,10 +19,10 @@ __all__ = [
     "tolerate_any_encoding",
 ]
 
-results = Console(highlight=False)
+results = Console(highlight=False, emoji=False)
 """Standard output: what was asked for, and nothing else."""
 
-messages = Console(stderr=True, highlight=False)
+messages = Console(stderr=True, highlight=False, emoji=False)
 """Standard error: progress, hints and refusals."""
 
 FAILED = 1

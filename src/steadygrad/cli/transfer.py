@@ -215,6 +215,8 @@ def _load(
             device=device,
         )
     except ModelError as error:
+        if target in str(error):
+            raise
         raise ModelError(f"{target}: {error}") from error
 
 

@@ -224,7 +224,7 @@ def track_if_slow(items: Iterable[T], total: int, description: str) -> Iterator[
         from rich.console import Console
         from rich.progress import Progress
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     progress = Progress(console=console, transient=True, disable=not console.is_terminal)
     task = progress.add_task(description, total=total)
     started, is_shown = time.monotonic(), False

@@ -9,6 +9,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.divided_batches import each_batch
 from steadygrad.evaluation.image_rows import AnyImages, witness
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.model_answer import first_answer
 
 __all__ = ["accuracy", "model_device", "predictions"]
 
@@ -79,7 +80,7 @@ def _logits(
 
     def answered(number: int) -> Tensor:
         batch = images[starts[number] : starts[number] + batch_size]
-        logits = model(batch.to(device))
+        logits = first_answer(model, batch.to(device))
         check_logits(logits, len(batch))
         return logits.cpu()
 

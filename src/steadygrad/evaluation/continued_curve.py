@@ -54,9 +54,12 @@ def continued_curve(
         ImageError, LabelError, ModelError: as ``accuracy_curve``.
     """
     if not (isinstance(attack, PGD) and attack.is_continuable):
+        settings = ""
+        if isinstance(attack, PGD):
+            settings = f" with restarts={attack.restarts} and target={attack.target}"
         raise HyperparameterError(
             "expected pgd with restarts=1 and no target for the search 'continued', got "
-            f"{describe_attack(attack)}"
+            f"{describe_attack(attack)['name']}{settings}"
         )
     growing = attack
     start = CurveStart.of(

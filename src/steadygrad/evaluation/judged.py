@@ -29,7 +29,9 @@ class JudgedModel:
         images: of one split.
         run: the folder, of a run of ``steadygrad train``; None for a model from outside.
         config: what the run was trained with; None for a model from outside.
+        dataset: which data set was asked for; None for the run's own.
         data_dir: where the data lie, None for the hub.
+        image_size: side to which the images were scaled; None for images as they come.
         about: what was taken from the model's own configuration, a sentence or "".
     """
 
@@ -40,7 +42,9 @@ class JudgedModel:
     images: ImageDataset
     run: Path | None = None
     config: TrainingConfig | None = None
+    dataset: DataSource | str | None = None
     data_dir: Path | None = None
+    image_size: int | None = None
     about: str = ""
 
     @property
@@ -51,11 +55,15 @@ class JudgedModel:
     def training_images(self) -> ImageDataset:
         """Return what the run was trained on; of a model from outside, its data set's part."""
         if self.config is None:
-            return load_dataset(self.images.name, "train", data_dir=self.data_dir)
+            assert self.dataset is not None
+            return load_dataset(
+                self.dataset, "train", data_dir=self.data_dir, image_size=self.image_size
+            )
         return load_dataset(
             self.config.data,
             "train",
             data_dir=self.data_dir,
+            image_size=self.image_size,
             limit=self.config.limit_train,
             validation_size=self.config.validation_size,
         )
@@ -107,12 +115,14 @@ def load_judged(
     if isinstance(model, Classifier) and (model.taken_from or model.weight_notes):
         about = model.describe()
     return JudgedModel(
-        model.to(device_of_process(device)).eval(),
+        model.to(device_of_process(device)),  # in eval mode already
         str(target),
         short_name(target),
         str(target),
         images,
+        dataset=dataset,
         data_dir=data_dir,
+        image_size=image_size,
         about=about,
     )
 
@@ -147,7 +157,9 @@ def _of_run(
         images,
         run,
         config,
+        dataset,
         data_dir,
+        image_size,
     )
 
 

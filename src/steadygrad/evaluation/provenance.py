@@ -14,6 +14,7 @@ from steadygrad._typing import Classifier, Images
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError, ModelError
 from steadygrad.evaluation.image_rows import ImageRows
+from steadygrad.model_answer import answer
 from steadygrad.versions import library_versions
 
 __all__ = [
@@ -126,7 +127,7 @@ def model_fingerprint(model: Classifier, images: Images) -> str:
     ):
         torch.manual_seed(0)
         probes = probes.detach().clone().requires_grad_()
-        logits = model(probes)
+        logits = answer(model, probes)
         gradient = None
         if logits.requires_grad:
             (gradient,) = torch.autograd.grad(logits.square().sum(), probes, allow_unused=True)

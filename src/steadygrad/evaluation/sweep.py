@@ -17,6 +17,7 @@ from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, ascending_
 from steadygrad.evaluation.divided_batches import dividing_ranks, each_batch, from_main_rank
 from steadygrad.evaluation.labelled_images import ImageSource, labelled_images
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.model_answer import answer
 from steadygrad.seeds import derived_generator
 
 __all__ = [
@@ -88,7 +89,7 @@ class Trial:
         images, labels = self.images[rows].to(self.device), self.labels[rows].to(self.device)
         adversarial = attack(self.model, images, labels, generator=generator)
         with torch.no_grad():
-            logits = self.model(adversarial)
+            logits = answer(self.model, adversarial)
         check_logits(logits, len(images))
         check_finite_losses(logits)
         return (logits.argmax(dim=1) == labels).cpu()

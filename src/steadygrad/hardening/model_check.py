@@ -1,6 +1,5 @@
 """Everything about a network that matters before hours are spent on hardening it."""
 
-import copy
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,12 +12,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from steadygrad.attacks import PGD
+from steadygrad.error_text import described
 from steadygrad.errors import HyperparameterError, SteadygradError
 from steadygrad.evaluation.auditing.fitness.outputs import value_problems
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.held_statistics import held_statistics
 from steadygrad.layers import PixelNormalization
-from steadygrad.logits import logits_of
-from steadygrad.models import check_fits, parameter_count, piecewise_linear, without_wrappers
+from steadygrad.model_answer import first_answer
+from steadygrad.models import (
+    check_fits,
+    copied,
+    parameter_count,
+    piecewise_linear,
+    without_wrappers,
+)
 from steadygrad.penalties import (
     FiniteDifference,
     NormPenalty,
@@ -112,7 +119,7 @@ def check_model(
         HyperparameterError: neither images nor their shape are given.
         ModelError: the network cannot take the images, or FSDP has divided its parameters.
     """
-    network = copy.deepcopy(without_wrappers(model))
+    network = copied(without_wrappers(model))
     place = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     if images is None:
         if input_shape is None:
@@ -124,12 +131,12 @@ def check_model(
     channels, height, width = images.shape[1:]
     classes = check_fits(network, (channels, height, width), None, type(model).__name__)
     with torch.no_grad(), evaluation_mode(network):
-        logits = logits_of(network(images))
+        logits = first_answer(network, images)
         labels = logits.argmax(dim=1) if labels is None else labels
     learning = _learning(network)
     if learning.level == "problem":
         network.requires_grad_(True)  # so that the others speak of the network itself
-    findings = (
+    findings: tuple[Finding, ...] = (
         learning,
         _outputs(logits),
         _normalisation(network),
@@ -138,11 +145,13 @@ def check_model(
         _activations(network),
         _attention(network),
         _in_place(network),
+        _extra_state(network),
         _second_derivative(network, images, labels),
         _backends(network, images, labels),
     )
     costs = step_costs(network, images, labels, repetitions=repetitions)
-    return ModelCheck(findings, costs, classes, parameter_count(model))
+    findings = (*findings, *_training_step(findings, costs))
+    return ModelCheck(findings, costs, classes, parameter_count(network))
 
 
 def step_costs(
@@ -174,16 +183,15 @@ def step_costs(
 
     steps = {"plain": plain, "penalised": penalised, "PGD(3) training": adversarial}
     modes = {name: module.training for name, module in model.named_modules()}
-    kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     costs: list[StepCost] = []
     try:
         hold_batch_norms(model.train())
-        for kind, step in steps.items():
-            costs.append(_timed(kind, step, model, images.device, repetitions, costs))
+        with held_statistics(model):
+            for kind, step in steps.items():
+                costs.append(_timed(kind, step, model, images.device, repetitions, costs))
     finally:
         for name, module in model.named_modules():
             module.training = modes[name]
-        model.load_state_dict(kept)
         model.zero_grad(set_to_none=True)
     return tuple(costs)
 
@@ -212,8 +220,8 @@ def _timed(
                 peak = torch.cuda.max_memory_allocated(device)
             if repetition:
                 best = min(best, time.perf_counter() - began)
-    except (SteadygradError, RuntimeError) as error:
-        return StepCost(kind, None, None, None, str(error).splitlines()[0])
+    except Exception as error:  # whatever someone's network raises
+        return StepCost(kind, None, None, None, _reason(error))
     plain = before[0].seconds if before else best
     return StepCost(kind, best, best / plain if plain else None, peak)
 
@@ -233,6 +241,20 @@ def _outputs(logits: Tensor) -> Finding:
         level = "problem" if problem.is_fatal else "note"
         return Finding("outputs", level, f"{problem.what}; {problem.remedy}")
     return Finding("outputs", "good", "they look like logits")
+
+
+def _training_step(
+    findings: tuple[Finding, ...], costs: tuple[StepCost, ...]
+) -> tuple[Finding, ...]:
+    """Return what stands in the way of a step in training mode, if nothing did in eval mode."""
+    refused = next((cost.refused for cost in costs if cost.refused), "")
+    if not refused or any(finding.level == "problem" for finding in findings):
+        return ()
+    return (Finding("training mode", "problem", f"a step is refused: {refused}"),)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if isinstance(error, SteadygradError) else described(error)
 
 
 def _normalisation(model: nn.Module) -> Finding:
@@ -329,12 +351,24 @@ def _in_place(model: nn.Module) -> Finding:
     )
 
 
+def _extra_state(model: nn.Module) -> Finding:
+    names = [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]
+    if not names:
+        return Finding("state", "good", "parameters and buffers alone")
+    return Finding(
+        "state",
+        "problem",
+        f"{names[0]} is no tensor, and harden's files hold tensors alone; keep what "
+        "get_extra_state returns in buffers",
+    )
+
+
 def _second_derivative(model: nn.Module, images: Tensor, labels: Tensor) -> Finding:
     try:
         with evaluation_mode(model), explained():
             NormPenalty(eps=_EPS)(model, images, labels).loss.backward()  # type: ignore[no-untyped-call]
-    except (SteadygradError, RuntimeError) as error:
-        return Finding("second derivative", "problem", str(error).splitlines()[0])
+    except Exception as error:  # as above
+        return Finding("second derivative", "problem", _reason(error))
     finally:
         model.zero_grad(set_to_none=True)
     return Finding("second derivative", "good", "double backpropagation works on a batch")
@@ -346,8 +380,8 @@ def _backends(model: nn.Module, images: Tensor, labels: Tensor) -> Finding:
             agreement = compare_backends(
                 FiniteDifference(), model, images, labels, norm="l1", power=1
             )
-    except (SteadygradError, RuntimeError) as error:
-        return Finding("backends", "note", f"cannot be compared: {str(error).splitlines()[0]}")
+    except Exception as error:  # as above
+        return Finding("backends", "note", f"cannot be compared: {_reason(error)}")
     finally:
         model.zero_grad(set_to_none=True)
     level = "good" if agreement.cosine >= 0.95 else "note"

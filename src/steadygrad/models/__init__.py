@@ -27,7 +27,7 @@ from steadygrad.models.sources import (
     load_weights,
     model_source,
 )
-from steadygrad.models.wrappers import without_wrappers
+from steadygrad.models.wrappers import copied, without_wrappers
 
 __all__ = [
     "MODELS",
@@ -49,6 +49,7 @@ __all__ = [
     "bare",
     "build_model",
     "check_fits",
+    "copied",
     "load_classifier",
     "load_model",
     "load_weights",

@@ -1,29 +1,38 @@
 """Anyone's network as a classifier of pixels: preprocessing inside, plain logits outside."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import interpolate
-from torch.nn.parameter import UninitializedBuffer
+from torch.nn.modules.conv import _ConvNd
 
 from steadygrad._typing import Images, Logits
+from steadygrad.error_text import described
 from steadygrad.errors import HyperparameterError, ModelError, SteadygradError
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.held_statistics import held_statistics
 from steadygrad.layers import PixelNormalization
 from steadygrad.logits import logits_of
+from steadygrad.model_answer import changes_of
 
-__all__ = ["Classifier", "check_fits"]
+__all__ = ["Classifier", "check_fits", "refuse_without_numbers"]
+
+_OF_SIZE = re.compile(r"\b(sizes?|shapes?|small)\b", re.IGNORECASE)
+"""Words by which errors of PyTorch's layers speak of an image's side."""
 
 
 class Classifier(nn.Module):
     """Map images in [0, 1], (N, channels, height, width), to logits (N, classes).
 
-    The given network may expect normalised images, and may return logits, a dict or a transformers
-    output with ``logits``, or a tuple that begins with them. Because its preprocessing lies inside,
-    ``eps`` is in pixels everywhere.
+    The given network may expect normalised images. It may return logits, a dict, a dataclass or a
+    transformers output with ``logits``, or a tuple that begins with them and holds no other matrix.
+    It may work in place on what it is given, which is a copy then. Because its preprocessing lies
+    inside, ``eps`` is in pixels everywhere.
 
     Args:
         model: the network; its own keys are those of ``classifier.model.state_dict()``.
@@ -67,6 +76,7 @@ class Classifier(nn.Module):
         self.class_names = tuple(class_names)
         self.image_size, self.resize = image_size, resize
         self.fused_attention, self.taken_from = fused_attention, taken_from
+        self._changes_images: dict[bool, bool] = {}  # by the mode, training or not
         self.weight_notes: tuple[str, ...] = ()
         """What had to be understood of the file that the weights came from."""
 
@@ -83,7 +93,18 @@ class Classifier(nn.Module):
                 images, (self.resize, self.resize), mode="bilinear", antialias=shrinks
             )
         with _attention(self.fused_attention):
-            return logits_of(self.model(self.normalization(images)))
+            return logits_of(self._ask(self.normalization(images), images))
+
+    def _ask(self, prepared: Images, images: Images) -> Any:
+        """Return the network's output; the caller's images stay, whatever it does in place."""
+        if prepared is not images or self._changes_images.get(self.training) is False:
+            return self.model(prepared)
+        prepared = images.clone()
+        before = changes_of(prepared)
+        output = self.model(prepared)
+        if not torch.compiler.is_compiling():
+            self._changes_images[self.training] = changes_of(prepared) != before
+        return output
 
     def describe(self) -> str:
         """Return what lies in front of the network, in one sentence."""
@@ -129,18 +150,15 @@ def check_fits(
     Raises:
         ModelError: it cannot take such images, returns no logits, or has other classes.
     """
+    refuse_without_numbers(model, what)
     size = "x".join(map(str, input_shape))
     place = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     try:
-        with evaluation_mode(model), _same_buffers(model):
+        with evaluation_mode(model), held_statistics(model, in_eval=True):
             logits: Tensor = logits_of(model(torch.full((1, *input_shape), 0.5, device=place)))
-    except SteadygradError as error:
-        raise ModelError(f"{what} cannot take images of {size}: {error}") from error
     except Exception as error:  # whatever someone's network raises
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"{what} cannot take images of {size} ({lines[0][:200]}); give an image_size that it "
-            "was made for, or resize=SIDE to scale images inside the model"
+            f"{what} cannot take images of {size}: {_cause(error, model, input_shape[0])}"
         ) from error
     if logits.ndim != 2 or len(logits) != 1:
         raise ModelError(
@@ -155,18 +173,37 @@ def check_fits(
     return classes
 
 
-@contextmanager
-def _same_buffers(model: nn.Module) -> Iterator[None]:
-    """Put a network's buffers back afterwards: some networks count their calls in one."""
-    kept = [
-        (module, name, buffer, buffer.clone())
-        for module in model.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None and not isinstance(buffer, UninitializedBuffer)
-    ]
-    try:
-        yield
-    finally:
-        for module, name, buffer, before in kept:
-            buffer.copy_(before)
-            module._buffers[name] = buffer
+def refuse_without_numbers(model: nn.Module, what: str) -> None:
+    """Refuse a network on the meta device, which has shapes and no weights.
+
+    Raises:
+        ModelError: names it.
+    """
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        raise ModelError(
+            f"{what} has no weights: it lies on the meta device; build it on the CPU, or give a "
+            "file of weights"
+        )
+
+
+def _cause(error: Exception, model: nn.Module, channels: int) -> str:
+    """Return why a network did not take float32 images, as far as it can be told."""
+    text = str(error)
+    if isinstance(error, SteadygradError):
+        return text
+    kinds = {parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()}
+    others = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds - {torch.float32}))
+    if others and "type" in text:
+        return f"its weights are {others} and the images float32; convert it with model.float()"
+    first = next((module for module in model.modules() if isinstance(module, _ConvNd)), None)
+    if first is not None and first.in_channels != channels and "channels" in text:
+        return (
+            f"its first convolution takes {first.in_channels} channels, the images have {channels}"
+        )
+    hint = ""
+    if _OF_SIZE.search(text):
+        hint = (
+            "; give an image_size that it was made for, or resize=SIDE to scale images inside the "
+            "model"
+        )
+    return described(error) + hint

@@ -5,9 +5,11 @@ A complex parameter counts as two real ones and a complex MAC as four, as in Yea
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 from torch.utils.flop_counter import FlopCounterMode
 
-from steadygrad.errors import UnknownNameError
+from steadygrad.errors import ModelError, UnknownNameError
+from steadygrad.evaluation_mode import to_evaluation_mode
 from steadygrad.layers import ComplexConv2d, ComplexLinear
 from steadygrad.models.entry import ImageShape
 from steadygrad.models.registry import build_model, model_entry
@@ -20,8 +22,18 @@ _DENSE_MACS_COUNTED_ONCE = "yeats2021-cifar1-complex"
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Return the number of trainable real numbers in the network."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    """Return the number of trainable real numbers in the network.
+
+    Raises:
+        ModelError: a lazy layer has no size yet.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if any(isinstance(parameter, UninitializedParameter) for parameter in trained):
+        raise ModelError(
+            f"the lazy layers of {type(model).__name__} have no size yet; run a batch of images "
+            "through it first"
+        )
+    return sum(parameter.numel() for parameter in trained)
 
 
 def mac_count(model: nn.Module, input_shape: ImageShape) -> int:
@@ -56,7 +68,7 @@ def _counted(model: nn.Module, input_shape: ImageShape) -> dict[str, int]:
     counter = FlopCounterMode(display=False)
     had_shortcut = torch.backends.mha.get_fastpath_enabled()
     try:
-        model.eval()
+        to_evaluation_mode(model)
         # A transformer layer in one operation hides its products, and so does fused attention.
         torch.backends.mha.set_fastpath_enabled(False)
         with torch.no_grad(), nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH), counter:

@@ -1,6 +1,5 @@
 """Model files: weights in safetensors that know how to rebuild their network and run no code."""
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.default_tensors import DefaultTensors
-from steadygrad.errors import CheckpointError, ModelError, SteadygradError
+from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.models.registry import MODELS, ModelSource, bare, model_entry
+from steadygrad.models.wrappers import copied
 from steadygrad.tensor_file import read_tensors, write_tensors
 
 __all__ = ["ModelSpec", "load_model", "read_spec", "runs_code", "save_model"]
@@ -43,14 +43,7 @@ class ModelSpec:
         Raises:
             ModelError: the source refuses, or the network cannot be copied.
         """
-        network = self.model.build(input_shape=self.input_shape, num_classes=self.num_classes)
-        try:
-            return copy.deepcopy(network)
-        except Exception as error:  # whatever someone's network holds
-            raise ModelError(
-                f"{MODELS.text(bare(self.model))} cannot be copied ({type(error).__name__}: "
-                f"{error}), which training needs; keep what cannot be copied outside the network"
-            ) from error
+        return copied(self.model.build(input_shape=self.input_shape, num_classes=self.num_classes))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as JSON can hold it, without places of weights."""

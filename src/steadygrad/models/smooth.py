@@ -1,6 +1,5 @@
 """Smooth activations in place of ReLU, whose second derivative is zero."""
 
-import copy
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, TypeAlias
 
@@ -9,6 +8,7 @@ from torch import nn
 from steadygrad.errors import ModelError
 from steadygrad.models.entry import ImageShape
 from steadygrad.models.registry import MODELS, ModelSource, bare, model
+from steadygrad.models.wrappers import copied
 from steadygrad.parts import read_nested
 
 __all__ = ["Smooth", "SmoothActivation", "piecewise_linear", "smooth_activations"]
@@ -83,7 +83,7 @@ class Smooth:
         A network that a program gave stays as it is.
         """
         built = self.model.build(input_shape=input_shape, num_classes=num_classes)
-        network = copy.deepcopy(built)
+        network = copied(built)
         smooth_activations(network, self.activation)
         return network
 

@@ -102,6 +102,10 @@ class Family(FamilyNote, Generic[P]):
         self._load_home()
         return (*self._classes, *(name for name in self._plugins() if name not in self._classes))
 
+    def _buildable(self) -> list[str]:
+        """Return the names that a text can build: not those of what a program has to give."""
+        return [name for name in self.names() if not _is_given(self._classes.get(name))]
+
     def __iter__(self) -> Iterator[type[Any]]:
         """Yield every registered class, those of other packages included."""
         for name in self.names():
@@ -122,8 +126,8 @@ class Family(FamilyNote, Generic[P]):
             self._load_plugin(self._plugins()[name])
         if name not in self._classes:
             raise UnknownNameError(
-                f"unknown {self.kind} {name!r}{nearest(name, self.names())}; "
-                f"choose one of {', '.join(self.names())}"
+                f"unknown {self.kind} {name!r}{nearest(name, self._buildable())}; "
+                f"choose one of {', '.join(self._buildable())}"
             )
         return self._classes[name]
 
@@ -274,3 +278,10 @@ def _with_defaults(
 
 def _path(cls: type[Any]) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _is_given(cls: type[Any] | None) -> bool:
+    """Return whether parts of a class hold an object that no setting describes."""
+    if cls is None:
+        return False
+    return any(not (field.init or field.repr or field.compare) for field in dataclasses.fields(cls))

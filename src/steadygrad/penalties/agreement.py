@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
 from steadygrad.batch_share import current_share, first_of_batch
-from steadygrad.checks import first_time
+from steadygrad.checks import first_time, until_it_passes
 from steadygrad.distributed import average_over_ranks
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.held_statistics import held_statistics, modules_of
@@ -147,8 +147,23 @@ def check_first_batch(
     required = getattr(backend, "required_cosine", None)
     if required is None or not isinstance(model, nn.Module):
         return
-    if not any(p.requires_grad for p in model.parameters()) or not first_time(model, _TOPIC):
+    if not any(parameter.requires_grad for parameter in model.parameters()):
         return
+    with until_it_passes(model, _TOPIC) as is_due:
+        if is_due:
+            _compare_first_batch(backend, model, images, labels, norm, power, loss, required)
+
+
+def _compare_first_batch(
+    backend: Backend,
+    model: nn.Module,
+    images: Images,
+    labels: Labels,
+    norm: GradientNorm,
+    power: int,
+    loss: ExampleLoss | None,
+    required: float,
+) -> None:
     subject = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
     if any(type(module).__name__.startswith("FSDP") for module in modules_of(subject)):
         _LOG.info("finite difference not compared with the exact gradient: the model is sharded")

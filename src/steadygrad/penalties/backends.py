@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.checks import first_time
+from steadygrad.checks import until_it_passes
 from steadygrad.distributed import parameters_kept_gathered, refuse_static_graph
 from steadygrad.held_statistics import held_statistics
 from steadygrad.memory import keep_freed_memory
@@ -17,6 +17,7 @@ from steadygrad.penalties.model_passes import (
     RandomState,
     couples_images,
     explained,
+    is_compiled,
     refuse_no_second_derivative,
     running_statistics,
 )
@@ -99,8 +100,9 @@ class DoubleBackprop:
             # Nobody reads the gradient that backward() would compute for it: the layers leave it
             # out, see ``hand_written.gradients.is_read``.
             mark_unread(moved)
-        if first_time(model, "second derivative"):
-            refuse_no_second_derivative(gradient)
+        with until_it_passes(model, ("second derivative", is_compiled(model))) as is_due:
+            if is_due:
+                refuse_no_second_derivative(gradient)
         return PenaltyTerms(losses, raised(norm, gradient, power), logits)
 
 

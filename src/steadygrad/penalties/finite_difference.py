@@ -9,7 +9,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.batch_share import mean_over_batch
-from steadygrad.checks import first_time
+from steadygrad.checks import until_it_passes
 from steadygrad.distributed import refuse_static_graph
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.held_statistics import buffer_copies, held_statistics
@@ -162,19 +162,23 @@ class _Passes:
     def first(self) -> tuple[Tensor, Tensor]:
         """Return losses and logits of the pass from which statistics are learned."""
         losses, logits = example_losses(self._model, self._images, self._labels, self._loss)
-        if first_time(self._model, "repeats itself"):
-            with torch.no_grad():
-                again = self._again(self._images, running=False)
-            spread = (again - losses.detach()).abs().max().item()
-            allowed = 50 * arithmetic_eps(self._images, logits) * (1 + again.abs().max().item())
-            if spread > allowed:
-                raise ModelError(
-                    "expected the same losses from a second pass with the same random draws, got "
-                    f"losses that differ by {spread:.3g}: the model draws from a generator of its "
-                    "own, which a finite difference cannot repeat; draw from torch's global "
-                    "generator, or choose backend double-backprop"
-                )
+        with until_it_passes(self._model, "repeats itself") as is_due:
+            if is_due:
+                self._check_repetition(losses, logits)
         return losses, logits
+
+    def _check_repetition(self, losses: Tensor, logits: Tensor) -> None:
+        with torch.no_grad():
+            again = self._again(self._images, running=False)
+        spread = (again - losses.detach()).abs().max().item()
+        allowed = 50 * arithmetic_eps(self._images, logits) * (1 + again.abs().max().item())
+        if spread > allowed:
+            raise ModelError(
+                "expected the same losses from a second pass with the same random draws, got "
+                f"losses that differ by {spread:.3g}: the model draws from a generator of its "
+                "own, which a finite difference cannot repeat; draw from torch's global "
+                "generator, or choose backend double-backprop"
+            )
 
     def base(self, losses: Tensor) -> Tensor:
         """Return the losses that the penalty differentiates."""

@@ -12,6 +12,7 @@ from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.checks import check_labels, check_logits, check_target_values
 from steadygrad.errors import HyperparameterError, LabelError, ModelError
 from steadygrad.logits import logits_of
+from steadygrad.model_answer import answer
 from steadygrad.penalties.part import ExampleLoss, loss
 
 __all__ = ["BinaryCrossEntropy", "CrossEntropy", "checked_loss", "example_losses", "logits_of"]
@@ -50,8 +51,10 @@ class CrossEntropy:
         classes = logits.shape[1]
         if classes == 1:
             raise ModelError(
-                "expected logits of 2 or more classes for the cross-entropy, got one; for one "
-                "logit choose loss BinaryCrossEntropy()"
+                "expected logits of 2 or more classes for the cross-entropy, got one; let the "
+                "model return torch.cat((torch.zeros_like(z), z), dim=1) in place of its logit z, "
+                "which are two classes with the same probabilities, or call a penalty with "
+                "loss=BinaryCrossEntropy() in a training loop of your own"
             )
         if self.class_weights is not None and len(self.class_weights) != classes:
             raise ModelError(
@@ -125,8 +128,8 @@ def example_losses(
     """Return each example's loss, shape (batch,), in at least float32, and the logits.
 
     Args:
-        model: returns logits, or a dict or a transformers output with ``logits``, or a tuple that
-            begins with them; (batch,) counts as one logit an image.
+        model: returns logits, or a dict, a dataclass or a transformers output with ``logits``, or a
+            tuple that begins with them; (batch,) counts as one logit an image.
         labels: what ``loss`` takes, one row an image.
         loss: None is the cross-entropy.
 
@@ -135,7 +138,7 @@ def example_losses(
             return one number per image.
         LabelError: a label names a class that the logits do not have, or a probability is none.
     """
-    logits = logits_of(model(images))
+    logits = logits_of(answer(model, images))
     check_logits(logits, len(images))
     classes = max(logits.shape[1], 2)  # a single logit tells two classes apart
     if isinstance(labels, Tensor) and labels.is_floating_point():

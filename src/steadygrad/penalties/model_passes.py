@@ -121,6 +121,11 @@ _COMPILED = (
     "a compiled model has no second derivative: give the penalty the model from before "
     "torch.compile, or choose backend finite-difference"
 )
+_DONATED = (
+    "the compiled model frees what its backward pass would be needed for again: give the penalty "
+    "the model from before torch.compile, or choose backend finite-difference and set "
+    "torch._functorch.config.donated_buffer = False before the model is compiled"
+)
 _NO_DERIVATIVE = (
     "replace the layer (hardsigmoid by sigmoid, hardswish by silu), or choose backend "
     "finite-difference"
@@ -187,6 +192,7 @@ def _node_names(tensor: Tensor) -> Iterator[str]:
 
 _RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("does not currently support double backward", lambda _: _COMPILED),
+    ("donated buffers", lambda _: _DONATED),
     (
         "is not implemented",
         lambda text: (

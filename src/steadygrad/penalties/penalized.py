@@ -5,7 +5,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.batch_share import current_share, first_of_batch
-from steadygrad.checks import check_images
+from steadygrad.checks import check_images, check_number
 from steadygrad.errors import HyperparameterError, LabelError
 from steadygrad.held_statistics import held_statistics, modules_of
 from steadygrad.penalties.agreement import check_first_batch
@@ -94,6 +94,7 @@ def check_strength(strength: float) -> None:
     Raises:
         HyperparameterError: names it.
     """
+    check_number("strength", strength)
     if not 0 <= strength < float("inf"):
         raise HyperparameterError(f"expected strength >= 0, got {strength}")
 

@@ -34,7 +34,7 @@ def show_curve(curve: AccuracyCurve) -> None:
     """Print what it is, and the table."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(_title(curve), markup=False, soft_wrap=True)
     print_whole(console, curve_table(curve))
 

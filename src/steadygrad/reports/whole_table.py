@@ -23,7 +23,7 @@ def print_whole(console: Console, table: RenderableType) -> None:
     if not isinstance(table, Table):
         console.print(table)
         return
-    wide = Console(width=10_000, highlight=False)
+    wide = Console(width=10_000, highlight=False, emoji=False)
     needed = wide.measure(table).maximum
     is_narrow = console.is_terminal or "COLUMNS" in os.environ
     if needed <= console.width:
@@ -31,7 +31,7 @@ def print_whole(console: Console, table: RenderableType) -> None:
     elif is_narrow:
         console.print(_listed(table), soft_wrap=True)
     else:
-        Console(file=console.file, width=needed, highlight=False).print(table)
+        Console(file=console.file, width=needed, highlight=False, emoji=False).print(table)
 
 
 def _listed(table: Table) -> Text:

@@ -1,7 +1,6 @@
 """Averaged weights: a running mean of the network over the steps, kept beside the raw one."""
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from steadygrad.errors import HyperparameterError
+from steadygrad.models import copied
 from steadygrad.parts import Family
 
 __all__ = ["AVERAGES", "AveragedWeights", "Averaging", "ExponentialMovingAverage", "averaging"]
@@ -66,7 +66,7 @@ class AveragedWeights:
 
     def __init__(self, part: Averaging, model: nn.Module) -> None:
         self.part, self.steps = part, 0
-        self.network = deepcopy(model).eval().requires_grad_(False)
+        self.network = copied(model).eval().requires_grad_(False)
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:

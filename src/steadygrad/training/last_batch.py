@@ -1,6 +1,5 @@
 """A last batch of one image, which batch normalization of dense features cannot be trained on."""
 
-import copy
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -9,6 +8,7 @@ from torch import nn
 from steadygrad._typing import Images, Labels
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError
+from steadygrad.models import copied
 
 __all__ = ["joins_last_image", "with_last_image_joined"]
 
@@ -56,7 +56,7 @@ def _trains_on_one_image(model: nn.Module, dataset: ImageDataset) -> bool:
     devices = [image.device] if image.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         try:
-            copy.deepcopy(model).train()(image)
+            copied(model).train()(image)
         except ValueError as error:
             if "more than 1 value per channel" in str(error):
                 return False

@@ -95,7 +95,7 @@ class TerminalProgress(SilentProgress):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, emoji=False),
             transient=True,
         )
         self._task = self._bar.add_task("", total=None, epoch=1, epochs="?", losses="")

@@ -100,6 +100,70 @@ def test_keys_of_another_implementation_are_matched_by_order(
         load_weights(network(), tmp_path / "s.pt")
 
 
+class Attention(nn.Module):
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        for name in names:
+            setattr(self, name, nn.Linear(4, 4))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "is_clear"),
+    [
+        (("q", "k"), ("key", "query"), False),
+        (("q", "k"), ("query", "key"), False),  # right by chance
+        (("layer1", "layer2"), ("block0", "block1"), True),
+        (("layer1", "layer2"), ("block10", "block9"), False),
+        (("bn1", "blocks_bn1"), ("_bn0", "_blocks_0_bn1"), True),
+    ],
+)
+def test_layers_of_equal_shapes_are_matched_by_order_only_where_names_say_so(
+    tmp_path: Path, ours: tuple[str, ...], theirs: tuple[str, ...], is_clear: bool
+) -> None:
+    torch.manual_seed(0)
+    model, other = Attention(*ours), Attention(*theirs)
+    torch.save(other.state_dict(), tmp_path / "w.pt")
+    if is_clear:
+        load_weights(model, tmp_path / "w.pt")
+        for name, its_name in zip(ours, theirs, strict=True):
+            kept, stored = model.get_submodule(name), other.get_submodule(its_name)
+            assert torch.equal(kept.weight, stored.weight)  # type: ignore[arg-type]
+    else:
+        with pytest.raises(CheckpointError, match="have equal shapes: which of them is"):
+            load_weights(model, tmp_path / "w.pt")
+
+
+def test_two_whole_networks_in_a_file_are_refused(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    two = {
+        prefix + key: tensor for prefix in ("backbone.", "ema.") for key, tensor in state.items()
+    }
+    torch.save(two, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=r"under backbone\. and under ema\.; save"):
+        load_weights(network(), tmp_path / "w.pt")
+
+
+def test_entries_of_entries_and_extra_state(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    nested = {"model": {"epoch": 1, "state_dict": state}}
+    assert loaded(tmp_path / "n.pt", state, nested) == (
+        "taken from its entry 'model'",
+        "taken from its entry 'state_dict'",
+    )
+    extra = state | {"1._extra_state": {"scale": 2}}
+    assert loaded(tmp_path / "e.pt", state, extra) == (
+        "left out its extra state, which is no tensor",
+    )
+
+    class Remembering(nn.Linear):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"calls": 3}
+
+        def set_extra_state(self, state: dict[str, int]) -> None:
+            assert state == {"calls": 3}
+
+    torch.save(Remembering(4, 4).state_dict(), tmp_path / "r.pt")
+    load_weights(Remembering(4, 4), tmp_path / "r.pt")
+
+
 def test_half_precision_and_old_batch_norms_fit(tmp_path: Path, state: dict[str, Tensor]) -> None:
     half = {k: t.half() if t.is_floating_point() else t for k, t in state.items()}
     assert loaded(tmp_path / "h.pt", state, half) == ()
@@ -206,6 +270,14 @@ def other_shape(path: Path, state: dict[str, Tensor]) -> None:
     torch.save(state | {"3.weight": torch.zeros(10, 72)}, path)
 
 
+def beside_a_number(path: Path, state: dict[str, Tensor]) -> None:
+    torch.save(state | {"epoch": 3}, path)
+
+
+def listed(path: Path, state: dict[str, Tensor]) -> None:
+    torch.save(list(state.values()), path)
+
+
 def missing_key(path: Path, state: dict[str, Tensor]) -> None:
     torch.save({k: t for k, t in state.items() if k != "3.bias"}, path)
 
@@ -226,6 +298,8 @@ def other_network(path: Path, _state: dict[str, Tensor]) -> None:
         (pickled, "cannot be read without executing code: it holds .*; save model.state_dict"),
         (namespace, "cannot be read without executing code: it holds argparse.Namespace"),
         (other_shape, r"expected '3.weight' of shape \(3, 72\), got \(10, 72\)"),
+        (beside_a_number, r"got a dict with 'epoch' \(int\) beside .* tensors"),
+        (listed, "got an object of type list"),
         (missing_key, "it lacks '3.bias'"),
         (
             other_network,

@@ -57,7 +57,7 @@ def test_images_of_another_kind_are_refused_in_one_sentence(weights: Path) -> No
     with pytest.raises(ModelError, match=r"cannot take images of 1x16x16"):
         load_classifier("timm:tinynet", weights=weights, input_shape=(1, 16, 16))
     small = (3, 2, 2)
-    with pytest.raises(ModelError, match=r"cannot take images of 3x2x2 .*resize=SIDE"):
+    with pytest.raises(ModelError, match=r"cannot take images of 3x2x2: .*resize=SIDE"):
         load_classifier("timm:tinynet", weights=weights, input_shape=small)
     scaled = load_classifier("timm:tinynet,resize=16", weights=weights, input_shape=small)
     assert scaled(torch.rand(1, *small)).shape == (1, 7)

@@ -10,6 +10,7 @@ from steadygrad._typing import Classifier, Images, Logits
 from steadygrad.checks import check_logits
 from steadygrad.default_tensors import DefaultTensors
 from steadygrad.errors import ModelError
+from steadygrad.model_answer import answer
 
 __all__ = ["ShieldedModel"]
 
@@ -52,7 +53,7 @@ class ShieldedModel(nn.Module):
         """Ask the model, in whatever grad mode. NaN in, NaN out is not the model's doing."""
         (model,) = self._hidden
         with self._defaults.lent():
-            logits = model(images.to(self.dtype))
+            logits = answer(model, images.to(self.dtype))
         check_logits(logits, len(images))
         # A sum that is finite has finite terms, and one number is soon read.
         is_suspect = not logits.detach().sum().isfinite()

@@ -17,6 +17,7 @@ from steadygrad.evaluation.auditing.entry import BatteryEntry
 from steadygrad.evaluation.divided_batches import each_batch
 from steadygrad.evaluation.image_rows import AnyImages
 from steadygrad.evaluation.outcome import AttackOutcome, Family
+from steadygrad.model_answer import answer
 from steadygrad.seeds import derive_seed, derived_generator
 
 __all__ = [
@@ -239,7 +240,7 @@ def _check_result(adversarial: object, images: Images) -> None:
 
 @torch.no_grad()
 def _is_wrong(model: Classifier, images: Images, labels: Labels) -> Tensor:
-    logits = model(images)
+    logits = answer(model, images)
     check_logits(logits, len(images))
     check_finite_losses(logits.sum(dim=1))
     return logits.argmax(dim=1) != labels

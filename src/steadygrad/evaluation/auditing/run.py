@@ -43,6 +43,7 @@ from steadygrad.evaluation.pictures import one_of_each_class
 from steadygrad.evaluation.provenance import model_fingerprint, tensors_digest, weights_digest
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.folder_lock import only_writer
+from steadygrad.model_answer import answer
 from steadygrad.seeds import derive_seed
 from steadygrad.store import Store
 from steadygrad.time_budget import TimeBudget
@@ -275,7 +276,7 @@ def _clean(
     devices = [device] if device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive_seed(seed, "clean"))
-        classes = int(model(images[:1].to(device)).shape[1])
+        classes = int(answer(model, images[:1].to(device)).shape[1])
         return correct(model, images, labels, batch_size, device), classes
 
 

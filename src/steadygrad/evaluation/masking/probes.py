@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.checks import check_logits
+from steadygrad.model_answer import answer
 
 __all__ = [
     "cross_entropies",
@@ -47,7 +48,7 @@ def input_gradient(
     """
     with torch.inference_mode(False), torch.enable_grad():
         images = images.detach().clone().requires_grad_()
-        logits = model(images)
+        logits = answer(model, images)
         check_logits(logits, len(images))
         values = function(logits, labels)
         gradient = None
@@ -62,7 +63,7 @@ def is_differentiable(model: Classifier, images: Images) -> bool:
     """Return whether autograd finds any way from the logits back to the images."""
     with torch.inference_mode(False), torch.enable_grad():
         images = images.detach().clone().requires_grad_()
-        logits = model(images)
+        logits = answer(model, images)
         if not logits.requires_grad:
             return False
         (gradient,) = torch.autograd.grad(logits.sum(), images, allow_unused=True)

@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from steadygrad.errors import CheckpointError
+from steadygrad.errors import CheckpointError, ModelError
+from steadygrad.models.sources.key_names import named_alike
 from steadygrad.tensor_file import read_tensors
 
 __all__ = ["FOLDER_FILES", "Weights", "fill", "load_weights", "read_weights"]
@@ -20,8 +21,8 @@ __all__ = ["FOLDER_FILES", "Weights", "fill", "load_weights", "read_weights"]
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
 """Under which trainers keep a state dict among other things, in this order."""
 
-_INSERTED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-"""What torch.compile, FSDP and checkpointing put into keys, at any depth."""
+_EXTRA_STATE = "_extra_state"
+"""How a state dict calls what a module's ``get_extra_state`` returns."""
 
 FOLDER_FILES = (
     *("model.safetensors", "model.safetensors.index.json"),
@@ -49,8 +50,11 @@ class Weights:
         Raises:
             CheckpointError: names the first key, shape or type that does not fit.
         """
-        expected = model.state_dict()
-        found, notes = _named_alike(dict(self.tensors), expected)
+        expected = _tensors_of(model)
+        try:
+            found, notes = named_alike(dict(self.tensors), expected)
+        except ModelError as error:
+            raise CheckpointError(f"{self.path} does not fit the model: {error}") from error
         found = _completed(found, model)
         for problem, names in (
             ("lacks", expected.keys() - found.keys()),
@@ -105,11 +109,13 @@ def load_weights(model: nn.Module, path: Path | str) -> tuple[str, ...]:
 def fill(model: nn.Module, weights: Weights) -> tuple[str, ...]:
     """Load weights that were read before; as ``load_weights``."""
     found, notes = weights.matched(model)
-    is_meta = any(tensor.is_meta for tensor in model.state_dict().values())
+    own = _tensors_of(model)
+    is_meta = any(tensor.is_meta for tensor in own.values())
     if is_meta:
-        kept = {name: t.dtype for name, t in model.state_dict().items()}
-        found = {name: tensor.to(kept[name]) for name, tensor in found.items()}
-    model.load_state_dict(found, assign=is_meta)
+        found = {name: tensor.to(own[name].dtype) for name, tensor in found.items()}
+    # What get_extra_state returns stays the model's own: a file of tensors has none.
+    others = {name: value for name, value in model.state_dict().items() if name not in own}
+    model.load_state_dict(found | others, assign=is_meta)
     return notes
 
 
@@ -210,100 +216,57 @@ def _what_it_needs(data: io.BytesIO) -> str:
 
 
 def _unwrapped(path: Path, loaded: Any) -> Weights:
-    notes: tuple[str, ...] = ()
-    if isinstance(loaded, Mapping) and not _is_state_dict(loaded):
-        inside = [str(key) for key, value in loaded.items() if _is_state_dict(value)]
+    notes: list[str] = []
+    entry = loaded
+    while isinstance(entry, Mapping) and not _is_state_dict(entry):
+        inside = [str(key) for key, value in entry.items() if _holds_state_dict(value)]
         chosen = next((key for key in _WRAPPERS if key in inside), inside[0] if inside else None)
-        if chosen is not None:
-            others = [key for key in inside if key != chosen]
-            aside = f", not from {', '.join(others)}" if others else ""
-            notes, loaded = (f"taken from its entry {chosen!r}{aside}",), loaded[chosen]
-    if not _is_state_dict(loaded):
-        raise CheckpointError(f"expected a state dict of tensors in {path}, got something else")
-    return Weights(path, dict(loaded), notes)
+        if chosen is None:
+            break
+        others = [key for key in inside if key != chosen]
+        aside = f", not from {', '.join(others)}" if others else ""
+        notes.append(f"taken from its entry {chosen!r}{aside}")
+        entry = entry[chosen]
+    if not _is_state_dict(entry):
+        raise CheckpointError(f"expected a state dict of tensors in {path}, got {_kinds(loaded)}")
+    tensors = {key: tensor for key, tensor in entry.items() if isinstance(tensor, Tensor)}
+    if len(tensors) < len(entry):
+        notes.append("left out its extra state, which is no tensor")
+    return Weights(path, tensors, tuple(notes))
 
 
 def _is_state_dict(value: Any) -> bool:
     return (
         isinstance(value, Mapping)
-        and len(value) > 0
-        and all(isinstance(k, str) and isinstance(t, Tensor) for k, t in value.items())
-    )
-
-
-def _named_alike(
-    found: dict[str, Tensor], expected: Mapping[str, Tensor]
-) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the tensors under the model's keys, as far as one prefix explains the difference."""
-    notes: list[str] = []
-    wanted = expected.keys()
-    bare = {_without_inserted(key): tensor for key, tensor in found.items()}
-    if bare.keys() != found.keys() and not wanted <= found.keys():
-        inserted = [name for name in _INSERTED if any(name in key.split(".") for key in found)]
-        notes.append(f"removed {' and '.join(f'{name}.' for name in inserted)} from its keys")
-        found = bare
-    if len(wanted & found.keys()) * 2 >= len(wanted):
-        return found, notes
-    prefix = _best(_prefixes(found, wanted), found, wanted)
-    if prefix:
-        inside = {k.removeprefix(prefix): t for k, t in found.items() if k.startswith(prefix)}
-        outside = [key for key in found if not key.startswith(prefix)]
-        notes.append(f"removed {prefix} from its keys")
-        if "n_averaged" in outside:
-            outside.remove("n_averaged")
-            notes.append("the weights are averages (n_averaged)")
-        if outside:
-            notes.append(f"left out {len(outside)} of its tensors, such as {min(outside)!r}")
-        return inside, notes
-    added = _best(_prefixes(expected, found.keys()), expected, found.keys())
-    if added:
-        notes.append(f"put {added} before its keys")
-        return {added + key: tensor for key, tensor in found.items()}, notes
-    if _same_in_order(found, expected):
-        notes.append(
-            "its keys are of another implementation; matched by order, shape and role, from "
-            f"{next(iter(found))!r} for {next(iter(expected))!r} on"
+        and any(isinstance(tensor, Tensor) for tensor in value.values())
+        and all(
+            isinstance(key, str) and (isinstance(tensor, Tensor) or key.endswith(_EXTRA_STATE))
+            for key, tensor in value.items()
         )
-        return dict(zip(expected, found.values(), strict=True)), notes
-    return found, notes
-
-
-def _same_in_order(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
-    """Return whether two sets of keys without a common one name the same network's tensors."""
-    if len(found) != len(expected) or len(found) < 4 or found.keys() & expected.keys():
-        return False
-    return all(
-        ours.rpartition(".")[2] == theirs.rpartition(".")[2]
-        and not isinstance(expected[ours], UninitializedParameter | UninitializedBuffer)
-        and expected[ours].shape == found[theirs].shape
-        for ours, theirs in zip(expected, found, strict=True)
     )
 
 
-def _without_inserted(key: str) -> str:
-    return ".".join(part for part in key.split(".") if part not in _INSERTED)
+def _holds_state_dict(value: Any) -> bool:
+    if not isinstance(value, Mapping) or _is_state_dict(value):
+        return isinstance(value, Mapping)
+    return any(key in value and _is_state_dict(value[key]) for key in _WRAPPERS)
 
 
-def _prefixes(longer: Iterable[str], shorter: Iterable[str]) -> set[str]:
-    """Return what stands before a key of ``shorter`` in keys of ``longer``, with its dot."""
-    tails = {key.rpartition(".")[2] for key in shorter}
-    by_tail: dict[str, list[str]] = {tail: [] for tail in tails}
-    for key in shorter:
-        by_tail[key.rpartition(".")[2]].append(key)
-    return {
-        key[: -len(tail)]
-        for key in longer
-        for tail in by_tail.get(key.rpartition(".")[2], [])
-        if key.endswith("." + tail)
-    }
+def _kinds(loaded: Any) -> str:
+    """Return what a file holds in place of tensors, in a few words."""
+    if not isinstance(loaded, Mapping):
+        return f"an object of type {type(loaded).__name__}"
+    others = [key for key, value in loaded.items() if not isinstance(value, Tensor)]
+    if not others:
+        return "an empty dict" if not loaded else "tensors under keys that are no texts"
+    named = ", ".join(f"{key!r} ({type(loaded[key]).__name__})" for key in others[:3])
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    beside = f" beside {len(loaded) - len(others)} tensors" if len(loaded) > len(others) else ""
+    return f"a dict with {named}{more}{beside}; save model.state_dict() alone"
 
 
-def _best(prefixes: set[str], longer: Iterable[str], shorter: Iterable[str]) -> str | None:
-    """Return the prefix that explains most keys, at least half of them; the shortest of equals."""
-    keys, wanted = set(longer), set(shorter)
-    counts = {prefix: sum(prefix + key in keys for key in wanted) for prefix in prefixes}
-    best = min(counts, key=lambda prefix: (-counts[prefix], len(prefix), prefix), default=None)
-    return best if best is not None and counts[best] * 2 >= len(wanted) else None
+def _tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    return {key: value for key, value in model.state_dict().items() if isinstance(value, Tensor)}
 
 
 def _completed(found: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from steadygrad.error_text import described
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.models.classifier import Classifier, check_fits
 from steadygrad.models.entry import ImageShape
@@ -172,9 +173,3 @@ def new_head(network: nn.Module, num_classes: int) -> str:
 
 def _outputs(head: nn.Module) -> int:
     return int(head.get_parameter("weight").shape[0])
-
-
-def described(error: BaseException) -> str:
-    """Return an error's class and first line, for a sentence."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0].strip()[:200]}" if lines else type(error).__name__

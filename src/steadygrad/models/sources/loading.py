@@ -8,6 +8,8 @@ from typing import Any
 from torch import nn
 
 from steadygrad.errors import HyperparameterError
+from steadygrad.evaluation_mode import to_evaluation_mode
+from steadygrad.models.classifier import refuse_without_numbers
 from steadygrad.models.entry import ImageShape
 from steadygrad.models.registry import MODELS, ModelSource
 from steadygrad.models.sources.unnamed import ObjectModel, RunModel
@@ -17,14 +19,15 @@ __all__ = ["load_classifier", "model_source"]
 
 
 def model_source(
-    model: "nn.Module | ModelSource | str | Mapping[str, Any]", weights: Path | str | None = None
+    model: "nn.Module | ModelSource | str | Path | Mapping[str, Any]",
+    weights: Path | str | None = None,
 ) -> ModelSource:
     """Return the source that a text, a table, a network or a source stands for.
 
     Args:
         model: ``timm:NAME``, ``torchvision:NAME``, ``hf:NAME_OR_FOLDER``,
-            ``package.module:callable,key=value``, the folder of a run, a registered name, the table
-            of a part, or an ``nn.Module`` as it is.
+            ``package.module:callable,key=value``, the folder of a run (a text or a path), a
+            registered name, the table of a part, or an ``nn.Module`` as it is.
         weights: a file or folder that takes the place of the source's own weights.
 
     Raises:
@@ -33,12 +36,18 @@ def model_source(
         ModelError: the text names a folder that is no run.
     """
     source: Any
+    if isinstance(model, Path):
+        model = str(model)
     if isinstance(model, nn.Module):
         source = ObjectModel.of(model)
     elif isinstance(model, str) and _is_run(Path(model)):
         source = RunModel(path=Path(model))  # a run that lies here comes before a name
     else:
         source = MODELS.of(model)
+    if not hasattr(source, "build"):
+        raise HyperparameterError(
+            f"expected a torch.nn.Module or the name of a model, got {type(model).__name__}"
+        )
     if weights is None:
         found: ModelSource = source
         return found
@@ -53,13 +62,15 @@ def model_source(
 
 
 def load_classifier(
-    model: "nn.Module | ModelSource | str | Mapping[str, Any]",
+    model: "nn.Module | ModelSource | str | Path | Mapping[str, Any]",
     *,
     weights: Path | str | None = None,
     input_shape: ImageShape | None = None,
     num_classes: int | None = None,
 ) -> nn.Module:
     """Return a network from images in [0, 1] to logits, in eval mode.
+
+    A module that is given is returned itself, and is in eval mode afterwards.
 
     ``load_classifier("timm:resnet50")`` is a ``Classifier`` with timm's normalisation inside.
 
@@ -76,7 +87,10 @@ def load_classifier(
         CheckpointError: the weights cannot be read or do not fit.
     """
     source = model_source(model, weights)
-    return source.build(input_shape=input_shape, num_classes=num_classes).eval()
+    network = source.build(input_shape=input_shape, num_classes=num_classes)
+    refuse_without_numbers(network, MODELS.text(source))
+    to_evaluation_mode(network)
+    return network
 
 
 def _is_run(folder: Path) -> bool:

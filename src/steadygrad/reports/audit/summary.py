@@ -62,7 +62,7 @@ def show_audit(result: AuditResult) -> None:
     """Print table and verdict."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     print_whole(console, audit_table(result))
     verdict = result.verdict
     console.print(Text(f"{verdict.level}: {verdict.summary}"), soft_wrap=True)

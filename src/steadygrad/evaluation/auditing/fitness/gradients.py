@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from steadygrad._typing import Classifier, Images
 from steadygrad.evaluation.auditing.fitness.problem import Problem, first_line
 from steadygrad.layers import ComplexConv2d, ComplexLinear
+from steadygrad.model_answer import answer
 
 __all__ = ["complex_layers_fact", "exactness", "gradient_problems"]
 
@@ -124,7 +125,7 @@ def _no_float64(reason: str) -> Problem:
 def _gradient(model: Classifier, images: Images) -> Tensor | None:
     with torch.inference_mode(False), torch.enable_grad():
         images = images.detach().clone().requires_grad_()
-        values = _contrast(model(images))
+        values = _contrast(answer(model, images))
         if not values.requires_grad:
             return None
         (gradient,) = torch.autograd.grad(values.sum(), images, allow_unused=True)
@@ -133,7 +134,7 @@ def _gradient(model: Classifier, images: Images) -> Tensor | None:
 
 @torch.no_grad()
 def _value(model: Classifier, images: Images) -> Tensor:
-    return _contrast(model(images))
+    return _contrast(answer(model, images))
 
 
 def _contrast(logits: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.checks import check_logits
 from steadygrad.errors import ModelError
 from steadygrad.evaluation.auditing.fitness.problem import Problem, first_line
+from steadygrad.evaluation_mode import to_evaluation_mode
+from steadygrad.model_answer import ImagesChangedError, answer
 
 __all__ = [
     "CONSTANT",
@@ -37,7 +39,7 @@ def mode_problems(model: Classifier) -> Iterator[Problem]:
         return
     kinds = ", ".join(f"{awake.count(kind)} {kind}" for kind in sorted(set(awake)))
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    to_evaluation_mode(model)
     stays = sum(_is_switched(module) for module in model.modules())
     for module, was_training in modes:
         module.training = was_training
@@ -63,7 +65,9 @@ def output_of(model: Classifier, images: Images, seed: int = 0) -> Logits | Prob
     try:
         with torch.random.fork_rng(devices=_random_devices(images)):
             torch.manual_seed(seed)
-            outputs = model(images)
+            outputs = answer(model, images)
+    except ImagesChangedError as error:
+        return Problem("in-place", error.cause, error.remedy, is_fatal=True)
     except Exception as error:  # a stranger's code may raise anything
         shape = "x".join(map(str, images.shape[1:]))
         return Problem(
