@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import steadygrad
 from steadygrad.datasets import ImageDataset, load_dataset
-from steadygrad.errors import DatasetError, HyperparameterError, OutputError
+from steadygrad.errors import DatasetError, HyperparameterError, ModelError, OutputError
 from steadygrad.hardening import Hardened, harden
 from steadygrad.models import Classifier, load_weights
 from steadygrad.training import LoaderImages, SilentProgress
@@ -214,6 +214,36 @@ def test_a_compiled_network_is_hardened_as_the_network_inside(
         states.append(done.model.state_dict())
     assert [*states[1]] == [*trained.state_dict()]
     assert all(torch.equal(states[1][key], tensor) for key, tensor in states[0].items())
+
+
+class Named(nn.Module):
+    """Returns more than logits, as libraries' networks do."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.network(images), "features": images.flatten(1)}
+
+
+def test_a_network_that_returns_more_than_logits_keeps_its_own_keys(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    given = Named(trained)
+    done = harden(given, digits, held_out, eps=EPS, epochs=1, out=tmp_path / "out", audited=False)
+    assert done.report is not None and done.taken is not None
+    again = Named(copy.deepcopy(trained))
+    load_weights(again, tmp_path / "out" / "export" / "state_dict.safetensors")
+    images = held_out.images()[:5]
+    with torch.no_grad():
+        torch.testing.assert_close(again(images)["logits"], done.model(images))
+
+
+def test_lazy_layers_must_have_seen_an_image(digits: ImageDataset, tmp_path: Path) -> None:
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+    with pytest.raises(ModelError, match="seen no image yet; call it on one first"):
+        harden(lazy, digits, eps=EPS, out=tmp_path / "out")
 
 
 def test_a_wrong_order_of_classes_is_noticed(

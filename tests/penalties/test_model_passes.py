@@ -171,6 +171,26 @@ def test_a_model_that_is_compiled_after_its_first_penalty_is_refused() -> None:
         PENALTY(net, X, Y)
 
 
+@pytest.mark.parametrize("penalty", [SquaredNormPenalty(strength=0.1), NormPenalty(eps=0.1)])
+def test_transforms_of_torch_func_are_refused_in_a_sentence(penalty: Any) -> None:
+    model = smooth()
+
+    def loss(parameters: dict[str, Tensor]) -> Tensor:
+        found: Tensor = penalty(
+            lambda images: torch.func.functional_call(model, parameters, (images,)), IMAGES, LABELS
+        ).loss
+        return found
+
+    def of_one(image: Tensor, label: Tensor) -> Tensor:
+        found: Tensor = penalty(model, image[None], label[None]).loss
+        return found
+
+    with pytest.raises(ModelError, match=r"inside torch\.func's grad or vmap"):
+        torch.func.grad(loss)(dict(model.named_parameters()))
+    with pytest.raises(ModelError, match=r"inside torch\.func's grad or vmap"):
+        torch.func.vmap(of_one)(IMAGES, LABELS)
+
+
 def test_donated_buffers_of_a_compiled_model_are_explained() -> None:
     with (
         pytest.raises(ModelError, match=r"the model from before .*donated_buffer = False"),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import interpolate
 from torch.nn.modules.conv import _ConvNd
@@ -20,7 +20,7 @@ from steadygrad.layers import PixelNormalization
 from steadygrad.logits import logits_of
 from steadygrad.model_answer import changes_of
 
-__all__ = ["Classifier", "check_fits", "refuse_without_numbers"]
+__all__ = ["Classifier", "check_fits", "grey_output", "refuse_without_numbers"]
 
 _OF_SIZE = re.compile(r"\b(sizes?|shapes?|small)\b", re.IGNORECASE)
 """Words by which errors of PyTorch's layers speak of an image's side."""
@@ -136,6 +136,16 @@ def _attention(fused: bool) -> Iterator[None]:
 
 
 @torch.no_grad()
+def grey_output(model: nn.Module, input_shape: tuple[int, int, int]) -> Any:
+    """Return what a network in eval mode returns for one grey image.
+
+    Its mode and buffers are left as they were.
+    """
+    place = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    with evaluation_mode(model), held_statistics(model, in_eval=True):
+        return model(torch.full((1, *input_shape), 0.5, device=place))
+
+
 def check_fits(
     model: nn.Module, input_shape: tuple[int, int, int], num_classes: int | None, what: str
 ) -> int:
@@ -152,10 +162,8 @@ def check_fits(
     """
     refuse_without_numbers(model, what)
     size = "x".join(map(str, input_shape))
-    place = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     try:
-        with evaluation_mode(model), held_statistics(model, in_eval=True):
-            logits: Tensor = logits_of(model(torch.full((1, *input_shape), 0.5, device=place)))
+        logits = logits_of(grey_output(model, input_shape))
     except Exception as error:  # whatever someone's network raises
         raise ModelError(
             f"{what} cannot take images of {size}: {_cause(error, model, input_shape[0])}"

@@ -126,6 +126,10 @@ _DONATED = (
     "the model from before torch.compile, or choose backend finite-difference and set "
     "torch._functorch.config.donated_buffer = False before the model is compiled"
 )
+_TRANSFORMED = (
+    "a penalty takes gradients by itself and cannot run inside torch.func's grad or vmap: call it "
+    "on the whole batch and backward() on its loss"
+)
 _NO_DERIVATIVE = (
     "replace the layer (hardsigmoid by sigmoid, hardswish by silu), or choose backend "
     "finite-difference"
@@ -209,6 +213,8 @@ _RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
             'gradient_checkpointing_kwargs={"use_reentrant": False}'
         ),
     ),
+    ("inside of a function being transformed", lambda _: _TRANSFORMED),
+    ("vmap: ", lambda _: _TRANSFORMED),
 )
 _INDEPENDENT = (
     "expected logits that depend on the images, got some without a gradient to them; look for "

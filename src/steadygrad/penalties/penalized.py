@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 
+@explained()
 def penalized_loss(
     model: Classifier,
     images: Images,

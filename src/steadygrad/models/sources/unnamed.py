@@ -12,10 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from steadygrad.errors import HyperparameterError, ModelError
-from steadygrad.models.classifier import check_fits
+from steadygrad.models.classifier import Classifier, check_fits, grey_output
 from steadygrad.models.entry import ImageShape
 from steadygrad.models.model_file import load_model, read_spec
 from steadygrad.models.registry import MODELS, ModelSource, bare, model
@@ -138,8 +139,20 @@ class ObjectModel:
 
     @classmethod
     def of(cls, network: nn.Module) -> "ObjectModel":
-        """Return the source that stands for a network."""
-        shapes = [(name, tuple(t.shape)) for name, t in network.state_dict().items()]
+        """Return the source that stands for a network.
+
+        Raises:
+            ModelError: it has lazy layers that have not seen an image yet.
+        """
+        tensors = {n: t for n, t in network.state_dict().items() if isinstance(t, Tensor)}
+        if any(
+            isinstance(t, UninitializedParameter | UninitializedBuffer) for t in tensors.values()
+        ):
+            raise ModelError(
+                f"expected a network whose layers have their sizes, got {type(network).__name__} "
+                "with lazy layers that have seen no image yet; call it on one first"
+            )
+        shapes = [(name, tuple(tensor.shape)) for name, tensor in tensors.items()]
         digest = hashlib.sha256(repr(shapes).encode()).hexdigest()[:12]
         made = cls(description=f"{type(network).__name__}-{digest}")
         object.__setattr__(made, "network", network)
@@ -148,7 +161,7 @@ class ObjectModel:
     def build(
         self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
     ) -> nn.Module:
-        """Return the network that was given.
+        """Return the network that was given, in a ``Classifier`` if it returns more than logits.
 
         Raises:
             ModelError: the program that gave it is gone, or it is of other images or classes.
@@ -158,9 +171,11 @@ class ObjectModel:
                 f"the network {self.description} was given by a Python program and cannot be built "
                 "from its name; build it, and load its weights with steadygrad.models.load_weights"
             )
-        if input_shape is not None:
-            check_fits(self.network, input_shape, num_classes, self.description)
-        return self.network
+        if input_shape is None:
+            return self.network
+        check_fits(self.network, input_shape, num_classes, self.description)
+        is_plain = isinstance(grey_output(self.network, input_shape), Tensor)
+        return self.network if is_plain else Classifier(self.network)
 
 
 def read_unnamed(text: str) -> ModelSource | None:
