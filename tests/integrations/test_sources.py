@@ -47,7 +47,7 @@ def test_no_network_and_wrong_sizes_are_one_sentence() -> None:
     with pytest.raises(ModelError, match=r"has no model 'resnet1888' \(did you mean"):
         load_classifier("timm:resnet1888,pretrained=false")
     text = "timm:vit_tiny_patch16_224,pretrained=false"
-    with pytest.raises(ModelError, match=r"cannot take images of 3x32x32 .*resize=SIDE"):
+    with pytest.raises(ModelError, match=r"cannot take images of 3x32x32: .*resize=SIDE"):
         load_classifier(text, input_shape=(3, 32, 32))
     small = load_classifier(f"{text},resize=224", input_shape=(3, 32, 32), num_classes=5)
     assert small(torch.rand(1, 3, 32, 32)).shape == (1, 5)

@@ -144,8 +144,12 @@ def test_smooth_activations_take_the_place_of_all_piecewise_linear_ones() -> Non
 
 
 class Raising(nn.Module):
-    def forward(self, _: Tensor) -> Tensor:
-        raise KeyError("boom")
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, images: Tensor) -> Tensor:
+        raise self.error
 
 
 @pytest.mark.parametrize(
@@ -154,7 +158,8 @@ class Raising(nn.Module):
         (nn.Conv2d(3, 4, 3).half(), "its weights are float16 and the images float32; convert"),
         (nn.Conv2d(3, 4, 3).double(), "its weights are float64"),
         (nn.Conv2d(1, 4, 3), "its first convolution takes 1 channels, the images have 3"),
-        (Raising(), "KeyError: 'boom'$"),
+        (Raising(KeyError("boom")), "KeyError: 'boom'$"),
+        (Raising(AssertionError("Input height (8) doesn't match model (224).")), "resize=SIDE"),
         (nn.Sequential(nn.Flatten(), nn.Linear(10, 4)), "give an image_size that it was made for"),
     ],
 )

@@ -22,8 +22,8 @@ from steadygrad.model_answer import changes_of
 
 __all__ = ["Classifier", "check_fits", "grey_output", "refuse_without_numbers"]
 
-_OF_SIZE = re.compile(r"\b(sizes?|shapes?|small)\b", re.IGNORECASE)
-"""Words by which errors of PyTorch's layers speak of an image's side."""
+_OF_SIZE = re.compile(r"\b(sizes?|shapes?|small|height|width|resolution)\b", re.IGNORECASE)
+"""Words by which errors of networks and layers speak of an image's side."""
 
 
 class Classifier(nn.Module):
