@@ -89,6 +89,7 @@ def test_parts_cover_the_batch_and_have_two_images_at_least() -> None:
 
 @pytest.mark.parametrize("limit", [33, 34, 68])
 def test_no_part_has_a_single_penalised_image_before_a_batch_norm(limit: int) -> None:
+    torch.manual_seed(0)
     normalised = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 10))
     numbers, _ = stepped(
         model=ObjectModel.of(normalised),
