@@ -4,24 +4,14 @@ import pytest
 
 from steadygrad.errors import HyperparameterError
 from steadygrad.time_budget import TimeBudget
-
-
-class Clock:
-    """Every look at it takes a second."""
-
-    def __init__(self) -> None:
-        self.now = -1.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
+from ticking_clock import TickingClock
 
 
 def test_the_share_of_the_time() -> None:
-    clock = Clock()
+    clock = TickingClock()
     budget = TimeBudget(1 / 15, clock)  # four seconds
     assert [budget.is_spent(0.5) for _ in range(3)] == [False, True, True]
-    assert TimeBudget(None, Clock()).is_spent() is False
+    assert TimeBudget(None, TickingClock()).is_spent() is False
 
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan"), float("inf")])
@@ -31,7 +21,7 @@ def test_no_time_is_no_limit(minutes: float) -> None:
 
 
 def test_what_is_left() -> None:
-    budget = TimeBudget(1 / 15, Clock())  # four seconds
+    budget = TimeBudget(1 / 15, TickingClock())  # four seconds
     left = [budget.minutes_left for _ in range(4)]
     assert left == [pytest.approx(k / 60) for k in (3, 2, 1)] + [1e-9]
     assert TimeBudget(left[-1]).is_spent(0.0)

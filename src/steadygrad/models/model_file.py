@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from steadygrad.default_tensors import DefaultTensors
 from steadygrad.errors import CheckpointError, SteadygradError
-from steadygrad.models.registry import MODELS, ModelSource, bare, model_entry
-from steadygrad.models.wrappers import copied
+from steadygrad.models.registry import MODELS, ModelSource, bare, model_entry, own_network
 from steadygrad.tensor_file import read_tensors, write_tensors
 
 __all__ = ["ModelSpec", "load_model", "read_spec", "runs_code", "save_model"]
@@ -37,13 +36,9 @@ class ModelSpec:
     def build(self) -> nn.Module:
         """Return a network of the caller's own, fresh weights drawn from torch's global generator.
 
-        A source may keep the network that it returns, as a module's global variable, a builder's
-        cache or an object in memory: what is returned here is a copy, which may be trained.
-
-        Raises:
-            ModelError: the source refuses, or the network cannot be copied.
+        Raises: as ``own_network``.
         """
-        return copied(self.model.build(input_shape=self.input_shape, num_classes=self.num_classes))
+        return own_network(self.model, input_shape=self.input_shape, num_classes=self.num_classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as JSON can hold it, without places of weights."""

@@ -9,6 +9,7 @@ from torch import nn
 from steadygrad.errors import UnknownNameError
 from steadygrad.models import digits, ross2018, roth2018, yeats2021
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
+from steadygrad.models.wrappers import copied
 from steadygrad.parts import Family
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "model",
     "model_entry",
     "model_names",
+    "own_network",
 ]
 
 C = TypeVar("C", bound=type[Any])
@@ -28,7 +30,10 @@ C = TypeVar("C", bound=type[Any])
 
 @runtime_checkable
 class ModelSource(Protocol):
-    """Where a network comes from; a frozen dataclass, so that it can stand in a configuration."""
+    """Where a network comes from; a frozen dataclass, so that it can stand in a configuration.
+
+    One whose ``build`` returns another network each time says so by ``builds_anew = True``.
+    """
 
     def build(
         self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
@@ -67,6 +72,21 @@ def bare(source: ModelSource) -> ModelSource:
     return made
 
 
+def own_network(
+    source: ModelSource, *, input_shape: ImageShape | None = None, num_classes: int | None = None
+) -> nn.Module:
+    """Build a network that nobody else holds, to be trained or changed.
+
+    A source may keep the one that it returns, as a module's global variable, a builder's cache or
+    an object in memory: unless it builds anew each time, this is a copy.
+
+    Raises:
+        ModelError: the source refuses, or its network cannot be copied.
+    """
+    network = source.build(input_shape=input_shape, num_classes=num_classes)
+    return network if getattr(source, "builds_anew", False) else copied(network)
+
+
 def model(name: str) -> Callable[[C], C]:
     """Return a class decorator that registers a ``ModelSource``, a frozen dataclass.
 
@@ -81,6 +101,7 @@ class NamedModel:
     """An architecture of the papers or of the demo, with fresh weights."""
 
     entry: ClassVar[ModelEntry]
+    builds_anew: ClassVar[bool] = True
 
     def build(
         self, *, input_shape: ImageShape | None = None, num_classes: int | None = None

@@ -1,14 +1,13 @@
 """Smooth activations in place of ReLU, whose second derivative is zero."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from torch import nn
 
 from steadygrad.errors import ModelError
 from steadygrad.models.entry import ImageShape
-from steadygrad.models.registry import MODELS, ModelSource, bare, model
-from steadygrad.models.wrappers import copied
+from steadygrad.models.registry import MODELS, ModelSource, bare, model, own_network
 from steadygrad.parts import read_nested
 
 __all__ = ["Smooth", "SmoothActivation", "piecewise_linear", "smooth_activations"]
@@ -69,6 +68,8 @@ class Smooth:
         ModelError: when built, if there is nothing to replace.
     """
 
+    builds_anew: ClassVar[bool] = True
+
     model: Annotated[ModelSource, MODELS]
     activation: SmoothActivation = "gelu"
 
@@ -82,8 +83,7 @@ class Smooth:
 
         A network that a program gave stays as it is.
         """
-        built = self.model.build(input_shape=input_shape, num_classes=num_classes)
-        network = copied(built)
+        network = own_network(self.model, input_shape=input_shape, num_classes=num_classes)
         smooth_activations(network, self.activation)
         return network
 

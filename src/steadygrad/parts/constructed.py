@@ -41,8 +41,8 @@ def with_checked_settings(cls: C, where: str) -> C:
 
 def _refuse_other_kinds(part: Any, where: str) -> None:
     for setting in fields_of(type(part)):
-        value = getattr(part, setting.key, setting.default)
-        if not setting.is_needed or hasattr(part, setting.key):
+        if hasattr(part, setting.key):  # a constructor that failed may not have come so far
+            value = getattr(part, setting.key)
             _refuse_unless_of_kind(f"{where}: {setting.key}", value, setting.annotation)
 
 

@@ -120,11 +120,12 @@ def _terms(
     fraction: float,
     loss: ExampleLoss,
 ) -> PenaltyTerms:
-    share, couples = current_share(), _may_couple_images(model)
+    share = current_share()
     whole = len(images) if share is None else share.total
     penalised = penalised_count(model, fraction, whole)
     if penalised == whole:
         return backend(model, images, labels, norm, power=power, loss=loss)
+    couples = _may_couple_images(model)
     if couples:
         # One pass over all images learns the batch's statistics; the penalty's pass learns none.
         losses, logits = example_losses(model, images, labels, loss)
@@ -147,6 +148,8 @@ def penalised_count(model: Classifier, fraction: float, batch: int) -> int:
 
     At least 2 where a batch norm normalises these images by themselves.
     """
+    if fraction == 1:  # no look at the modules in every step
+        return batch
     fewest = 2 if _may_couple_images(model) else 1
     return min(batch, max(fewest, -int(-(fraction * batch - 1e-9) // 1)))
 

@@ -13,19 +13,9 @@ from steadygrad.evaluation.auditing.battery import build_battery
 from steadygrad.evaluation.auditing.entry import LAST, BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.time_budget import by_promise
 from steadygrad.time_budget import TimeBudget
+from ticking_clock import TickingClock
 
 Data = tuple[Tensor, Tensor]
-
-
-class Clock:
-    """Every look at it takes a second."""
-
-    def __init__(self) -> None:
-        self.now = -1.0
-
-    def __call__(self) -> float:
-        self.now += 1.0
-        return self.now
 
 
 def test_the_most_promising_attacks_come_first_and_none_is_lost() -> None:
@@ -51,7 +41,9 @@ def test_what_no_time_was_left_for_is_named_and_the_rest_counts(
     trained: nn.Module, held_out: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     images, labels = held_out[0][:20], held_out[1][:20]
-    monkeypatch.setattr(run_module, "TimeBudget", lambda minutes: TimeBudget(minutes, Clock()))
+    monkeypatch.setattr(
+        run_module, "TimeBudget", lambda minutes: TimeBudget(minutes, TickingClock())
+    )
     settings = {
         "eps": 0.05,
         "budget": None,

@@ -19,6 +19,7 @@ from steadygrad.models import (
     load_classifier,
     load_model,
     model_source,
+    registry,
     save_model,
 )
 
@@ -169,6 +170,16 @@ def test_an_object_is_copied_before_it_is_trained_and_left_without_a_trace() -> 
     network.register_forward_pre_hook(_count)
     made = ModelSpec(ObjectModel.of(network), SHAPE, 3).build()
     assert made is not network and not network.calls and not made.calls
+
+
+def test_what_is_built_anew_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    copies: list[nn.Module] = []
+    monkeypatch.setattr(registry, "copied", lambda network: copies.append(network) or network)
+    ModelSpec(MODELS.of("digits-gelu"), SHAPE, 3).build()
+    ModelSpec(MODELS.of("smooth:model=digits-real"), SHAPE, 3).build()
+    assert not copies
+    ModelSpec(ObjectModel.of(nn.Sequential(nn.Flatten(), nn.Linear(64, 3))), SHAPE, 3).build()
+    assert len(copies) == 1
 
 
 def test_a_network_that_cannot_be_copied_is_refused() -> None:

@@ -35,6 +35,7 @@ class TimmModel(ForeignModel):
         weights, head, resize: see ``ForeignModel``.
     """
 
+    builds_anew: ClassVar[bool] = True
     positional: ClassVar[str] = "architecture"
 
     architecture: str
@@ -89,6 +90,7 @@ class TorchvisionModel(ForeignModel):
         weights, head, resize: see ``ForeignModel``.
     """
 
+    builds_anew: ClassVar[bool] = True
     positional: ClassVar[str] = "architecture"
 
     architecture: str
@@ -139,6 +141,7 @@ class TransformersModel(ForeignModel):
         weights, head, resize: see ``ForeignModel``.
     """
 
+    builds_anew: ClassVar[bool] = True
     positional: ClassVar[str] = "source"
 
     source: str

@@ -96,6 +96,7 @@ class RunModel:
         path: the folder of a training.
     """
 
+    builds_anew: ClassVar[bool] = True
     positional: ClassVar[str] = "path"
 
     path: Path
