@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 
 from steadygrad.experiments.experiment import Experiment
-from steadygrad.experiments.recipe.choices import FASHION_MNIST_CHOICE, MNIST_CHOICE, SVHN_CHOICE
+from steadygrad.experiments.recipe.choices import (
+    CIFAR10_CHOICE,
+    FASHION_MNIST_CHOICE,
+    MNIST_CHOICE,
+    SVHN_CHOICE,
+)
 from steadygrad.experiments.recipe.results import (
     MNIST_AUTOATTACK,
     MNIST_AUTOATTACK_RIVALS,
@@ -25,6 +30,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         MNIST_UNSEEN,
         FASHION_MNIST_CHOICE,
         SVHN_CHOICE,
+        CIFAR10_CHOICE,
     )
 }
 """By name."""

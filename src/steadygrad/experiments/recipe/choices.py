@@ -1,11 +1,11 @@
 """The small budget, on validation images: what noise, strength, norm and network to train with."""
 
 from steadygrad.datasets import GaussianNoise, UniformNoise
-from steadygrad.experiments.recipe.networks import FASHION_MNIST, MNIST, SVHN
+from steadygrad.experiments.recipe.networks import CIFAR10, FASHION_MNIST, MNIST, SVHN, Recipe
 from steadygrad.experiments.settings_grid import SettingsGrid
 from steadygrad.experiments.white_box import pgd_curves
 
-__all__ = ["FASHION_MNIST_CHOICE", "MNIST_CHOICE", "SVHN_CHOICE"]
+__all__ = ["CIFAR10_CHOICE", "FASHION_MNIST_CHOICE", "MNIST_CHOICE", "SVHN_CHOICE"]
 
 PAPER = "recipe"
 
@@ -145,38 +145,46 @@ FASHION_MNIST_CHOICE = SettingsGrid(
     worst_eps=(0.1, 0.16),
 )
 
-_SVHN_EPS = SVHN.attack_eps
-_HOUSE_NUMBERS = SVHN.small(SVHN.penalised(rate=0.02))
 
-SVHN_CHOICE = SettingsGrid(
-    paper=PAPER,
-    stem="svhn-choice",
-    title="one setting changed at a time, 6,989 images and 20 epochs",
-    data_title=SVHN.title,
-    axes={
-        "learning rate": {
-            "0.02": _HOUSE_NUMBERS,
-            "0.05": SVHN.small(SVHN.penalised(rate=0.05)),
+def _at_8_255(recipe: Recipe, stem: str) -> SettingsGrid:
+    """Return a grid at the radius 8/255, where a rate of learning and a network are to be found."""
+    proposed = recipe.small(recipe.penalised(rate=0.02))
+    twins = [recipe.small(recipe.penalised(kind="gelu", rate=rate)) for rate in (0.02, 0.05)]
+    eps = recipe.attack_eps
+    return SettingsGrid(
+        paper=PAPER,
+        stem=stem,
+        title="one setting changed at a time, "
+        f"{recipe.small_images:,} images and {recipe.small_epochs} epochs",
+        data_title=recipe.title,
+        axes={
+            "learning rate": {
+                "0.02": proposed,
+                "0.05": recipe.small(recipe.penalised(rate=0.05)),
+            },
+            "noise around each image": {
+                "none": recipe.small(recipe.penalised(noise=None, rate=0.02)),
+                "uniform 12/255": proposed,
+            },
+            "network": {
+                "complex": proposed,
+                "GELU, rate 0.02": twins[0],
+                "GELU, rate 0.05": twins[1],
+            },
+            "attack training": {
+                "PGD(4) 8/255, rate 0.02": recipe.small(recipe.pgd_trained(eps, rate=0.02)),
+                "PGD(4) 8/255, rate 0.05": recipe.small(recipe.pgd_trained(eps, rate=0.05)),
+                "N-FGSM 8/255, rate 0.05": recipe.small(recipe.n_fgsm_trained(eps, rate=0.05)),
+                "complex, PGD(4) 8/255, rate 0.02": recipe.small(
+                    recipe.pgd_trained(eps, rate=0.02, kind="complex")
+                ),
+            },
         },
-        "noise around each image": {
-            "none": SVHN.small(SVHN.penalised(noise=None, rate=0.02)),
-            "uniform 12/255": _HOUSE_NUMBERS,
-        },
-        "network": {
-            "complex": _HOUSE_NUMBERS,
-            "GELU, rate 0.02": SVHN.small(SVHN.penalised(kind="gelu", rate=0.02)),
-            "GELU, rate 0.05": SVHN.small(SVHN.penalised(kind="gelu", rate=0.05)),
-        },
-        "attack training": {
-            "PGD(4) 8/255, rate 0.02": SVHN.small(SVHN.pgd_trained(_SVHN_EPS, rate=0.02)),
-            "PGD(4) 8/255, rate 0.05": SVHN.small(SVHN.pgd_trained(_SVHN_EPS, rate=0.05)),
-            "N-FGSM 8/255, rate 0.05": SVHN.small(SVHN.n_fgsm_trained(_SVHN_EPS, rate=0.05)),
-            "complex, PGD(4) 8/255, rate 0.02": SVHN.small(
-                SVHN.pgd_trained(_SVHN_EPS, rate=0.02, kind="complex")
-            ),
-        },
-    },
-    validation_size=SVHN.validation,
-    curves=pgd_curves((4 / 255, _SVHN_EPS, 12 / 255), _SVHN_EPS, steps=20),
-    worst_eps=(4 / 255, _SVHN_EPS),
-)
+        validation_size=recipe.validation,
+        curves=pgd_curves((4 / 255, eps, 12 / 255), eps, steps=20),
+        worst_eps=(4 / 255, eps),
+    )
+
+
+SVHN_CHOICE = _at_8_255(SVHN, "svhn-choice")
+CIFAR10_CHOICE = _at_8_255(CIFAR10, "cifar10-choice")

@@ -26,7 +26,7 @@ from steadygrad.training import (
     TrainingConfig,
 )
 
-__all__ = ["FASHION_MNIST", "MNIST", "SVHN", "Kind", "Recipe"]
+__all__ = ["CIFAR10", "FASHION_MNIST", "MNIST", "SVHN", "Kind", "Recipe"]
 
 Kind: TypeAlias = Literal["complex", "frozen phase", "gelu"]
 """The complex network, exactly differentiated or by the rule of Yeats et al., and its real twin."""
@@ -206,4 +206,16 @@ SVHN = Recipe(
     small_images=6_989,
     small_epochs=20,
     validation=1_000,
+)
+# At the same radius.
+CIFAR10 = replace(
+    SVHN,
+    dataset="cifar10",
+    title="CIFAR-10",
+    models="yeats2021-cifar1",
+    epochs=80,
+    augmentation=(HorizontalFlip(), RandomCrop(4, mode="edge")),
+    small_images=10_000,
+    small_epochs=15,
+    validation=5_000,
 )
