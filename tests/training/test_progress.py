@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from steadygrad import progress_lines
 from steadygrad.training import (
     EpochMetrics,
     LineProgress,
@@ -47,6 +48,16 @@ def test_a_log_file_gets_one_line_an_epoch() -> None:
     assert "penalty" not in bare
     assert "validation" not in bare
     assert message == "done"
+
+
+def test_a_long_epoch_in_a_log_file_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_lines, "FIRST_PAUSE", 0.0)
+    stream = io.StringIO()
+    progress = LineProgress(stream)
+    progress.start(epochs=4, steps_per_epoch=5, epoch=3, step=1)
+    progress.step(3, 2, STEP)
+    (line,) = stream.getvalue().splitlines()
+    assert line.startswith("training: 60 %, about ") and line.endswith(" left, loss 0.750")
 
 
 def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str]) -> None:

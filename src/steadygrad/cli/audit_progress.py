@@ -1,4 +1,4 @@
-"""How an audit shows where it is: a bar on a terminal, a line for what is done elsewhere."""
+"""How an audit shows where it is: a bar on a terminal, lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steadygrad.cli.terminal import messages, tell
+from steadygrad.progress_lines import ProgressLines
 
 __all__ = ["audit_progress"]
 
@@ -38,14 +39,16 @@ def audit_progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 class _Lines:
-    """Tells a plain line when something is done: no control signs, and no silence of minutes."""
+    """Tells a plain line when something is done, and now and then before that."""
 
     def __init__(self) -> None:
-        self.now, self.began, self.is_told = "", time.monotonic(), False
+        self.now = ""
 
     def __call__(self, name: str, done: int, total: int) -> None:
         if name != self.now:
             self.now, self.began, self.is_told = name, time.monotonic(), False
+            self.lines = ProgressLines(name, tell)
+        self.lines(done, total)
         if done < total or self.is_told:
             return
         self.is_told = True

@@ -3,9 +3,11 @@
 import io
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, get_args
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from steadygrad.errors import DatasetError, HyperparameterError
 from steadygrad.extras import extra
+from steadygrad.progress_lines import ProgressLines
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -219,13 +222,19 @@ def decode_images(
 
 
 def track_if_slow(items: Iterable[T], total: int, description: str) -> Iterator[T]:
-    """Yield the items; draw a bar on standard error, if that is a terminal and they take long."""
+    """Yield the items; if they take long, show how far they are on standard error."""
     with extra("data"):
         from rich.console import Console
         from rich.progress import Progress
 
     console = Console(stderr=True, emoji=False)
-    progress = Progress(console=console, transient=True, disable=not console.is_terminal)
+    if not console.is_terminal:
+        lines = ProgressLines(description, partial(print, file=sys.stderr, flush=True))
+        for done, item in enumerate(items, start=1):
+            yield item
+            lines(done, total)
+        return
+    progress = Progress(console=console, transient=True)
     task = progress.add_task(description, total=total)
     started, is_shown = time.monotonic(), False
     try:

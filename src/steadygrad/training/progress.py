@@ -1,4 +1,4 @@
-"""How a run shows where it is: a bar on a terminal, a line per epoch elsewhere, or nothing."""
+"""How a run shows where it is: a bar on a terminal, lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from steadygrad.extras import extra
+from steadygrad.progress_lines import ProgressLines
 from steadygrad.training.metrics import EpochMetrics, StepMetrics
 
 if TYPE_CHECKING:
@@ -53,19 +54,28 @@ class SilentProgress:
 
 
 class LineProgress(SilentProgress):
-    """One line per epoch and message; for log files."""
+    """One line per epoch and message, and now and then one within long epochs; for log files."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._epochs = 0
+        self._epochs = self._steps_per_epoch = 0
+        self._lines = ProgressLines("training", self.message)
 
-    def start(self, *, epochs: int, **_position: int) -> None:
-        """Note how many epochs there are."""
-        self._epochs = epochs
+    def start(self, *, epochs: int, steps_per_epoch: int, epoch: int, step: int) -> None:
+        """Note how long the training is, and where it goes on."""
+        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
+        done = (epoch - 1) * steps_per_epoch + step
+        self._lines = ProgressLines("training", self.message, done=done)
+
+    def step(self, epoch: int, step: int, latest: StepMetrics) -> None:
+        """Print a line if none was printed for long."""
+        done = (epoch - 1) * self._steps_per_epoch + step
+        self._lines(done, self._epochs * self._steps_per_epoch, f", loss {latest.data_loss:.3f}")
 
     def epoch(self, metrics: EpochMetrics) -> None:
         """Print the epoch's line."""
         self.message(_epoch_line(metrics, self._epochs))
+        self._lines.heard()
 
     def message(self, text: str) -> None:
         """Print the line."""
