@@ -139,6 +139,20 @@ def test_other_programs_find_tensors_and_json(
     assert said["values"]["source"] == "plain"
 
 
+def test_early_files_can_be_read(tmp_path: Path, examples: AdversarialExamples) -> None:
+    path = tmp_path / "examples.safetensors"
+    save_adversarial_examples(path, examples)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no dict)
+        record = json.loads(file.metadata()["steadygrad"])
+    del record["key"]["source_fingerprint"]
+    record["key"]["source_structure"] = "a digest of what the model printed"
+    save_file(tensors, path, {"steadygrad": json.dumps(record)})
+    read = load_adversarial_examples(path)
+    assert read.source_fingerprint == "a digest of what the model printed"
+    assert same(replace(read, source_fingerprint=examples.source_fingerprint), examples)
+
+
 @pytest.mark.parametrize("norm", ["linf", "l2", None])
 def test_norms_come_back(tmp_path: Path, examples: AdversarialExamples, norm: Any) -> None:
     path = tmp_path / "examples.safetensors"
@@ -277,7 +291,7 @@ def test_what_was_made_before_is_found(tmp_path: Path) -> None:
     seen = model.seen
     heard: list[int] = []
     again = made(tmp_path, model, source="called otherwise", progress=heard.append)
-    assert model.seen == seen > 0
+    assert model.seen == seen + 7 > 14  # looked at, not attacked
     assert same(again, first)
     assert heard == [7]
     (file,) = tmp_path.iterdir()
@@ -303,7 +317,7 @@ def test_whatever_decides_the_examples_makes_them_anew(
     made(tmp_path, model)
     seen = model.seen
     made(tmp_path, model, **change)
-    assert model.seen > seen
+    assert model.seen > seen + 7
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -311,7 +325,7 @@ def test_other_weights_or_layers_make_them_anew(tmp_path: Path) -> None:
     made(tmp_path, Counting())
     other = Counting(seed=1)
     made(tmp_path, other)
-    assert other.seen > 0
+    assert other.seen > 7
     alike = Counting()
     alike.network[2] = nn.ReLU()
     made(tmp_path, alike)

@@ -149,8 +149,19 @@ def test_a_file_holds_the_figures_and_every_margin(tmp_path: Path) -> None:
     again = write_margins(tmp_path, margins, dataset=dataset, model_name="digits-real")
     assert again == path and len(list(path.parent.iterdir())) == 2
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    write_margins(tmp_path, margins, dataset=dataset, model_name="digits-real")
+    path = write_margins(tmp_path, margins, dataset=dataset, model_name="digits-real")
     assert len(json.loads(path.read_text())["model_digest"]) == 64
+
+
+def test_two_models_share_a_folder(tmp_path: Path) -> None:
+    pixels, labels = torch.zeros(1, 1, 4, 4), torch.zeros(1, dtype=torch.int64)
+    dataset = ImageDataset("d", "test", pixels, labels, ("0", "1"), "")
+    margins = made_up([0.1], [True])
+    kept = {
+        write_margins(tmp_path, margins, dataset=dataset, model_name=name, digest=digest)
+        for name, digest in (("a", "1"), ("b", "1"), ("a", "2"), ("a", None))
+    }
+    assert len(kept) == 4
 
 
 def test_a_file_of_other_images_or_at_an_unwritable_place_is_refused(tmp_path: Path) -> None:

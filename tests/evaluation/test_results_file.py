@@ -114,6 +114,30 @@ def test_the_file_name_follows_everything_that_decides(
     assert slug() == slugs[0] and slugs[0].startswith("fgsm-digits-test-300-")
 
 
+def test_models_that_share_a_folder_keep_their_results_apart(
+    tmp_path: Path, curve: AccuracyCurve, dataset: ImageDataset
+) -> None:
+    def written(name: str, digest: str | None = None) -> Path:
+        return write_evaluation(
+            tmp_path,
+            curve,
+            labels=dataset.labels,
+            dataset=dataset,
+            model_name=name,
+            digest=digest,
+        )
+
+    outside = {written("a", "1"), written("b", "1"), written("a", "2"), written("a")}
+    assert len(outside) == 4
+    assert written("a", "2") in outside
+    # In a run's folder its own results are named as they always were.
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    own = written("digits-real")
+    assert own.stem == evaluation_slug(curve, dataset)
+    assert own == written("digits-real", hashlib.sha256(b"weights").hexdigest())
+    assert written("a", "1") in outside
+
+
 def test_a_worst_case_can_be_stored(
     tmp_path: Path, curve: AccuracyCurve, dataset: ImageDataset
 ) -> None:

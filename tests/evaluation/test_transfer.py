@@ -89,6 +89,29 @@ def test_equal_weights_in_other_layers_are_another_model(data: Data) -> None:
     assert found.source_digests == found.victim_digests
 
 
+class Rounding(nn.Sequential):
+    """Rounds its images, which shows neither in its weights nor in what it prints."""
+
+    def __init__(self, levels: int) -> None:
+        super().__init__(*network(0))
+        self.levels = levels
+
+    def forward(self, images: Tensor) -> Tensor:
+        rounded = images.mul(self.levels).round().div(self.levels)
+        return super().forward(images + (rounded - images).detach())
+
+
+def test_what_a_forward_computes_makes_another_model(data: Data, tmp_path: Path) -> None:
+    rough, fine = Rounding(2).eval(), Rounding(255).eval()
+    found = transfer_matrix(
+        {"rough": rough, "fine": fine}, *data, FGSM(eps=0.1), store=Store(tmp_path, print)
+    )
+    assert found.is_self.tolist() == [[True, False], [False, True]]
+    for name, model in (("rough", rough), ("fine", fine)):
+        alone = transfer_matrix({name: model}, *data, FGSM(eps=0.1))
+        assert torch.equal(found.self_correct[found.sources.index(name)], alone.self_correct[0])
+
+
 def test_any_callable_will_do(data: Data) -> None:
     model = network(0)
 

@@ -110,6 +110,8 @@ def _evaluate(
         f"mean over these eps: {100 * curve.mean_accuracy:.1f} % (95 % interval "
         f"{low:.1f}–{high:.1f})"
     )
+    if caution := wording.caution_text(curve.attack):
+        tell(caution)
     if path is not None:
         tell(f"stored in {path}")
         if judged.run is not None:

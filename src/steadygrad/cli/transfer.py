@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.markup import escape
 from torch import nn
 from typer.core import TyperCommand
 
@@ -16,7 +15,7 @@ from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.judged import judged_model
 from steadygrad.cli.parsing import parse_fraction
-from steadygrad.cli.terminal import messages, print_table
+from steadygrad.cli.terminal import print_table, tell
 from steadygrad.cli.together import measured_together
 from steadygrad.datasets import ImageDataset
 from steadygrad.datasets.loading import Split
@@ -32,6 +31,7 @@ from steadygrad.reports.transfer import (
     transfer_markdown,
     transfer_table,
 )
+from steadygrad.reports.wording import caution_text
 from steadygrad.store import Store, make_folder
 from steadygrad.training import run_config
 
@@ -131,7 +131,7 @@ def _transfer(
                 only_common=only_common,
                 batch_size=batch_size,
                 seed=seed,
-                store=Store(out / "examples" if save_examples else None, _tell),
+                store=Store(out / "examples" if save_examples else None, tell),
                 dataset=data.name,
                 split=data.split,
                 progress=progress,
@@ -149,11 +149,9 @@ def _transfer(
         typer.echo(json.dumps(matrix.to_json()))
         return
     print_table(transfer_table(matrix))
-    messages.print(f"stored in {path} and beside it (.csv, .md, .png, .svg)", soft_wrap=True)
-
-
-def _tell(sentence: str) -> None:
-    messages.print(escape(sentence), soft_wrap=True)
+    if caution := caution_text(matrix.attack):
+        tell(caution)
+    tell(f"stored in {path} and beside it (.csv, .md, .png, .svg)")
 
 
 def _one_option_each(arguments: Sequence[str]) -> list[str]:

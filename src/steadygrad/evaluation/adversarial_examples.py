@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import (
@@ -21,7 +21,7 @@ from steadygrad.checks import PIXEL_TOLERANCE, check_images, check_labels
 from steadygrad.errors import CheckpointError, HyperparameterError, ShapeError
 from steadygrad.evaluation.accuracy import model_device
 from steadygrad.evaluation.divided_batches import dividing_ranks, each_batch, from_main_rank
-from steadygrad.evaluation.provenance import structure_digest, tensors_digest, weights_digest
+from steadygrad.evaluation.provenance import model_fingerprint, tensors_digest, weights_digest
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.seeds import derived_generator
 from steadygrad.store import Answer, Key, Store, make_folder, read_answer, write_answer
@@ -44,8 +44,8 @@ class AdversarialExamples:
     eps: radius in pixel units; norm: in which it is measured, None for Gaussian noise, whose eps is
         a standard deviation that pixels exceed.
     attack: name and settings without eps, as JSON can hold them.
-    source: name of the model attacked; source_digest, source_structure: its ``model_digest`` and
-        ``structure_digest``, None for one that is no module.
+    source: name of the model attacked; source_digest: its ``model_digest``, None for one that is no
+        module; source_fingerprint: its ``model_fingerprint`` on the clean images.
     clean_digest: ``tensors_digest`` of the clean images and the labels.
     dataset, split: where the images are from; empty if nobody said.
     seed, batch_size: what the attack's draws depended on.
@@ -61,7 +61,7 @@ class AdversarialExamples:
     attack: dict[str, Any]
     source: str
     source_digest: str | None
-    source_structure: str | None
+    source_fingerprint: str
     clean_digest: str
     dataset: str = ""
     split: str = ""
@@ -153,7 +153,7 @@ def load_adversarial_examples(path: Path | str) -> AdversarialExamples:
 
 _TENSORS = ("images", "labels", "indices")
 _DECISIVE = (
-    *("attack", "eps", "source_digest", "source_structure"),
+    *("attack", "eps", "source_digest", "source_fingerprint"),
     *("clean_digest", "seed", "batch_size"),
 )
 _SAID = tuple(f.name for f in fields(AdversarialExamples) if f.name not in (*_TENSORS, *_DECISIVE))
@@ -162,7 +162,6 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "norm": (str, type(None)),
     "attack": (dict,),
     "source_digest": (str, type(None)),
-    "source_structure": (str, type(None)),
     "seed": (int,),
     "batch_size": (int,),
     "versions": (dict,),
@@ -190,6 +189,8 @@ def _examples(answer: Answer) -> AdversarialExamples:
     if answer.key.get("asked") != "adversarial examples":
         raise _NotExamplesError("is a file of steadygrad, but holds no adversarial examples")
     given = {**answer.key, **answer.values, **answer.tensors}
+    if "source_structure" in given:  # as early files call it
+        given.setdefault("source_fingerprint", given["source_structure"] or "")
     for name in (*_TENSORS, *_DECISIVE, *_SAID):
         if name not in given:
             raise _NotExamplesError(f"lacks {name!r} of its adversarial examples")
@@ -259,11 +260,12 @@ def craft_adversarial_examples(
     check_labels(labels, len(images))
     if batch_size < 1:
         raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+    place = model_device(model, images) if device is None else torch.device(device)
     decisive: dict[str, Any] = {
         "attack": describe_attack(attack),
         "eps": attack.eps,
         "source_digest": weights_digest(model),
-        "source_structure": structure_digest(model) if isinstance(model, nn.Module) else None,
+        "source_fingerprint": from_main_rank(lambda: model_fingerprint(model, images, place)),
         "clean_digest": tensors_digest({"images": images, "labels": labels}),
         "seed": seed,
         "batch_size": batch_size,
@@ -279,7 +281,7 @@ def craft_adversarial_examples(
     # Of Gaussian noise eps is a standard deviation: no ball holds it.
     is_gaussian = isinstance(attack, LongRangeCorrelated | WhiteNoise)
     examples = AdversarialExamples(
-        images=_attacked(model, images, labels, attack, batch_size, seed, device, report),
+        images=_attacked(model, images, labels, attack, batch_size, seed, place, report),
         labels=labels.cpu(),
         indices=torch.arange(len(images), device="cpu") if indices is None else indices.cpu(),
         norm=None if is_gaussian else norm_of(attack),
@@ -302,11 +304,9 @@ def _attacked(
     attack: Attack,
     batch_size: int,
     seed: int,
-    device: torch.device | str | None,
+    place: torch.device,
     report: Callable[[int], None],
 ) -> Images:
-    place = model_device(model, images) if device is None else torch.device(device)
-
     def made(number: int) -> Images:
         rows = slice(number * batch_size, (number + 1) * batch_size)
         generator = derived_generator(seed, f"craft, eps {attack.eps!r}, batch {number}")

@@ -8,7 +8,7 @@ from torch import nn
 from steadygrad.datasets import DataSource, ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
-from steadygrad.evaluation.provenance import model_digest
+from steadygrad.evaluation.provenance import run_digest, weights_digest
 from steadygrad.models import Classifier, RunModel, load_classifier, model_source
 from steadygrad.models.classifier import check_fits
 from steadygrad.training import ModelSpec, TrainingConfig, load_run_model
@@ -49,8 +49,11 @@ class JudgedModel:
 
     @property
     def digest(self) -> str | None:
-        """SHA-256 of the weights of a model from outside; of a run's, its file says it."""
-        return model_digest(self.model) if self.run is None else None
+        """SHA-256 of the run's weights' file, or of the weights of a model from outside.
+
+        None if a model's state cannot be told from another's.
+        """
+        return weights_digest(self.model) if self.run is None else run_digest(self.run)
 
     def training_images(self) -> ImageDataset:
         """Return what the run was trained on; of a model from outside, its data set's part."""

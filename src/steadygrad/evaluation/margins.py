@@ -1,8 +1,6 @@
 """DeepFool margins: how far images are from another class, measured and on disk."""
 
-import hashlib
 import json
-import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -22,6 +20,7 @@ from steadygrad.errors import HyperparameterError, OutputError
 from steadygrad.evaluation.accuracy import model_device
 from steadygrad.evaluation.divided_batches import each_batch
 from steadygrad.evaluation.provenance import provenance
+from steadygrad.evaluation.result_names import other_model, result_slug
 from steadygrad.evaluation.statistics import mean_interval
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.tensor_file import write_tensors
@@ -164,16 +163,19 @@ def write_margins(
 ) -> Path:
     """Write ``run/evaluations/margins/<slug>.json`` and ``.safetensors``; return the former's path.
 
-    dataset: whose images were measured. digest: of the weights of a model that is no run. The JSON
-    file has ``margins.to_json()``, seconds and where it came from; the tensors are ``lengths``,
-    ``relative`` and ``broken``. The same measurement of the same run overwrites itself.
+    dataset: whose images were measured. digest: of the weights of a model that is not the one in
+    ``run``. The JSON file has ``margins.to_json()``, seconds and where it came from; the tensors
+    are ``lengths``, ``relative`` and ``broken``. The same measurement of the same model overwrites
+    itself.
     Raises: OutputError; HyperparameterError, if the data set has another number of images.
     """
     if len(dataset) != margins.n:
         raise HyperparameterError(
             f"expected the {margins.n} images of the margins, got {len(dataset)}"
         )
-    path = Path(run) / "evaluations" / "margins" / f"{_slug(margins, dataset)}.json"
+    other = other_model(run, model_name, digest)
+    slug = result_slug(margins.attack["name"], dataset, margins.n, [margins.attack], other)
+    path = Path(run) / "evaluations" / "margins" / f"{slug}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -188,10 +190,3 @@ def write_margins(
     record |= provenance(run, dataset, model_name, digest)
     write_atomically(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
     return path
-
-
-def _slug(margins: Margins, dataset: ImageDataset) -> str:
-    said = f"{margins.attack['name']}-{Path(dataset.name).name}-{dataset.split}-{margins.n}"
-    decisive = json.dumps([margins.attack, dataset.name], sort_keys=True).encode()
-    digest = hashlib.sha256(decisive).hexdigest()[:8]
-    return f"{re.sub(r'[^a-z0-9]+', '-', said.lower())}-{digest}"

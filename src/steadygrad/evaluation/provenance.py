@@ -14,6 +14,7 @@ from steadygrad._typing import Classifier, Images
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError, ModelError
 from steadygrad.evaluation.image_rows import ImageRows
+from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.model_answer import answer
 from steadygrad.versions import library_versions
 
@@ -109,20 +110,23 @@ _DIGITS = 3
 """Of outputs and gradients, significant: rounding differs between machines and batch sizes."""
 
 
-def model_fingerprint(model: Classifier, images: Images) -> str:
+def model_fingerprint(
+    model: Classifier, images: Images | ImageRows, device: torch.device | str
+) -> str:
     """Return SHA-256 over a model's weights, structure and behaviour on a few of the images.
 
     Neither weights nor what a model prints as says what its ``forward`` computes: a factor on the
     logits, or rounding in front of the network, shows in neither. So its outputs and the lengths
     of their input gradients on up to 8 images count too, to three digits.
 
-    images: on the model's device; the model is in eval mode already.
+    device: the model's. The model is in eval mode meanwhile.
     """
-    probes = images[:_PROBES]
+    probes = images[:_PROBES].to(device)
     devices = [probes.device] if probes.device.type == "cuda" else []
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
+        evaluation_mode(model),
         torch.random.fork_rng(devices=devices),
     ):
         torch.manual_seed(0)

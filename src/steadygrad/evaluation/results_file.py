@@ -1,8 +1,6 @@
 """An evaluation on disk: a JSON file for people and programs, tensors for figures beside it."""
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
 from steadygrad.evaluation.pictures import Gallery
 from steadygrad.evaluation.provenance import provenance
+from steadygrad.evaluation.result_names import other_model, result_slug
 
 __all__ = ["Evaluation", "evaluation_slug", "read_evaluation", "write_evaluation"]
 
@@ -56,8 +55,8 @@ def write_evaluation(
     """Write ``run/evaluations/<slug>.json`` and ``.safetensors``; return the path of the former.
 
     labels: int64 (n,), of the curve's examples; dataset: what they are from. digest: of the weights
-    of a model that is no run.
-    The same evaluation of the same run overwrites itself. Each file is whole or not there, and
+    of a model that is not the one in ``run``.
+    The same evaluation of the same model overwrites itself. Each file is whole or not there, and
     the JSON file comes last: where it is, both are.
 
     Raises: OutputError; HyperparameterError, if the labels are not those of the curve.
@@ -65,7 +64,8 @@ def write_evaluation(
     if len(labels) != curve.n:
         raise HyperparameterError(f"expected the {curve.n} labels of the curve, got {len(labels)}")
     run = Path(run)
-    path = run / "evaluations" / f"{evaluation_slug(curve, dataset)}.json"
+    slug = evaluation_slug(curve, dataset, other_model(run, model_name, digest))
+    path = run / "evaluations" / f"{slug}.json"
     record = curve.to_json() | {
         "search": curve.search,
         "seed": curve.seed,
@@ -108,12 +108,13 @@ def read_evaluation(path: Path | str) -> Evaluation:
         ) from error
 
 
-def evaluation_slug(curve: AccuracyCurve, dataset: ImageDataset) -> str:
-    """Return a file name that says what was done, with a digest of all that decides the result."""
-    said = f"{curve.attack['name']}-{Path(dataset.name).name}-{dataset.split}-{curve.n}"
-    decisive = [curve.attack, curve.eps_values, curve.seed, curve.search, dataset.name]
-    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-    return f"{re.sub(r'[^a-z0-9]+', '-', said.lower())}-{digest[:8]}"
+def evaluation_slug(curve: AccuracyCurve, dataset: ImageDataset, model: str = "") -> str:
+    """Return a file name that says what was done, with a digest of what decides the result.
+
+    model: tells models apart whose results share a folder; "" for the run whose folder it is.
+    """
+    decisive = [curve.attack, curve.eps_values, curve.seed, curve.search]
+    return result_slug(curve.attack["name"], dataset, curve.n, decisive, model)
 
 
 def _gallery_tensors(gallery: Gallery | None) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.atomic_file import write_atomically
@@ -22,10 +22,10 @@ from steadygrad.errors import (
     ShapeError,
     UnknownNameError,
 )
-from steadygrad.evaluation.accuracy import correct
+from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.adversarial_examples import craft_adversarial_examples
 from steadygrad.evaluation.curve import AccuracyPoint
-from steadygrad.evaluation.provenance import structure_digest, weights_digest
+from steadygrad.evaluation.provenance import model_fingerprint, weights_digest
 from steadygrad.store import Store
 from steadygrad.tensor_file import read_tensors, write_tensors
 from steadygrad.versions import library_versions
@@ -261,6 +261,10 @@ def transfer_matrix(
     source_digests, victim_digests = (
         tuple(weights_digest(model) for model in models.values()) for models in (sources, victims)
     )
+    source_identities, victim_identities = (
+        {name: _identity(model, images, device) for name, model in models.items()}
+        for models in (sources, victims)
+    )
     return TransferMatrix(
         attack=examples.attack,
         eps=examples.eps,
@@ -271,8 +275,11 @@ def transfer_matrix(
         victim_digests=victim_digests,
         is_self=torch.tensor(
             [
-                [_are_one(victim, source) for source in sources.values()]
-                for victim in victims.values()
+                [
+                    victims[row] is sources[column] or of_victim == of_source
+                    for column, of_source in source_identities.items()
+                ]
+                for row, of_victim in victim_identities.items()
             ],
             device="cpu",
         ),
@@ -287,15 +294,11 @@ def transfer_matrix(
     )
 
 
-def _are_one(victim: Classifier, source: Classifier) -> bool:
-    """Say whether two models are the same object, or print alike and have the same weights."""
-    if victim is source:
-        return True
-    if not isinstance(victim, nn.Module) or not isinstance(source, nn.Module):
-        return False
-    weights = weights_digest(victim)
-    is_alike = structure_digest(victim) == structure_digest(source)
-    return weights is not None and is_alike and weights == weights_digest(source)
+def _identity(model: Classifier, images: Images, device: torch.device | str | None) -> str | int:
+    """Return what modules share that have the same weights, print alike and behave alike."""
+    if weights_digest(model) is None:
+        return id(model)
+    return model_fingerprint(model, images, device or model_device(model, images))
 
 
 _TENSORS = ("is_self", "correct", "self_correct", "clean_victims", "clean_sources", "labels")

@@ -21,6 +21,7 @@ __all__ = [
     "about_record",
     "attack_name",
     "attack_settings",
+    "caution_text",
     "count_text",
     "covariance_text",
     "disturbance_text",
@@ -255,6 +256,17 @@ def disturbance_text(attack: Mapping[str, Any]) -> str:
         change = "the length of its change" if norm == "L2" else "the sum of its changes"
         return f"{what} that may change every image by at most eps in {norm}, {change}"
     return f"{what} that may change every pixel by at most eps"
+
+
+def caution_text(attack: Mapping[str, Any]) -> str:
+    """Return why an accuracy under an attack says little about its eps, a sentence, or ""."""
+    about = about_record(attack)
+    if about.stays_in_ball or about.is_gaussian or not about.has_eps:
+        return ""
+    return (
+        f"{about.title} may change images by more than eps: it is made for training, and these "
+        "accuracies are not comparable with those of attacks that keep to eps"
+    )
 
 
 def covariance_text(record: str | Mapping[str, Any]) -> str:

@@ -141,7 +141,7 @@ def audit(
             lambda: _clean(model, rows, labels, size.size, seed, place)
         )
         weights = weights_digest(model)
-        fingerprint = from_main_rank(lambda: model_fingerprint(model, rows[:8].to(place)))
+        fingerprint = from_main_rank(lambda: model_fingerprint(model, rows, place))
         examples = tensors_digest({"images": rows, "labels": labels})
         battery = build_battery(
             budget, eps=eps, norm=norm, classes=classes, sources=_named(sources)

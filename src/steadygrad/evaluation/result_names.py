@@ -1,0 +1,35 @@
+"""File names of stored results: what was done, and a digest of what decides the result."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from steadygrad.datasets import ImageDataset
+from steadygrad.evaluation.provenance import run_digest
+
+__all__ = ["other_model", "result_slug"]
+
+
+def result_slug(
+    attack: str, dataset: ImageDataset, n: int, decisive: list[Any], model: str = ""
+) -> str:
+    """Return a file name for what an attack did to ``n`` images.
+
+    decisive: what else decides the result, as JSON can hold it. model: as ``other_model`` says.
+    """
+    said = f"{attack}-{Path(dataset.name).name}-{dataset.split}-{n}"
+    decisive = [*decisive, dataset.name, *([model] if model else [])]
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^a-z0-9]+', '-', said.lower())}-{digest}"
+
+
+def other_model(folder: Path | str, name: str, digest: str | None) -> str:
+    """Return what tells apart models whose results share a folder; "" for the folder's own run.
+
+    name: of the model; digest: of its weights, None if it is not known.
+    Raises: CheckpointError, if there are weights that cannot be read.
+    """
+    own = run_digest(folder)
+    return "" if own is not None and digest in (None, own) else f"{name} {digest}"
