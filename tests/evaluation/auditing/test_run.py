@@ -310,6 +310,26 @@ def test_transfer_asks_the_model_nothing(trained: nn.Module, few: Data) -> None:
     assert transfer.attack["source"] == "twin" and transfer.attack["attack"]["name"] == "mim"
 
 
+def test_a_source_of_the_same_weights_that_computes_otherwise_is_another(
+    trained: nn.Module, few: Data, tmp_path: Path
+) -> None:
+    class Louder(nn.Sequential):
+        factor = 1.0
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.factor * super().forward(images)
+
+    digests = set()
+    for factor in (1.0, 50.0):
+        source = Louder(*trained).eval()
+        source.factor = factor
+        result = small_audit(
+            trained, few, attacks=[FGSM(eps=EPS)], sources={"other": source}, out=tmp_path
+        )
+        digests.add(result.outcomes[0].attack["source_digest"])
+    assert len(digests) == 2 and len(list((tmp_path / "attacks").glob("transfer-*"))) == 2
+
+
 def test_an_unfit_model_is_refused_with_every_problem(trained: nn.Module, few: Data) -> None:
     soft = nn.Sequential(trained, nn.Softmax(dim=1))
     with pytest.raises(UnfitError, match=r"probabilities, not logits.*return what goes into"):

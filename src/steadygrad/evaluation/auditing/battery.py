@@ -297,11 +297,13 @@ def build_battery(
     norm: Norm,
     classes: int,
     sources: Mapping[str, Classifier],
+    told_apart: Callable[[Classifier], str | None] = weights_digest,
 ) -> Battery:
     """Return the attacks that a budget buys at a radius, those that transfer from sources last.
 
     budget: None buys nothing but the transfers.
     classes: of the model; sources: other models of the same classes, by name.
+    told_apart: from a source to what tells it from others, for the records.
     Raises: UnknownNameError, for a budget that there is none of.
     """
     if budget is not None and budget not in RECIPES:
@@ -317,7 +319,7 @@ def build_battery(
         if obstacle is not None:
             untested.append(f"{recipe.name}: {obstacle}")
     for name, source in sources.items():
-        entries += _transfers(budget, name, source, eps, norm)
+        entries += _transfers(budget, name, source, told_apart(source), eps, norm)
     if not sources:
         untested.append("transfer: no source models were given")
     if budget is None:
@@ -326,7 +328,12 @@ def build_battery(
 
 
 def _transfers(
-    budget: Budget | None, name: str, source: Classifier, eps: float, norm: Norm
+    budget: Budget | None,
+    name: str,
+    source: Classifier,
+    source_digest: str | None,
+    eps: float,
+    norm: Norm,
 ) -> list[BatteryEntry]:
     recipes = (
         (_MIM_10,) if budget in (None, "quick") else (_MIM_10, _pgd(50, 5, "cross-entropy", 100))
@@ -340,7 +347,7 @@ def _transfers(
                 attack=recipe.entry(eps, norm).attack,
                 source=source,
                 source_name=name,
-                source_digest=weights_digest(source),
+                source_digest=source_digest,
             ),
             # Every source is attacked with the same draws, whatever it is called.
             stream=f"transfer-1-{recipe.stream}",

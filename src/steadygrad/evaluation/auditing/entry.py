@@ -37,7 +37,7 @@ class TransferAttack:
 
     eps: takes the place of the attack's own.
     source: images to logits, of the same classes; in eval mode meanwhile, on the images' device.
-    source_name, source_digest: what a record says of it.
+    source_name, source_digest: what a record says of it, and what tells it from others.
     """
 
     eps: float

@@ -141,10 +141,19 @@ def audit(
             lambda: _clean(model, rows, labels, size.size, seed, place)
         )
         weights = weights_digest(model)
-        fingerprint = from_main_rank(lambda: model_fingerprint(model, rows, place))
+
+        def told_apart(one: Classifier) -> str:
+            return from_main_rank(lambda: model_fingerprint(one, rows, place))
+
+        fingerprint = told_apart(model)
         examples = tensors_digest({"images": rows, "labels": labels})
         battery = build_battery(
-            budget, eps=eps, norm=norm, classes=classes, sources=_named(sources)
+            budget,
+            eps=eps,
+            norm=norm,
+            classes=classes,
+            sources=_named(sources),
+            told_apart=told_apart,
         )
         own = own_entries(attacks, battery.entries, eps, norm)
         shown = one_of_each_class(labels.cpu(), clean_correct, _SHOWN).sort().values
