@@ -7,7 +7,6 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks.input_gradient import input_gradient
-from steadygrad.attacks.labels import predicted_labels
 from steadygrad.attacks.part import attack
 from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
 from steadygrad.errors import HyperparameterError, ModelError
@@ -17,6 +16,10 @@ __all__ = ["DeepFool", "relative_perturbation"]
 
 LEAST_STEP = 1e-4
 """Length of the shortest step, relative to the perturbation so far."""
+
+CLEAR_LEAD = 16
+"""Roundings of the largest logit by which another class has to lead before an image has lost its
+class: in another batch, logits differ by a few."""
 
 
 @attack("deepfool", title="DeepFool", family="minimal", norms=("l2",), has_eps=False)
@@ -40,9 +43,10 @@ class DeepFool:
     Source: Moosavi-Dezfooli, Fawzi & Frossard, CVPR 2016 (arXiv:1511.04599), Algorithm 2, with the
         clipping of Roth et al., arXiv:1805.08736, section 7.2.
 
-    Where black and white pixels cannot follow, steps come ever nearer to the boundary without
-    crossing it. None is therefore shorter than 1e-4 of the perturbation: the image ends further
-    beyond the boundary than the logits move by rounding when it is in another batch.
+    A class is lost when another one leads by 16 roundings of the largest logit, so that an image
+    that lost it has lost it in another batch too. Where black and white pixels cannot follow, steps
+    come ever nearer to the boundary without crossing it: none is therefore shorter than 1e-4 of the
+    perturbation, nor than those 16 roundings ask for.
 
     There is no ``eps``: the length of the perturbation is the result, see
     ``relative_perturbation``. Only images that still hold their class are computed again.
@@ -117,9 +121,20 @@ def relative_perturbation(images: Images, adversarial: Images) -> Tensor:
     return torch.div(distances, images.flatten(start_dim=1).norm(dim=1))
 
 
+@torch.no_grad()
 def _holding(model: Classifier, images: Images, start: Labels) -> Tensor:
-    """Return the indices of the images whose class is still ``start``."""
-    return (predicted_labels(model, images) == start).nonzero().squeeze(1)
+    """Return the indices of the images that no class leads clearly but ``start``."""
+    logits = first_answer(model, images)
+    check_logits(logits, len(images))
+    own = logits.gather(1, start.unsqueeze(1))
+    lead = logits - own
+    return (lead <= _clear_lead(logits)).all(dim=1).nonzero().squeeze(1)
+
+
+def _clear_lead(logits: Logits) -> Tensor:
+    """Return by how much a class has to lead, (batch, 1), in float32 or wider."""
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return CLEAR_LEAD * torch.finfo(wide.dtype).eps * wide.abs().amax(dim=1, keepdim=True)
 
 
 def _class_gradients(model: Classifier, images: Images, classes: Tensor) -> tuple[Logits, Tensor]:
@@ -146,9 +161,8 @@ def _to_nearest_boundary(logits: Logits, gradients: Tensor, least: Tensor) -> Te
     logits, gradients = logits.to(wide), gradients.to(wide)
     slopes = gradients[:, 1:] - gradients[:, :1]
     steepness = slopes.flatten(start_dim=2).norm(dim=2)
-    # A tie still has to be broken: never a margin below the logits' rounding.
-    rounding = torch.finfo(wide).eps * logits.abs().amax(dim=1, keepdim=True)
-    margins = (logits[:, :1] - logits[:, 1:]).abs().clamp_min(rounding)
+    # A tie still has to be broken, clearly.
+    margins = (logits[:, :1] - logits[:, 1:]).abs().clamp_min(_clear_lead(logits))
     distances = torch.where(steepness > 0, margins / steepness, torch.inf)
     shortest, nearest = distances.min(dim=1)
     row = torch.arange(len(logits), device=logits.device)
