@@ -91,6 +91,14 @@ def test_check_model_lists_what_matters(program: Program, outside: str) -> None:
     assert on_meta.code == 2 and "got 'meta', which has no numbers" in on_meta.err
 
 
+def test_check_model_knows_the_images_of_runs_and_of_our_own_networks(
+    program: Program, trained_run: Path
+) -> None:
+    for target in (trained_run, "digits-gelu"):
+        done = program("check-model", target)
+        assert done.code == 0 and "parameters, 10 classes" in done.out, done.err
+
+
 def test_names_between_colons_are_no_emoji(program: Program, outside: str, tmp_path: Path) -> None:
     module = tmp_path / "foreign_networks.py"
     module.write_text(module.read_text() + "cl = build\n")

@@ -13,7 +13,7 @@ from steadygrad.cli.terminal import REFUSED, messages, results
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError
 from steadygrad.hardening import ModelCheck, check_model
-from steadygrad.models import Classifier, load_classifier
+from steadygrad.models import Classifier, load_classifier, model_source
 
 __all__ = ["register"]
 
@@ -33,8 +33,8 @@ def _check(
     target: Annotated[
         str,
         typer.Argument(
-            help="Run folder, package.module:callable,key=value, timm:NAME, torchvision:NAME or "
-            "hf:NAME_OR_FOLDER."
+            help="Run folder, a name of `steadygrad models`, package.module:callable,key=value, "
+            "timm:NAME, torchvision:NAME or hf:NAME_OR_FOLDER."
         ),
     ],
     weights: Annotated[
@@ -54,9 +54,12 @@ def _check(
 
     Exit code 2: the network cannot be trained with an exact penalty as it is.
     """
-    model = load_classifier(target, weights=weights)
-    size = model.image_size if isinstance(model, Classifier) else None
-    checked = check_model(model.to(resolve_device(device)), input_shape=_shape(shape, size))
+    source = model_source(target, weights)
+    model = load_classifier(source)
+    own: tuple[int, int, int] | None = getattr(source, "input_shape", None)
+    if isinstance(model, Classifier) and model.image_size is not None:
+        own = 3, model.image_size, model.image_size
+    checked = check_model(model.to(resolve_device(device)), input_shape=_shape(shape, own))
     if as_json:
         typer.echo(json.dumps(checked.to_json(), indent=2))
     else:
@@ -67,13 +70,13 @@ def _check(
         raise typer.Exit(REFUSED)
 
 
-def _shape(text: str | None, size: int | None) -> tuple[int, int, int]:
+def _shape(text: str | None, own: tuple[int, int, int] | None) -> tuple[int, int, int]:
     if text is None:
-        if size is None:
+        if own is None:
             raise HyperparameterError(
                 "expected --shape CHANNELSxHEIGHTxWIDTH, because the model does not state it"
             )
-        return 3, size, size
+        return own
     try:
         channels, height, width = (int(number) for number in text.split("x"))
         if min(channels, height, width) < 1:

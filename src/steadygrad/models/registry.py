@@ -32,7 +32,8 @@ C = TypeVar("C", bound=type[Any])
 class ModelSource(Protocol):
     """Where a network comes from; a frozen dataclass, so that it can stand in a configuration.
 
-    One whose ``build`` returns another network each time says so by ``builds_anew = True``.
+    One whose ``build`` returns another network each time says so by ``builds_anew = True``; one that
+    is for images of a certain shape, by a property ``input_shape``, (channels, height, width).
     """
 
     def build(
@@ -102,6 +103,11 @@ class NamedModel:
 
     entry: ClassVar[ModelEntry]
     builds_anew: ClassVar[bool] = True
+
+    @property
+    def input_shape(self) -> ImageShape:
+        """Shape of the paper's images; ``build`` accepts others."""
+        return self.entry.input_shape
 
     def build(
         self, *, input_shape: ImageShape | None = None, num_classes: int | None = None

@@ -120,6 +120,11 @@ class RunModel:
         return bare(read_spec(self._file).model)
 
     @property
+    def input_shape(self) -> ImageShape:
+        """Shape of the images that the network was trained on."""
+        return read_spec(self._file).input_shape
+
+    @property
     def _file(self) -> Path:
         return self.path.expanduser() / "model.safetensors"
 
