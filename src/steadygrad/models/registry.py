@@ -32,8 +32,8 @@ C = TypeVar("C", bound=type[Any])
 class ModelSource(Protocol):
     """Where a network comes from; a frozen dataclass, so that it can stand in a configuration.
 
-    One whose ``build`` returns another network each time says so by ``builds_anew = True``, one that
-    is for images of a certain shape by a property ``input_shape``, (channels, height, width).
+    One whose ``build`` returns another network each time says so by ``builds_anew = True``, one
+    for images of a certain shape by a property ``input_shape``, (channels, height, width).
     """
 
     def build(
