@@ -1,10 +1,10 @@
-"""Keeping freed memory in the process, where the next step wants it again."""
+"""Keeping freed memory, where the next step wants it again, and telling when there is none left."""
 
 from functools import cache
 
 import torch
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["is_out_of_memory", "keep_freed_memory"]
 
 LARGEST_LESSON = 31 << 20
 """Bytes: just below the size beyond which the GNU allocator no longer adapts its thresholds."""
@@ -23,3 +23,10 @@ def keep_freed_memory() -> None:
     training loop of one's own without them may. Only the first call does anything.
     """
     torch.empty(LARGEST_LESSON, dtype=torch.uint8)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on a GPU or on the CPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)

@@ -7,6 +7,7 @@ from steadygrad._typing import Classifier, Images, Logits
 from steadygrad.checks import until_it_passes
 from steadygrad.error_text import described
 from steadygrad.errors import ModelError, SteadygradError
+from steadygrad.memory import is_out_of_memory
 
 __all__ = ["ImagesChangedError", "answer", "changes_of", "first_answer", "is_in_place_error"]
 
@@ -64,7 +65,7 @@ def first_answer(model: Classifier, images: Images) -> Logits:
     except SteadygradError:
         raise
     except Exception as error:  # whatever someone's network raises
-        if isinstance(error, MemoryError) or "memory" in str(error):
+        if is_out_of_memory(error):
             raise
         shape = "x".join(map(str, images.shape[1:]))
         raise ModelError(

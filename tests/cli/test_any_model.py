@@ -65,6 +65,32 @@ def test_covariance_of_a_model_from_outside(program: Program, outside: str, tmp_
     assert f"next: steadygrad evaluate {outside} --attack lrc" in done.err
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        ("RuntimeError('no more [passes]')", 3, "error: unexpected RuntimeError: no more [passes]"),
+        ("MemoryError('full')", 2, "error: out of memory; a smaller --batch-size needs less"),
+    ],
+)
+def test_an_error_of_a_later_pass_is_no_failed_limit(
+    program: Program, outside: str, tmp_path: Path, error: str, code: int, sentence: str
+) -> None:
+    module = tmp_path / "foreign_networks.py"
+    module.write_text(
+        f"{module.read_text()}"
+        "class Tiring(torch.nn.Module):\n"
+        "    passes = 0\n"
+        "    def forward(self, images):\n"
+        "        self.passes += 1\n"
+        f"        if self.passes > 8: raise {error}\n"
+        "        return images.flatten(1)[:, :10]\n"
+    )
+    name = outside.replace(":build", ":Tiring")
+    done = program("evaluate", name, *FEW, "--attack", "pgd:steps=9", "--eps", "0,0.1")
+    assert done.code == code and done.err.splitlines()[-1].startswith(sentence), done.err
+    assert ("Traceback" in done.err) == (code == 3)
+
+
 @pytest.mark.parametrize("command", ["evaluate", "margin"])
 def test_without_a_data_set_one_sentence(program: Program, outside: str, command: str) -> None:
     done = program(command, outside)

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -14,7 +15,15 @@ import typer
 
 from steadygrad import __version__
 from steadygrad.cli.commands import LazyGroup
-from steadygrad.cli.terminal import INTERRUPTED, REFUSED, messages, tolerate_any_encoding
+from steadygrad.cli.terminal import (
+    FAULT,
+    INTERRUPTED,
+    REFUSED,
+    messages,
+    tell,
+    tolerate_any_encoding,
+)
+from steadygrad.error_text import described
 from steadygrad.errors import HyperparameterError, MainProcessError, SteadygradError
 from steadygrad.launcher import has_launcher
 
@@ -63,7 +72,11 @@ def _options(
 
 
 def main() -> None:
-    """Run the program: exit 0 when done, 2 with one sentence when refused, 130 on Ctrl-C."""
+    """Run the program.
+
+    Exit code 0 when done, 1 when a limit is not met, 2 with one sentence when refused, 3 with a
+    traceback after an error that nobody expected, 130 on Ctrl-C.
+    """
     tolerate_any_encoding()
     with _main_process_alone_prints():
         try:
@@ -77,6 +90,20 @@ def main() -> None:
         except KeyboardInterrupt:
             messages.print("interrupted")
             sys.exit(INTERRUPTED)
+        except Exception as error:  # of somebody's network, in a later pass, or a fault of ours
+            sys.exit(_explained(error))
+
+
+def _explained(error: Exception) -> int:
+    """Tell of an error that no sentence was written for; return the exit code."""
+    from steadygrad.memory import is_out_of_memory  # torch: not for --help
+
+    if is_out_of_memory(error):
+        tell(f"error: out of memory; a smaller --batch-size needs less ({described(error)})")
+        return REFUSED
+    traceback.print_exception(error)
+    tell(f"error: unexpected {described(error)}")
+    return FAULT
 
 
 @contextmanager

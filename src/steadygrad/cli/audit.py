@@ -162,7 +162,8 @@ def _audit(
 ) -> None:
     """Attack any classifier in several ways and report if its accuracy can be trusted.
 
-    Exit code 0: done; 1: done, and --fail-under or --fail-on is not met; 2: refused.
+    Exit code 0: done; 1: done, and --fail-under or --fail-on is not met; 2: refused;
+    3: an unexpected error.
 
     Writes audit.html and audit.json to --out. Finished attacks are stored there, so that the same
     command continues after an interruption, and another one runs only the attacks that are new.

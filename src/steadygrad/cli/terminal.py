@@ -9,6 +9,7 @@ from rich.text import Text
 
 __all__ = [
     "FAILED",
+    "FAULT",
     "INTERRUPTED",
     "REFUSED",
     "messages",
@@ -30,6 +31,9 @@ FAILED = 1
 
 REFUSED = 2
 """Exit code when the input is refused, the same as for a mistyped option."""
+
+FAULT = 3
+"""Exit code after an error that nobody expected, of the program or of a network that it runs."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing import batch_size
-from steadygrad.evaluation.auditing.batch_size import choose_batch_size, is_out_of_memory
+from steadygrad.evaluation.auditing.batch_size import choose_batch_size
+from steadygrad.memory import is_out_of_memory
 
 CPU = torch.device("cpu")
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import check_finite_losses, check_logits
 from steadygrad.errors import SteadygradError
-from steadygrad.evaluation.auditing.batch_size import is_out_of_memory
 from steadygrad.evaluation.auditing.entry import BatteryEntry
 from steadygrad.evaluation.divided_batches import each_batch
 from steadygrad.evaluation.image_rows import AnyImages
 from steadygrad.evaluation.outcome import AttackOutcome, Family
+from steadygrad.memory import is_out_of_memory
 from steadygrad.model_answer import answer
 from steadygrad.seeds import derive_seed, derived_generator
 

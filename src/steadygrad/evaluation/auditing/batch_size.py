@@ -10,7 +10,7 @@ from steadygrad._typing import Classifier, Images
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.image_rows import AnyImages
 
-__all__ = ["BatchSize", "check_batch_size", "choose_batch_size", "is_out_of_memory"]
+__all__ = ["BatchSize", "check_batch_size", "choose_batch_size"]
 
 _CPU_BYTES = 1 << 30
 _CUDA_SHARE = 4
@@ -65,13 +65,6 @@ def check_batch_size(asked: int | str) -> None:
     is_number = isinstance(asked, int) and not isinstance(asked, bool) and asked >= 1
     if not is_number and asked != "auto":
         raise HyperparameterError(f"expected batch_size 'auto' or at least 1, got {asked!r}")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out, on a GPU or on the CPU."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def _saved_bytes(model: Classifier, image: Images) -> int:

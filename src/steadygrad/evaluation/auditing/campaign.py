@@ -17,11 +17,11 @@ from steadygrad.evaluation.auditing.attack_run import (
     family_of,
     run_attack,
 )
-from steadygrad.evaluation.auditing.batch_size import is_out_of_memory
 from steadygrad.evaluation.auditing.entry import BatteryEntry
 from steadygrad.evaluation.auditing.fitness.check import spread_rows
 from steadygrad.evaluation.divided_batches import dividing_ranks, from_main_rank
 from steadygrad.evaluation.outcome import AttackOutcome
+from steadygrad.memory import is_out_of_memory
 from steadygrad.store import Key, Store
 
 __all__ = ["Campaign"]
