@@ -21,13 +21,13 @@ from steadygrad.distributed import (
     gather_rows,
     main_rank_first,
     mean_of_shares,
-    refuse_static_graph,
     same_as_main_rank,
     sum_over_ranks,
 )
 from steadygrad.draws import ImageDraws
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.layers import ComplexConv2d
+from steadygrad.parallel_models import refuse_static_graph
 from steadygrad.penalties import (
     FiniteDifference,
     GradientNormPenalty,

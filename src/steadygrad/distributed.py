@@ -5,7 +5,6 @@ started here (``process_group`` does). In a single process every function does t
 without communication. Where another process has ended, they raise a ProcessError.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,11 +14,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from steadygrad._typing import Classifier
-from steadygrad.errors import HyperparameterError, ModelError, ProcessError
-from steadygrad.held_statistics import modules_of
+from steadygrad.errors import HyperparameterError, ProcessError
 
 __all__ = [
     "Ranks",
@@ -35,8 +31,6 @@ __all__ = [
     "main_rank_first",
     "mean_of_shares",
     "others_alive",
-    "parameters_kept_gathered",
-    "refuse_static_graph",
     "same_as_main_rank",
     "sum_gradients",
     "sum_over_ranks",
@@ -317,51 +311,6 @@ def others_alive() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise ProcessError("a process of the run has ended before the others") from error
-
-
-def refuse_static_graph(model: Classifier) -> None:
-    """Refuse ``DistributedDataParallel(static_graph=True)`` under an input-gradient penalty.
-
-    With a static graph DDP counts, in the first step, how often each parameter's gradient arrives,
-    and starts to average at that count. The backward pass that takes the input gradient changes
-    the count: gradients then stay unaveraged, without an error, and the replicas drift apart.
-
-    Raises:
-        ModelError: naming the remedy.
-    """
-    for module in modules_of(model):
-        if isinstance(module, DistributedDataParallel) and module.static_graph:
-            raise ModelError(
-                "an input-gradient penalty needs DistributedDataParallel(static_graph=False): with "
-                "a static graph the processes' gradients are not averaged"
-            )
-
-
-@contextmanager
-def parameters_kept_gathered(model: Classifier) -> Iterator[None]:
-    """Keep an FSDP2 model's parameters gathered after a backward pass inside the block.
-
-    ``fully_shard`` frees a module's gathered parameters after its backward pass, and the second
-    one of double backpropagation finds them gone ("data is not allocated yet"). Inside the block
-    they stay; the pass after it frees them again. So a penalty is computed inside, and its
-    ``backward()`` called outside: all parameters are gathered from the one to the other.
-
-    Args:
-        model: with ``torch.distributed.fsdp.fully_shard`` applied to it or to modules in it; any
-            other one is left alone.
-    """
-    # Whoever shards a model has imported FSDP; importing it takes others a second for nothing.
-    fsdp = sys.modules.get("torch.distributed.fsdp")
-    sharded: list[Any] = []
-    if fsdp is not None:
-        sharded = [module for module in modules_of(model) if isinstance(module, fsdp.FSDPModule)]
-    for module in sharded:
-        module.set_reshard_after_backward(False, recurse=False)
-    try:
-        yield
-    finally:
-        for module in sharded:
-            module.set_reshard_after_backward(True, recurse=False)
 
 
 class _Sum(torch.autograd.Function):

@@ -1,9 +1,10 @@
 """Hardening a trained network for a radius, checking it before, and taking it away after."""
 
 from steadygrad.hardening.fine_tuning import Hardened, harden
-from steadygrad.hardening.model_check import ModelCheck, StepCost, check_model, step_costs
+from steadygrad.hardening.model_check import ModelCheck, check_model
 from steadygrad.hardening.report import HardeningReport, Measured
 from steadygrad.hardening.search import CleanDrop, Searched, Trial, search_hardening
+from steadygrad.hardening.step_costs import StepCost, step_costs
 from steadygrad.hardening.take_away import TakenAway, take_away
 
 __all__ = [

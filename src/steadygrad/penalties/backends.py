@@ -9,9 +9,9 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.checks import until_it_passes
-from steadygrad.distributed import parameters_kept_gathered, refuse_static_graph
 from steadygrad.held_statistics import held_statistics
 from steadygrad.memory import keep_freed_memory
+from steadygrad.parallel_models import parameters_kept_gathered, refuse_static_graph
 from steadygrad.penalties.losses import example_losses
 from steadygrad.penalties.model_passes import (
     RandomState,

@@ -10,9 +10,9 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.batch_share import mean_over_batch
 from steadygrad.checks import until_it_passes
-from steadygrad.distributed import refuse_static_graph
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.held_statistics import buffer_copies, held_statistics
+from steadygrad.parallel_models import refuse_static_graph
 from steadygrad.penalties.backends import Statistics
 from steadygrad.penalties.losses import example_losses
 from steadygrad.penalties.model_passes import (
