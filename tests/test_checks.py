@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from steadygrad.checks import (
     _seen,
+    check_batch_size,
     check_eps,
     check_finite_losses,
     check_images,
@@ -14,6 +15,7 @@ from steadygrad.checks import (
     check_target_values,
     first_time,
 )
+from steadygrad.devices import resolve_device
 from steadygrad.errors import (
     HyperparameterError,
     ImageError,
@@ -105,3 +107,16 @@ def test_a_first_time_is_once_an_object_and_a_topic() -> None:
     del one
     assert key not in _seen  # another object at that address begins anew
     assert first_time(3.5, "a") in (True, False)  # no weak references: still no error
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5, True, "8", None])
+def test_a_batch_is_a_whole_number_of_images(batch_size: object) -> None:
+    with pytest.raises(HyperparameterError, match="expected batch_size >= 1, got"):
+        check_batch_size(batch_size)
+    check_batch_size(torch.tensor([3, 4]).numpy()[0])
+
+
+@pytest.mark.parametrize("device", ["nowhere", "cuda:99", "meta", torch.device("meta")])
+def test_a_device_that_is_not_there_is_named(device: str | torch.device) -> None:
+    with pytest.raises(HyperparameterError, match="device"):
+        resolve_device(device)

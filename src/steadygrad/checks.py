@@ -3,7 +3,7 @@
 import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from steadygrad.errors import (
 from steadygrad.pending_checks import judge_values
 
 __all__ = [
+    "check_batch_size",
     "check_eps",
     "check_finite_losses",
     "check_images",
@@ -194,6 +195,15 @@ def check_number(name: str, value: object) -> None:
     if not isinstance(value, Real | Tensor):
         hint = f"; write {value} without quotes" if isinstance(value, str) else ""
         raise HyperparameterError(f"expected a number as {name}, got {value!r}{hint}")
+
+
+def check_batch_size(batch_size: object) -> None:
+    """Refuse anything but a whole number of at least 1.
+
+    Raises: HyperparameterError.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size!r}")
 
 
 def check_eps(eps: float, norm: str = "linf", *, norms: Sequence[str] = NORMS) -> None:

@@ -7,8 +7,8 @@ from steadygrad.errors import HyperparameterError
 __all__ = ["resolve_device"]
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return the device called ``name``; "auto" is CUDA if there is one, otherwise the CPU.
+def resolve_device(name: str | torch.device) -> torch.device:
+    """Return the device ``name``; "auto" is CUDA if there is one, otherwise the CPU.
 
     Raises: HyperparameterError, if torch does not know the device or it is not there.
     """
@@ -18,7 +18,7 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise HyperparameterError(f"device {name!r} is not available here") from error
+        raise HyperparameterError(f"device {str(name)!r} is not available here") from error
     if device.type == "meta":
         raise HyperparameterError(
             "expected a device that computes, got 'meta', which has no numbers"

@@ -204,6 +204,15 @@ def test_what_was_measured_counts_when_the_networks_are_gone(
     assert len(measured(kept)) == 1
 
 
+def test_a_damaged_record_hides_no_other_experiment(program: Program, tmp_path: Path) -> None:
+    run(program, tmp_path)
+    (record,) = (tmp_path / "results").rglob("experiment.json")
+    record.write_text("{")
+    assert listed(program, tmp_path)["results"] == []
+    outcome = program("experiment", "list", "--out", tmp_path / "results")
+    assert "is damaged" in outcome.err and "listed as not run" in outcome.err
+
+
 def test_damaged_measurements_are_named(program: Program, tmp_path: Path) -> None:
     run(program, tmp_path, "--shard", "1/3")
     run(program, tmp_path, "--only-trained")

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from steadygrad.attacks import FGSM, PGD, WhiteNoise
+from steadygrad.attacks import FGSM, PGD, NoisyFGSM, WhiteNoise
 from steadygrad.errors import (
     CheckpointError,
     HyperparameterError,
@@ -247,6 +247,14 @@ def test_knows_the_images_it_was_made_from(examples: AdversarialExamples) -> Non
         examples.check_made_from(images, swapped)
     with pytest.raises(CheckpointError, match=r"of other images .* eps is 0.0313725"):
         examples.check_made_from(images.roll(3, dims=0), labels)
+
+
+def test_what_may_leave_the_ball_is_held_against_no_distance() -> None:
+    images, labels = data()
+    for attack in (NoisyFGSM(eps=0.1), WhiteNoise(eps=0.1, samples=1)):
+        examples = craft_adversarial_examples(network(), images, labels, attack, source="plain")
+        assert examples.norm is None
+        examples.check_made_from(images, labels)
 
 
 def test_distance_is_measured_in_the_norm(examples: AdversarialExamples) -> None:

@@ -1,9 +1,11 @@
 """Images and labels in every form give the same tensors, audits and curves."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from steadygrad.attacks import PGD
 from steadygrad.datasets import ImageDataset, load_dataset
@@ -17,9 +19,20 @@ def test_set() -> ImageDataset:
     return load_dataset("digits", "test", limit=30)
 
 
+class OneByOne(IterableDataset[tuple[Tensor, Tensor]]):
+    """Pairs of an image and its label that come one after the other."""
+
+    def __init__(self, pairs: TensorDataset) -> None:
+        self.pairs = pairs
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from self.pairs
+
+
 def forms(data: ImageDataset) -> list[object]:
     pairs = TensorDataset(data.images(), data.labels)
-    return [data, pairs, DataLoader(pairs, batch_size=7), list(DataLoader(pairs, batch_size=7))]
+    loader = DataLoader(pairs, batch_size=7)
+    return [data, pairs, list(pairs), OneByOne(pairs), loader, list(loader)]
 
 
 def test_every_form_gives_the_same_tensors(test_set: ImageDataset) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from steadygrad.evaluation import (
     worst_case,
     write_evaluation,
 )
+from steadygrad.evaluation.provenance import images_digest
 
 Data = tuple[Tensor, Tensor]
 
@@ -56,14 +58,17 @@ def written(tmp_path: Path, curve: AccuracyCurve, gallery: Gallery, dataset: Ima
     )
 
 
-def test_comes_back_as_it_went(written: Path, curve: AccuracyCurve, gallery: Gallery) -> None:
+def test_comes_back_as_it_went(
+    written: Path, curve: AccuracyCurve, gallery: Gallery, dataset: ImageDataset
+) -> None:
     found = read_evaluation(written)
     assert found.curve.points == curve.points and found.curve.attack == curve.attack
     assert torch.equal(found.curve.broken_at, curve.broken_at)
     assert (found.curve.seed, found.curve.search) == (0, "sweep")
     assert found.gallery is not None and found.gallery.eps == gallery.eps
     assert torch.equal(found.gallery.adversarial, gallery.adversarial)
-    assert found.dataset == {"name": "digits", "split": "test", "n": 300, "note": "a note"}
+    said = {"name": "digits", "split": "test", "n": 300, "note": "a note"}
+    assert found.dataset == said | {"digest": images_digest(dataset)}
     assert (found.model, found.model_digest) == ("digits-real", None)
 
 
@@ -136,6 +141,12 @@ def test_models_that_share_a_folder_keep_their_results_apart(
     assert own.stem == evaluation_slug(curve, dataset)
     assert own == written("digits-real", hashlib.sha256(b"weights").hexdigest())
     assert written("a", "1") in outside
+
+
+def test_folders_of_one_name_are_told_apart(curve: AccuracyCurve, dataset: ImageDataset) -> None:
+    one = replace(dataset, name="somewhere/digs")
+    other = replace(dataset, name="elsewhere/digs", pixels=1 - dataset.pixels)
+    assert evaluation_slug(curve, one) != evaluation_slug(curve, replace(other, name=one.name))
 
 
 def test_a_worst_case_can_be_stored(

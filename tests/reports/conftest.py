@@ -115,6 +115,7 @@ def write_evaluation(
     attack: dict[str, Any] | None = None,
     dataset: str = "digits",
     note: str = "",
+    digest: str = "",
     created: str = "2025-01-02T04:00:00+00:00",
     gallery: bool = True,
 ) -> Path:
@@ -133,7 +134,7 @@ def write_evaluation(
     values = {
         "attack": PGD if attack is None else attack,
         "results": results,
-        "dataset": {"name": dataset, "split": "test", "n": n, "note": note},
+        "dataset": {"name": dataset, "split": "test", "n": n, "note": note, "digest": digest},
         "seed": 0,
         "seconds": 3.5,
         "model": "digits-real",

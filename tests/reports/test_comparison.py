@@ -8,7 +8,7 @@ import pytest
 
 from steadygrad.errors import HyperparameterError
 from steadygrad.models import MODELS
-from steadygrad.reports import cautions, compare_runs, load_runs
+from steadygrad.reports import Comparison, cautions, compare_runs, load_runs
 from steadygrad.training import ModelSpec, save_model
 
 MakeRun = Callable[..., Path]
@@ -116,6 +116,20 @@ def test_of_several_evaluations_the_one_like_the_other_runs_counts(
     assert comparison.has_equal_grids
     (caution,) = cautions(runs, [comparison])
     assert caution.startswith("b has 2 evaluations under PGD(8)")
+
+
+def test_folders_of_images_with_one_name_are_not_set_side_by_side(make_run: MakeRun) -> None:
+    def compared(dataset: str) -> list[Comparison]:
+        runs = [
+            make_run(f"{Path(dataset).name}-{digest}", dataset=dataset, digest=digest)
+            for digest in ("1", "2")
+        ]
+        return list(compare_runs(load_runs(runs)))
+
+    one, other = compared("a/folder")
+    said = other.protocol.differences(one.protocol)
+    assert said == ["on other images of a data set of the same name"]
+    assert len(compared("digits")) == 1
 
 
 def test_an_evaluation_of_older_weights_is_flagged(make_run: MakeRun) -> None:

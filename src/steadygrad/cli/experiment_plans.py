@@ -9,8 +9,8 @@ from typing import Any
 import typer
 
 from steadygrad.cli.listing import print_listing
-from steadygrad.cli.terminal import results
-from steadygrad.errors import HyperparameterError
+from steadygrad.cli.terminal import results, tell
+from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.experiments import (
     SCALES,
     Experiment,
@@ -112,9 +112,18 @@ def _row(experiment: Experiment, store: NetworkStore, out: Path) -> dict[str, An
         "results": [
             name
             for name, scale in SCALES.items()
-            if read_record(result_folder(out, experiment, scale)) is not None
+            if _has_record(result_folder(out, experiment, scale))
         ],
     }
+
+
+def _has_record(folder: Path) -> bool:
+    """Tell whether an experiment's results are in a folder; tell the user of damaged ones."""
+    try:
+        return read_record(folder) is not None
+    except CheckpointError as error:
+        tell(f"{error}; listed as not run")
+        return False
 
 
 def _json(entry: PlannedNetwork) -> dict[str, Any]:

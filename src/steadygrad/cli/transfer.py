@@ -11,6 +11,7 @@ from torch import nn
 from typer.core import TyperCommand
 
 from steadygrad.atomic_file import write_atomically
+from steadygrad.checks import check_batch_size
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.judged import judged_model
@@ -116,8 +117,7 @@ def _transfer(
             for name, target in (sources | (shown_to or {})).items()
         }
         data = _shared_images(loaded)
-        if batch_size < 1:
-            raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+        check_batch_size(batch_size)
         if ranks.is_main:
             make_folder(out)  # what cannot be written is refused before the work
         title = f"{attack} on {len(sources)} x {len(data)} images"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Images
+from steadygrad.checks import check_batch_size
 from steadygrad.covariance.block import BlockCovariance
 from steadygrad.covariance.dense import DenseCovariance
 from steadygrad.covariance.displacements import (
@@ -270,8 +271,7 @@ def dataset_covariance(
             "expected at least 2 images (count, channels, height, width), "
             f"got shape {tuple(images.shape)}"
         )
-    if batch_size < 1:
-        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+    check_batch_size(batch_size)
     return streamed_covariance(lambda: iter(torch.split(images, batch_size)), structure)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Images, Labels
+from steadygrad.checks import check_batch_size
 from steadygrad.errors import DatasetError, HyperparameterError
 
 __all__ = ["ImageDataset", "batches", "stratified_split"]
@@ -113,8 +114,7 @@ def batches(
         that the uninterrupted one would have got.
     Raises: HyperparameterError.
     """
-    if batch_size < 1:
-        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+    check_batch_size(batch_size)
     count = -(-len(dataset) // batch_size)
     if not 0 <= start <= count:
         raise HyperparameterError(f"expected start from 0 to {count} batches, got {start}")

@@ -4,8 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
-from steadygrad.errors import HyperparameterError
+from steadygrad.checks import (
+    check_batch_size,
+    check_finite_losses,
+    check_images,
+    check_labels,
+    check_logits,
+)
+from steadygrad.devices import resolve_device
 from steadygrad.evaluation.divided_batches import each_batch
 from steadygrad.evaluation.image_rows import AnyImages, witness
 from steadygrad.evaluation_mode import evaluation_mode
@@ -61,8 +67,15 @@ def correct(
     return logits.argmax(dim=1) == labels.cpu()
 
 
-def model_device(model: Classifier, images: AnyImages) -> torch.device:
-    """Return where a module's first parameter or buffer lies; else where the images lie."""
+def model_device(
+    model: Classifier, images: AnyImages, asked: torch.device | str | None = None
+) -> torch.device:
+    """Return the device asked for, else that of a module's first tensor, else the images'.
+
+    Raises: HyperparameterError, if the device asked for is not there.
+    """
+    if asked is not None:
+        return resolve_device(asked)
     if isinstance(model, nn.Module):
         for tensor in (*model.parameters(), *model.buffers()):
             return tensor.device
@@ -73,9 +86,8 @@ def model_device(model: Classifier, images: AnyImages) -> torch.device:
 def _logits(
     model: Classifier, images: AnyImages, batch_size: int, device: torch.device | str | None
 ) -> Tensor:
-    if batch_size < 1:
-        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
-    device = model_device(model, images) if device is None else device
+    check_batch_size(batch_size)
+    device = model_device(model, images, device)
     starts = range(0, len(images), batch_size)
 
     def answered(number: int) -> Tensor:

@@ -9,16 +9,10 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks import (
-    Attack,
-    LongRangeCorrelated,
-    WhiteNoise,
-    describe_attack,
-    norm_of,
-)
+from steadygrad.attacks import Attack, about_attack, describe_attack, norm_of
 from steadygrad.attacks.ball import AnyNorm
-from steadygrad.checks import PIXEL_TOLERANCE, check_images, check_labels
-from steadygrad.errors import CheckpointError, HyperparameterError, ShapeError
+from steadygrad.checks import PIXEL_TOLERANCE, check_batch_size, check_images, check_labels
+from steadygrad.errors import CheckpointError, ShapeError
 from steadygrad.evaluation.accuracy import model_device
 from steadygrad.evaluation.divided_batches import dividing_ranks, each_batch, from_main_rank
 from steadygrad.evaluation.provenance import model_fingerprint, tensors_digest, weights_digest
@@ -41,8 +35,8 @@ class AdversarialExamples:
 
     images: (n, channels, height, width), adversarial, pixels in [0, 1].
     labels: int64 (n,), the true classes. indices: int64 (n,), places in the data set's split.
-    eps: radius in pixel units; norm: in which it is measured, None for Gaussian noise, whose eps is
-        a standard deviation that pixels exceed.
+    eps: radius in pixel units; norm: in which it is measured, None where changes may exceed it:
+        of Gaussian noise eps is a standard deviation, N-FGSM steps from a noisy neighbour.
     attack: name and settings without eps, as JSON can hold them.
     source: name of the model attacked; source_digest: its ``model_digest``, None for one that is no
         module; source_fingerprint: its ``model_fingerprint`` on the clean images.
@@ -258,9 +252,8 @@ def craft_adversarial_examples(
     """
     check_images(images)
     check_labels(labels, len(images))
-    if batch_size < 1:
-        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
-    place = model_device(model, images) if device is None else torch.device(device)
+    check_batch_size(batch_size)
+    place = model_device(model, images, device)
     decisive: dict[str, Any] = {
         "attack": describe_attack(attack),
         "eps": attack.eps,
@@ -278,13 +271,11 @@ def craft_adversarial_examples(
         if (found := from_main_rank(lambda: _found(kept_there, decisive))) is not None:
             report(len(found))
             return found
-    # Of Gaussian noise eps is a standard deviation: no ball holds it.
-    is_gaussian = isinstance(attack, LongRangeCorrelated | WhiteNoise)
     examples = AdversarialExamples(
         images=_attacked(model, images, labels, attack, batch_size, seed, place, report),
         labels=labels.cpu(),
         indices=torch.arange(len(images), device="cpu") if indices is None else indices.cpu(),
-        norm=None if is_gaussian else norm_of(attack),
+        norm=norm_of(attack) if about_attack(attack).stays_in_ball else None,
         source=source,
         dataset=dataset,
         split=split,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from steadygrad._typing import Labels
 from steadygrad.attacks import describe_attack
-from steadygrad.checks import check_eps
+from steadygrad.checks import check_batch_size, check_eps
 from steadygrad.covariance import ExponentialCovariance
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError
@@ -69,8 +69,7 @@ class AnalysisSettings:
         for length in lengths:
             ExponentialCovariance((1, 1, 1), length)
         object.__setattr__(self, "decay_lengths", lengths)
-        if self.batch_size < 1:
-            raise HyperparameterError(f"expected batch_size >= 1, got {self.batch_size}")
+        check_batch_size(self.batch_size)
 
     @property
     def source(self) -> PerturbationSource:

@@ -141,6 +141,11 @@ def _of_run(
 ) -> JudgedModel:
     trained = load_run_model(run, device_of_process(device))
     config = trained.config
+    if split == "validation" and dataset is None and not config.validation_size:
+        raise HyperparameterError(
+            f"expected split train or test of {run}, which was trained without a validation split "
+            "(train --validation-size), got 'validation'"
+        )
     if data_dir is None:
         data_dir = getattr(config.data, "data_dir", None)
     images = load_dataset(

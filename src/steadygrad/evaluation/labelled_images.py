@@ -34,8 +34,9 @@ def labelled_rows(source: ImageSource, labels: Labels | None) -> tuple[AnyImages
     and its images are read again, a batch at a time, when they are asked for (see ``joined``).
 
     Args:
-        source: images as a tensor; an ``ImageDataset``; a torch ``Dataset`` of pairs (image,
-            label); or an iterable of batches (images, labels), such as a ``DataLoader``.
+        source: images as a tensor; an ``ImageDataset``; a torch ``Dataset`` or any
+            other iterable of pairs (image, label); or one of batches (images, labels), such as a
+            ``DataLoader``.
         labels: of images given as a tensor; None otherwise.
 
     Raises:
@@ -55,7 +56,14 @@ def labelled_rows(source: ImageSource, labels: Labels | None) -> tuple[AnyImages
         return rows_of_dataset(source), source.labels
     if isinstance(source, Dataset) and isinstance(source, Sized):
         return joined(_examples(source, len(source)))
-    return joined(_pair(batch) for batch in cast("Iterable[Any]", source))
+    return joined(_batch(part) for part in cast("Iterable[Any]", source))
+
+
+def _batch(part: Any) -> tuple[Tensor, Tensor]:
+    """Return a batch; one image with its label, of an ``IterableDataset``, is a batch of one."""
+    images, labels = _pair(part)
+    is_one = images.ndim == 3 and labels.ndim == 0
+    return (images.unsqueeze(0), labels.reshape(1)) if is_one else (images, labels)
 
 
 def _examples(source: Any, count: int) -> Iterator[tuple[Tensor, Tensor]]:

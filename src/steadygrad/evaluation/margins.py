@@ -14,7 +14,7 @@ from steadygrad._typing import Classifier, Images
 from steadygrad.atomic_file import write_atomically
 from steadygrad.attacks import DeepFool, relative_perturbation
 from steadygrad.attacks.labels import predicted_labels
-from steadygrad.checks import check_images
+from steadygrad.checks import check_batch_size, check_images
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError, OutputError
 from steadygrad.evaluation.accuracy import model_device
@@ -117,10 +117,9 @@ def deepfool_margins(
     attack = DeepFool() if attack is None else attack
     if not attack.start_from_prediction:
         raise HyperparameterError("expected a DeepFool that starts from the prediction")
-    if batch_size < 1:
-        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+    check_batch_size(batch_size)
     check_images(images)
-    device = model_device(model, images) if device is None else device
+    device = model_device(model, images, device)
     started, done = time.monotonic(), 0
     batches = torch.split(images, batch_size)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import ATTACKS, Goal, about_attack
-from steadygrad.checks import check_finite_losses, check_images, check_labels
+from steadygrad.checks import check_batch_size, check_finite_losses, check_images, check_labels
 from steadygrad.covariance import (
     DenseCovariance,
     ImageShape,
@@ -100,9 +100,8 @@ def perturbation_batches(
     """
     check_images(images)
     check_labels(labels, len(images))
-    if batch_size < 1:
-        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
-    device = model_device(model, images) if device is None else device
+    check_batch_size(batch_size)
+    device = model_device(model, images, device)
     return _batches(model, images, labels, source, batch_size, seed, device, progress)
 
 
@@ -262,8 +261,7 @@ def image_structure(images: Images, *, batch_size: int = 1000) -> PerturbationSt
             "expected at least 2 images (count, channels, height, width), "
             f"got shape {tuple(images.shape)}"
         )
-    if batch_size < 1:
-        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+    check_batch_size(batch_size)
     scale = 255.0 if images.dtype == torch.uint8 else 1.0
     total = torch.zeros(images.shape[1:], dtype=torch.float64, device="cpu")
     for batch in torch.split(images, batch_size):

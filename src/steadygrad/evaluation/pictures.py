@@ -72,7 +72,7 @@ def select_gallery(
         )
     rows = one_of_each_class(labels.cpu(), curve.broken_at > 0, count)
     eps = _telling_radius(curve) if eps is None else eps
-    device = model_device(model, images) if device is None else device
+    device = model_device(model, images, device)
     clean, labels = images[rows], labels[rows]
     adversarial = clean
     if eps > 0 and len(rows) > 0:
@@ -166,7 +166,7 @@ def correlated_samples(
             f"expected as many images for each of {len(lengths)} decay lengths, "
             f"got {len(images)} images"
         )
-    device = model_device(model, images) if device is None else device
+    device = model_device(model, images, device)
     each = len(images) // len(lengths)
     parts = zip(lengths, torch.split(images, each), torch.split(labels, each), strict=True)
     attacks = [
@@ -244,7 +244,7 @@ def softmax_lines(
         raise HyperparameterError(f"expected reach > 0, got {reach}")
     if points < 2:
         raise HyperparameterError(f"expected at least 2 points, got {points}")
-    device = model_device(model, images) if device is None else device
+    device = model_device(model, images, device)
     positions = torch.linspace(-reach, reach, points, dtype=torch.float64, device="cpu")
     along = positions.to(device, images.dtype).view(-1, 1, 1, 1)
     lines = []

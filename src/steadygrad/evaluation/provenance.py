@@ -19,6 +19,7 @@ from steadygrad.model_answer import answer
 from steadygrad.versions import library_versions
 
 __all__ = [
+    "images_digest",
     "model_digest",
     "model_fingerprint",
     "provenance",
@@ -105,6 +106,11 @@ def tensors_digest(tensors: Mapping[str, Tensor | ImageRows]) -> str:
     return digest.hexdigest()
 
 
+def images_digest(dataset: ImageDataset) -> str:
+    """Return the SHA-256 of a data set's pixels and labels."""
+    return tensors_digest({"pixels": dataset.pixels, "labels": dataset.labels})
+
+
 _PROBES = 8
 _DIGITS = 3
 """Of outputs and gradients, significant: rounding differs between machines and batch sizes."""
@@ -149,6 +155,8 @@ def provenance(
 ) -> dict[str, Any]:
     """Return data set, model, SHA-256 of the run's weights (None without), time and versions.
 
+    Of the data set too: two folders of images may have the same name.
+
     digest: of the weights, of a model that is no run.
 
     Raises: CheckpointError, if the weights are there and cannot be read.
@@ -159,6 +167,7 @@ def provenance(
             "split": dataset.split,
             "n": len(dataset),
             "note": dataset.note,
+            "digest": images_digest(dataset),
         },
         "model": model_name,
         "model_digest": digest or run_digest(run),

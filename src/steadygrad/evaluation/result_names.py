@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from steadygrad.datasets import ImageDataset
-from steadygrad.evaluation.provenance import run_digest
+from steadygrad.datasets import ImageDataset, dataset_names
+from steadygrad.evaluation.provenance import images_digest, run_digest
 
 __all__ = ["other_model", "result_slug"]
 
@@ -21,6 +21,8 @@ def result_slug(
     """
     said = f"{attack}-{Path(dataset.name).name}-{dataset.split}-{n}"
     decisive = [*decisive, dataset.name, *([model] if model else [])]
+    if dataset.name not in dataset_names():  # a folder, and there may be others of its name
+        decisive.append(images_digest(dataset))
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
     return f"{re.sub(r'[^a-z0-9]+', '-', said.lower())}-{digest}"
 

@@ -142,7 +142,7 @@ class CurveStart:
         radii = ascending_eps(eps_values, norm_of(attack))
         images, labels = labelled_images(images, labels)
         is_correct = correct(model, images, labels, batch_size, device)
-        place = model_device(model, images) if device is None else torch.device(device)
+        place = model_device(model, images, device)
         return cls(radii, images, labels, is_correct, place, attack, seed, began)
 
     def batch(self, rows: Tensor) -> tuple[Images, Labels]:

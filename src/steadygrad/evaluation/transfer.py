@@ -298,7 +298,7 @@ def _identity(model: Classifier, images: Images, device: torch.device | str | No
     """Return what modules share that have the same weights, print alike and behave alike."""
     if weights_digest(model) is None:
         return id(model)
-    return model_fingerprint(model, images, device or model_device(model, images))
+    return model_fingerprint(model, images, model_device(model, images, device))
 
 
 _TENSORS = ("is_self", "correct", "self_correct", "clean_victims", "clean_sources", "labels")

@@ -7,9 +7,10 @@ from typing import Any, Literal, cast
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from steadygrad.checks import check_batch_size
 from steadygrad.datasets import DataSource, ImageDataset, data_source, load_dataset
 from steadygrad.datasets.sources import with_settings
-from steadygrad.errors import DatasetError, HyperparameterError
+from steadygrad.errors import DatasetError
 from steadygrad.training import GivenImages, LoaderImages, TrainingImages
 
 __all__ = ["Data", "HardeningData"]
@@ -126,8 +127,7 @@ def _images(
 
 def _loader(data: Any, batch_size: Any, *, shuffled: bool) -> DataLoader[Any]:
     """Return a loader of the examples of a torch ``Dataset``."""
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size!r}")
+    check_batch_size(batch_size)
     if len(data) == 0:
         raise DatasetError(f"expected images in {type(data).__name__}, got none")
     example = data[0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from steadygrad.datasets import dataset_entry
+from steadygrad.datasets import dataset_entry, dataset_names
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.evaluation import AccuracyPoint, Evaluation
 from steadygrad.reports.runs import RunRecord
@@ -20,12 +20,16 @@ EPS_SHOWN = (1 / 3, 1 / 2, 2 / 3, 1)
 
 @dataclass(frozen=True)
 class EvaluatedData:
-    """The images of an evaluation: ``n`` of a split; note: what readers of results must know."""
+    """The images of an evaluation: ``n`` of a split; note: what readers of results must know.
+
+    digest: of folders of images, which are not known by name; "" for others and in early files.
+    """
 
     name: str
     split: str
     n: int
     note: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ class Protocol:
         """Return the protocol of an evaluation."""
         values, curve = evaluation.dataset, evaluation.curve
         note = str(values.get("note") or "")
-        data = EvaluatedData(str(values["name"]), str(values["split"]), curve.n, note)
+        name, split = str(values["name"]), str(values["split"])
+        digest = "" if name in dataset_names() else str(values.get("digest") or "")
+        data = EvaluatedData(name, split, curve.n, note, digest)
         attack = json.dumps(curve.attack, sort_keys=True)
         return cls(data, attack, is_separate=not curve.reuse_broken)
 
@@ -101,6 +107,8 @@ class Protocol:
             )
         if not parts and self.data.note != other.data.note:
             parts.append("on another preparation of the data set")
+        if not parts and self.data.digest != other.data.digest:
+            parts.append("on other images of a data set of the same name")
         return parts
 
     def _attack_beside(self, other: "Protocol") -> str:

@@ -10,6 +10,7 @@ from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks.adapters.library import load_library
 from steadygrad.attacks.base import Attack, with_eps
 from steadygrad.attacks.deepfool import DeepFool
+from steadygrad.checks import check_batch_size
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation_mode import evaluation_mode
 
@@ -40,8 +41,7 @@ def to_art(attack: Attack | DeepFool, estimator: Any, *, batch_size: int = 256) 
         raise HyperparameterError(
             f"expected an estimator with clip_values (0, 1), got {estimator.clip_values}"
         )
-    if batch_size < 1:
-        raise HyperparameterError(f"expected batch_size >= 1, got {batch_size}")
+    check_batch_size(batch_size)
     has_eps = not isinstance(attack, DeepFool)
 
     # The base class exists only where ART does, hence a class made when it is asked for.

@@ -10,7 +10,7 @@ from steadygrad._typing import Classifier, Images
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.image_rows import AnyImages
 
-__all__ = ["BatchSize", "check_batch_size", "choose_batch_size"]
+__all__ = ["BatchSize", "check_batch_size_or_auto", "choose_batch_size"]
 
 _CPU_BYTES = 1 << 30
 _CUDA_SHARE = 4
@@ -45,7 +45,7 @@ def choose_batch_size(
     images: at least one; its values do not matter.
     Raises: HyperparameterError, for anything but "auto" or a whole number of at least 1.
     """
-    check_batch_size(asked)
+    check_batch_size_or_auto(asked)
     if isinstance(asked, int):
         return BatchSize(asked, asked)
     needed = max(1, 2 * _saved_bytes(model, images[:1].to(device)))
@@ -57,7 +57,7 @@ def choose_batch_size(
     return BatchSize(min(power, _LARGEST.get(device.type, 256)), "auto", needed, budget)
 
 
-def check_batch_size(asked: int | str) -> None:
+def check_batch_size_or_auto(asked: int | str) -> None:
     """Refuse anything but "auto" or a whole number of at least 1.
 
     Raises: HyperparameterError.

@@ -19,12 +19,13 @@ from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.auditing.adapted import run_adapted
 from steadygrad.evaluation.auditing.attack_run import Target, parameters_at_rest
 from steadygrad.evaluation.auditing.audit_gallery import audit_gallery
-from steadygrad.evaluation.auditing.batch_size import check_batch_size, choose_batch_size
+from steadygrad.evaluation.auditing.batch_size import check_batch_size_or_auto, choose_batch_size
 from steadygrad.evaluation.auditing.battery import Budget, beyond, build_battery
 from steadygrad.evaluation.auditing.campaign import Campaign
 from steadygrad.evaluation.auditing.diagnosis import diagnosis_of, restated
 from steadygrad.evaluation.auditing.entry import BatteryEntry, own_entries
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
+from steadygrad.evaluation.auditing.fitness.check import LOOKED_AT_ONCE
 from steadygrad.evaluation.auditing.proven import proof_of, with_proof
 from steadygrad.evaluation.auditing.result import AuditResult, write_audit
 from steadygrad.evaluation.auditing.time_budget import (
@@ -115,18 +116,21 @@ def audit(
 
     spent = TimeBudget(minutes).is_spent
     _check_settings(eps, norm, budget, attacks)
-    check_batch_size(batch_size)
+    check_batch_size_or_auto(batch_size)
     accepted = check_accepted(accept)
     data = _description(images) | dict(data or {})
     rows, labels = labelled_rows(images, labels)
     class_names = data.get("class_names")
     classes_named = None if class_names is None else len(class_names)
+    at_once = LOOKED_AT_ONCE if batch_size == "auto" else min(LOOKED_AT_ONCE, batch_size)
     fitness = from_main_rank(
-        lambda: check_fitness(model, rows, labels, classes=classes_named, device=device)
+        lambda: check_fitness(
+            model, rows, labels, classes=classes_named, batch_size=at_once, device=device
+        )
     )
     if not fitness.is_fit_accepting(accepted):
         raise UnfitError(fitness.problems, accepted)
-    place = model_device(model, rows) if device is None else torch.device(device)
+    place = model_device(model, rows, device)
     notify, progress = notify or _silent, progress or _silent
     store, ranks = Store(None if out is None else Path(out) / "attacks", notify), dividing_ranks()
     with (

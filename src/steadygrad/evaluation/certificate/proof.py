@@ -92,7 +92,7 @@ def certify(
     check_eps(eps, norm)
     if patience is not None and patience < 1:
         raise HyperparameterError(f"expected patience >= 1 or None, got {patience}")
-    place = model_device(model, images) if device is None else torch.device(device)
+    place = model_device(model, images, device)
     rows = torch.arange(len(labels), device="cpu") if rows is None else rows.cpu()
     chain = chain_of(model, images[:8].to(place))
     if chain is None:

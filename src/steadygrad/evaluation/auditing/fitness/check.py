@@ -27,10 +27,14 @@ from steadygrad.evaluation.auditing.fitness.problem import Problem, data_problem
 from steadygrad.evaluation.image_rows import AnyImages
 from steadygrad.evaluation_mode import evaluation_mode
 
-__all__ = ["Fitness", "check_fitness", "spread_rows"]
+__all__ = ["LOOKED_AT_ONCE", "Fitness", "check_fitness", "spread_rows"]
 
 _LOOKED_AT, _DIFFERENTIATED = 256, 8
 """Images that predictions are checked on, and those of them that gradients are checked on."""
+
+
+LOOKED_AT_ONCE = 64
+"""Images of a batch, unless memory is too small."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def check_fitness(
     labels: Labels,
     *,
     classes: int | None = None,
-    batch_size: int = 64,
+    batch_size: int = LOOKED_AT_ONCE,
     device: torch.device | str | None = None,
 ) -> Fitness:
     """Look for everything that would make an audit's numbers wrong; refuse nothing.
@@ -72,7 +76,7 @@ def check_fitness(
     problems += mode_problems(model)
     if not is_readable(images):
         return Fitness(tuple(problems), ())
-    device = model_device(model, images) if device is None else device
+    device = model_device(model, images, device)
     rows = spread_rows(len(images), _LOOKED_AT)
     chosen = images[rows.to(images.device)].to(device)
     expected = labels[rows.to(labels.device)].to(device) if has_labels else None

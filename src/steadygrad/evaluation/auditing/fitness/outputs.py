@@ -10,6 +10,7 @@ from steadygrad.checks import check_logits
 from steadygrad.errors import ModelError
 from steadygrad.evaluation.auditing.fitness.problem import Problem, first_line
 from steadygrad.evaluation_mode import to_evaluation_mode
+from steadygrad.memory import is_out_of_memory
 from steadygrad.model_answer import ImagesChangedError, answer
 
 __all__ = [
@@ -61,7 +62,10 @@ def mode_problems(model: Classifier) -> Iterator[Problem]:
 
 @torch.no_grad()
 def output_of(model: Classifier, images: Images, seed: int = 0) -> Logits | Problem:
-    """Return the model's outputs, or why they are no logits; torch's random state stays."""
+    """Return the model's outputs, or why they are no logits; torch's random state stays.
+
+    Raises: what says that memory is out.
+    """
     try:
         with torch.random.fork_rng(devices=_random_devices(images)):
             torch.manual_seed(seed)
@@ -69,6 +73,8 @@ def output_of(model: Classifier, images: Images, seed: int = 0) -> Logits | Prob
     except ImagesChangedError as error:
         return Problem("in-place", error.cause, error.remedy, is_fatal=True)
     except Exception as error:  # a stranger's code may raise anything
+        if is_out_of_memory(error):
+            raise
         shape = "x".join(map(str, images.shape[1:]))
         return Problem(
             "forward",
