@@ -22,6 +22,7 @@ from steadygrad.reports import (
     series_styles,
     training_figure,
 )
+from steadygrad.reports.figures.canvas import wrapped
 
 MakeRun = Callable[..., Path]
 HOSTILE = "_a $x^{$ <b>&amp;"
@@ -211,3 +212,8 @@ def test_the_users_own_matplotlib_settings_play_no_part_and_stay(make_run: MakeR
     with matplotlib.rc_context({"axes.facecolor": "black", "text.usetex": True}):
         assert inline_svg(cost_figure(runs), "p", "") == plain
         assert matplotlib.rcParams["axes.facecolor"] == "black"
+
+
+def test_long_names_break_where_they_have_parts() -> None:
+    assert wrapped("mynets:build,levels=256,scale=1.5") == "mynets:build,levels=256,\nscale=1.5"
+    assert wrapped("complex, squared L1 0.125, at uniform:0.3").count("\n") == 1

@@ -140,9 +140,15 @@ def add_legend(
     return legend
 
 
+class _NameWrapper(textwrap.TextWrapper):
+    """Breaks lines behind commas, colons, slashes and equals signs too: names have few spaces."""
+
+    wordsep_re = re.compile(r"(\s+|(?<=[,:/=])(?=\S)|(?<=\w-)(?=\w))")
+
+
 def wrapped(name: str, width: int = 26) -> str:
     """Return a name over at most three lines of about ``width`` letters."""
-    lines = textwrap.wrap(name, width, max_lines=3, placeholder=" …") or [name]
+    lines = _NameWrapper(width, max_lines=3, placeholder=" …").wrap(name) or [name]
     return "\n".join(lines)
 
 

@@ -104,14 +104,15 @@ def _mark(axes: "Axes", drawn: Sequence[Tensor], lengths: Sequence[float | None]
         after = min(before + 1, len(function) - 1)
         height = torch.lerp(function[before], function[after], length - before).item()
         axes.plot([length], [height], marker="o", markersize=6, color=INK, zorder=4)
-        # One above the other where dots lie close together.
+        # One above the other where dots lie close together, with a line to its own dot.
         rank = sum(abs(length - other) < len(function) / 8 for other in marked)
         marked.append(length)
         axes.annotate(
             f"{length:.1f} px",
             xy=(length, height),
-            xytext=(9, 7 + 13 * rank),
+            xytext=(9, 7 + 16 * rank),
             textcoords="offset points",
+            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.7} if rank else None,
             fontsize=8.5,
             color=INK,
         )
