@@ -1,6 +1,7 @@
 """``steadygrad audit``: runs of ours and models of anyone's, and what it says of bad input."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +108,20 @@ def test_sources_are_runs_or_callables(program: Program, place: Path, trained_ru
     assert outcome.code == 0, outcome.err
     names = [attack["name"] for attack in json.loads(outcome.out)["attacks"]]
     assert {"transfer-digits-mim-10", "transfer-my_networks:build-mim-10"} <= set(names)
+
+
+def test_sources_of_one_folder_name_are_told_apart(
+    program: Program, place: Path, trained_run: Path
+) -> None:
+    for parent in ("a", "b"):
+        shutil.copytree(trained_run, place / parent / "robust")
+    arguments = ("audit", "my_networks:ready", *EVERYDAY, "--eps", 0.1, "--json")
+    outcome = program(*arguments, "--source", "a/robust", "--source", "b/robust")
+    assert outcome.code == 0, outcome.err
+    names = [attack["name"] for attack in json.loads(outcome.out)["attacks"]]
+    assert {"transfer-a/robust-mim-10", "transfer-b/robust-mim-10"} <= set(names)
+    twice = program(*arguments, "--source", "a/robust", "--source", "a/robust")
+    assert twice.code == 2 and "expected every model once" in twice.err
 
 
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from program import TINY, Program
-from steadygrad.cli.transfer import _distinct_names, _one_option_each
+from steadygrad.cli.judged import distinct_names
+from steadygrad.cli.transfer import _one_option_each
 from steadygrad.evaluation import load_adversarial_examples, read_transfer
 from steadygrad.training import load_run_model
 
@@ -115,13 +116,13 @@ def test_names_tell_folders_apart(tmp_path: Path) -> None:
     for folder in folders:
         folder.mkdir(parents=True)
     first, second, third = map(str, folders)
-    assert _distinct_names([first, second, third, "timm:resnet50"]) == {
+    assert distinct_names([first, second, third, "timm:resnet50"]) == {
         first: "0/real",
         second: "1/real",
         third: "complex",
         "timm:resnet50": "timm:resnet50",
     }
-    assert _distinct_names([first, first]) == {first: "real"}
+    assert distinct_names([first, first]) == {first: "real"}
 
 
 def refused(program: Program, *arguments: object) -> str:

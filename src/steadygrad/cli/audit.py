@@ -12,7 +12,7 @@ from torch import nn
 from steadygrad.attacks import ATTACKS
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.audit_progress import audit_progress
-from steadygrad.cli.judged import judged_model
+from steadygrad.cli.judged import distinct_names, each_once, judged_model
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import (
     FAILED,
@@ -37,7 +37,6 @@ from steadygrad.evaluation.auditing import (
 )
 from steadygrad.evaluation.auditing.gate import FAIL_LEVELS, Gate, Measure
 from steadygrad.evaluation.divided_batches import same_model_everywhere
-from steadygrad.evaluation.judged import short_name
 from steadygrad.models import load_classifier
 from steadygrad.reports.audit import export_audit
 from steadygrad.reports.audit.summary import audit_table
@@ -186,6 +185,7 @@ def _audit(
     radius = parse_fraction(eps)
     size = _batch_size(batch_size)
     shown = None if every_image else limit
+    others = each_once(source or (), distinct_names(source or ()))
     kept = f"finished attacks are in {out}, and the same command continues from there"
     try:
         with measured_together(device, kept) as ranks:
@@ -200,7 +200,7 @@ def _audit(
                 device=device,
             )
             with main_rank_first():
-                sources = {short_name(name): _load_source(name, device) for name in source or ()}
+                sources = {name: _load_source(path, device) for name, path in others.items()}
             same_model_everywhere(*sources.values())
             data = audited.images
             with audit_progress() as progress:

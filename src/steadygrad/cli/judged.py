@@ -1,16 +1,17 @@
-"""The model and the images that a command names, loaded, with what was taken of the model told."""
+"""The models and the images that a command names: what they are called, and loading them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from steadygrad.cli.terminal import tell
 from steadygrad.datasets.loading import Split
 from steadygrad.distributed import main_rank_first
-from steadygrad.errors import OutputError
+from steadygrad.errors import HyperparameterError, OutputError
 from steadygrad.evaluation.divided_batches import dividing_ranks, same_model_everywhere
 from steadygrad.evaluation.judged import JudgedModel, load_judged
 from steadygrad.store import make_folder
 
-__all__ = ["judged_model", "place_of_results"]
+__all__ = ["distinct_names", "each_once", "judged_model", "place_of_results"]
 
 
 def judged_model(
@@ -39,6 +40,31 @@ def judged_model(
     same_model_everywhere(found.model)
     if found.about:
         tell(f"{found.name}: {found.about}")
+    return found
+
+
+def distinct_names(targets: Sequence[str]) -> dict[str, str]:
+    """Return a name for each: of a folder its last part, or as many as tell all of them apart."""
+    folders = {target: Path(target).resolve() for target in targets if Path(target).is_dir()}
+    names = {target: target for target in targets}
+    for target, path in folders.items():
+        others = set(folders.values()) - {path}
+        for count in range(1, len(path.parts) + 1):
+            tail = path.parts[-count:]
+            if not any(other.parts[-count:] == tail for other in others):
+                break
+        names[target] = "/".join(tail)
+    return names
+
+
+def each_once(targets: Sequence[str], names: dict[str, str]) -> dict[str, str]:
+    """Return the models by name; refuse one that is given twice."""
+    found: dict[str, str] = {}
+    for target in targets:
+        name = names[target]
+        if name in found:
+            raise HyperparameterError(f"expected every model once, got {target} twice")
+        found[name] = target
     return found
 
 

@@ -14,7 +14,7 @@ from steadygrad.atomic_file import write_atomically
 from steadygrad.checks import check_batch_size
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.judged import judged_model
+from steadygrad.cli.judged import distinct_names, each_once, judged_model
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import print_table, tell
 from steadygrad.cli.together import measured_together
@@ -103,9 +103,9 @@ def _transfer(
     Examples in OUT are reused if weights and settings are the same.
     """
     chosen = attack_of_text(attack, eps=parse_fraction(eps))
-    names = _distinct_names([*runs, *(victims or ())])
-    sources = _each_once(runs, names)
-    shown_to = None if victims is None else _each_once(victims, names)
+    names = distinct_names([*runs, *(victims or ())])
+    sources = each_once(runs, names)
+    shown_to = None if victims is None else each_once(victims, names)
     if dataset is None:
         _check_one_dataset(sources | (shown_to or {}))
     kept = f"examples of sources that were finished are in {out}" if save_examples else ""
@@ -166,31 +166,6 @@ def _one_option_each(arguments: Sequence[str]) -> list[str]:
         expanded.append(word)
         previous = word
     return expanded
-
-
-def _distinct_names(targets: Sequence[str]) -> dict[str, str]:
-    """Return a name for each: of a folder its last part, or as many as tell all of them apart."""
-    folders = {target: Path(target).resolve() for target in targets if Path(target).is_dir()}
-    names = {target: target for target in targets}
-    for target, path in folders.items():
-        others = set(folders.values()) - {path}
-        for count in range(1, len(path.parts) + 1):
-            tail = path.parts[-count:]
-            if not any(other.parts[-count:] == tail for other in others):
-                break
-        names[target] = "/".join(tail)
-    return names
-
-
-def _each_once(targets: Sequence[str], names: dict[str, str]) -> dict[str, str]:
-    """Return the models by name; refuse one that is given twice."""
-    found: dict[str, str] = {}
-    for target in targets:
-        name = names[target]
-        if name in found:
-            raise HyperparameterError(f"expected every model once, got {target} twice")
-        found[name] = target
-    return found
 
 
 def _load(
