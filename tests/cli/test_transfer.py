@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from program import TINY, Program
-from steadygrad.cli.judged import distinct_names
 from steadygrad.cli.transfer import _one_option_each
 from steadygrad.evaluation import load_adversarial_examples, read_transfer
+from steadygrad.evaluation.model_names import distinct_names
 from steadygrad.training import load_run_model
 
 

@@ -91,6 +91,8 @@ def main() -> None:
             messages.print("interrupted")
             sys.exit(INTERRUPTED)
         except Exception as error:  # of somebody's network, in a later pass, or a fault of ours
+            if has_launcher():
+                raise  # silent or not, every process shows its traceback
             sys.exit(_explained(error))
 
 

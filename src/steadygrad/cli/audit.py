@@ -12,7 +12,7 @@ from torch import nn
 from steadygrad.attacks import ATTACKS
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.audit_progress import audit_progress
-from steadygrad.cli.judged import distinct_names, each_once, judged_model
+from steadygrad.cli.judged import each_once, judged_model
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import (
     FAILED,
@@ -37,6 +37,7 @@ from steadygrad.evaluation.auditing import (
 )
 from steadygrad.evaluation.auditing.gate import FAIL_LEVELS, Gate, Measure
 from steadygrad.evaluation.divided_batches import same_model_everywhere
+from steadygrad.evaluation.model_names import distinct_names
 from steadygrad.models import load_classifier
 from steadygrad.reports.audit import export_audit
 from steadygrad.reports.audit.summary import audit_table

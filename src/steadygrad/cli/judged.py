@@ -11,7 +11,7 @@ from steadygrad.evaluation.divided_batches import dividing_ranks, same_model_eve
 from steadygrad.evaluation.judged import JudgedModel, load_judged
 from steadygrad.store import make_folder
 
-__all__ = ["distinct_names", "each_once", "judged_model", "place_of_results"]
+__all__ = ["each_once", "judged_model", "place_of_results"]
 
 
 def judged_model(
@@ -41,20 +41,6 @@ def judged_model(
     if found.about:
         tell(f"{found.name}: {found.about}")
     return found
-
-
-def distinct_names(targets: Sequence[str]) -> dict[str, str]:
-    """Return a name for each: of a folder its last part, or as many as tell all of them apart."""
-    folders = {target: Path(target).resolve() for target in targets if Path(target).is_dir()}
-    names = {target: target for target in targets}
-    for target, path in folders.items():
-        others = set(folders.values()) - {path}
-        for count in range(1, len(path.parts) + 1):
-            tail = path.parts[-count:]
-            if not any(other.parts[-count:] == tail for other in others):
-                break
-        names[target] = "/".join(tail)
-    return names
 
 
 def each_once(targets: Sequence[str], names: dict[str, str]) -> dict[str, str]:

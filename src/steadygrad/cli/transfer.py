@@ -14,7 +14,7 @@ from steadygrad.atomic_file import write_atomically
 from steadygrad.checks import check_batch_size
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
-from steadygrad.cli.judged import distinct_names, each_once, judged_model
+from steadygrad.cli.judged import each_once, judged_model
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import print_table, tell
 from steadygrad.cli.together import measured_together
@@ -24,6 +24,7 @@ from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation import transfer_matrix, write_transfer
 from steadygrad.evaluation.auditing.entry import attack_of_text
 from steadygrad.evaluation.judged import JudgedModel
+from steadygrad.evaluation.model_names import distinct_names
 from steadygrad.models import RunModel, model_source
 from steadygrad.reports.figures.canvas import save_figure
 from steadygrad.reports.transfer import (

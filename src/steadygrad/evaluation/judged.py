@@ -8,13 +8,14 @@ from torch import nn
 from steadygrad.datasets import DataSource, ImageDataset, load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.evaluation.model_names import short_name
 from steadygrad.evaluation.provenance import run_digest, weights_digest
 from steadygrad.models import Classifier, RunModel, load_classifier, model_source
 from steadygrad.models.classifier import check_fits
 from steadygrad.training import ModelSpec, TrainingConfig, load_run_model
 from steadygrad.training.process_group import device_of_process
 
-__all__ = ["JudgedModel", "load_judged", "short_name"]
+__all__ = ["JudgedModel", "load_judged"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +71,6 @@ class JudgedModel:
             limit=self.config.limit_train,
             validation_size=self.config.validation_size,
         )
-
-
-def short_name(target: Path | str) -> str:
-    """Return what people call a model: of a folder its last part."""
-    return Path(target).resolve().name if Path(target).is_dir() else str(target)
 
 
 def load_judged(

@@ -12,6 +12,7 @@ import torch
 from steadygrad.datasets import DATA_SOURCES, DatasetEntry
 from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.evaluation import Evaluation, read_evaluation
+from steadygrad.evaluation.model_names import distinct_names
 from steadygrad.json_file import read_object
 from steadygrad.models import load_model, mac_count, parameter_count
 from steadygrad.reports.training_words import model_text
@@ -165,16 +166,8 @@ def load_runs(paths: Sequence[Path | str]) -> tuple[RunRecord, ...]:
     Raises: as ``load_run``.
     """
     runs = [load_run(path) for path in paths]
-    return tuple(replace(run, name=_distinct_name(run, runs)) for run in runs)
-
-
-def _distinct_name(run: RunRecord, runs: Sequence[RunRecord]) -> str:
-    own = run.path.resolve().parts
-    others = [other.path.resolve().parts for other in runs if other is not run]
-    length = 1
-    while length < len(own) and any(parts[-length:] == own[-length:] for parts in others):
-        length += 1
-    return _printable("/".join(own[-length:]).replace("//", "/"))
+    names = distinct_names([str(run.path) for run in runs])
+    return tuple(replace(run, name=_printable(names[str(run.path)])) for run in runs)
 
 
 def _printable(name: str) -> str:
