@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
@@ -113,12 +114,9 @@ def _check_alpha(alpha: float) -> None:
 
 
 def _beta(alpha: float, generator: torch.Generator) -> float:
-    # torch's Beta takes no generator: Johnk's method, whose draws come from ours.
-    while True:
-        u, v = torch.rand(2, generator=generator, device=generator.device).double().tolist()
-        x, y = u ** (1 / alpha), v ** (1 / alpha)
-        if 0 < x + y <= 1:
-            return float(x / (x + y))
+    # torch's Beta takes no generator; Python's takes a seed, and ours draws it.
+    seed = torch.randint(1 << 62, (), generator=generator, device=generator.device)
+    return Random(int(seed)).betavariate(alpha, alpha)
 
 
 def _order(images: Images, generator: torch.Generator) -> Tensor:
