@@ -18,6 +18,7 @@ from steadygrad.errors import (
     OutputError,
     SteadygradError,
 )
+from steadygrad.models import RunModel
 from steadygrad.penalties import parameter_update_similarity
 from steadygrad.seeds import derive_seed
 from steadygrad.training import (
@@ -459,6 +460,17 @@ def test_an_occupied_folder_is_left_alone_unless_told_otherwise(
     train(config(epochs=1), tmp_path, overwrite=True)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     assert not (tmp_path / "evaluations").exists()
+
+
+def test_a_run_is_not_replaced_by_one_of_its_own_network(tmp_path: Path, config: Make) -> None:
+    train(config(epochs=1), tmp_path / "a")
+    weights = (tmp_path / "a" / "model.safetensors").read_bytes()
+    again = config(epochs=1, model=RunModel(path=tmp_path / "a"))
+    for out in (tmp_path / "a", tmp_path):
+        with pytest.raises(OutputError, match="cannot overwrite .*: the network comes from"):
+            train(again, out, overwrite=True)
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == weights
+    train(again, tmp_path / "b")
 
 
 class WithoutGradient(Zeros):

@@ -13,6 +13,7 @@ from steadygrad.default_tensors import DefaultTensors
 from steadygrad.distributed import agree_on, current_ranks, main_rank_first
 from steadygrad.errors import HyperparameterError, ProcessError
 from steadygrad.folder_lock import only_writer
+from steadygrad.models import RunModel
 from steadygrad.time_budget import TimeBudget
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.given_data import GivenImages, LoaderImages, TrainingImages
@@ -60,8 +61,8 @@ def train(
     minutes: time after which the run ends as if interrupted, above 0; None sets no limit.
     on_begin: called in the main process, before the folder is written, when nothing more can be
         refused: for what has to be kept beside the run.
-    Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``), cannot be
-        written, or another process is writing into it; CheckpointError, if there is nothing to
+    Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``), holds the
+        run that the network comes from, cannot be written, or another process is writing into it; CheckpointError, if there is nothing to
         resume or it does not fit; DatasetError; NonFiniteLossError, if the loss becomes infinite
         or NaN: the last good checkpoint is kept; ProcessError, if another process of the run failed
         or was ended.
@@ -70,6 +71,8 @@ def train(
     folder, progress = RunFolder(Path(out)), progress or SilentProgress()
     if resume and overwrite:
         raise HyperparameterError("expected resume or overwrite, not both")
+    if overwrite and isinstance(config.model, RunModel):
+        folder.refuse_to_replace(config.model.path)
     device = device_of_process(config.device)
     try:
         with processes_together(device):

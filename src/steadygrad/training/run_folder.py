@@ -89,6 +89,14 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"expected a folder for the run, but {self.path} is a file")
 
+    def refuse_to_replace(self, source: Path) -> None:
+        """Raise OutputError, if the run that a network comes from lies here."""
+        if source.expanduser().resolve().is_relative_to(self.path.resolve()):
+            raise OutputError(
+                f"cannot overwrite {self.path}: the network comes from {source}; choose another "
+                "folder"
+            )
+
     def create(self, config: TrainingConfig) -> None:
         """Make the folder with its config.json, and remove what an earlier run left in it.
 
