@@ -467,7 +467,7 @@ def test_a_run_is_not_replaced_by_one_of_its_own_network(tmp_path: Path, config:
     weights = (tmp_path / "a" / "model.safetensors").read_bytes()
     again = config(epochs=1, model=RunModel(path=tmp_path / "a"))
     for out in (tmp_path / "a", tmp_path):
-        with pytest.raises(OutputError, match="cannot overwrite .*: the network comes from"):
+        with pytest.raises(OutputError, match=r"cannot overwrite .*: the network comes from"):
             train(again, out, overwrite=True)
     assert (tmp_path / "a" / "model.safetensors").read_bytes() == weights
     train(again, tmp_path / "b")

@@ -62,10 +62,10 @@ def train(
     on_begin: called in the main process, before the folder is written, when nothing more can be
         refused: for what has to be kept beside the run.
     Raises: OutputError, if ``out`` is not empty (without ``resume`` or ``overwrite``), holds the
-        run that the network comes from, cannot be written, or another process is writing into it; CheckpointError, if there is nothing to
-        resume or it does not fit; DatasetError; NonFiniteLossError, if the loss becomes infinite
-        or NaN: the last good checkpoint is kept; ProcessError, if another process of the run failed
-        or was ended.
+        run that the network comes from, cannot be written, or another process is writing into it;
+        CheckpointError, if there is nothing to resume or it does not fit; DatasetError;
+        NonFiniteLossError, if the loss becomes infinite or NaN: the last good checkpoint is kept;
+        ProcessError, if another process of the run failed or was ended.
     """
     budget = TimeBudget(minutes)
     folder, progress = RunFolder(Path(out)), progress or SilentProgress()
