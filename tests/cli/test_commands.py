@@ -94,11 +94,17 @@ def test_a_configuration_file_gives_settings_that_flags_override(
     file = tmp_path / "settings.toml"
     file.write_text(
         'data = "digits"\nmodel = "digits-real"\nlimit_train = 64\nepochs = 3\nseed = 5\n'
+        'augmentation = ["flip"]\n'
     )
     out = tmp_path / "run"
     assert program("train", "--config", file, "--epochs", 1, "--out", out).code == 0
     config = json.loads((out / "config.json").read_text())
     assert (config["epochs"], config["seed"], config["limit_train"]) == (1, 5, 64)
+    assert config["augmentation"] == [{"name": "flip"}]
+    bare = tmp_path / "bare"
+    again = program("train", "--config", file, "--epochs", 1, "--augment", "none", "--out", bare)
+    assert again.code == 0, again.err
+    assert json.loads((bare / "config.json").read_text())["augmentation"] == []
 
 
 def test_resume_goes_on_and_overwrite_starts_anew(program: Program, tmp_path: Path) -> None:

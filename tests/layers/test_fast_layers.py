@@ -5,8 +5,18 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import remove_parametrizations
 
-from steadygrad.layers import GELU, AvgPool2x2, BatchNorm2d, Conv2d, Linear, use_fast_layers
+from steadygrad.layers import (
+    GELU,
+    AvgPool2x2,
+    BatchNorm2d,
+    Conv2d,
+    Linear,
+    use_fast_layers,
+    use_torch_layers,
+)
 from steadygrad.penalties import SquaredNormPenalty
 
 
@@ -75,3 +85,16 @@ def test_networks_can_be_traced() -> None:
     images = torch.rand(3, 1, 8, 8)
     torch.testing.assert_close(traced(images), model(images))
     assert "^_Convolve" not in str(traced.inlined_graph)
+
+
+def test_layers_that_were_parametrized_meanwhile_turn_back_too() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3))
+    use_fast_layers(model)
+    weight_norm(model[0])
+    images = torch.rand(2, 1, 4, 4)
+    expected = model(images)
+    assert use_torch_layers(model) == 2
+    assert isinstance(model[0], nn.Conv2d) and not isinstance(model[0], Conv2d)
+    assert torch.allclose(model(images), expected, atol=1e-6)
+    remove_parametrizations(model[0], "weight")
+    assert type(model[0]) is nn.Conv2d

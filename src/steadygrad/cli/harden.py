@@ -9,7 +9,7 @@ from rich.table import Table
 
 from steadygrad.attacks.ball import Norm
 from steadygrad.cli import shared_options as options
-from steadygrad.cli.parsing import parse_fraction
+from steadygrad.cli.parsing import augmentation_steps, parse_fraction
 from steadygrad.cli.terminal import FAILED, INTERRUPTED, messages, results
 from steadygrad.datasets import DataSource, data_source
 from steadygrad.errors import HyperparameterError
@@ -159,7 +159,8 @@ def _harden(
         str, typer.Option(help="Clip the parameter gradient: norm:1, value:0.1 or none.")
     ] = "norm:1",
     augment: Annotated[
-        list[str] | None, typer.Option(help="flip, crop:4, ...; repeatable, applied in order.")
+        list[str] | None,
+        typer.Option(help="flip, crop:4, ..., or none; repeatable, applied in order."),
     ] = None,
     report_images: Annotated[
         int, typer.Option(help="Validation images that both networks are measured on.")
@@ -200,7 +201,7 @@ def _harden(
         "optimizer": optimizer,
         "averaging": averaging,
         "clipping": clipping,
-        "augmentation": augment or [],
+        "augmentation": augmentation_steps(augment) or [],
         "seed": seed,
         "device": device,
         "cuda_graph": cuda_graph,

@@ -1,8 +1,8 @@
-"""Turning what people type into numbers: fractions of 255, lists of epochs."""
+"""Turning what people type into values: fractions of 255, lists of epochs, augmentation."""
 
 import typer
 
-__all__ = ["parse_epochs", "parse_fraction"]
+__all__ = ["augmentation_steps", "parse_epochs", "parse_fraction"]
 
 
 def parse_fraction(text: str) -> float:
@@ -20,3 +20,8 @@ def parse_epochs(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"expected epochs such as 10 or 40,60,72, got {text!r}") from None
+
+
+def augmentation_steps(given: list[str] | None) -> list[str] | None:
+    """Return the steps that were given, no step for ``none``; None where nothing was said."""
+    return [] if given == ["none"] else given

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from steadygrad.cli.parsing import augmentation_steps
 from steadygrad.cli.terminal import INTERRUPTED, messages
 from steadygrad.datasets import data_source
 from steadygrad.errors import HyperparameterError
@@ -95,7 +96,8 @@ def _train(
     augment: Annotated[
         list[str] | None,
         typer.Option(
-            help="flip, crop:4, gaussian:0.05, uniform:0.1; repeatable, applied in order."
+            help="flip, crop:4, gaussian:0.05, uniform:0.1; repeatable, applied in order; "
+            "or none, in place of a configuration's."
         ),
     ] = None,
     mixing: Annotated[
@@ -169,7 +171,7 @@ def _train(
         "ramp": ramp,
         "loss": loss,
         "attack": attack,
-        "augmentation": augment,
+        "augmentation": augmentation_steps(augment),
         "mixing": mixing,
         "tuning": tuning,
         "optimizer": optimizer,

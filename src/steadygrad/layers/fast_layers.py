@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from steadygrad._typing import Classifier
 from steadygrad.held_statistics import modules_of
@@ -67,11 +68,22 @@ def use_torch_layers(model: nn.Module) -> int:
     """
     turned = 0
     for module in model.modules():
-        pytorchs = _PYTORCHS.get(type(module))
-        if pytorchs is not None:
-            module.__class__ = pytorchs
-            turned += 1
+        own = type(module)
+        # A parametrization puts a class of its own between a module and its layer.
+        layer = own.__bases__[0] if is_parametrized(module) else own
+        if layer not in _PYTORCHS:
+            continue
+        pytorchs = _PYTORCHS[layer]
+        module.__class__ = pytorchs if layer is own else _derived(own, pytorchs)
+        turned += 1
     return turned
+
+
+def _derived(parametrized: type[nn.Module], layer: type[nn.Module]) -> type[nn.Module]:
+    """Return the class that a parametrization made, derived from another layer."""
+    inherited = ("__dict__", "__weakref__")
+    body = {name: each for name, each in vars(parametrized).items() if name not in inherited}
+    return type(parametrized.__name__, (layer, *parametrized.__bases__[1:]), body)
 
 
 @contextmanager

@@ -124,8 +124,7 @@ class StructuredPenalty:
     every: update the covariance every N batches, at least 1.
     mean: "running" adds the shift of uncentred perturbations, ``2 * strength * mean_i g_i . mu``
         (Eq. 12), with the running covariance's mean; a tensor (channels, height, width), in the
-        units of the covariance, takes its place. The penalty may then be negative; only with
-        double backpropagation.
+        units of the covariance, takes its place. The penalty may then be negative.
     backend: "double_backprop" (exact), "finite_difference" (along ``Sigma g / N``), or a backend
         object.
     Raises: HyperparameterError, if a number is outside its range or two settings do not go
