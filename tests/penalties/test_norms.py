@@ -24,7 +24,7 @@ def test_first_derivatives(norm: GradientNorm) -> None:
     assert gradcheck(norm.squared, (gradients(),))
 
 
-@pytest.mark.parametrize("norm", REGISTERED, ids=repr)
+@each_norm
 def test_second_derivatives(norm: GradientNorm) -> None:
     assert gradgradcheck(norm.value, (gradients(),))
     assert gradgradcheck(norm.squared, (gradients(),))

@@ -1,10 +1,11 @@
 """Input-gradient norms N(g) and the direction v(g) in which each is steepest: v . g = N(g)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from steadygrad.covariance import Covariance
 from steadygrad.penalties.part import norm
@@ -112,19 +113,15 @@ class CovarianceNorm:
     def squared(self, gradient: Tensor) -> Tensor:
         """Return ``g^T Sigma g`` (+ ``2 g . mu``), never below 0 without a mean.
 
-        Differentiable once in ``g``: the derivative ``2 Sigma g`` is a constant.
+        The first backward pass applies ``Sigma`` no second time.
         """
-        rows = gradient.flatten(start_dim=1)
-        with torch.no_grad():
-            smoothed = self.covariance.apply(gradient).flatten(start_dim=1)
-        product = (rows * smoothed).sum(dim=1)
-        # Sigma is symmetric, so the derivative is twice that of the product with Sigma g held
-        # constant: backward() need not apply Sigma a second time. The value is exact, 2 a - a.
-        energy = 2 * product - product.detach()
+        energy: Tensor
+        energy, _ = _Energy.apply(gradient, self.covariance)  # type: ignore[no-untyped-call] # torch leaves it untyped
         # Rounding alone can bring a semidefinite form below 0.
         energy = energy - energy.detach().clamp(max=0)
         if self.mean is None:
             return energy
+        rows = gradient.flatten(start_dim=1)
         return energy + 2 * (rows @ self.mean.to(rows).flatten())
 
     @torch.no_grad()
@@ -140,6 +137,28 @@ class CovarianceNorm:
         length = (gradient * smoothed).flatten(start_dim=1).sum(dim=1).clamp(min=0).sqrt()
         divisor = length.view(-1, *[1] * (gradient.ndim - 1))
         return length, torch.where(divisor > 0, smoothed / divisor, 0.0)
+
+
+class _Energy(Function):
+    """``g^T Sigma g``, whose derivative ``2 Sigma g`` is at hand: ``Sigma`` is symmetric."""
+
+    @staticmethod
+    def forward(gradient: Tensor, covariance: Covariance) -> tuple[Tensor, Tensor]:
+        smoothed = covariance.apply(gradient)
+        return (gradient * smoothed).flatten(start_dim=1).sum(dim=1), smoothed
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        gradient, ctx.covariance = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(gradient, output[1])
+
+    @staticmethod
+    def backward(ctx: Any, of_energy: Tensor, _: Tensor) -> tuple[Tensor, None]:
+        gradient, smoothed = ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated again
+            smoothed = ctx.covariance.apply(gradient)
+        return (2 * of_energy).view(-1, *[1] * (gradient.ndim - 1)) * smoothed, None
 
 
 def _root(squares: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """From a norm and a backend to a loss: the steps that every penalty takes."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,12 @@ from steadygrad.held_statistics import held_statistics, modules_of
 from steadygrad.penalties.agreement import check_first_batch
 from steadygrad.penalties.loss_watch import refuse_when_not_finite, warn_of_size
 from steadygrad.penalties.losses import checked_loss, example_losses
-from steadygrad.penalties.model_passes import couples_images, explained
+from steadygrad.penalties.model_passes import (
+    RandomState,
+    couples_images,
+    explained,
+    running_statistics,
+)
 from steadygrad.penalties.part import (
     Backend,
     ExampleLoss,
@@ -68,7 +75,7 @@ def penalized_loss(
     if factor == 0:
         return plain_loss(model, images, labels, loss)
     if not torch.is_grad_enabled():
-        return _value(model, images, labels, factor, norm, power, fraction, loss)
+        return _value(model, images, labels, factor, norm, power, backend, fraction, loss)
 
     terms = _terms(model, images, labels, norm, power, backend, fraction, loss)
     check_first_batch(backend, model, images, labels, norm, power, loss)
@@ -131,7 +138,7 @@ def _terms(
         losses, logits = example_losses(model, images, labels, loss)
     with first_of_batch(penalised) as count:
         if couples:
-            with held_statistics(model):
+            with held_statistics(model), _statistics_of(backend, model):
                 first = backend(model, images[:count], labels[:count], norm, power=power, loss=loss)
             return PenaltyTerms(losses, first.norms, logits)
         first = backend(model, images[:count], labels[:count], norm, power=power, loss=loss)
@@ -141,6 +148,16 @@ def _terms(
     return PenaltyTerms(
         torch.cat((first.losses, losses)), first.norms, torch.cat((first.logits, logits))
     )
+
+
+def _takes_running_statistics(backend: Backend, model: Classifier) -> bool:
+    return getattr(backend, "statistics", "batch") == "running" and couples_images(model)
+
+
+def _statistics_of(backend: Backend, model: Classifier) -> AbstractContextManager[None]:
+    """Return a context in which batch norms normalise by what a backend takes."""
+    is_running = _takes_running_statistics(backend, model)
+    return running_statistics(model) if is_running else nullcontext()
 
 
 def penalised_count(model: Classifier, fraction: float, batch: int) -> int:
@@ -176,14 +193,24 @@ def _value(
     factor: float,
     norm: GradientNorm,
     power: int,
+    backend: Backend,
     fraction: float,
     loss: ExampleLoss,
 ) -> PenalizedLoss:
+    """Return what ``_terms`` gives, without a graph; of batch norms, by the same statistics."""
+    count = penalised_count(model, fraction, len(images))
+    is_part = count < len(images) and _may_couple_images(model)
     with torch.inference_mode(False), torch.enable_grad(), explained():
         images = images.detach().requires_grad_()
+        randomness = RandomState(images.device)
         losses, logits = example_losses(model, images, labels, loss)
-        (gradient,) = torch.autograd.grad(losses.sum(), images)
-    gradient = gradient[: penalised_count(model, fraction, len(images))]
+        differentiated = losses
+        if is_part or _takes_running_statistics(backend, model):
+            same_draws = nullcontext() if is_part else randomness.replayed()
+            with same_draws, held_statistics(model), _statistics_of(backend, model):
+                differentiated, _ = example_losses(model, images[:count], labels[:count], loss)
+        (gradient,) = torch.autograd.grad(differentiated.sum(), images)
+    gradient = gradient[:count]
     norms = norm.squared(gradient) if power == 2 else norm.value(gradient)
     data_loss, penalty = losses.detach().mean(), factor * norms.mean()
     return PenalizedLoss(data_loss + penalty, data_loss, penalty, logits.detach())
