@@ -161,7 +161,7 @@ def test_a_run_s_file_does_not_decide_which_code_resumes_it(
     done = program("train", *few, "--model", outside, "--epochs", 1)
     assert done.code == 0, done.err
     bare = program("train", "--resume", "--epochs", 2, "--out", run)
-    assert bare.code == 2 and "needs a value for model" in bare.err
+    assert bare.code == 2 and "expected --model, or a --config" in bare.err
     named = program("train", *few, "--model", outside, "--epochs", 2, "--resume")
     assert named.code == 0, named.err
 

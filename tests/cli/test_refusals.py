@@ -173,7 +173,7 @@ def test_resuming_what_is_not_there_or_another_run(
         (("--attack", "white-noise:decay_length=3"), "'decay_length'"),
         (("--limit", 0), "got 0"),
         (("--batch-size", 0), "batch_size >= 1, got 0"),
-        (("--split", "validation"), "validation_size"),
+        (("--split", "validation"), "trained without a validation split"),
     ],
 )
 def test_evaluation_settings(

@@ -169,3 +169,9 @@ def test_names_and_settings_that_do_not_exist_are_refused(tmp_path: Path) -> Non
     save_covariance(tmp_path / "file", IdentityCovariance((1, 9, 9)))
     with pytest.raises(ShapeError, match=r"of images \(2, 4, 3\), got \(1, 9, 9\)"):
         built({"name": "file", "path": tmp_path / "file"}, facts)
+
+
+def test_a_covariance_that_still_changes_is_not_written(tmp_path: Path) -> None:
+    running = RunningCovariance()
+    with pytest.raises(HyperparameterError, match=r"RunningCovariance; write running\.current"):
+        save_covariance(tmp_path / "c.safetensors", running)  # type: ignore[arg-type] # on purpose

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from part_examples import drawn_parts
@@ -16,7 +16,12 @@ from steadygrad.datasets import AUGMENTATIONS, DATA_SOURCES, HorizontalFlip, Uni
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.models import MODELS
 from steadygrad.parts import part_fields
-from steadygrad.penalties import CrossEntropy, GradientNormPenalty, Structured
+from steadygrad.penalties import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    GradientNormPenalty,
+    Structured,
+)
 from steadygrad.training import (
     SGD,
     AdamW,
@@ -67,6 +72,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"penalty_every": 2}, r"expected a penalty along with penalty_every 2, got none"),
     ({"penalty_every": 0, "penalty": "norm:eps=0.1"}, r"expected penalty_every >= 1, got 0"),
     ({"ramp": "ramp:0", "penalty": "gn:strength=1"}, r"expected epochs > 0 for a ramp, got 0"),
+    ({"loss": "binary-cross-entropy"}, r"expected a loss of one logit a class for a training"),
     ({"penalty": "squared-norm"}, r"penalty squared-norm needs a value for strength"),
     ({"penalty": "squared-norm:strength=-1"}, r"expected strength >= 0, got -1"),
     ({"penalty": "norm:eps=8"}, r"in \[0, 1\], got 8\.0; did you mean 8/255"),
@@ -323,6 +329,7 @@ def test_any_nest_of_registered_parts_survives_its_table(
     data: st.DataObject, epochs: int, similarity: bool
 ) -> None:
     parts = {key: data.draw(drawn_parts(family), label=key) for key, family in FAMILIES.items()}
+    assume(not isinstance(parts["loss"], BinaryCrossEntropy))  # refused in a training
     parts["mixing" if similarity else "attack"] = None  # an attack needs one label an image
     steps = data.draw(st.lists(drawn_parts(AUGMENTATIONS), max_size=3), label="augmentation")
     original = TrainingConfig(

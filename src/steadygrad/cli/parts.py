@@ -83,9 +83,9 @@ def parts(
         typer.echo(json.dumps(listed, indent=2))
         return
     for kind, of in chosen.items():
+        rows = {each: _row(of, each) for each in names[kind]}  # an unknown name prints no heading
         results.print(Text(f"{kind} ({of.group})", style="bold"))
-        for each in names[kind]:
-            row = _row(of, each)
+        for each, row in rows.items():
             settings = ", ".join(
                 key if value is None else f"{key}={value}" for key, value in row["settings"].items()
             )

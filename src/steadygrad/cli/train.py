@@ -201,6 +201,9 @@ def _train(
         settings["penalty"] = _with_lambda(settings.get("penalty"), paper_lambda)
     if data_dir is not None and "data" in settings:
         settings["data"] = data_source(settings["data"], data_dir)
+    needed = {"data": "--dataset", "model": "--model"}
+    if missing := [option for name, option in needed.items() if name not in settings]:
+        raise HyperparameterError(f"expected {' and '.join(missing)}, or a --config that says it")
     training = TrainingConfig.from_dict(settings)
     if paper_lambda is not None and training.penalty is not None:
         messages.print(

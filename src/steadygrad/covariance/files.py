@@ -11,7 +11,7 @@ from steadygrad.covariance.closed_form import ExponentialCovariance, IdentityCov
 from steadygrad.covariance.dense import DenseCovariance
 from steadygrad.covariance.operator import FixedCovariance
 from steadygrad.covariance.stationary import RadialCovariance, StationaryCovariance
-from steadygrad.errors import CheckpointError, SteadygradError
+from steadygrad.errors import CheckpointError, HyperparameterError, SteadygradError
 from steadygrad.tensor_file import read_tensors, write_tensors
 
 __all__ = ["load_covariance", "save_covariance"]
@@ -35,7 +35,13 @@ def save_covariance(path: Path | str, covariance: FixedCovariance) -> None:
     """Write a covariance, atomically; of a running one, write ``running.current``.
 
     Raises: OutputError, if ``path`` cannot be written; a file there then stands as it was.
+        HyperparameterError, for a running covariance.
     """
+    if not isinstance(covariance, FixedCovariance):
+        raise HyperparameterError(
+            f"expected a covariance that no longer changes, got {type(covariance).__name__}; write "
+            "running.current"
+        )
     described = {
         "kind": covariance.kind,
         "image_shape": covariance.image_shape,

@@ -16,8 +16,8 @@ __all__ = ["AvgPool2x2"]
 class AvgPool2x2(HandWrittenLayer, nn.AvgPool2d):
     """Average non-overlapping 2x2 windows: ``nn.AvgPool2d(2)``, three to four times faster.
 
-    Shapes: input ``(..., C, H, W)``; returns ``(..., C, H // 2, W // 2)``: an odd last row or
-    column is left out, as there.
+    Shapes: input ``(N, C, H, W)`` or ``(C, H, W)``; the result has ``H // 2`` rows and ``W // 2``
+    columns: an odd last one is left out, as there.
 
     PyTorch's CPU kernel adds up one window after another, and a penalty on the input gradient runs
     it and its derivative twice a step. Here rows are added in pairs, then columns, for float32 and
@@ -33,7 +33,7 @@ class AvgPool2x2(HandWrittenLayer, nn.AvgPool2d):
         if not (
             applies(input)
             and input.device.type == "cpu"
-            and input.ndim >= 3
+            and input.ndim in (3, 4)
             and input.is_contiguous()
             and input.shape[-1] % 2 == 0
             and input.shape[-2] % 2 == 0

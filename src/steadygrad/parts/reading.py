@@ -99,11 +99,11 @@ def build_part(cls: type[Any], where: str, values: Mapping[str, Any]) -> Any:
             )
     missing = [key for key, setting in settings.items() if setting.is_needed and key not in values]
     if missing:
-        example = split_name(where)[0].split()[-1]
-        raise HyperparameterError(
-            f"{where} needs a value for {' and '.join(missing)}, "
-            f"as in {example}:{','.join(f'{key}=...' for key in missing)}"
-        )
+        sentence = f"{where} needs a value for {' and '.join(missing)}"
+        _, is_part, name = split_name(where)[0].rpartition(" ")
+        if is_part:
+            sentence += f", as in {name}:{','.join(f'{key}=...' for key in missing)}"
+        raise HyperparameterError(sentence)
     read = {key: _read(f"{where}: {key}", value, settings[key]) for key, value in values.items()}
     return cls(**read)
 

@@ -11,7 +11,7 @@ from steadygrad.datasets import AUGMENTATIONS, DATA_SOURCES, AugmentationStep, D
 from steadygrad.errors import HyperparameterError
 from steadygrad.models import MODELS, ModelSource
 from steadygrad.parts import build_part, part_fields, plain_settings, read_nested, read_plain
-from steadygrad.penalties import LOSSES, PENALTIES, CrossEntropy, ExampleLoss
+from steadygrad.penalties import LOSSES, PENALTIES, BinaryCrossEntropy, CrossEntropy, ExampleLoss
 from steadygrad.training.averaging import AVERAGES, Averaging
 from steadygrad.training.clipping import CLIPPINGS, Clipping
 from steadygrad.training.mixing import MIXINGS, Mixing
@@ -123,6 +123,12 @@ class TrainingConfig:
         for name in ("validation_size", "test_images", "seed", "checkpoint_seconds"):
             self._require(name, getattr(self, name) >= 0, ">= 0")
         self._require("limit_train", self.limit_train is None or self.limit_train >= 1, ">= 1")
+        if isinstance(self.loss, BinaryCrossEntropy):
+            raise HyperparameterError(
+                "expected a loss of one logit a class for a training, got "
+                f"{LOSSES.text(self.loss)}, which is for one logit an image in a loop of your own; "
+                "take cross-entropy with two classes"
+            )
         if self.mixing is not None and self.attack is not None:
             raise HyperparameterError(
                 f"expected mixing {MIXINGS.text(self.mixing)} or an attack, not both: an attack "
