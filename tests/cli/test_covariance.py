@@ -156,7 +156,7 @@ def test_it_prints_the_reach_and_what_comes_next(
         (("--line-eps", 0), "eps > 0"),
         (("--limit", 0), "at least 1 image, got 0"),
         (("--batch-size", 0), "batch_size >= 1, got 0"),
-        (("--split", "validation"), "validation_size"),
+        (("--split", "validation"), "trained without a validation split"),
         (("--device", "tpu9"), "tpu9"),
     ],
 )
