@@ -149,7 +149,6 @@ FASHION_MNIST_CHOICE = SettingsGrid(
 def _at_8_255(recipe: Recipe, stem: str) -> SettingsGrid:
     """Return a grid at the radius 8/255, where a rate of learning and a network are to be found."""
     proposed = recipe.small(recipe.penalised(rate=0.02))
-    twins = [recipe.small(recipe.penalised(kind="gelu", rate=rate)) for rate in (0.02, 0.05)]
     eps = recipe.attack_eps
     return SettingsGrid(
         paper=PAPER,
@@ -168,8 +167,8 @@ def _at_8_255(recipe: Recipe, stem: str) -> SettingsGrid:
             },
             "network": {
                 "complex": proposed,
-                "GELU, rate 0.02": twins[0],
-                "GELU, rate 0.05": twins[1],
+                "GELU, rate 0.02": recipe.small(recipe.penalised(kind="gelu", rate=0.02)),
+                "GELU, rate 0.05": recipe.small(recipe.penalised(kind="gelu", rate=0.05)),
             },
             "attack training": {
                 "PGD(4) 8/255, rate 0.02": recipe.small(recipe.pgd_trained(eps, rate=0.02)),
