@@ -114,5 +114,5 @@ def _evaluate(
         tell(caution)
     if path is not None:
         tell(f"stored in {path}")
-        if judged.run is not None:
+        if judged.run is not None and out is None:
             tell(f"next: steadygrad compare {judged.run} --out report.html")
