@@ -65,7 +65,7 @@ MNIST_AUTOATTACK = StandardAutoAttack(
     stem="mnist-autoattack",
     title="what standard AutoAttack leaves",
     data_title=MNIST.title,
-    attacked_networks=(_PROPOSED,),
+    attacked_networks=(_PROPOSED, _AT_EQUAL_TIME),
     eps_values=(0.2, 0.3),
     images=1000,
 )
