@@ -29,7 +29,7 @@ def test_what_was_done_before_does_not_count_as_quick() -> None:
     lines = ProgressLines("again", said.append, done=500, clock=TickingClock())
     for done in range(501, 520):
         lines(done, 1000)
-    assert said == ["again: 51 %, about 8 min left"]
+    assert said == ["again: 51 %, about 8 min 10 s left"]
 
 
 @pytest.mark.parametrize(("total", "left"), [(30, "20 s"), (1000, "16 min"), (9000, "2.5 h")])

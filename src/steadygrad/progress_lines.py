@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from steadygrad.duration_text import seconds_text
+
 __all__ = ["ProgressLines"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 60.0
@@ -38,14 +40,9 @@ class ProgressLines:
             return
         self._said, self._pause = now, min(2 * self._pause, LONGEST_PAUSE)
         left = (now - self._began) / (done - self._first) * (total - done)
-        self._say(f"{self._title}: {100 * done / total:.0f} %, about {_roughly(left)} left{more}")
+        about = seconds_text(float(f"{left:.2g}")).replace("\u00a0", " ")
+        self._say(f"{self._title}: {100 * done / total:.0f} %, about {about} left{more}")
 
     def heard(self) -> None:
         """Take notice that the user was just told how far the work is, in another way."""
         self._said = self._clock()
-
-
-def _roughly(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"

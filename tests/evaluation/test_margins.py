@@ -13,7 +13,7 @@ from steadygrad.attacks import DeepFool, relative_perturbation
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError, ImageError, OutputError
 from steadygrad.evaluation.margins import Margins, deepfool_margins, write_margins
-from steadygrad.evaluation.provenance import images_digest
+from steadygrad.evaluation.provenance import data_record
 from steadygrad.evaluation.statistics import mean_interval
 from steadygrad.tensor_file import read_tensors
 
@@ -139,8 +139,7 @@ def test_a_file_holds_the_figures_and_every_margin(tmp_path: Path) -> None:
     assert path.name.startswith("deepfool-digits-test-3-")
     record = json.loads(path.read_text())
     assert {name: record[name] for name in margins.to_json()} == margins.to_json()
-    said = {"name": "my/digits", "split": "test", "n": 3, "note": "a note"}
-    assert record["dataset"] == said | {"digest": images_digest(dataset)}
+    assert record["dataset"] == data_record(dataset)
     assert (record["model"], record["model_digest"]) == ("digits-real", None)
     assert set(record) == {*margins.to_json(), "seconds", "dataset", "model", "model_digest",
                            "created", "versions"}  # fmt: skip

@@ -24,7 +24,7 @@ from steadygrad.evaluation import (
     worst_case,
     write_evaluation,
 )
-from steadygrad.evaluation.provenance import images_digest
+from steadygrad.evaluation.provenance import data_record
 
 Data = tuple[Tensor, Tensor]
 
@@ -67,8 +67,7 @@ def test_comes_back_as_it_went(
     assert (found.curve.seed, found.curve.search) == (0, "sweep")
     assert found.gallery is not None and found.gallery.eps == gallery.eps
     assert torch.equal(found.gallery.adversarial, gallery.adversarial)
-    said = {"name": "digits", "split": "test", "n": 300, "note": "a note"}
-    assert found.dataset == said | {"digest": images_digest(dataset)}
+    assert found.dataset == data_record(dataset)
     assert (found.model, found.model_digest) == ("digits-real", None)
 
 

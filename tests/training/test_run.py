@@ -18,7 +18,7 @@ from steadygrad.errors import (
     OutputError,
     SteadygradError,
 )
-from steadygrad.models import RunModel
+from steadygrad.models import RunModel, Smooth
 from steadygrad.penalties import parameter_update_similarity
 from steadygrad.seeds import derive_seed
 from steadygrad.training import (
@@ -466,9 +466,10 @@ def test_a_run_is_not_replaced_by_one_of_its_own_network(tmp_path: Path, config:
     train(config(epochs=1), tmp_path / "a")
     weights = (tmp_path / "a" / "model.safetensors").read_bytes()
     again = config(epochs=1, model=RunModel(path=tmp_path / "a"))
-    for out in (tmp_path / "a", tmp_path):
+    smooth = config(epochs=1, model=Smooth(model=RunModel(path=tmp_path / "a")))
+    for each, out in ((again, tmp_path / "a"), (again, tmp_path), (smooth, tmp_path / "a")):
         with pytest.raises(OutputError, match=r"cannot overwrite .*: the network comes from"):
-            train(again, out, overwrite=True)
+            train(each, out, overwrite=True)
     assert (tmp_path / "a" / "model.safetensors").read_bytes() == weights
     train(again, tmp_path / "b")
 

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.attacks.input_gradient import input_gradient
+from steadygrad.attacks.labels import first_logits
 from steadygrad.attacks.part import attack
-from steadygrad.checks import check_finite_losses, check_images, check_labels, check_logits
+from steadygrad.checks import check_finite_losses, check_images, check_labels
 from steadygrad.errors import HyperparameterError, ModelError
-from steadygrad.model_answer import answer, first_answer
+from steadygrad.model_answer import answer
 
 __all__ = ["DeepFool", "relative_perturbation"]
 
@@ -98,9 +99,7 @@ class DeepFool:
 
     def _classes(self, model: Classifier, images: Images, labels: Labels) -> Tensor:
         """Return the class to leave, then the candidates, int64 (batch, 1 + candidates)."""
-        with torch.no_grad():
-            logits = first_answer(model, images)
-        check_logits(logits, len(images))
+        logits = first_logits(model, images)
         check_finite_losses(logits.sum(dim=1))
         if logits.shape[1] < 2:
             raise ModelError("expected a model of at least 2 classes to change, got 1")
@@ -121,13 +120,10 @@ def relative_perturbation(images: Images, adversarial: Images) -> Tensor:
     return torch.div(distances, images.flatten(start_dim=1).norm(dim=1))
 
 
-@torch.no_grad()
 def _holding(model: Classifier, images: Images, start: Labels) -> Tensor:
     """Return the indices of the images that no class leads clearly but ``start``."""
-    logits = first_answer(model, images)
-    check_logits(logits, len(images))
-    own = logits.gather(1, start.unsqueeze(1))
-    lead = logits - own
+    logits = first_logits(model, images)
+    lead = logits - logits.gather(1, start.unsqueeze(1))
     return (lead <= _clear_lead(logits)).all(dim=1).nonzero().squeeze(1)
 
 

@@ -3,21 +3,26 @@
 import torch
 from torch import Tensor
 
-from steadygrad._typing import Classifier, Images, Labels
+from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.checks import check_labels, check_logits
 from steadygrad.draws import integers
 from steadygrad.errors import ModelError
 from steadygrad.model_answer import answer, first_answer
 
-__all__ = ["predicted_labels", "random_targets", "wrong_classes"]
+__all__ = ["first_logits", "predicted_labels", "random_targets", "wrong_classes"]
 
 
 @torch.no_grad()
-def predicted_labels(model: Classifier, images: Images) -> Labels:
-    """Return the class of the largest logit, int64 (batch,)."""
+def first_logits(model: Classifier, images: Images) -> Logits:
+    """Return the logits of what may be a model's first pass, without a graph."""
     logits = first_answer(model, images)
     check_logits(logits, len(images))
-    return logits.argmax(dim=1)
+    return logits
+
+
+def predicted_labels(model: Classifier, images: Images) -> Labels:
+    """Return the class of the largest logit, int64 (batch,)."""
+    return first_logits(model, images).argmax(dim=1)
 
 
 def random_targets(

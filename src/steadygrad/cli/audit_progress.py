@@ -42,7 +42,7 @@ class _Lines:
     """Tells a plain line when something is done, and now and then before that."""
 
     def __init__(self) -> None:
-        self.now = ""
+        self.now: str | None = None
 
     def __call__(self, name: str, done: int, total: int) -> None:
         if name != self.now:

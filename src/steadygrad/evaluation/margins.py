@@ -172,8 +172,10 @@ def write_margins(
         raise HyperparameterError(
             f"expected the {margins.n} images of the margins, got {len(dataset)}"
         )
+    origin = provenance(run, dataset, model_name, digest)
     other = other_model(run, model_name, digest)
-    slug = result_slug(margins.attack["name"], dataset, margins.n, [margins.attack], other)
+    name, data = margins.attack["name"], origin["dataset"]
+    slug = result_slug(name, data, margins.n, [margins.attack], other)
     path = Path(run) / "evaluations" / "margins" / f"{slug}.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,7 +187,6 @@ def write_margins(
         "broken": margins.broken,
     }
     write_tensors(path.with_suffix(".safetensors"), tensors, {})
-    record = margins.to_json() | {"seconds": margins.seconds}
-    record |= provenance(run, dataset, model_name, digest)
+    record = margins.to_json() | {"seconds": margins.seconds} | origin
     write_atomically(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
     return path

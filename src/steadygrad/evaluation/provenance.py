@@ -19,7 +19,7 @@ from steadygrad.model_answer import answer
 from steadygrad.versions import library_versions
 
 __all__ = [
-    "images_digest",
+    "data_record",
     "model_digest",
     "model_fingerprint",
     "provenance",
@@ -106,9 +106,15 @@ def tensors_digest(tensors: Mapping[str, Tensor | ImageRows]) -> str:
     return digest.hexdigest()
 
 
-def images_digest(dataset: ImageDataset) -> str:
-    """Return the SHA-256 of a data set's pixels and labels."""
-    return tensors_digest({"pixels": dataset.pixels, "labels": dataset.labels})
+def data_record(dataset: ImageDataset) -> dict[str, Any]:
+    """Return what stored results say of the images: two folders of them may have the same name."""
+    return {
+        "name": dataset.name,
+        "split": dataset.split,
+        "n": len(dataset),
+        "note": dataset.note,
+        "digest": tensors_digest({"pixels": dataset.pixels, "labels": dataset.labels}),
+    }
 
 
 _PROBES = 8
@@ -155,20 +161,12 @@ def provenance(
 ) -> dict[str, Any]:
     """Return data set, model, SHA-256 of the run's weights (None without), time and versions.
 
-    Of the data set too: two folders of images may have the same name.
-
     digest: of the weights, of a model that is no run.
 
     Raises: CheckpointError, if the weights are there and cannot be read.
     """
     return {
-        "dataset": {
-            "name": dataset.name,
-            "split": dataset.split,
-            "n": len(dataset),
-            "note": dataset.note,
-            "digest": images_digest(dataset),
-        },
+        "dataset": data_record(dataset),
         "model": model_name,
         "model_digest": digest or run_digest(run),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -3,26 +3,28 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from steadygrad.datasets import ImageDataset, dataset_names
-from steadygrad.evaluation.provenance import images_digest, run_digest
+from steadygrad.datasets import dataset_names
+from steadygrad.evaluation.provenance import run_digest
 
 __all__ = ["other_model", "result_slug"]
 
 
 def result_slug(
-    attack: str, dataset: ImageDataset, n: int, decisive: list[Any], model: str = ""
+    attack: str, data: Mapping[str, Any], n: int, decisive: list[Any], model: str = ""
 ) -> str:
     """Return a file name for what an attack did to ``n`` images.
 
-    decisive: what else decides the result, as JSON can hold it. model: as ``other_model`` says.
+    data: as ``data_record`` says. decisive: what else decides the result, as JSON can hold it.
+    model: as ``other_model`` says.
     """
-    said = f"{attack}-{Path(dataset.name).name}-{dataset.split}-{n}"
-    decisive = [*decisive, dataset.name, *([model] if model else [])]
-    if dataset.name not in dataset_names():  # a folder, and there may be others of its name
-        decisive.append(images_digest(dataset))
+    said = f"{attack}-{Path(data['name']).name}-{data['split']}-{n}"
+    decisive = [*decisive, data["name"], *([model] if model else [])]
+    if data["name"] not in dataset_names():  # a folder, and there may be others of its name
+        decisive.append(data["digest"])
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
     return f"{re.sub(r'[^a-z0-9]+', '-', said.lower())}-{digest}"
 
@@ -33,5 +35,6 @@ def other_model(folder: Path | str, name: str, digest: str | None) -> str:
     name: of the model; digest: of its weights, None if it is not known.
     Raises: CheckpointError, if there are weights that cannot be read.
     """
-    own = run_digest(folder)
-    return "" if own is not None and digest in (None, own) else f"{name} {digest}"
+    has_weights = (Path(folder) / "model.safetensors").is_file()
+    is_own = has_weights and (digest is None or digest == run_digest(folder))
+    return "" if is_own else f"{name} {digest}"

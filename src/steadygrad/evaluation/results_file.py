@@ -18,7 +18,7 @@ from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
 from steadygrad.evaluation.pictures import Gallery
-from steadygrad.evaluation.provenance import provenance
+from steadygrad.evaluation.provenance import data_record, provenance
 from steadygrad.evaluation.result_names import other_model, result_slug
 
 __all__ = ["Evaluation", "evaluation_slug", "read_evaluation", "write_evaluation"]
@@ -64,13 +64,14 @@ def write_evaluation(
     if len(labels) != curve.n:
         raise HyperparameterError(f"expected the {curve.n} labels of the curve, got {len(labels)}")
     run = Path(run)
-    slug = evaluation_slug(curve, dataset, other_model(run, model_name, digest))
+    origin = provenance(run, dataset, model_name, digest)
+    slug = _slug(curve, origin["dataset"], other_model(run, model_name, digest))
     path = run / "evaluations" / f"{slug}.json"
     record = curve.to_json() | {
         "search": curve.search,
         "seed": curve.seed,
         "seconds": curve.seconds,
-        **provenance(run, dataset, model_name, digest),
+        **origin,
     }
     record["dataset"]["n"] = curve.n
     tensors = {"broken_at": curve.broken_at, "labels": labels} | _gallery_tensors(gallery)
@@ -113,8 +114,12 @@ def evaluation_slug(curve: AccuracyCurve, dataset: ImageDataset, model: str = ""
 
     model: tells models apart whose results share a folder; "" for the run whose folder it is.
     """
+    return _slug(curve, data_record(dataset), model)
+
+
+def _slug(curve: AccuracyCurve, data: Mapping[str, Any], model: str) -> str:
     decisive = [curve.attack, curve.eps_values, curve.seed, curve.search]
-    return result_slug(curve.attack["name"], dataset, curve.n, decisive, model)
+    return result_slug(curve.attack["name"], data, curve.n, decisive, model)
 
 
 def _gallery_tensors(gallery: Gallery | None) -> dict[str, Tensor]:

@@ -258,28 +258,27 @@ def transfer_matrix(
         )
         own.append(right(model, examples.images))
         columns.append(torch.stack([right(victim, examples.images) for victim in victims.values()]))
-    source_digests, victim_digests = (
-        tuple(weights_digest(model) for model in models.values()) for models in (sources, victims)
-    )
-    source_identities, victim_identities = (
-        {name: _identity(model, images, device) for name, model in models.items()}
-        for models in (sources, victims)
-    )
+    models = {id(model): model for model in (*sources.values(), *victims.values())}
+    digests = {key: weights_digest(model) for key, model in models.items()}
+    # The same for modules of the same weights that print and behave alike.
+    identities = {
+        key: key
+        if digests[key] is None
+        else model_fingerprint(model, images, model_device(model, images, device))
+        for key, model in models.items()
+    }
     return TransferMatrix(
         attack=examples.attack,
         eps=examples.eps,
         norm=examples.norm,
         sources=tuple(sources),
         victims=tuple(victims),
-        source_digests=source_digests,
-        victim_digests=victim_digests,
+        source_digests=tuple(digests[id(source)] for source in sources.values()),
+        victim_digests=tuple(digests[id(victim)] for victim in victims.values()),
         is_self=torch.tensor(
             [
-                [
-                    victims[row] is sources[column] or of_victim == of_source
-                    for column, of_source in source_identities.items()
-                ]
-                for row, of_victim in victim_identities.items()
+                [identities[id(victim)] == identities[id(source)] for source in sources.values()]
+                for victim in victims.values()
             ],
             device="cpu",
         ),
@@ -292,13 +291,6 @@ def transfer_matrix(
         seed=seed,
         seconds=time.perf_counter() - began,
     )
-
-
-def _identity(model: Classifier, images: Images, device: torch.device | str | None) -> str | int:
-    """Return what modules share that have the same weights, print alike and behave alike."""
-    if weights_digest(model) is None:
-        return id(model)
-    return model_fingerprint(model, images, model_device(model, images, device))
 
 
 _TENSORS = ("is_self", "correct", "self_correct", "clean_victims", "clean_sources", "labels")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.atomic_file import write_atomically
+from steadygrad.error_text import described
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.model_answer import answer
 from steadygrad.models import Classifier
@@ -122,7 +123,7 @@ def _program(model: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
         with torch.no_grad():
             return torch.export.export(model, (images[:2],), dynamic_shapes=({0: batch},))
     except Exception as error:  # torch.export raises whatever a network makes it raise
-        raise _SkippedError(f"torch.export refused the network ({_first_line(error)})") from error
+        raise _SkippedError(f"torch.export refused the network ({described(error)})") from error
 
 
 def _onnx(model: nn.Module, images: Tensor, path: Path) -> None:
@@ -136,7 +137,7 @@ def _onnx(model: nn.Module, images: Tensor, path: Path) -> None:
         exported.save(str(path), include_initializers=True, external_data=False)
     except Exception as error:  # of the exporter, whatever the network makes it raise
         raise _SkippedError(
-            f"the ONNX exporter refused the network ({_first_line(error)})"
+            f"the ONNX exporter refused the network ({described(error)})"
         ) from error
     _compare(model, images, _onnx_program(path), "ONNX")
 
@@ -253,8 +254,3 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__

@@ -140,7 +140,7 @@ class CovarianceNorm:
 
 
 class _Energy(Function):
-    """``g^T Sigma g``, whose derivative ``2 Sigma g`` is at hand: ``Sigma`` is symmetric."""
+    """``g^T Sigma g``. Its derivative, ``2 Sigma g``, is kept from the forward pass."""
 
     @staticmethod
     def forward(gradient: Tensor, covariance: Covariance) -> tuple[Tensor, Tensor]:
@@ -151,10 +151,13 @@ class _Energy(Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         gradient, ctx.covariance = inputs
         ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)  # no zeros of the images' size for the second output
         ctx.save_for_backward(gradient, output[1])
 
     @staticmethod
-    def backward(ctx: Any, of_energy: Tensor, _: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, of_energy: Tensor | None, _: None) -> tuple[Tensor | None, None]:
+        if of_energy is None:
+            return None, None
         gradient, smoothed = ctx.saved_tensors
         if torch.is_grad_enabled():  # to be differentiated again
             smoothed = ctx.covariance.apply(gradient)

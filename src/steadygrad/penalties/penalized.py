@@ -202,12 +202,13 @@ def _value(
     is_part = count < len(images) and _may_couple_images(model)
     with torch.inference_mode(False), torch.enable_grad(), explained():
         images = images.detach().requires_grad_()
-        randomness = RandomState(images.device)
+        is_running = _takes_running_statistics(backend, model)
+        randomness = RandomState(images.device) if is_running and not is_part else None
         losses, logits = example_losses(model, images, labels, loss)
         differentiated = losses
-        if is_part or _takes_running_statistics(backend, model):
-            same_draws = nullcontext() if is_part else randomness.replayed()
-            with same_draws, held_statistics(model), _statistics_of(backend, model):
+        if is_part or is_running:
+            draws = nullcontext() if randomness is None else randomness.replayed()
+            with draws, held_statistics(model), _statistics_of(backend, model):
                 differentiated, _ = example_losses(model, images[:count], labels[:count], loss)
         (gradient,) = torch.autograd.grad(differentiated.sum(), images)
     gradient = gradient[:count]

@@ -13,7 +13,6 @@ from steadygrad.default_tensors import DefaultTensors
 from steadygrad.distributed import agree_on, current_ranks, main_rank_first
 from steadygrad.errors import HyperparameterError, ProcessError
 from steadygrad.folder_lock import only_writer
-from steadygrad.models import RunModel
 from steadygrad.time_budget import TimeBudget
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.given_data import GivenImages, LoaderImages, TrainingImages
@@ -71,8 +70,8 @@ def train(
     folder, progress = RunFolder(Path(out)), progress or SilentProgress()
     if resume and overwrite:
         raise HyperparameterError("expected resume or overwrite, not both")
-    if overwrite and isinstance(config.model, RunModel):
-        folder.refuse_to_replace(config.model.path)
+    if overwrite:
+        folder.refuse_to_replace_source_of(config.model)
     device = device_of_process(config.device)
     try:
         with processes_together(device):

@@ -15,6 +15,7 @@ from steadygrad.atomic_file import write_atomically
 from steadygrad.datasets.sources import with_settings
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.folder_lock import LOCK_NAME
+from steadygrad.models import ModelSource, RunModel
 from steadygrad.models.model_file import ModelSpec, load_model
 from steadygrad.parts import part_fields
 from steadygrad.training.config import TrainingConfig
@@ -89,12 +90,17 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"expected a folder for the run, but {self.path} is a file")
 
-    def refuse_to_replace(self, source: Path) -> None:
+    def refuse_to_replace_source_of(self, model: ModelSource) -> None:
         """Raise OutputError, if the run that a network comes from lies here."""
-        if source.expanduser().resolve().is_relative_to(self.path.resolve()):
+        inner = getattr(model, "model", None)
+        if inner is not None:  # of a model with smooth activations
+            self.refuse_to_replace_source_of(inner)
+        if not isinstance(model, RunModel):
+            return
+        if model.path.expanduser().resolve().is_relative_to(self.path.resolve()):
             raise OutputError(
-                f"cannot overwrite {self.path}: the network comes from {source}; choose another "
-                "folder"
+                f"cannot overwrite {self.path}: the network comes from {model.path}; "
+                "choose another folder"
             )
 
     def create(self, config: TrainingConfig) -> None:

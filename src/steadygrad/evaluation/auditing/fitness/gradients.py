@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Classifier, Images
-from steadygrad.evaluation.auditing.fitness.problem import Problem, first_line
+from steadygrad.error_text import described
+from steadygrad.evaluation.auditing.fitness.problem import Problem
 from steadygrad.layers import ComplexConv2d, ComplexLinear
 from steadygrad.model_answer import answer
 
@@ -23,7 +24,7 @@ def gradient_problems(model: Classifier, images: Images) -> Iterator[Problem]:
         gradient = _gradient(model, images)
     except Exception as error:  # a stranger's backward pass may raise anything
         gradient = None
-        seen = f"the outputs cannot be differentiated in the images: {first_line(error)}"
+        seen = f"the outputs cannot be differentiated in the images: {described(error)}"
     else:
         seen = "the outputs do not depend differentiably on the images"
     if gradient is None:
@@ -71,7 +72,7 @@ def exactness(model: Classifier, images: Images) -> tuple[list[Problem], list[st
         gradient = _gradient(twin, beside)
         above, below = (_value(twin, beside + sign * _STEP * direction) for sign in (1, -1))
     except Exception as error:  # what a stranger's layers do with float64 is their affair
-        return [_no_float64(first_line(error))], []
+        return [_no_float64(described(error))], []
     if gradient is None or above.dtype != torch.float64:
         return [_no_float64(f"the outputs are {str(above.dtype).removeprefix('torch.')}")], []
     slope = (above - below) / (2 * _STEP)

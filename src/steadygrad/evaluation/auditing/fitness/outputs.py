@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.checks import check_logits
+from steadygrad.error_text import described
 from steadygrad.errors import ModelError
-from steadygrad.evaluation.auditing.fitness.problem import Problem, first_line
+from steadygrad.evaluation.auditing.fitness.problem import Problem
 from steadygrad.evaluation_mode import to_evaluation_mode
 from steadygrad.memory import is_out_of_memory
 from steadygrad.model_answer import ImagesChangedError, answer
@@ -78,7 +79,7 @@ def output_of(model: Classifier, images: Images, seed: int = 0) -> Logits | Prob
         shape = "x".join(map(str, images.shape[1:]))
         return Problem(
             "forward",
-            f"the model does not take {len(images)} images of {shape}: {first_line(error)}",
+            f"the model does not take {len(images)} images of {shape}: {described(error)}",
             "check the images' size, channels and dtype against what the model reads",
             is_fatal=True,
         )

@@ -15,7 +15,6 @@ __all__ = [
     "UnfitError",
     "check_accepted",
     "data_problems",
-    "first_line",
     "is_readable",
 ]
 
@@ -70,12 +69,6 @@ def check_accepted(accepted: Sequence[str]) -> tuple[str, ...]:
                 f"got {name!r}{hint}"
             )
     return tuple(sorted(set(accepted)))
-
-
-def first_line(error: BaseException) -> str:
-    """Return an error's type and the first line of its text, for use inside a sentence."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
 
 
 def data_problems(images: AnyImages, labels: Labels) -> list[Problem]:
