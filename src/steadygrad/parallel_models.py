@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from torch.nn.parallel import DistributedDataParallel
@@ -11,7 +12,15 @@ from steadygrad._typing import Classifier
 from steadygrad.errors import ModelError
 from steadygrad.held_statistics import modules_of
 
-__all__ = ["parameters_kept_gathered", "refuse_static_graph"]
+__all__ = [
+    "parameters_gathered",
+    "parameters_kept_gathered",
+    "refuse_static_graph",
+    "sharded_modules",
+]
+
+_ARE_GATHERED: ContextVar[bool] = ContextVar("are_gathered", default=False)
+"""Whether an enclosing block holds all parameters."""
 
 
 def refuse_static_graph(model: Classifier) -> None:
@@ -45,11 +54,10 @@ def parameters_kept_gathered(model: Classifier) -> Iterator[None]:
         model: with ``torch.distributed.fsdp.fully_shard`` applied to it or to modules in it; any
             other one is left alone.
     """
-    # Whoever shards a model has imported FSDP; importing it takes others a second for nothing.
-    fsdp = sys.modules.get("torch.distributed.fsdp")
-    sharded: list[Any] = []
-    if fsdp is not None:
-        sharded = [module for module in modules_of(model) if isinstance(module, fsdp.FSDPModule)]
+    if _ARE_GATHERED.get():
+        yield
+        return
+    sharded = sharded_modules(model)
     for module in sharded:
         module.set_reshard_after_backward(False, recurse=False)
     try:
@@ -57,3 +65,36 @@ def parameters_kept_gathered(model: Classifier) -> Iterator[None]:
     finally:
         for module in sharded:
             module.set_reshard_after_backward(True, recurse=False)
+
+
+@contextmanager
+def parameters_gathered(model: Classifier) -> Iterator[None]:
+    """Gather an FSDP2 model's parameters, and keep them until the block ends.
+
+    Passes through the model exchange nothing inside, however many a process makes; only
+    ``backward()`` sums and divides gradients. Every process has to enter.
+
+    Args:
+        model: as for ``parameters_kept_gathered``, with ``reshard_after_forward=False``.
+    """
+    sharded = sharded_modules(model)
+    for module in sharded:
+        module.set_reshard_after_backward(False, recurse=False)
+        module.unshard()
+    token = _ARE_GATHERED.set(True)
+    try:
+        yield
+    finally:
+        _ARE_GATHERED.reset(token)
+        for module in sharded:
+            module.set_reshard_after_backward(True, recurse=False)
+            module.reshard()
+
+
+def sharded_modules(model: Classifier) -> list[Any]:
+    """Return the modules in a model to which ``fully_shard`` was applied."""
+    # Whoever shards a model has imported FSDP; importing it takes others a second for nothing.
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    if fsdp is None:
+        return []
+    return [module for module in modules_of(model) if isinstance(module, fsdp.FSDPModule)]

@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from distributed_world import in_processes
 from steadygrad.datasets import load_dataset
+from steadygrad.distributed import alone
 from steadygrad.errors import HyperparameterError, ProcessError
 from steadygrad.layers import BatchNorm2d
 from steadygrad.models import ObjectModel
@@ -124,8 +126,23 @@ def stepped(settings: dict[str, Any]) -> tuple[list[Tensor], Tensor]:
         for images, labels in session.remaining_batches():
             numbers.append(session.step(images.double(), labels))
             session.steps_done += 1
-        state = [tensor.double().flatten() for tensor in session.model.state_dict().values()]
+        whole = session.weights.whole(session.model.state_dict())
+        state = [tensor.double().flatten() for tensor in whole.values()]
         return numbers, torch.cat(state)
+
+
+def held_by_a_process(settings: TrainingConfig) -> dict[str, int]:
+    """Return how many numbers a process holds of the weights and of their momentum, and of all."""
+    data = load_dataset("digits", "train", limit=64)
+    session = TrainingSession(settings, data, torch.device("cpu"))
+    session.step(*next(session.remaining_batches()))
+    parameters: list[Any] = list(session.model.parameters())
+    states: list[Any] = [each["momentum_buffer"] for each in session.optimizer.state.values()]
+    return {
+        "needed": sum(parameter.numel() for parameter in parameters),
+        "held": sum(parameter.to_local().numel() for parameter in parameters),
+        "state": sum(state.to_local().numel() for state in states),
+    }
 
 
 class StopAt(SilentProgress):
@@ -140,10 +157,24 @@ def two_ranks(rank: int, folder: Path) -> dict[str, Any]:
     """Everything that is shown of two processes, in one start of them."""
     for name, settings in RUNS.items():
         train(config(**settings), folder / name)
-    stopped = train(config(**RUNS["attacked"]), folder / "stopped", progress=StopAt())
+        train(config(**settings, shard=True), folder / f"{name}, divided")
+    attacked, divided = config(**RUNS["attacked"]), config(**RUNS["attacked"], shard=True)
+    stopped = train(attacked, folder / "stopped", progress=StopAt())
+    train(divided, folder / "divided", progress=StopAt())
+    train(divided, folder / "taken up", progress=StopAt())
+    train(divided, folder / "taken up", resume=True)
+    if rank == 0:
+        with alone():
+            train(attacked, folder / "begun by one", progress=StopAt())
+    resumed = train(divided, folder / "begun by one", resume=True)
     found: dict[str, Any] = {"finished": stopped.is_finished}
+    found["returned"] = resumed.model.state_dict()
+    found |= held_by_a_process(divided)
     for name, settings in STEPS.items():
         found[name] = stepped(settings)
+        found[f"{name}, divided"] = stepped(settings | {"shard": True})
+        with patch("steadygrad.training.weights._GROUP", 100):
+            found[f"{name}, divided in groups"] = stepped(settings | {"shard": True})
     if rank == 1:
         TrainingSession.step = partial(broken, TrainingSession.step)  # type: ignore[method-assign]
     try:
@@ -176,11 +207,12 @@ def lines(history: tuple[EpochMetrics, ...]) -> list[dict[str, Any]]:
     return [{k: v for k, v in each.to_dict().items() if k != "seconds"} for each in history]
 
 
+@pytest.mark.parametrize("held", ["", ", divided"])
 @pytest.mark.parametrize("name", RUNS)
 def test_a_training_in_two_processes_ends_where_one_ends(
-    found: list[dict[str, Any]], folder: Path, tmp_path: Path, name: str
+    found: list[dict[str, Any]], folder: Path, tmp_path: Path, name: str, held: str
 ) -> None:
-    one, two = RunFolder(tmp_path / "run"), RunFolder(folder / name)
+    one, two = RunFolder(tmp_path / "run"), RunFolder(folder / f"{name}{held}")
     history = train(config(**RUNS[name]), one.path).history
     files = {file.name for file in one.path.iterdir()}
     assert {file.name for file in two.path.iterdir()} == files
@@ -198,31 +230,58 @@ def test_a_training_in_two_processes_ends_where_one_ends(
         assert {key: ours[key] for key in numbers} == pytest.approx(numbers, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["stopped", "divided"])
 def test_what_two_processes_left_one_goes_on_with(
-    found: list[dict[str, Any]], folder: Path, tmp_path: Path
+    found: list[dict[str, Any]], folder: Path, tmp_path: Path, name: str
 ) -> None:
     assert not any(each["finished"] for each in found)
     settings = config(**RUNS["attacked"])
-    state = read_state(RunFolder(folder / "stopped").state)
+    state = read_state(RunFolder(folder / name).state)
     assert (state.epochs_done, state.steps_done) == (1, 3)
-    train(settings, folder / "stopped", resume=True)
+    train(settings, folder / name, resume=True)
     train(settings, tmp_path / "run")
+    assert_same_networks(folder / name, tmp_path / "run")
+
+
+def test_two_processes_divide_what_one_or_two_left(
+    found: list[dict[str, Any]], folder: Path, tmp_path: Path
+) -> None:
+    train(config(**RUNS["attacked"]), tmp_path / "run")
+    for name in ("taken up", "begun by one"):
+        assert_same_networks(folder / name, tmp_path / "run")
+        state = read_state(RunFolder(folder / name).state)
+        assert all(type(tensor) is Tensor for tensor in state.model.values())
+
+
+def assert_same_networks(ours: Path, theirs: Path) -> None:
     for file in ("model.safetensors", "raw_model.safetensors"):
-        difference = weights(folder / "stopped" / file) - weights(tmp_path / "run" / file)
-        assert difference.abs().max() < 1e-6
+        assert (weights(ours / file) - weights(theirs / file)).abs().max() < 1e-6
 
 
+def test_processes_that_divide_a_network_hold_a_part_and_return_the_whole(
+    found: list[dict[str, Any]], folder: Path
+) -> None:
+    whole, _ = load_model(folder / "begun by one/model.safetensors")
+    for rank in found:
+        assert rank["held"] == rank["needed"] // 2
+        assert rank["state"] == rank["held"]  # the momentum
+        for name, tensor in rank["returned"].items():
+            torch.testing.assert_close(tensor, whole.state_dict()[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("held", ["", ", divided", ", divided in groups"])
 @pytest.mark.parametrize("name", STEPS)
 def test_steps_in_double_precision_are_those_of_one_process_to_rounding(
-    found: list[dict[str, Any]], name: str
+    found: list[dict[str, Any]], name: str, held: str
 ) -> None:
     numbers, state = stepped(STEPS[name])
     # A finite difference divides the rounding by its step.
     tolerance = 1e-6 if "finite" in name else 1e-10
     for rank in found:
-        torch.testing.assert_close(rank[name][1], state, rtol=tolerance, atol=tolerance)
-        torch.testing.assert_close(rank[name][0], numbers, rtol=1e-5, atol=1e-6, equal_nan=True)
-    assert torch.equal(found[0][name][1], found[1][name][1])
+        ours, after = rank[f"{name}{held}"]
+        torch.testing.assert_close(after, state, rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(ours, numbers, rtol=1e-5, atol=1e-6, equal_nan=True)
+    assert torch.equal(found[0][f"{name}{held}"][1], found[1][f"{name}{held}"][1])
 
 
 def test_the_main_process_says_why_another_one_failed(found: list[dict[str, Any]]) -> None:
@@ -261,10 +320,15 @@ else:
 
 
 @pytest.mark.parametrize(
-    "slow", ["torch.distributed.destroy_process_group", "steadygrad.cli.application.messages.print"]
+    ("slow", "more"),
+    [
+        ("torch.distributed.destroy_process_group", []),
+        ("steadygrad.cli.application.messages.print", []),
+        ("torch.distributed.destroy_process_group", ["--shard"]),
+    ],
 )
 def test_a_killed_process_ends_the_program_with_a_sentence_and_a_state_to_resume_from(
-    tmp_path: Path, slow: str
+    tmp_path: Path, slow: str, more: list[str]
 ) -> None:
     """The launcher ends the main process meanwhile, while it still has to speak."""
     program, out = tmp_path / "program.py", tmp_path / "run"
@@ -274,7 +338,7 @@ def test_a_killed_process_ends_the_program_with_a_sentence_and_a_state_to_resume
     options = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
     options += ["--epochs", "2", "--device", "cpu", "--optimizer", "sgd:learning_rate=0.05"]
     done = subprocess.run(
-        [*launcher, "--nproc-per-node", "2", program, slow, "train", *options, "--out", out],
+        [*launcher, "--nproc-per-node", "2", program, slow, "train", *options, *more, "--out", out],
         capture_output=True,
         text=True,
         timeout=300,
@@ -307,6 +371,7 @@ def test_variables_of_accelerate_launch_are_enough(tmp_path: Path) -> None:
             text=True,
             env=os.environ
             | {"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "fp16"}
+            | {"ACCELERATE_USE_FSDP": "true"}
             | {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
             | {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
         )
@@ -317,6 +382,7 @@ def test_variables_of_accelerate_launch_are_enough(tmp_path: Path) -> None:
     assert other == ""
     assert main.count("epoch 2/2") == 1
     assert "mixed precision fp16 of accelerate launch has no effect" in main
+    assert "FSDP of accelerate launch has no effect: every process holds the whole" in main
     train(config(), tmp_path / "whole")
     difference = weights(tmp_path / "run/model.safetensors") - weights(
         tmp_path / "whole/model.safetensors"

@@ -168,7 +168,7 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path: Path, config: Make,
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("writer", ["write_state", "save_model", "RunFolder.write_metrics"])
+@pytest.mark.parametrize("writer", ["write_state", "save_weights", "RunFolder.write_metrics"])
 def test_a_kill_between_the_files_of_a_checkpoint_is_repaired(
     tmp_path: Path, config: Make, monkeypatch: pytest.MonkeyPatch, writer: str
 ) -> None:

@@ -181,6 +181,9 @@ def _harden(
     cuda_graph: Annotated[
         bool, typer.Option(help="Replay steps as a CUDA graph, up to three times faster.")
     ] = False,
+    shard: Annotated[
+        bool, typer.Option(help="Divide the weights among processes (FSDP2).")
+    ] = False,
     resume: Annotated[
         bool, typer.Option(help="Continue the hardening in --out, if it began.")
     ] = False,
@@ -205,6 +208,7 @@ def _harden(
         "seed": seed,
         "device": device,
         "cuda_graph": cuda_graph,
+        "shard": shard,
     }
     if schedule is not None:
         settings["schedule"] = schedule

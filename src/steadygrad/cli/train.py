@@ -137,7 +137,7 @@ def _train(
     ] = None,
     validation_size: Annotated[
         int | None,
-        typer.Option(help="Images held out of the training set and measured after each epoch."),
+        typer.Option(help="Training images held out and measured after each epoch."),
     ] = None,
     test_images: Annotated[
         int | None,
@@ -150,10 +150,14 @@ def _train(
         typer.Option(help="Record the angle of plain and penalised updates."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1.")] = None,
     cuda_graph: Annotated[
         bool | None,
-        typer.Option(help="Replay steps as a CUDA graph, up to ten times faster."),
+        typer.Option(help="Replay steps as a CUDA graph: faster."),
+    ] = None,
+    shard: Annotated[
+        bool | None,
+        typer.Option(help="Divide the weights among processes (FSDP2)."),
     ] = None,
     checkpoint_seconds: Annotated[
         float | None, typer.Option(help="Minimum seconds between checkpoints.")
@@ -189,6 +193,7 @@ def _train(
         "seed": seed,
         "device": device,
         "cuda_graph": cuda_graph,
+        "shard": shard,
         "checkpoint_seconds": checkpoint_seconds,
     }
     settings = read_settings(config) if config is not None else {}

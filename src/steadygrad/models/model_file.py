@@ -14,7 +14,7 @@ from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.models.registry import MODELS, ModelSource, bare, model_entry, own_network
 from steadygrad.tensor_file import read_tensors, write_tensors
 
-__all__ = ["ModelSpec", "load_model", "read_spec", "runs_code", "save_model"]
+__all__ = ["ModelSpec", "load_model", "read_spec", "runs_code", "save_model", "save_weights"]
 
 _METADATA_KEY = "steadygrad"
 """One key only: safetensors writes several in no fixed order, and equal runs give equal bytes."""
@@ -69,8 +69,15 @@ def save_model(path: Path | str, model: nn.Module, spec: ModelSpec) -> None:
 
     Raises: OutputError, if ``path`` cannot be written; the file there then stands as it was.
     """
-    metadata = {_METADATA_KEY: json.dumps(spec.to_dict(), sort_keys=True)}
-    write_tensors(path, model.state_dict(), metadata)
+    save_weights(path, model.state_dict(), spec)
+
+
+def save_weights(path: Path | str, weights: Mapping[str, Tensor], spec: ModelSpec) -> None:
+    """Write the weights and buffers of a network's ``state_dict()``, as ``save_model`` does.
+
+    Raises: OutputError, if ``path`` cannot be written; the file there then stands as it was.
+    """
+    write_tensors(path, weights, {_METADATA_KEY: json.dumps(spec.to_dict(), sort_keys=True)})
 
 
 def load_model(

@@ -35,7 +35,7 @@ def without_wrappers(network: nn.Module) -> nn.Module:
     if any(_is_sharded(module) for module in network.modules()):
         raise ModelError(
             "expected the network from before fully_shard (FSDP): its parameters are divided among "
-            "the processes; put the penalty into a loop of your own to train it sharded"
+            "the processes; train and harden divide it themselves with shard (--shard)"
         )
     network = _innermost(network)
     if any(_innermost(module) is not module for module in network.modules()):

@@ -70,6 +70,9 @@ class TrainingConfig:
         cuda_graph: record the gradient of the first batch as a CUDA graph and replay it in every
             step: many times faster for small networks on a GPU. For penalties that do not learn
             and no attack, in one process; see ``CapturedGradient``.
+        shard: each of several processes holds a part of the weights, of their gradient, of the
+            optimizer's state and of the average (FSDP2), and gathers the whole network for the
+            passes of a step. In a single process there is nothing to divide.
         update_similarity: record the cosine between plain and penalised updates (Yeats et al. 2021,
             Eq. 11); one more backward pass a step.
         checkpoint_seconds: least time between two checkpoints within an epoch.
@@ -104,6 +107,7 @@ class TrainingConfig:
     seed: int = 0
     device: str = "auto"
     cuda_graph: bool = False
+    shard: bool = False
     update_similarity: bool = False
     checkpoint_seconds: float = 60.0
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from steadygrad.distributed import any_rank
 from steadygrad.errors import ModelError, NonFiniteLossError
-from steadygrad.models.model_file import save_model
+from steadygrad.models.model_file import save_weights
 from steadygrad.pending_checks import settle_checks
 from steadygrad.training.given_data import TrainingImages
 from steadygrad.training.interruption import Interruption
@@ -19,7 +19,7 @@ from steadygrad.training.progress import Progress
 from steadygrad.training.run_folder import RunFolder
 from steadygrad.training.session import TrainingSession
 from steadygrad.training.tensorboard_log import TensorBoardLog
-from steadygrad.training.training_state import write_state
+from steadygrad.training.training_state import TrainingState, write_state
 from steadygrad.training.validation import Performance, clean_performance
 
 __all__ = ["HeldOut", "TrainingLoop", "TrainingResult"]
@@ -95,8 +95,8 @@ class TrainingLoop:
         try:
             if session.history or session.steps_done:
                 self._begin()
-                if session.ranks.is_main:
-                    self._write_outputs()  # a kill may have come between the state and the others
+                # A kill may have come between the state and the others.
+                self._write_outputs(session.capture())
             if session.epochs_done >= epochs:
                 self.progress.message(f"{self.folder.path} is finished: {epochs} epochs are done")
                 return self._result()
@@ -153,10 +153,13 @@ class TrainingLoop:
         self._read()
         self._count_time()
         self._refuse_divergence()
+        held_out = self.held_out
         metrics = session.end_epoch(
-            self._performance(self.held_out.validation),
-            self._performance(self.held_out.test),
-            self._raw_performance(self.held_out.validation),
+            self._performance(session.network, held_out.validation),
+            self._performance(session.network, held_out.test),
+            None
+            if session.averaged is None
+            else self._performance(session.model, held_out.validation),
         )
         self._write_checkpoint()
         if self.log is not None:
@@ -165,13 +168,13 @@ class TrainingLoop:
         (stops,) = any_rank(self.interruption.requested)
         return not stops
 
-    def _performance(self, dataset: TrainingImages | None) -> Performance | None:
-        return None if dataset is None else clean_performance(self.session.network, dataset)
-
-    def _raw_performance(self, dataset: TrainingImages | None) -> Performance | None:
-        if dataset is None or self.session.averaged is None:
+    def _performance(
+        self, network: nn.Module, dataset: TrainingImages | None
+    ) -> Performance | None:
+        if dataset is None:
             return None
-        return clean_performance(self.session.model, dataset)
+        with self.session.weights.gathered(network):
+            return clean_performance(network, dataset)
 
     def _read(self) -> None:
         """Fetch the numbers of the latest steps from the device, and stop at a non-finite one."""
@@ -212,23 +215,27 @@ class TrainingLoop:
     def _refuse_divergence(self) -> None:
         # A finite loss may still have had a non-finite gradient.
         session = self.session
-        if not session.has_finite_weights:
+        if not session.weights.are_finite():
             raise self._divergence(
                 f"the weights are not finite after epoch {session.epochs_done + 1}, "
                 f"step {session.steps_done}"
             )
 
     def _write_checkpoint(self) -> None:
+        state = self.session.capture()
         if self.session.ranks.is_main:
-            write_state(self.folder.state, self.session.capture())
-            self._write_outputs()
+            write_state(self.folder.state, state)
+        self._write_outputs(state)
         self.clock = self.last_checkpoint = time.monotonic()
 
-    def _write_outputs(self) -> None:
+    def _write_outputs(self, state: TrainingState) -> None:
         # After the state, which alone can restore both.
-        save_model(self.folder.model, self.session.network, self.session.spec)
-        if self.session.averaged is not None:
-            save_model(self.folder.raw_model, self.session.model, self.session.spec)
+        if not self.session.ranks.is_main:
+            return
+        average = state.averaged.get("network")
+        save_weights(self.folder.model, average or state.model, self.session.spec)
+        if average is not None:
+            save_weights(self.folder.raw_model, state.model, self.session.spec)
         self.folder.write_metrics(self.session.history)
 
     def _count_time(self) -> None:
@@ -252,7 +259,7 @@ class TrainingLoop:
 
     def _result(self) -> TrainingResult:
         session = self.session
-        network = session.network.eval()
+        network = session.whole_network().eval()
         for parameter, learns in zip(network.parameters(), session.given_to_learn, strict=True):
             parameter.requires_grad_(learns)
         return TrainingResult(

@@ -1,7 +1,7 @@
 """From a configuration to a trained network in a run folder."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -51,10 +51,9 @@ def train(
     resumed with another number of processes.
 
     resume: go on with the run in ``out``. Only ``epochs``, where local copies of the data lie,
-        ``checkpoint_seconds`` and the name of the same kind of ``device`` may differ; a finished
-        run given more epochs equals one that had them from the start, unless its schedule depends
-        on them. A run killed between its first step and its first checkpoint starts
-        again.
+        ``checkpoint_seconds``, ``shard`` and the name of the same kind of ``device`` may differ; a
+        finished run given more epochs equals one that had them from the start, unless its schedule
+        depends on them. A run killed between its first step and its first checkpoint starts again.
     overwrite: replace the run in ``out``, its evaluations included.
     progress: ``console_progress()``, one's own ``Progress``, or None for silence.
     minutes: time after which the run ends as if interrupted, above 0; None sets no limit.
@@ -129,12 +128,8 @@ def _trained(
         session = TrainingSession(config, train_set, device)
         if state is not None:
             session.restore(state)
-        asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-        if asked != "no" and config.precision == "float32":
-            progress.message(
-                f"mixed precision {asked} of accelerate launch has no effect: the run is in "
-                "float32; precision bf16 is a setting of the training"
-            )
+        for note in _without_effect(config):
+            progress.message(note)
         if state is not None and state.threads != torch.get_num_threads():
             progress.message(
                 f"the run was on {state.threads} threads and is now on "
@@ -152,6 +147,21 @@ def _trained(
                 folder.create(config)
 
         return TrainingLoop(session, held_out, folder, progress, interruption, begin).run()
+
+
+def _without_effect(config: TrainingConfig) -> Iterator[str]:
+    """Yield what ``accelerate launch`` was asked for and the configuration does not say."""
+    precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if precision != "no" and config.precision == "float32":
+        yield (
+            f"mixed precision {precision} of accelerate launch has no effect: the run is in "
+            "float32; precision bf16 is a setting of the training"
+        )
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true" and not config.shard:
+        yield (
+            "FSDP of accelerate launch has no effect: every process holds the whole network; "
+            "shard is a setting of the training"
+        )
 
 
 def _load_data(config: TrainingConfig, device: torch.device) -> tuple[TrainingImages, HeldOut]:

@@ -26,7 +26,7 @@ from steadygrad.versions import library_versions
 
 __all__ = ["RunFolder", "TrainedRun", "load_run_model", "run_config"]
 
-_FREE_TO_CHANGE = frozenset({"epochs", "checkpoint_seconds", "device"})
+_FREE_TO_CHANGE = frozenset({"epochs", "checkpoint_seconds", "device", "shard"})
 """Settings that a resumed run may change: how far to go, and what moves no number."""
 
 _PROVENANCE = ("steadygrad", "torch", "python", "threads", "created")
