@@ -206,7 +206,9 @@ def _divide(network: nn.Module, ranks: Ranks, least: int) -> None:
     device = next(network.parameters()).device.type
     mesh = init_device_mesh(device, (ranks.count,))
     for module in _modules_to_divide(network, least):
-        fully_shard(module, mesh=mesh, reshard_after_forward=False)
+        divided: Any = fully_shard(module, mesh=mesh, reshard_after_forward=False)
+        # By itself it asks for an average, which gloo gives as a sum under torch 2.8.
+        divided.set_force_sum_reduction_for_comms(True)
 
 
 def _modules_to_divide(network: nn.Module, least: int) -> list[nn.Module]:
