@@ -2,9 +2,6 @@
 
 import os
 import signal
-import socket
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from torch import Tensor, nn
 from distributed_world import in_processes
 from steadygrad.datasets import load_dataset
 from steadygrad.distributed import alone
-from steadygrad.errors import HyperparameterError, ProcessError
+from steadygrad.errors import ProcessError
 from steadygrad.layers import BatchNorm2d
 from steadygrad.models import ObjectModel
 from steadygrad.training import (
@@ -28,7 +25,6 @@ from steadygrad.training import (
     load_model,
     train,
 )
-from steadygrad.training.process_group import device_of_process, launched_ranks
 from steadygrad.training.run_folder import RunFolder
 from steadygrad.training.session import TrainingSession
 from steadygrad.training.training_state import read_state
@@ -290,125 +286,3 @@ def test_the_main_process_says_why_another_one_failed(found: list[dict[str, Any]
         "ProcessError: process 1 of 2 failed: MemoryError('no memory left'); "
         "no checkpoint was written before"
     )
-
-
-PROGRAM = """
-import os, signal, sys, time
-from unittest.mock import patch
-from steadygrad.program import main
-from steadygrad.training.session import TrainingSession
-
-step = TrainingSession.step
-
-def killed(self, images, labels):
-    if (self.epochs_done, self.steps_done) == (1, 2):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, images, labels)
-
-def slow(*arguments, **options):
-    time.sleep(0.5)
-    return patched.temp_original(*arguments, **options)
-
-patched = patch(sys.argv.pop(1), slow)
-if os.environ["RANK"] == "1":
-    TrainingSession.step = killed
-    main()
-else:
-    with patched:
-        main()
-"""
-
-
-@pytest.mark.parametrize(
-    ("slow", "more"),
-    [
-        ("torch.distributed.destroy_process_group", []),
-        ("steadygrad.cli.application.messages.print", []),
-        ("torch.distributed.destroy_process_group", ["--shard"]),
-    ],
-)
-def test_a_killed_process_ends_the_program_with_a_sentence_and_a_state_to_resume_from(
-    tmp_path: Path, slow: str, more: list[str]
-) -> None:
-    """The launcher ends the main process meanwhile, while it still has to speak."""
-    program, out = tmp_path / "program.py", tmp_path / "run"
-    program.write_text(PROGRAM)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    settings = {"dataset": "digits", "model": "digits-gelu", "limit-train": 65, "batch-size": 16}
-    options = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-    options += ["--epochs", "2", "--device", "cpu", "--optimizer", "sgd:learning_rate=0.05"]
-    done = subprocess.run(
-        [*launcher, "--nproc-per-node", "2", program, slow, "train", *options, *more, "--out", out],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 1
-    assert done.stderr.count("epoch 1/2") == 1
-    assert done.stderr.count("error: ") == 1
-    assert (
-        "error: a process of the run has ended before the others; the last checkpoint is kept in "
-        f"{out}; resume the run to go on\n"
-    ) in done.stderr
-    train(config(), out, resume=True)
-    train(config(), tmp_path / "whole")
-    difference = weights(out / "model.safetensors") - weights(tmp_path / "whole/model.safetensors")
-    assert difference.abs().max() < 1e-6
-
-
-def test_variables_of_accelerate_launch_are_enough(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--dataset", "digits", "--model", "digits-gelu", "--limit-train", "65"]
-    options += ["--batch-size", "16", "--optimizer", "sgd:learning_rate=0.05"]
-    options += ["--epochs", "2", "--device", "cpu", "--out", str(tmp_path / "run")]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "steadygrad", "train", *options],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ
-            | {"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "fp16"}
-            | {"ACCELERATE_USE_FSDP": "true"}
-            | {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
-            | {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
-        )
-        for rank in (0, 1)
-    ]
-    main, other = (process.communicate(timeout=300)[1] for process in processes)
-    assert [process.returncode for process in processes] == [0, 0]
-    assert other == ""
-    assert main.count("epoch 2/2") == 1
-    assert "mixed precision fp16 of accelerate launch has no effect" in main
-    assert "FSDP of accelerate launch has no effect: every process holds the whole" in main
-    train(config(), tmp_path / "whole")
-    difference = weights(tmp_path / "run/model.safetensors") - weights(
-        tmp_path / "whole/model.safetensors"
-    )
-    assert difference.abs().max() < 1e-6
-
-
-def test_a_launcher_without_sense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "a"}.items():
-        monkeypatch.setenv(name, value)
-    assert launched_ranks().count == 1
-    monkeypatch.setenv("MASTER_PORT", "1")
-    with pytest.raises(HyperparameterError, match="RANK below WORLD_SIZE, got '2' and '2'"):
-        launched_ranks()
-
-
-def test_one_gpu_by_its_number_is_refused_for_several_processes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import steadygrad.training.process_group as group
-
-    monkeypatch.setattr(group, "resolve_device", torch.device)
-    assert device_of_process("cuda:1") == torch.device("cuda:1")
-    environment = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert device_of_process("cpu") == torch.device("cpu")
-    with pytest.raises(HyperparameterError, match=r"for 2 processes, .* got cuda:1"):
-        device_of_process("cuda:1")
