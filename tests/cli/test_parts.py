@@ -74,7 +74,7 @@ def test_help_of_train_fits_two_screens(program: Program) -> None:
 
 def test_every_setting_of_a_training_has_an_option(program: Program) -> None:
     said = program("train", "--help").out
-    options = {"augmentation": "augment"}
+    options = {"augmentation": "augment", "trackers": "tracker"}
     for name in TrainingConfig.__dataclass_fields__:
         assert f"--{options.get(name, name).replace('_', '-')}" in said
 

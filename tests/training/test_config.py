@@ -24,6 +24,7 @@ from steadygrad.penalties import (
 )
 from steadygrad.training import (
     SGD,
+    TRACKERS,
     AdamW,
     ClipNorm,
     Cosine,
@@ -319,7 +320,7 @@ def test_json_gives_back_an_equal_configuration(config: Make) -> None:
 FAMILIES = {
     setting.key: setting.family
     for setting in part_fields(TrainingConfig)
-    if setting.family is not None and setting.key != "augmentation"
+    if setting.family is not None and setting.key not in ("augmentation", "trackers")
 }
 
 
@@ -332,8 +333,9 @@ def test_any_nest_of_registered_parts_survives_its_table(
     assume(not isinstance(parts["loss"], BinaryCrossEntropy))  # refused in a training
     parts["mixing" if similarity else "attack"] = None  # an attack needs one label an image
     steps = data.draw(st.lists(drawn_parts(AUGMENTATIONS), max_size=3), label="augmentation")
+    trackers = data.draw(st.lists(drawn_parts(TRACKERS), max_size=2), label="trackers")
     original = TrainingConfig(
-        **parts, augmentation=steps, epochs=epochs, update_similarity=similarity
+        **parts, augmentation=steps, trackers=trackers, epochs=epochs, update_similarity=similarity
     )
     table = json.loads(json.dumps(original.to_dict()))
     assert TrainingConfig.from_dict(table) == original

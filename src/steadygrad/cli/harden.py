@@ -184,6 +184,9 @@ def _harden(
     shard: Annotated[
         bool, typer.Option(help="Divide the weights among processes (FSDP2).")
     ] = False,
+    tracker: Annotated[
+        list[str] | None, typer.Option(help="Also log to wandb:PROJECT, mlflow:EXPERIMENT.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Continue the hardening in --out, if it began.")
     ] = False,
@@ -209,6 +212,7 @@ def _harden(
         "device": device,
         "cuda_graph": cuda_graph,
         "shard": shard,
+        "trackers": tracker or [],
     }
     if schedule is not None:
         settings["schedule"] = schedule

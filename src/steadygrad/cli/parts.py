@@ -25,6 +25,7 @@ from steadygrad.training import (
     OPTIMIZERS,
     RECIPES,
     SCHEDULES,
+    TRACKERS,
     TUNINGS,
 )
 
@@ -49,6 +50,7 @@ FAMILIES: dict[str, Family[Any]] = {
         CLIPPINGS,
         MIXINGS,
         TUNINGS,
+        TRACKERS,
         RECIPES,
         DIAGNOSTICS,
     )

@@ -54,7 +54,7 @@ def _train(
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder with local copies; without it, the Hugging Face hub."),
+        typer.Option(help="Local copies; without it, the Hugging Face hub."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Name (`steadygrad models`) with its settings.")
@@ -68,8 +68,8 @@ def _train(
     penalty: Annotated[
         str | None,
         typer.Option(
-            help="squared-norm:strength=0.125, norm:eps=8/255, gn:..., sgr:..., none. "
-            "All settings: `steadygrad parts penalty`."
+            help="squared-norm:strength=0.125, norm:eps=8/255, gn, sgr, none; see "
+            "`steadygrad parts penalty`."
         ),
     ] = None,
     paper_lambda: Annotated[
@@ -114,7 +114,7 @@ def _train(
     ] = None,
     schedule: Annotated[
         str | None,
-        typer.Option(help="Learning rate: constant, multi-step:10+20, linear, cosine:warmup=1."),
+        typer.Option(help="Learning rate: multi-step:10+20, linear, cosine:warmup=1."),
     ] = None,
     averaging: Annotated[
         str | None, typer.Option(help="Also keep averaged weights: ema:0.998.")
@@ -142,7 +142,7 @@ def _train(
     test_images: Annotated[
         int | None,
         typer.Option(
-            help="Also measure this many test images after each epoch; do not select on them."
+            help="Test images measured after each epoch; select nothing by them."
         ),
     ] = None,
     update_similarity: Annotated[
@@ -159,8 +159,9 @@ def _train(
         bool | None,
         typer.Option(help="Divide the weights among processes (FSDP2)."),
     ] = None,
+    tracker: Annotated[list[str] | None, typer.Option(help="Also log to wandb or mlflow.")] = None,
     checkpoint_seconds: Annotated[
-        float | None, typer.Option(help="Minimum seconds between checkpoints.")
+        float | None, typer.Option(help="Least time between checkpoints.")
     ] = None,
 ) -> None:
     """Train a network and keep its weights, settings and metrics in a run folder.
@@ -194,6 +195,7 @@ def _train(
         "device": device,
         "cuda_graph": cuda_graph,
         "shard": shard,
+        "trackers": tracker,
         "checkpoint_seconds": checkpoint_seconds,
     }
     settings = read_settings(config) if config is not None else {}

@@ -37,6 +37,8 @@ from steadygrad.training.schedules import (
     Schedule,
     schedule,
 )
+from steadygrad.training.trackers import MLflow, WeightsAndBiases
+from steadygrad.training.tracking import TRACKERS, OpenTracker, TrackedRun, Tracker, tracker
 from steadygrad.training.tuning import TUNINGS, FineTuning, tuning
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "RECIPES",
     "SCHEDULES",
     "SGD",
+    "TRACKERS",
     "TUNINGS",
     "Adam",
     "AdamW",
@@ -63,10 +66,12 @@ __all__ = [
     "LineProgress",
     "Linear",
     "LoaderImages",
+    "MLflow",
     "Mixup",
     "ModelSpec",
     "MultiStep",
     "Objective",
+    "OpenTracker",
     "Progress",
     "Ramp",
     "RunFolder",
@@ -74,11 +79,14 @@ __all__ = [
     "SilentProgress",
     "StepMetrics",
     "TerminalProgress",
+    "TrackedRun",
+    "Tracker",
     "TrainedRun",
     "TrainingConfig",
     "TrainingImages",
     "TrainingRecipe",
     "TrainingResult",
+    "WeightsAndBiases",
     "WideNoise",
     "averaging",
     "clipping",
@@ -95,6 +103,7 @@ __all__ = [
     "run_config",
     "save_model",
     "schedule",
+    "tracker",
     "train",
     "tuning",
     "with_recipe",

@@ -17,6 +17,7 @@ from steadygrad.training.clipping import CLIPPINGS, Clipping
 from steadygrad.training.mixing import MIXINGS, Mixing
 from steadygrad.training.optimizers import OPTIMIZERS, SGD, OptimizerPart
 from steadygrad.training.schedules import SCHEDULES, Constant, Schedule
+from steadygrad.training.tracking import TRACKERS, Tracker
 from steadygrad.training.tuning import TUNINGS, Tuning
 
 __all__ = ["Precision", "TrainingConfig", "read_settings"]
@@ -75,6 +76,7 @@ class TrainingConfig:
             passes of a step. In a single process there is nothing to divide.
         update_similarity: record the cosine between plain and penalised updates (Yeats et al. 2021,
             Eq. 11); one more backward pass a step.
+        trackers: where the metrics of each epoch go besides the run folder, parts of ``TRACKERS``.
         checkpoint_seconds: least time between two checkpoints within an epoch.
 
     Raises:
@@ -109,6 +111,7 @@ class TrainingConfig:
     cuda_graph: bool = False
     shard: bool = False
     update_similarity: bool = False
+    trackers: Annotated[tuple[Tracker, ...], TRACKERS] = ()
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:

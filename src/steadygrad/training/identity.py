@@ -12,14 +12,17 @@ from steadygrad.training.version_0_1 import DEFAULTS
 
 __all__ = ["configuration_digest", "decisive_settings"]
 
-_MOVES_NO_NUMBER = frozenset({"data_dir", "device", "checkpoint_seconds", "cuda_graph", "shard"})
+_MOVES_NO_NUMBER = frozenset(
+    {"data_dir", "device", "checkpoint_seconds", "cuda_graph", "shard", "trackers"}
+)
 
 
 def decisive_settings(config: TrainingConfig) -> dict[str, Any]:
     """Return the settings that decide the trained weights, as JSON can hold them.
 
     Where local copies of the data lie, how often checkpoints are written, whether a step is
-    recorded and whether processes divide the weights moves no number; the device moves last bits.
+    recorded, whether processes divide the weights and where metrics go moves no number; the device
+    moves last bits.
     """
     settings = {k: v for k, v in config.to_dict().items() if k not in _MOVES_NO_NUMBER}
     return settings | {"data": _without_place(settings["data"])}

@@ -19,6 +19,7 @@ from steadygrad.training.progress import Progress
 from steadygrad.training.run_folder import RunFolder
 from steadygrad.training.session import TrainingSession
 from steadygrad.training.tensorboard_log import TensorBoardLog
+from steadygrad.training.tracking import Tracking
 from steadygrad.training.training_state import TrainingState, write_state
 from steadygrad.training.validation import Performance, clean_performance
 
@@ -81,7 +82,9 @@ class TrainingLoop:
         self.session, self.held_out = session, held_out
         self.folder, self.progress, self.interruption = folder, progress, interruption
         self.begin, self.has_begun = begin, False
+        self.is_resumed = bool(session.history or session.steps_done)
         self.log: TensorBoardLog | None = None
+        self.tracking = Tracking(folder.trackers, progress.message)
         self.unread: list[tuple[Tensor, int]] = []
         self.steps_between_reads = 1 if session.device.type == "cpu" else _STEPS_BETWEEN_READS
         self.clock = self.last_checkpoint = time.monotonic()
@@ -93,7 +96,7 @@ class TrainingLoop:
         """
         session, epochs = self.session, self.session.config.epochs
         try:
-            if session.history or session.steps_done:
+            if self.is_resumed:
                 self._begin()
                 # A kill may have come between the state and the others.
                 self._write_outputs(session.capture())
@@ -112,6 +115,7 @@ class TrainingLoop:
         finally:
             if self.log is not None:
                 self.log.close()
+            self.tracking.close(is_finished=session.epochs_done >= epochs)
         if session.epochs_done < epochs:
             self.progress.message(
                 f"stopped in epoch {session.epochs_done + 1}, after step {session.steps_done}; "
@@ -120,10 +124,22 @@ class TrainingLoop:
         return self._result()
 
     def _begin(self) -> None:
-        self.has_begun = True
-        if self.session.ranks.is_main:
-            self.begin()
-            self.log = TensorBoardLog(self.folder.tensorboard, self.session.history)
+        self.has_begun, before = True, time.monotonic()
+        session = self.session
+        if not session.ranks.is_main:
+            return
+        settings = session.config.to_dict()
+        settings.pop("trackers")  # an address may hold a password
+        self.tracking.open(
+            session.config.trackers,
+            str(self.folder.path),
+            settings,
+            is_resumed=self.is_resumed,
+        )
+        self.begin()
+        self.log = TensorBoardLog(self.folder.tensorboard, session.history)
+        self.tracking.write(session.history)
+        self.clock += time.monotonic() - before  # no epoch's time
 
     def _epoch(self) -> bool:
         """Do what remains of an epoch; return whether to go on."""
@@ -164,6 +180,7 @@ class TrainingLoop:
         self._write_checkpoint()
         if self.log is not None:
             self.log.write(metrics)
+        self.tracking.write(session.history)
         self.progress.epoch(metrics)
         (stops,) = any_rank(self.interruption.requested)
         return not stops

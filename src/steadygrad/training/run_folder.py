@@ -26,7 +26,7 @@ from steadygrad.versions import library_versions
 
 __all__ = ["RunFolder", "TrainedRun", "load_run_model", "run_config"]
 
-_FREE_TO_CHANGE = frozenset({"epochs", "checkpoint_seconds", "device", "shard"})
+_FREE_TO_CHANGE = frozenset({"epochs", "checkpoint_seconds", "device", "shard", "trackers"})
 """Settings that a resumed run may change: how far to go, and what moves no number."""
 
 _PROVENANCE = ("steadygrad", "torch", "python", "threads", "created")
@@ -70,6 +70,11 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @property
+    def trackers(self) -> Path:
+        """What the run is called in experiment trackers, and which epochs they have."""
+        return self.path / "trackers.json"
+
+    @property
     def evaluations(self) -> Path:
         """Accuracy curves of the latest weights."""
         return self.path / "evaluations"
@@ -111,7 +116,10 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for file in (self.state, self.model, self.raw_model, self.metrics, self.config):
+            for file in (
+                *(self.state, self.model, self.raw_model, self.metrics, self.config),
+                self.trackers,
+            ):
                 file.unlink(missing_ok=True)
             for folder in (self.tensorboard, self.evaluations):
                 if folder.is_dir():
