@@ -217,8 +217,42 @@ def test_entry_points_are_loaded_when_asked_for_and_a_broken_one_stops_nobody_el
         family.get("gone")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert list(family) == [Dot]
-    assert len(caught) == 2
+        assert list(family) == [Dot] and family.usable_names() == ("dot",)
+    assert len(caught) == 4
+
+
+def test_a_name_that_is_taken_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    family: Family[Any] = Family("thing", "math", group="g")
+    family.register("dot")(Dot)
+    points = [
+        EntryPoint("dot", f"{Dot.__module__}:{Dot.__qualname__}", "g"),  # the one that is there
+        EntryPoint("dot", "fractions:Fraction", "g"),
+        EntryPoint("circle", "fractions:Fraction", "g"),
+        EntryPoint("circle", "decimal:Decimal", "g"),
+    ]
+    monkeypatch.setattr("steadygrad.parts.family.entry_points", lambda group: points)
+    with pytest.warns(UserWarning, match="is left out") as told:
+        assert family.names() == ("dot", "circle")
+    assert [str(each.message).split(" of the")[0] for each in told] == [
+        "the thing 'dot'",
+        "the thing 'circle'",
+    ]
+    assert family.get("dot") is Dot
+
+
+def test_what_a_part_of_another_package_refuses_is_a_sentence_of_ours() -> None:
+    @dataclass(frozen=True)
+    class Ring:
+        width: int = 1
+
+        def __post_init__(self) -> None:
+            if self.width < 1:
+                raise ValueError(f"expected width >= 1, got {self.width}")
+
+    family: Family[Any] = Family("thing", "math", group="steadygrad.no_such_group")
+    family.register("ring")(Ring)
+    with pytest.raises(HyperparameterError, match=r"^thing ring: expected width >= 1, got 0$"):
+        family.parse("ring:width=0")
 
 
 def test_a_fallback_reads_texts_that_are_no_names() -> None:

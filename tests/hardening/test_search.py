@@ -49,6 +49,13 @@ def test_the_best_is_the_most_robust_that_meets_the_target(
     assert again.hardened is not None and again.hardened.folder == found.best.folder
     more = searched(trained, digits, held_out, tmp_path, target="clean-drop<=100", trials=4)
     assert len(more.trials) == 4
+    for other, sentence in (
+        ({"eps": 0.05}, "expected eps 0.1, as the search in .* was begun with, got 0.05"),
+        ({"epochs": 2}, "expected epochs 1, .* got 2"),
+        ({"smoothing": 0.1}, "expected smoothing its default, .* got 0.1"),
+    ):
+        with pytest.raises(HyperparameterError, match=sentence):
+            searched(trained, digits, held_out, tmp_path, target="clean-drop<=50", **other)
 
 
 def test_a_target_that_nothing_meets(

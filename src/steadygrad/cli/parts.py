@@ -79,7 +79,9 @@ def parts(
     (penalty sgr:strength=0.1,covariance=exponential,covariance.decay_length=4).
     """
     chosen = FAMILIES if family is None else {family: _family(family)}
-    names = {kind: ((name,) if name is not None else of.names()) for kind, of in chosen.items()}
+    names = {
+        kind: ((name,) if name is not None else of.usable_names()) for kind, of in chosen.items()
+    }
     if as_json:
         listed = {kind: [_row(of, n) for n in names[kind]] for kind, of in chosen.items()}
         typer.echo(json.dumps(listed, indent=2))

@@ -141,9 +141,7 @@ def _train(
     ] = None,
     test_images: Annotated[
         int | None,
-        typer.Option(
-            help="Test images measured after each epoch; select nothing by them."
-        ),
+        typer.Option(help="Test images measured after each epoch; select nothing by them."),
     ] = None,
     update_similarity: Annotated[
         bool | None,

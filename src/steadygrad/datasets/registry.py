@@ -72,7 +72,9 @@ class DatasetEntry:
 def dataset_names() -> tuple[str, ...]:
     """Return the names of the known sets, in the order in which they are listed."""
     return tuple(
-        name for name in DATA_SOURCES.names() if isinstance(DATA_SOURCES.about(name), DatasetEntry)
+        name
+        for name in DATA_SOURCES.usable_names()
+        if isinstance(DATA_SOURCES.about(name), DatasetEntry)
     )
 
 

@@ -3,8 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,8 @@ def search_hardening(
     TPE sampler; ``eps`` itself comes first. Robustness is that of ``harden``'s report under PGD, at
     ``eps``; the quick audit is run on the best alone.
     Several processes or machines that are given one ``storage`` and one ``out`` share the trials. A
-    search that was stopped goes on with the same call; finished trials are not run again.
+    search that was stopped goes on with the same call; finished trials are not run again. With
+    another model, radius or setting it is refused: its trials could not be compared.
 
     Folder: ``penalty-*/`` of every trial as ``harden`` writes it, ``search.md``, ``search.png`` and
     ``search.json``, and ``search.db`` where no ``storage`` is given.
@@ -155,7 +156,8 @@ def search_hardening(
 
     Raises:
         MissingExtraError: optuna is not installed.
-        HyperparameterError: a setting is refused, or there are no validation images.
+        HyperparameterError: a setting is refused, there are no validation images, or the search in
+            this folder or storage was begun with something else.
         What ``harden`` raises.
     """
     wanted = CleanDrop.parse(target) if isinstance(target, str) else target
@@ -186,6 +188,15 @@ def search_hardening(
         direction="maximize",
         load_if_exists=True,
     )
+    asked = _asked(
+        settings,
+        model=model,
+        train_data=train_data,
+        validation=validation,
+        eps=eps,
+        seed=seed,
+    )
+    _refuse_another_search(study.user_attrs.get("asked", asked), asked, folder)
     trial_states = [trial.state for trial in study.get_trials(deepcopy=False)]
     begun = len(trial_states) - trial_states.count(optuna.trial.TrialState.FAIL)  # those refused
     # A search that goes on, or a second process, must not draw the same radii again.
@@ -218,6 +229,7 @@ def search_hardening(
             raise KeyboardInterrupt
         if done.report is None:
             raise HyperparameterError("expected validation images to search on, got none")
+        study.set_user_attr("asked", asked)
         result = _trial(done.report, factor * eps, done.folder)
         trial.set_user_attr("factor", factor)
         trial.set_user_attr("folder", done.folder.name)
@@ -245,6 +257,39 @@ def search_hardening(
     searched = Searched(eps=eps, target=wanted, trials=tuple(found), best=best, hardened=final)
     _write(searched, folder)
     return searched
+
+
+_FREE_TO_CHANGE = frozenset({"progress", "device", "cuda_graph", "shard", "trackers", "accept"})
+"""Settings of ``harden`` that a search may go on without, or with others."""
+
+
+def _asked(settings: Mapping[str, Any], **others: Any) -> dict[str, str]:
+    """Return in texts what decides the results of a search."""
+    every = {**settings, **others}
+    return {key: _said(value) for key, value in every.items() if key not in _FREE_TO_CHANGE}
+
+
+def _refuse_another_search(then: Mapping[str, str], now: Mapping[str, str], folder: Path) -> None:
+    """Raise HyperparameterError, naming the first setting in which two searches differ."""
+    for key in sorted(now.keys() | then.keys()):
+        ours, theirs = now.get(key, "its default"), then.get(key, "its default")
+        if ours != theirs:
+            raise HyperparameterError(
+                f"expected {key} {theirs}, as the search in {folder} was begun with, got {ours}; "
+                "choose another folder (and storage) for another search"
+            )
+
+
+def _said(value: Any) -> str:
+    """Return a setting as a text that is the same in every process; of an object, its kind."""
+    if hasattr(value, "__len__") and not isinstance(value, str | tuple | list):
+        return f"{type(value).__name__} of {len(value)}"
+    if is_dataclass(value) and not isinstance(value, type | nn.Module):
+        places = {f.name: None for f in fields(value) if f.name == "data_dir" and f.init}
+        return repr(replace(value, **places)) if places else repr(value)
+    if isinstance(value, str | int | float | bool | tuple | list | Path | None):
+        return str(value)
+    return type(value).__name__
 
 
 def _three_digits(factor: float) -> float:

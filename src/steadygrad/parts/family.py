@@ -108,11 +108,19 @@ class Family(FamilyNote, Generic[P]):
 
     def __iter__(self) -> Iterator[type[Any]]:
         """Yield every registered class, those of other packages included."""
+        return (self.get(name) for name in self.usable_names())
+
+    def usable_names(self) -> tuple[str, ...]:
+        """Return ``names`` without those whose package cannot be loaded, each with a warning."""
+        usable = []
         for name in self.names():
             try:
-                yield self.get(name)
+                self.get(name)
             except HyperparameterError as error:  # a broken package must not stop the others
                 warnings.warn(str(error), stacklevel=2)
+            else:
+                usable.append(name)
+        return tuple(usable)
 
     def get(self, name: str) -> type[Any]:
         """Return the class registered under ``name``.
@@ -248,11 +256,23 @@ class Family(FamilyNote, Generic[P]):
 
     def _plugins(self) -> dict[str, EntryPoint]:
         if self._entry_points is None:
-            self._entry_points = {point.name: point for point in entry_points(group=self.group)}
+            self._entry_points = {}
+            for point in entry_points(group=self.group):
+                taken = self._classes.get(point.name)
+                if point.name in self._entry_points or (
+                    taken is not None and point.value != f"{taken.__module__}:{taken.__qualname__}"
+                ):
+                    warnings.warn(
+                        f"the {self.kind} {point.name!r} of the package {_package(point)} is left "
+                        "out: there is another one of that name",
+                        stacklevel=2,
+                    )
+                else:
+                    self._entry_points[point.name] = point
         return self._entry_points
 
     def _load_plugin(self, point: EntryPoint) -> None:
-        package = point.dist.name if point.dist is not None else point.value
+        package = _package(point)
         try:
             found = point.load()
         except Exception as error:
@@ -274,6 +294,10 @@ def _with_defaults(
 ) -> dict[str, Any]:
     known = {setting.key for setting in settings_of(cls)}
     return {key: value for key, value in defaults.items() if key in known} | values
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value
 
 
 def _path(cls: type[Any]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import HyperparameterError, SteadygradError
 from steadygrad.parts.settings import Setting, allows_none, fields_of, is_tuple, settings_of
 from steadygrad.parts.values import nearest, read_plain, unquoted
 
@@ -105,7 +105,12 @@ def build_part(cls: type[Any], where: str, values: Mapping[str, Any]) -> Any:
             sentence += f", as in {name}:{','.join(f'{key}=...' for key in missing)}"
         raise HyperparameterError(sentence)
     read = {key: _read(f"{where}: {key}", value, settings[key]) for key, value in values.items()}
-    return cls(**read)
+    try:
+        return cls(**read)
+    except SteadygradError:
+        raise
+    except (TypeError, ValueError) as error:  # how parts of other packages refuse a setting
+        raise HyperparameterError(f"{where}: {error}") from error
 
 
 def read_nested(part: Any) -> None:
