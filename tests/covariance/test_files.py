@@ -1,5 +1,6 @@
 """Covariance files and the covariances that have a name."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,16 @@ def holding_nan(path: Path) -> None:
     save_covariance(path, covariance)
 
 
+def holding(path: Path, dtype: torch.dtype = torch.float32, factor: float = 1) -> None:
+    matrix = (torch.eye(24) * factor).to(dtype)
+    save_covariance(path, DenseCovariance(matrix, SHAPE, verify=False))
+
+
+def that_vouches_for_itself(path: Path) -> None:
+    described = '{"kind": "dense", "image_shape": [1, 2, 2], "settings": {"verify": false}}'
+    save_file({"matrix": -torch.eye(4)}, path, {"steadygrad-covariance": described})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -100,6 +111,11 @@ def holding_nan(path: Path) -> None:
         (of_unknown_kind, "unknown description"),
         (indefinite, "semidefinite"),
         (holding_nan, "NaN"),
+        (partial(holding, dtype=torch.int64), "floating dtype, got torch.int64"),
+        (partial(holding, dtype=torch.bool), "floating dtype, got torch.bool"),
+        (partial(holding, dtype=torch.complex64), "floating dtype, got torch.complex64"),
+        (partial(holding, factor=0), "not all zero, got zeros"),
+        (that_vouches_for_itself, "unknown description"),
     ],
 )
 def test_a_file_without_a_covariance_is_refused(damage: Any, message: str, tmp_path: Path) -> None:

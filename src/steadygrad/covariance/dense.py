@@ -13,6 +13,7 @@ from steadygrad.covariance.operator import (
     check_dense_size,
     check_scale,
 )
+from steadygrad.covariance.semidefinite import check_numbers
 from steadygrad.errors import CovarianceError, ShapeError
 
 __all__ = ["DenseCovariance"]
@@ -100,8 +101,7 @@ def cholesky_factor(matrix: Tensor) -> Tensor:
 
 
 def _check_matrix(matrix: Tensor) -> None:
-    if not matrix.isfinite().all():
-        raise CovarianceError("expected a finite covariance, got NaN or infinity")
+    check_numbers(matrix)
     scale = matrix.abs().max().item()
     asymmetry = (matrix - matrix.T).abs().max().item()
     if asymmetry > TOLERANCE * scale:

@@ -65,6 +65,8 @@ def load_covariance(path: Path | str) -> FixedCovariance:
     try:
         kind = _KINDS[described["kind"]]
         channels, height, width = described["image_shape"]
+        if "verify" in described["settings"]:  # nothing that comes from a file goes unchecked
+            raise ValueError("a file cannot vouch for itself")
         return kind.from_parts((channels, height, width), tensors, described["settings"])
     except SteadygradError as error:
         raise CheckpointError(f"{path} holds no usable covariance: {error}") from error

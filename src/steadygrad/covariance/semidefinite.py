@@ -10,6 +10,7 @@ from steadygrad.errors import CovarianceError, HyperparameterError
 
 __all__ = [
     "Repair",
+    "check_numbers",
     "check_semidefinite",
     "check_symmetry",
     "hermitian_root",
@@ -81,13 +82,25 @@ def repaired(kernel: Tensor, pairs: Tensor, steps: int) -> tuple[Tensor, Repair]
     return current.to(kernel.dtype), Repair(relative, negative, (distance / norm).item())
 
 
-def check_symmetry(kernel: Tensor) -> None:
-    """Refuse a kernel with NaN, or without the symmetry of a covariance.
+def check_numbers(entries: Tensor) -> None:
+    """Refuse entries that are not real floating-point numbers, not finite, or all zero.
 
     Raises: CovarianceError.
     """
-    if not kernel.isfinite().all():
+    if not entries.is_floating_point():
+        raise CovarianceError(f"expected a covariance of floating dtype, got {entries.dtype}")
+    if not entries.isfinite().all():
         raise CovarianceError("expected a finite covariance, got NaN or infinity")
+    if not entries.any():
+        raise CovarianceError("expected a covariance that is not all zero, got zeros")
+
+
+def check_symmetry(kernel: Tensor) -> None:
+    """Refuse a kernel that ``check_numbers`` does, or without the symmetry of a covariance.
+
+    Raises: CovarianceError.
+    """
+    check_numbers(kernel)
     axes = tuple(range(2, kernel.ndim))
     mirrored = kernel.flip(axes).roll([1] * len(axes), axes).transpose(0, 1)
     asymmetry = (kernel - mirrored).abs().max().item()
