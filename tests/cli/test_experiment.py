@@ -213,6 +213,36 @@ def test_a_damaged_record_hides_no_other_experiment(program: Program, tmp_path: 
     assert "is damaged" in outcome.err and "listed as not run" in outcome.err
 
 
+@pytest.mark.parametrize("missing", ["caption", "compared", "figures"])
+def test_a_record_that_lacks_something_is_named(
+    program: Program, tmp_path: Path, missing: str
+) -> None:
+    run(program, tmp_path)
+    (path,) = (tmp_path / "results").rglob("experiment.json")
+    record = json.loads(path.read_text())
+    del record[missing]
+    path.write_text(json.dumps(record))
+    outcome = program("experiment", "show", NAME, "--scale", "smoke", "--out", tmp_path / "results")
+    assert outcome.code == 2
+    assert f"experiment.json is damaged: it has no '{missing}'" in " ".join(outcome.err.split())
+
+
+def test_a_damaged_network_hides_no_experiment(program: Program, tmp_path: Path) -> None:
+    run(program, tmp_path, "--shard", "1/3")
+    (config,) = (tmp_path / "networks").glob("*/config.json")
+    config.write_text("{")
+    outcome = program("experiment", "list", "--networks", tmp_path / "networks", "--json")
+    assert outcome.code == 0
+    (row,) = [row for row in json.loads(outcome.out) if row["name"] == NAME]
+    assert row["missing"]["smoke"] == 3
+    assert outcome.err.count("listed as not trained") == 1
+
+
+def test_an_absent_device_is_refused_before_any_training(program: Program, tmp_path: Path) -> None:
+    outcome = run(program, tmp_path, "--device", "foo")
+    assert outcome.code == 2 and not (tmp_path / "networks").exists()
+
+
 def test_damaged_measurements_are_named(program: Program, tmp_path: Path) -> None:
     run(program, tmp_path, "--shard", "1/3")
     run(program, tmp_path, "--only-trained")

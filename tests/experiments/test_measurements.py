@@ -62,6 +62,20 @@ def test_what_is_taken_over_keeps_its_date_and_versions(tmp_path: Path) -> None:
     assert json.loads(written(tmp_path, fresh).read_text()) == values
 
 
+@pytest.mark.parametrize("is_new", [False, True])
+def test_what_was_measured_already_keeps_its_date(tmp_path: Path, is_new: bool) -> None:
+    path = written(tmp_path, noted())
+    values = json.loads(path.read_text())
+    values["answers"][0]["values"]["date"] = "2020-01-01T00:00:00+00:00"
+    path.write_text(json.dumps(values))
+    again = noted()
+    if is_new:
+        again.note(REAL, {"asked": "seconds"}, {"seconds": 1.0})
+    again.dated_as(Measurements.read(path))
+    date = json.loads(written(tmp_path, again).read_text())["answers"][0]["values"]["date"]
+    assert date.startswith("2020-01-01") != is_new
+
+
 @pytest.mark.parametrize("network", [REAL, COMPLEX])
 def test_what_was_not_asked_earlier_cannot_be_taken_over(network: Network) -> None:
     with pytest.raises(CheckpointError, match="lack what is needed now; run without"):
@@ -79,6 +93,7 @@ def test_what_was_not_asked_earlier_cannot_be_taken_over(network: Network) -> No
         '{"answers": [{"key": {}}]}',
         '{"answers": [{"key": {"asked": "correct"}, "values": {}}]}',
         '{"answers": [{"key": {"asked": "correct", "network": "a"}, "values": {}}]}',
+        '{"answers": [{"key": {"attack": 3, "network": "a"}, "values": {}}]}',
         '{"answers": [{"key": {"asked": "when, and by what versions", "network": "a"}, '
         '"values": {"label": "a"}}]}',
     ],

@@ -35,7 +35,10 @@ __all__ = ["part_of_plan", "print_experiments", "print_plan"]
 
 def print_experiments(store: NetworkStore, out: Path, *, as_json: bool) -> None:
     """Print every experiment with its networks, their minutes and results, at each scale."""
-    rows = [_row(experiment_by_name(name), store, out) for name in experiment_names()]
+    damaged: list[str] = []
+    rows = [_row(experiment_by_name(name), store, out, damaged) for name in experiment_names()]
+    for sentence in dict.fromkeys(damaged):  # experiments share networks
+        tell(f"{sentence}; listed as not trained")
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -92,9 +95,11 @@ def part_of_plan(planned: Sequence[Network], shard: str) -> tuple[Network, ...]:
     return tuple(planned[first - 1 :: number])
 
 
-def _row(experiment: Experiment, store: NetworkStore, out: Path) -> dict[str, Any]:
+def _row(
+    experiment: Experiment, store: NetworkStore, out: Path, damaged: list[str]
+) -> dict[str, Any]:
     plans = {
-        name: plan(planned_networks(experiment, scale, (0,), None), store)
+        name: plan(planned_networks(experiment, scale, (0,), None), store, damaged.append)
         for name, scale in SCALES.items()
     }
     lacking = {

@@ -1,7 +1,7 @@
 """What was measured of networks: counts and seconds, which outlive the networks themselves."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -107,6 +107,13 @@ class Measurements:
             ]
         return found
 
+    def dated_as(self, earlier: "Measurements") -> None:
+        """Give networks of which nothing new is known the date and versions of what is earlier."""
+        for digest, known in self._networks.items():
+            before = earlier._networks.get(digest)
+            if before is not None and all(pair in before.answers for pair in known.answers):
+                self._networks[digest] = replace(known, date=before.date, versions=before.versions)
+
     def write(self, path: Path) -> None:
         """Write everything to one file; atomic.
 
@@ -135,7 +142,8 @@ class Measurements:
             digest = required(question, NETWORK, str, where)
             del question[NETWORK]
             if "attack" in question:
-                question["attack"] = modern_description(question["attack"])
+                attack = required(question, "attack", dict, where)
+                question["attack"] = modern_description(attack)
             if question == WHEN:
                 about = entry.values
                 read._networks[digest] = _Measured(

@@ -150,9 +150,11 @@ def run_experiment(
     Raises:
         CheckpointError: with ``only_trained`` there is no network, or earlier measurements are
             damaged or answer other questions than are asked now.
+        HyperparameterError: there is no such device.
         OutputError: the networks' folder cannot be written.
     """
     began, budget = time.perf_counter(), TimeBudget(minutes)
+    attacked_on = str(resolve_device(device))
     networks = planned_networks(experiment, scale, seeds, data_dir)
     folder = result_folder(out, experiment, scale)
     earlier = Measurements.of_results(folder) if keep_measured else Measurements()
@@ -178,7 +180,7 @@ def run_experiment(
         scale=scale,
         seeds=tuple(seeds),
         data_dir=data_dir,
-        device=str(resolve_device(device)),
+        device=attacked_on,
         progress=message,
         earlier=earlier,
     )

@@ -1,7 +1,7 @@
 """What training costs: optimizer steps, times the seconds that one took where it was measured."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -9,6 +9,7 @@ from typing import Any
 
 from steadygrad.attacks import ATTACKS, PGD, Mixture, NoisyFGSM
 from steadygrad.datasets import dataset_entry, is_dataset_name
+from steadygrad.errors import CheckpointError
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.network_store import NetworkStore
 from steadygrad.models import MODELS
@@ -122,14 +123,28 @@ def estimated_seconds(config: TrainingConfig) -> float | None:
     return None if steps is None or seconds is None else steps * seconds
 
 
-def plan(networks: Sequence[Network], store: NetworkStore) -> tuple[PlannedNetwork, ...]:
-    """Return what is known of each network: read from the store once."""
+def plan(
+    networks: Sequence[Network],
+    store: NetworkStore,
+    damaged: Callable[[str], None] | None = None,
+) -> tuple[PlannedNetwork, ...]:
+    """Return what is known of each network: read from the store once.
+
+    damaged: is told of a network whose files cannot be read, and which then counts as not trained;
+        None raises that CheckpointError.
+    """
     planned = []
     for network in networks:
-        is_trained = store.has(network)
         seconds = estimated_seconds(network.config)
-        if is_trained:
-            seconds = sum(epoch.seconds for epoch in store.metrics(network))
+        try:
+            is_trained = store.has(network)
+            if is_trained:
+                seconds = sum(epoch.seconds for epoch in store.metrics(network))
+        except CheckpointError as error:
+            if damaged is None:
+                raise
+            damaged(str(error))
+            is_trained = False
         planned.append(PlannedNetwork(network, is_trained, seconds))
     return tuple(planned)
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from steadygrad.experiments import (
     ExperimentOutcome,
     ExperimentRecord,
     Interval,
+    Measurements,
     Table,
     verdict_counts,
 )
@@ -32,6 +34,8 @@ __all__ = [
 RECORD = "experiment.json"
 FIGURE_SUFFIXES = (".png", ".svg")
 TABLE_SUFFIXES = (".csv", ".md")
+_COMPARED = frozenset({"quantity", "printed", "ours", "interval", "obstacle", "note", "verdict"})
+"""What a comparison in the record has at least."""
 
 
 def write_experiment(folder: Path, outcome: ExperimentOutcome, record: ExperimentRecord) -> None:
@@ -58,6 +62,8 @@ def write_experiment(folder: Path, outcome: ExperimentOutcome, record: Experimen
         write_atomically(folder / f"{name}.csv", _csv(table).encode())
         write_atomically(folder / f"{name}.md", _markdown(table).encode())
     if record.measurements:
+        with suppress(CheckpointError):  # of damaged measurements, which are replaced
+            record.measurements.dated_as(Measurements.of_results(folder))
         record.measurements.write(folder / MEASUREMENTS)
     comparison = _comparison(outcome, record)
     write_atomically(folder / "comparison.md", comparison.encode())
@@ -79,7 +85,17 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     Raises: CheckpointError, if the file is damaged.
     """
     path = folder / RECORD
-    return read_object(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    record = read_object(path)
+    for key in ("experiment", "title", "caption"):
+        required(record, key, str, str(path))
+    for key in ("figures", "tables"):
+        required(record, key, list, str(path))
+    for entry in required(record, "compared", list, str(path)):
+        if not (isinstance(entry, dict) and entry.keys() >= _COMPARED):
+            raise CheckpointError(f"{path} is damaged: {entry!r} compares nothing")
+    return record
 
 
 def _files_of_record(folder: Path) -> set[str]:
