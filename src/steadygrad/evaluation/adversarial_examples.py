@@ -11,6 +11,7 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack, about_attack, describe_attack, norm_of
 from steadygrad.attacks.ball import AnyNorm
+from steadygrad.attacks.results import check_result
 from steadygrad.checks import PIXEL_TOLERANCE, check_batch_size, check_images, check_labels
 from steadygrad.errors import CheckpointError, ShapeError
 from steadygrad.evaluation.accuracy import model_device
@@ -302,7 +303,9 @@ def _attacked(
         rows = slice(number * batch_size, (number + 1) * batch_size)
         generator = derived_generator(seed, f"craft, eps {attack.eps!r}, batch {number}")
         batch = images[rows].to(place), labels[rows].to(place)
-        return attack(model, *batch, generator=generator).detach().cpu()
+        adversarial = attack(model, *batch, generator=generator)
+        check_result(attack, adversarial, batch[0])
+        return adversarial.detach().cpu()
 
     with evaluation_mode(model):
         found = each_batch(

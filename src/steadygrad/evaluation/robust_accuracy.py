@@ -7,6 +7,7 @@ from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack
+from steadygrad.attacks.results import check_result
 from steadygrad.checks import check_images, check_labels
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import predictions
@@ -86,6 +87,7 @@ class RobustAccuracy:
                 targets = labels[rows.to(labels.device)]
                 draws = derived_generator(self.seed, f"batch {self.batches}, attack {number}")
                 adversarial = attack(self.model, chosen, targets, generator=draws)
+                check_result(attack, adversarial, chosen)
                 standing[rows] = predictions(self.model, adversarial) == expected[rows]
         self.batches += 1
         self.correct += (correct := int(standing.sum()))

@@ -10,6 +10,7 @@ from torch import Tensor
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks import Attack, describe_attack, norm_of, with_eps
 from steadygrad.attacks.adapters import ForeignAttack
+from steadygrad.attacks.results import check_result
 from steadygrad.checks import check_finite_losses, check_logits
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.accuracy import correct, model_device
@@ -88,6 +89,7 @@ class Trial:
     def _withstand_batch(self, attack: Attack, rows: Tensor, generator: torch.Generator) -> Tensor:
         images, labels = self.images[rows].to(self.device), self.labels[rows].to(self.device)
         adversarial = attack(self.model, images, labels, generator=generator)
+        check_result(attack, adversarial, images)
         with torch.no_grad():
             logits = answer(self.model, adversarial)
         check_logits(logits, len(images))

@@ -7,9 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
+from steadygrad.attacks import about_attack
+from steadygrad.attacks.results import check_kind
 from steadygrad.covariance import DataFacts, prepared
+from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation_mode import evaluation_mode
-from steadygrad.penalties import PenalizedLoss, example_losses
+from steadygrad.penalties import PENALTIES, PenalizedLoss, example_losses
 from steadygrad.penalties.model_passes import couples_images
 from steadygrad.penalties.penalized import penalised_count
 from steadygrad.training.config import TrainingConfig
@@ -30,6 +33,7 @@ class Objective:
         self.config = config
         self.penalty = None if config.penalty is None else prepared(config.penalty, facts)
         self.attack = None if config.attack is None else prepared(config.attack, facts)
+        self._attacker = f"the attack {about_attack(config.attack).title}"
 
     def __call__(
         self,
@@ -53,12 +57,15 @@ class Objective:
         """
         if self.attack is not None:
             with evaluation_mode(model):
-                images = self.attack(model, images, labels, generator=generator)
+                attacked = self.attack(model, images, labels, generator=generator)
+            check_kind(self._attacker, attacked, images)
+            images = attacked
         if self.penalty is None or share is None:
             losses, logits = example_losses(model, images, labels, self.config.loss)
             loss = losses.mean()
             return PenalizedLoss(loss, loss, loss.new_zeros(()), logits)
         result: PenalizedLoss = self.penalty(model, images, labels, loss=self.config.loss)
+        _refuse_other_results(result, self.config)
         if not isinstance(share, Tensor) and share == 1:
             return result
         penalty = share * result.penalty
@@ -80,6 +87,18 @@ class Objective:
         """Give the penalty back its state."""
         if state and self.penalty is not None:
             self.penalty.load_state_dict(state)
+
+
+def _refuse_other_results(result: object, config: TrainingConfig) -> None:
+    """Raise HyperparameterError for what a penalty of another package must not return."""
+    if not isinstance(result, PenalizedLoss):
+        wanted, got = "a PenalizedLoss", type(result).__name__
+    elif not (isinstance(result.loss, Tensor) and result.loss.requires_grad):
+        wanted, got = "a loss with a graph that reaches the parameters", "one without"
+    else:
+        return
+    penalty = PENALTIES.text(config.penalty)
+    raise HyperparameterError(f"expected the penalty {penalty} to return {wanted}, got {got}")
 
 
 def data_facts(train: TrainingImages) -> DataFacts:

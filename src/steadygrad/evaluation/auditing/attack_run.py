@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Classifier, Images, Labels
+from steadygrad.attacks.results import are_inside, check_kind
 from steadygrad.checks import check_finite_losses, check_logits
 from steadygrad.errors import SteadygradError
 from steadygrad.evaluation.auditing.entry import BatteryEntry
@@ -84,10 +85,6 @@ def parameters_at_rest(model: Classifier) -> Iterator[None]:
     finally:
         for parameter in resting:
             parameter.requires_grad_(True)
-
-
-_SLACK = 1e-6
-"""By how much rounding may carry a result out of the ball, in pixels; more at larger radii."""
 
 
 class AttackFailedError(Exception):
@@ -210,13 +207,13 @@ def _met(target: Target, entry: BatteryEntry, batch: Tensor, number: int) -> _Ba
                 labels,
                 generator=derived_generator(target.seed, purpose),
             )
-            _check_result(adversarial, images)
+            check_kind("it", adversarial, images)
             is_wrong = _is_wrong(target.model, adversarial, labels)
         except Exception as error:  # whatever a stranger's attack or model may raise
             if is_out_of_memory(error):
                 raise
             raise AttackFailedError(_reason(error)) from error
-    is_inside = _is_inside(adversarial, images, target)
+    is_inside = are_inside(adversarial, images, eps=target.eps, norm=target.norm)
     kept = torch.isin(batch, target.shown_rows) & is_inside.cpu()
     return _BatchMet(
         broken=(is_wrong & is_inside).cpu(),
@@ -228,36 +225,12 @@ def _met(target: Target, entry: BatteryEntry, batch: Tensor, number: int) -> _Ba
     )
 
 
-def _check_result(adversarial: object, images: Images) -> None:
-    if not isinstance(adversarial, Tensor):
-        raise AttackFailedError(f"it returned {type(adversarial).__name__}, not a tensor")
-    if adversarial.shape != images.shape or adversarial.dtype != images.dtype:
-        raise AttackFailedError(
-            f"it returned {adversarial.dtype} of shape {tuple(adversarial.shape)} for images of "
-            f"{images.dtype} and shape {tuple(images.shape)}"
-        )
-
-
 @torch.no_grad()
 def _is_wrong(model: Classifier, images: Images, labels: Labels) -> Tensor:
     logits = answer(model, images)
     check_logits(logits, len(images))
     check_finite_losses(logits.sum(dim=1))
     return logits.argmax(dim=1) != labels
-
-
-def _is_inside(adversarial: Images, images: Images, target: Target) -> Tensor:
-    """Return which results lie in the ball and in the pixel range, bool (batch,); NaN does not."""
-    slack = max(_SLACK, torch.finfo(images.dtype).eps)
-    change = (adversarial.detach() - images).flatten(start_dim=1).double()
-    if target.norm == "l2":
-        size, allowed = change.norm(dim=1), target.eps * (1 + 1e-4) + slack
-    else:
-        size, allowed = change.abs().amax(dim=1), target.eps + 4 * slack
-    pixels = adversarial.detach().flatten(start_dim=1)
-    in_range = (pixels.amin(dim=1) >= -slack) & (pixels.amax(dim=1) <= 1 + slack)
-    is_inside: Tensor = (size <= allowed) & in_range
-    return is_inside
 
 
 def family_of(queries: int, gradients: int, examples: int) -> Family:
