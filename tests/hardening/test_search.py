@@ -7,8 +7,9 @@ import pytest
 from torch import nn
 
 from steadygrad.datasets import ImageDataset
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import HyperparameterError, OutputError
 from steadygrad.hardening import CleanDrop, Searched, search_hardening
+from steadygrad.hardening.search import STUDY
 
 pytest.importorskip("optuna")
 EPS = 0.1
@@ -91,6 +92,29 @@ def test_a_refused_search_writes_no_trial_and_the_next_one_starts_at_eps(
         searched(trained, digits, held_out, tmp_path / "out", epochs=0)
     found = searched(trained, digits, held_out, tmp_path / "out", trials=1)
     assert [trial.penalty_radius for trial in found.trials] == [EPS]
+
+
+def test_a_trial_whose_process_was_killed_is_run_again(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    import optuna
+
+    storage = f"sqlite:///{tmp_path}/search.db"
+    study = optuna.create_study(storage=storage, study_name=STUDY, direction="maximize")
+    study.enqueue_trial({"factor": 1.0})
+    study.ask().suggest_float("factor", 0.25, 4.0, log=True)  # and no word of it ever after
+    found = searched(trained, digits, held_out, tmp_path, target="clean-drop<=100", trials=1)
+    assert [trial.penalty_radius for trial in found.trials] == [pytest.approx(EPS)]
+    assert {trial.state.name for trial in study.trials} == {"FAIL", "COMPLETE"}
+    assert not list(tmp_path.glob(".penalty*"))
+
+
+def test_a_search_that_cannot_be_kept_is_one_sentence(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    for storage in ("nosuch://x", f"sqlite:///{tmp_path}/none/x.db"):
+        with pytest.raises(OutputError, match="cannot keep the search in"):
+            searched(trained, digits, held_out, tmp_path / "out", storage=storage)
 
 
 def test_no_penalty_is_for_more_than_the_pixel_range(

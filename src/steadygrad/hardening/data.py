@@ -13,7 +13,7 @@ from steadygrad.datasets.sources import with_settings
 from steadygrad.errors import DatasetError
 from steadygrad.training import GivenImages, LoaderImages, TrainingImages
 
-__all__ = ["Data", "HardeningData"]
+__all__ = ["Data", "HardeningData", "is_named"]
 
 Data = (
     DataSource
@@ -50,18 +50,20 @@ class HardeningData:
         image_size: int | None,
         num_classes: int | None,
         batch_size: int,
+        held_out: int = 0,
     ) -> "HardeningData":
         """Return the sets that were given, or a named set with a tenth of it held out.
 
         Args:
             train, validation, image_size, num_classes: as in ``harden``.
             batch_size: in which the examples of a torch ``Dataset`` are read.
+            held_out: in place of a tenth, if above 0: what the network did not learn from before.
 
         Raises:
             DatasetError: one is no data, or the two are of other images or classes.
         """
         held: TrainingImages | None = None
-        if not _is_named(train):
+        if not is_named(train):
             learned = _images(train, "train", image_size, num_classes, batch_size)
             if validation is not None:
                 held = _images(
@@ -71,7 +73,7 @@ class HardeningData:
             named = data_source(cast("Any", train))
             if image_size is not None:
                 named = with_settings(named, image_size=image_size)
-            size = min(1000, max(1, len(load_dataset(named, "train")) // 10))
+            size = held_out or min(1000, max(1, len(load_dataset(named, "train")) // 10))
             learned = load_dataset(named, "train", validation_size=size)
             held = load_dataset(named, "validation", validation_size=size)
             return cls(learned, held, {"data": named, "validation_size": size})
@@ -96,7 +98,7 @@ class HardeningData:
         return self.validation.first(count).to("cpu")
 
 
-def _is_named(data: Any) -> bool:
+def is_named(data: Any) -> bool:
     """Return whether data are a source, or its text or table."""
     is_source = hasattr(data, "load") and hasattr(data, "table")
     return isinstance(data, str | Mapping) or (is_source and not isinstance(data, Dataset))
@@ -112,7 +114,7 @@ def _images(
     given: Any = data
     if isinstance(given, ImageDataset | LoaderImages):
         return given
-    if _is_named(given):
+    if is_named(given):
         return load_dataset(given, split, image_size=size)
     yields_batches = isinstance(given, IterableDataset)
     if isinstance(given, Dataset) and isinstance(given, Sized) and not yields_batches:

@@ -15,9 +15,10 @@ from steadygrad.checks import check_eps
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import DatasetError, HyperparameterError
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
-from steadygrad.hardening.data import Data, HardeningData
+from steadygrad.hardening.data import Data, HardeningData, is_named
 from steadygrad.hardening.folder import HardeningFolder
 from steadygrad.hardening.report import HardeningReport, measure
+from steadygrad.hardening.seen_images import count_seen, held_out_before, seen_note
 from steadygrad.hardening.take_away import TakenAway, take_away
 from steadygrad.models import (
     MODELS,
@@ -180,6 +181,7 @@ def harden(
         image_size=image_size,
         num_classes=num_classes,
         batch_size=settings.get("batch_size", TrainingConfig.batch_size),
+        held_out=held_out_before(source, train_data) if is_named(train_data) else 0,
     )
     plain = _plain_epochs(plain_epochs, epochs, activation)
     if batch_norm is None:
@@ -216,6 +218,9 @@ def harden(
     if isinstance(original, Classifier):
         progress.message(f"{MODELS.text(source)}: {original.describe()}")
     reported = sets.reported(report_images)
+    seen = 0 if reported is None else count_seen(source, reported)
+    if reported is not None and seen:
+        progress.message(seen_note(seen, len(reported)))
     if audited and reported is not None:
         _check_fit_for_audit(original, reported, accepted)
     result = train(
@@ -236,6 +241,7 @@ def harden(
             original,
             result,
             reported,
+            seen,
             folder,
             audited,
             accepted,
@@ -333,6 +339,7 @@ def _report(
     original: nn.Module,
     result: TrainingResult,
     data: ImageDataset,
+    seen: int,
     folder: HardeningFolder,
     audited: bool,
     accepted: Sequence[str],
@@ -361,7 +368,13 @@ def _report(
     described = original.describe() if isinstance(original, Classifier) else "nothing"
     return HardeningReport(
         model=name,
-        data={"name": data.name, "split": data.split, "n": len(data), "note": data.note},
+        data={
+            "name": data.name,
+            "split": data.split,
+            "n": len(data),
+            "note": data.note,
+            "seen_before": seen,
+        },
         eps=eps,
         norm=norm,
         before=sides["before"],

@@ -22,6 +22,7 @@ from steadygrad.evaluation import (
     paired_comparison,
 )
 from steadygrad.evaluation.auditing.fitness import UnfitError
+from steadygrad.hardening.seen_images import seen_note
 from steadygrad.reports.figures import save_figure
 from steadygrad.reports.figures.before_after import before_after_figure
 from steadygrad.reports.wording import percent, seconds_text
@@ -135,7 +136,8 @@ class HardeningReport:
 
     Attributes:
         model: what the network is called.
-        data: name, split and number of the images that both were measured on.
+        data: name, split and number of the images that both were measured on, and how many of them
+            the network had been trained on before.
         eps, norm: the radius.
         before, after: the original network and the hardened one.
         training_seconds: of the steps, earlier sessions included.
@@ -165,11 +167,17 @@ class HardeningReport:
             self.after.robust_correct(self.eps), self.before.robust_correct(self.eps)
         )
 
+    @property
+    def caution(self) -> str:
+        """What a reader has to know of the images, a sentence or ""."""
+        return seen_note(self.data.get("seen_before", 0), self.data["n"])
+
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""
         return {
             "model": self.model,
             "preprocessing": self.taken,
+            "caution": self.caution,
             "data": dict(self.data),
             "eps": self.eps,
             "norm": self.norm,
@@ -211,6 +219,7 @@ class HardeningReport:
             f"Measured on {self.data['n']} {self.data['split']} images of {self.data['name']}; "
             "95 % intervals. The change is paired: the same images before and after.",
             "",
+            *([self.caution, ""] if self.caution else []),
             "| accuracy | before | after | change | p (McNemar) |",
             "|---|---|---|---|---|",
         ]

@@ -11,9 +11,11 @@ from typing import Any
 from torch import nn
 
 from steadygrad.atomic_file import write_atomically
-from steadygrad.errors import HyperparameterError
+from steadygrad.error_text import described
+from steadygrad.errors import HyperparameterError, OutputError
 from steadygrad.evaluation.auditing.fitness import UnfitError
 from steadygrad.extras import extra
+from steadygrad.folder_lock import only_writer
 from steadygrad.hardening.data import Data
 from steadygrad.hardening.fine_tuning import Hardened, check_radius, harden
 from steadygrad.hardening.folder import HardeningFolder
@@ -158,6 +160,7 @@ def search_hardening(
         MissingExtraError: optuna is not installed.
         HyperparameterError: a setting is refused, there are no validation images, or the search in
             this folder or storage was begun with something else.
+        OutputError: the search cannot be kept in ``storage``.
         What ``harden`` raises.
     """
     wanted = CleanDrop.parse(target) if isinstance(target, str) else target
@@ -182,12 +185,13 @@ def search_hardening(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder, told = Path(out), progress or SilentProgress()
     make_folder(folder)
-    study = optuna.create_study(
-        storage=storage or f"sqlite:///{(folder / 'search.db').resolve()}",
-        study_name=STUDY,
-        direction="maximize",
-        load_if_exists=True,
-    )
+    place = storage or f"sqlite:///{(folder / 'search.db').resolve()}"
+    try:
+        study = optuna.create_study(
+            storage=place, study_name=STUDY, direction="maximize", load_if_exists=True
+        )
+    except Exception as error:  # whatever a database and its driver raise
+        raise OutputError(f"cannot keep the search in {place}: {described(error)}") from error
     asked = _asked(
         settings,
         model=model,
@@ -197,6 +201,12 @@ def search_hardening(
         seed=seed,
     )
     _refuse_another_search(study.user_attrs.get("asked", asked), asked, folder)
+    for dead in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        factor = dead.params.get("factor")
+        if factor is None or not _is_at_work(folder, factor):  # its process was killed
+            study.tell(dead.number, state=optuna.trial.TrialState.FAIL)
+            if factor is not None:
+                study.enqueue_trial({"factor": factor})
     trial_states = [trial.state for trial in study.get_trials(deepcopy=False)]
     begun = len(trial_states) - trial_states.count(optuna.trial.TrialState.FAIL)  # those refused
     # A search that goes on, or a second process, must not draw the same radii again.
@@ -221,9 +231,12 @@ def search_hardening(
         )
 
     def run(trial: optuna.Trial) -> float:
-        factor = _three_digits(trial.suggest_float("factor", smallest, largest, log=True))
+        # Rounded, it may lie beyond the end.
+        drawn = trial.suggest_float("factor", smallest, largest, log=True)
+        factor = min(_three_digits(drawn), largest)
         told.message(f"trial {trial.number + 1} of {trials}: penalty for {factor:g} eps")
-        done = hardened(factor, is_audited=False)
+        with only_writer(_work(folder, factor)):
+            done = hardened(factor, is_audited=False)
         if not done.is_finished:
             study.enqueue_trial({"factor": factor})
             raise KeyboardInterrupt
@@ -294,6 +307,19 @@ def _said(value: Any) -> str:
 
 def _three_digits(factor: float) -> float:
     return float(f"{factor:.3g}")
+
+
+def _work(folder: Path, factor: float) -> Path:
+    """Return what is locked while a trial is at work: unlike the run, in its measurements too."""
+    return folder / f".penalty-{_three_digits(factor):g}"
+
+
+def _is_at_work(folder: Path, factor: float) -> bool:
+    try:
+        with only_writer(_work(folder, factor)):
+            return False
+    except OutputError:
+        return True
 
 
 def _trial(report: HardeningReport, radius: float, folder: Path) -> Trial:

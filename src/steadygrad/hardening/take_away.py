@@ -214,6 +214,7 @@ def _card(name: str, input_shape: tuple[int, int, int], results: Mapping[str, An
             f"{after['worst_case']['accuracy']:.4f}",
             f"- preprocessing inside the classifier: {results['preprocessing']}",
         ]
+        body += ["", results["caution"]] if results.get("caution") else []
     return "\n".join([*front, *body, ""])
 
 

@@ -1,0 +1,64 @@
+"""Images that a network has learned from already: measured on them, it looks better than it is."""
+
+from typing import Any
+
+from steadygrad.datasets import ImageDataset, data_source, load_dataset
+from steadygrad.errors import SteadygradError
+from steadygrad.models import ModelSource, RunModel
+from steadygrad.training import GivenImages, TrainingConfig, run_config
+
+__all__ = ["count_seen", "held_out_before", "seen_note"]
+
+
+def count_seen(source: ModelSource, images: ImageDataset) -> int:
+    """Return how many images the run that a network comes from was trained on.
+
+    Args:
+        source: of the network. Of any but a run nothing is known: 0.
+        images: that it is to be measured on.
+    """
+    config = _training_of(source)
+    if config is None or isinstance(config.data, GivenImages):
+        return 0
+    try:
+        trained = load_dataset(
+            config.data,
+            "train",
+            limit=config.limit_train,
+            validation_size=config.validation_size,
+        )
+    except SteadygradError:  # the data are no longer there
+        return 0
+    if trained.input_shape != images.input_shape or trained.pixels.dtype != images.pixels.dtype:
+        return 0
+    known = set(_rows(trained))
+    return sum(row in known for row in _rows(images))
+
+
+def held_out_before(source: ModelSource, data: Any) -> int:
+    """Return how many images of a named set a run held out; 0 for another set or network."""
+    config = _training_of(source)
+    if config is None or isinstance(config.data, GivenImages):
+        return 0
+    return config.validation_size if config.data.title == data_source(data).title else 0
+
+
+def seen_note(seen: int, count: int) -> str:
+    """Return the sentence that goes with results on images of which some were seen; or ""."""
+    if seen == 0:
+        return ""
+    return (
+        f"The network before had been trained on {seen} of these {count} images: accuracies before "
+        "are too high, and so may be those after. Give other images as validation."
+    )
+
+
+def _training_of(source: ModelSource) -> TrainingConfig | None:
+    inner = getattr(source, "model", None)
+    if inner is not None:  # of a model with smooth activations
+        return _training_of(inner)
+    return run_config(source.path) if isinstance(source, RunModel) else None
+
+
+def _rows(images: ImageDataset) -> list[bytes]:
+    return [row.tobytes() for row in images.pixels.cpu().flatten(start_dim=1).numpy()]
