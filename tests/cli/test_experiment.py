@@ -243,6 +243,15 @@ def test_an_absent_device_is_refused_before_any_training(program: Program, tmp_p
     assert outcome.code == 2 and not (tmp_path / "networks").exists()
 
 
+def test_a_file_in_the_place_of_results_is_refused_before_any_training(
+    program: Program, tmp_path: Path
+) -> None:
+    (tmp_path / "results").write_text("")
+    outcome = run(program, tmp_path)
+    assert outcome.code == 2 and "results is a file" in " ".join(outcome.err.split())
+    assert not (tmp_path / "networks").exists()
+
+
 def test_damaged_measurements_are_named(program: Program, tmp_path: Path) -> None:
     run(program, tmp_path, "--shard", "1/3")
     run(program, tmp_path, "--only-trained")

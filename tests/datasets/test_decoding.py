@@ -97,6 +97,17 @@ def test_more_than_eight_bits_a_channel_are_refused(encoded) -> None:
         decode(encoded)
 
 
+def test_other_colours_are_named() -> None:
+    with pytest.raises(DatasetError, match="its colours are LAB; convert it to RGB"):
+        decode(encode(Image.new("LAB", (2, 2)), "TIFF"))
+
+
+def test_too_many_pixels_are_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(DatasetError, match="more pixels than Pillow takes for safe"):
+        decode(encode(Image.new("RGB", (20, 20))))
+
+
 SHALLOW = {
     "palette": encode(Image.new("RGB", (2, 2)).quantize(4)),
     "one bit": encode(Image.new("1", (2, 2))),

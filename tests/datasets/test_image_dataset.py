@@ -34,6 +34,15 @@ def test_bytes_become_fractions_of_255(dataset: ImageDataset) -> None:
     assert torch.equal(dataset.images(slice(2, 4)), images[2:4])
 
 
+def test_a_grey_split_can_be_shown_to_a_network_of_colours(dataset: ImageDataset) -> None:
+    grey = replace(dataset, pixels=dataset.pixels[:, :1])
+    colour = grey.with_channels(3)
+    assert colour.input_shape == (3, 2, 4)
+    assert all(torch.equal(colour.pixels[:, [c]], grey.pixels) for c in range(3))
+    assert grey.with_channels(1).input_shape == (1, 2, 4)
+    assert dataset.with_channels(1) is dataset
+
+
 def test_fractions_stay_as_they_are(dataset: ImageDataset) -> None:
     fractions = replace(dataset, pixels=dataset.images())
     assert torch.equal(fractions.images(slice(3)), dataset.images(slice(3)))

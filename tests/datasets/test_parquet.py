@@ -197,6 +197,20 @@ def test_a_class_that_train_does_not_name_is_refused(tmp_path, encoded, write_pa
     assert refusal(tmp_path, "test").endswith("got also wasp")
 
 
+@pytest.mark.parametrize(
+    ("labels", "test_labels", "missing"),
+    [([0, 1, 1, 0, 0, 1], [0, 1, 2], "2"), ([1, 2, 2, 1, 1, 2], [1, 2, 1], "0")],
+)
+def test_classes_without_an_image_to_learn_from_are_noted(
+    tmp_path, encoded, write_parquet, labels, test_labels, missing
+) -> None:
+    write_parquet(tmp_path / "train.parquet", encoded[0], labels)
+    write_parquet(tmp_path / "test.parquet", encoded[0][:3], test_labels)
+    train = load_dataset(str(tmp_path), "train")
+    assert train.class_names == ("0", "1", "2")
+    assert train.note == f"the train split has no image of these classes: {missing}"
+
+
 def test_a_label_beyond_the_names_of_its_own_split_is_refused(
     tmp_path, encoded, write_parquet
 ) -> None:

@@ -47,6 +47,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, r"expected seed >= 0, got -1"),
     ({"update_similarity": 1}, r"update_similarity: expected true or false, got 1"),
     ({"checkpoint_seconds": -1}, r"expected checkpoint_seconds >= 0, got -1"),
+    ({"checkpoint_seconds": 10**400}, r"checkpoint_seconds: expected a number up to 1.8e308"),
     ({"checkpoint_seconds": float("nan")}, r"checkpoint_seconds: expected a finite number"),
     ({"optimizer": "sgd:learning_rate=0"}, r"expected learning_rate > 0, got 0"),
     ({"optimizer": "sgd:learning_rate=nan"}, r"expected a finite number, got nan"),

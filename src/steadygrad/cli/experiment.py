@@ -125,6 +125,8 @@ def _run(
     all of them reach; the main process measures.
     """
     experiment, chosen, budget = experiment_by_name(name), scale_by_name(scale), TimeBudget(minutes)
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"expected a folder for the results, but {out} is a file")
     if seeds < 1:
         raise HyperparameterError(f"expected seeds >= 1, got {seeds}")
     numbers, store = tuple(range(seeds)), NetworkStore(networks)

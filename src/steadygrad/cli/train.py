@@ -7,11 +7,13 @@ import typer
 
 from steadygrad.cli.parsing import augmentation_steps
 from steadygrad.cli.terminal import INTERRUPTED, messages
-from steadygrad.datasets import data_source
+from steadygrad.datasets import DATA_SOURCES, data_source
 from steadygrad.errors import HyperparameterError
+from steadygrad.models import MODELS, bare
 from steadygrad.models.model_file import runs_code
 from steadygrad.penalties import PENALTIES, strength_from_lambda
 from steadygrad.training import (
+    RunFolder,
     TrainingConfig,
     console_progress,
     run_config,
@@ -226,8 +228,13 @@ def _train(
         messages.print(f"stopped; steadygrad train --resume --out {out} continues")
         raise typer.Exit(INTERRUPTED)
     messages.print(f"run folder: {out}", soft_wrap=True)
+    target = str(out)
+    if runs_code(training.model):  # the run alone must not decide which code runs
+        text = MODELS.text(bare(training.model))
+        weights = RunFolder(out).model
+        target = f"{text} --weights {weights} --dataset {DATA_SOURCES.text(training.data)}"
     messages.print(
-        f"next: steadygrad evaluate {out} --attack pgd:steps=8 --eps 0:0.3:0.02", soft_wrap=True
+        f"next: steadygrad evaluate {target} --attack pgd:steps=8 --eps 0:0.3:0.02", soft_wrap=True
     )
 
 

@@ -257,8 +257,10 @@ def _refusal(image: "Image") -> str | None:
     """Say why an opened image cannot be taken as it is."""
     if image.format not in FORMATS:
         return f"it is {image.format}; convert it to one of {', '.join(FORMATS)}"
-    if _has_deep_channels(image) or image.mode not in GREY_MODES | COLOUR_MODES:
+    if _has_deep_channels(image) or image.mode.startswith(("I", "F")):
         return f"it has more than 8 bits a channel ({image.format}, mode {image.mode!r})"
+    if image.mode not in GREY_MODES | COLOUR_MODES:
+        return f"its colours are {image.mode}; convert it to RGB"
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
         return f"it holds {frames} frames, not one image"
@@ -295,6 +297,8 @@ def _reason(encoded: Encoded, error: Exception) -> str:
         return "the file, or what its link points to, does not exist"
     if isinstance(error, PermissionError):
         return "the file must not be read (permission denied)"
+    if type(error).__name__ == "DecompressionBombError":
+        return f"it has more pixels than Pillow takes for safe ({error})"
     return "it is damaged, or no image"
 
 

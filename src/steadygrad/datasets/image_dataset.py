@@ -86,6 +86,15 @@ class ImageDataset:
         """Return the same split on a device; bytes stay bytes."""
         return replace(self, pixels=self.pixels.to(device), labels=self.labels.to(device))
 
+    def with_channels(self, channels: int) -> "ImageDataset":
+        """Return a grey set as one of so many equal channels: how a colour set holds grey images.
+
+        For a split that is grey where ``train`` has colour. Any other set is returned as it is.
+        """
+        if self.pixels.shape[1] != 1:
+            return self
+        return replace(self, pixels=self.pixels.expand(-1, channels, -1, -1).contiguous())
+
     def first(self, n: int) -> "ImageDataset":
         """Return the first ``n`` images in stored order, or all if there are fewer.
 

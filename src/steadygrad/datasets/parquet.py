@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -235,6 +235,7 @@ class ParquetTable:
     def _counted_names(self) -> tuple[str, ...]:
         """Return the classes that the labels of all splits make up."""
         found: set[Any] = set()
+        learned: set[Any] | None = None
         for split in self._by_importance:
             for file in self._shards[split]:
                 try:
@@ -245,9 +246,12 @@ class ParquetTable:
                     unread = f"the classes are counted without {Path(file).name}"
                     reason = "no labels" if isinstance(error, KeyError) else "not readable"
                     self._notes.append(f"{unread} ({reason})")
+            if split == "train":
+                learned = set(found)
         found.discard(None)
         texts = sorted(label for label in found if isinstance(label, str))
         if texts:
+            self._note_unlearned(texts, learned)
             return tuple(texts)
         # -1 stands for a label that is kept secret.
         highest = max((label for label in found if label >= 0), default=-1)
@@ -255,7 +259,17 @@ class ParquetTable:
             raise DatasetError(
                 f"expected labels from 0 to {MOST_CLASSES - 1} in {self.place}, got {highest}"
             )
+        self._note_unlearned(range(highest + 1), learned)
         return tuple(str(index) for index in range(highest + 1))
+
+    def _note_unlearned(self, classes: Iterable[Any], learned: set[Any] | None) -> None:
+        """Note the classes that ``train`` has no image of, where there is such a split."""
+        unlearned = [
+            str(label) for label in classes if learned is not None and label not in learned
+        ]
+        if unlearned:
+            named = ", ".join(unlearned[:10]) + (", ..." if len(unlearned) > 10 else "")
+            self._notes.append(f"the train split has no image of these classes: {named}")
 
     def _outside(self, split: str, label: int, row: int) -> str:
         return (

@@ -151,7 +151,7 @@ def _of_run(
         limit=limit,
         image_size=image_size,
         validation_size=config.validation_size,
-    )
+    ).with_channels(trained.spec.input_shape[0])
     _check_fit(trained.spec, images)
     return JudgedModel(
         trained.model,

@@ -118,7 +118,7 @@ def _export(model: nn.Module, images: Tensor, path: Path) -> None:
 
 
 def _program(model: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
-    batch = torch.export.Dim("batch", min=1, max=4096)
+    batch = torch.export.Dim("batch", min=1)
     try:
         with torch.no_grad():
             return torch.export.export(model, (images[:2],), dynamic_shapes=({0: batch},))

@@ -1,14 +1,17 @@
 """An input-gradient penalty in a LightningModule, and robust accuracy in its validation."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from steadygrad._typing import Images
 from steadygrad.attacks import ATTACKS, Attack
-from steadygrad.errors import MissingExtraError
+from steadygrad.errors import HyperparameterError, MissingExtraError
 from steadygrad.evaluation_mode import evaluation_mode
-from steadygrad.penalties import PENALTIES, PenalizedLoss, Penalty
+from steadygrad.integrations.first_batch import PreparedByFirstBatch
+from steadygrad.penalties import PENALTIES, Penalty
 
 __all__ = ["PenalizedTraining", "robustness_callback"]
 
@@ -18,38 +21,61 @@ class PenalizedTraining:
 
     ``class Hardened(PenalizedTraining, LightningModule)`` sets ``self.penalty``, a part or its
     text, and maps images in [0, 1] to logits in ``forward``. Batches are (images, labels). Logged
-    are ``train_loss``, ``train_data_loss`` and ``train_penalty``. In precision "16-mixed" and
-    "bf16-mixed" the Trainer forbids derivatives within the step: train in 32-true.
+    are ``train_loss``, ``train_data_loss`` and ``train_penalty``. In precision "16-mixed" the
+    Trainer forbids derivatives within the step: train in 32-true, or on a CPU in bf16-mixed.
+
+    A covariance that learns, or that is taken of the training images, is prepared in the first step
+    and kept while the module lives; Lightning's checkpoints do not hold it.
     """
 
     penalty: Penalty | str
     log: Any
+    _ready: PreparedByFirstBatch | None = None
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:  # noqa: ARG002
         """Return the penalised loss of a batch."""
-        penalty: Any = PENALTIES.of(self.penalty)
         images, labels = batch
-        result: PenalizedLoss = penalty(self, images, labels)
+        result = self._ready_penalty()(self, images, labels)
         self.log("train_loss", result.loss.detach())
         self.log("train_data_loss", result.data_loss.detach())
         self.log("train_penalty", result.penalty.detach())
         return result.loss
 
+    def _ready_penalty(self) -> PreparedByFirstBatch:
+        part = PENALTIES.of(self.penalty)
+        if self._ready is None or self._ready.part != part:
+            self._ready = PreparedByFirstBatch(part, self._training_images)
+        return self._ready
 
-def robustness_callback(attack: Attack | str, *, images: int = 256, seed: int = 0) -> Any:
-    """Return a Lightning callback that logs ``val_robust_accuracy`` after each validation.
+    def _training_images(self) -> Iterator[Images]:
+        module: Any = self
+        return (batch[0] for batch in module.trainer.train_dataloader)
+
+
+def robustness_callback(
+    attack: Attack | str,
+    *,
+    images: int = 256,
+    seed: int = 0,
+    name: str = "val_robust_accuracy",
+) -> Any:
+    """Return a Lightning callback that logs robust accuracy after each validation.
 
     Validation runs without autograd; the callback switches it on for the attack alone.
 
     Args:
         attack: such as ``"pgd:eps=2/255,steps=10"``.
-        images: how many of the first validation images are attacked.
+        images: how many of the first validation images are attacked, at least 1.
         seed: of the attack's draws.
+        name: under which it is logged; give each of several callbacks its own.
 
     Raises:
+        HyperparameterError: images is below 1.
         MissingExtraError: lightning is not installed.
     """
     chosen = ATTACKS.of(attack)
+    if images < 1:
+        raise HyperparameterError(f"expected images >= 1, got {images}")
     try:
         from lightning.pytorch import Callback
     except ModuleNotFoundError as error:
@@ -88,6 +114,6 @@ def robustness_callback(attack: Attack | str, *, images: int = 256, seed: int = 
 
         def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
             if self.total:
-                pl_module.log("val_robust_accuracy", self.correct / self.total)
+                pl_module.log(name, self.correct / self.total)
 
     return RobustnessCallback()

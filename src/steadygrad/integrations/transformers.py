@@ -1,15 +1,17 @@
 """An input-gradient penalty in the Trainer of transformers, in pixels of the images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from steadygrad._typing import Images
 from steadygrad.errors import ImageError
+from steadygrad.integrations.first_batch import PreparedByFirstBatch
 from steadygrad.layers import PixelNormalization
 from steadygrad.models import Classifier
-from steadygrad.penalties import PENALTIES, Penalty, example_losses
+from steadygrad.penalties import Penalty, example_losses
 
 __all__ = ["PenalizedTrainerMixin"]
 
@@ -49,7 +51,7 @@ class PenalizedTrainerMixin:
         **arguments: Any,
     ) -> None:
         super().__init__(*positional, **arguments)
-        self.penalty: Penalty = PENALTIES.of(penalty)
+        self.penalty = PreparedByFirstBatch(penalty, self._training_images)
         mean = mean if mean is not None else getattr(image_processor, "image_mean", None)
         std = std if std is not None else getattr(image_processor, "image_std", None)
         if mean is None or std is None:
@@ -81,6 +83,10 @@ class PenalizedTrainerMixin:
             loss = losses.mean()
         # A dict without the loss: the Trainer takes what is left for the logits.
         return (loss, {"loss": loss.detach(), "logits": logits}) if return_outputs else loss
+
+    def _training_images(self) -> Iterator[Images]:
+        trainer: Any = self
+        return (self._pixels(each["pixel_values"]) for each in trainer.get_train_dataloader())
 
     def _classifier(self, model: nn.Module) -> Classifier:
         if self._wrapped is None or self._wrapped[0] is not model:

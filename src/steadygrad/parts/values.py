@@ -69,7 +69,12 @@ def read_plain(where: str, value: Any, annotation: Any) -> Any:
     if annotation is Path and isinstance(value, str | Path):
         return Path(value)
     if annotation is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            raise HyperparameterError(
+                f"{where}: expected a number up to 1.8e308, got a larger one"
+            ) from None
     is_wrong_bool = annotation is not bool and isinstance(value, bool)
     if not isinstance(value, annotation) or is_wrong_bool:
         kind = KINDS.get(annotation, annotation.__name__)

@@ -1,7 +1,7 @@
 """Structured gradient regularization (SGR): the input gradient measured in a noise covariance."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import torch
 from torch import Tensor
@@ -75,6 +75,14 @@ class Structured:
         check_fraction(self.fraction)
         object.__setattr__(self, "covariance", COVARIANCES.of(self.covariance))
         object.__setattr__(self, "backend", BACKENDS.of(self.backend))
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse to work before the images' size is known."""
+        raise HyperparameterError(
+            "expected a structured penalty that is prepared for its images, got settings alone: "
+            "call steadygrad.covariance.prepared(penalty, DataFacts((channels, height, width))) "
+            "once before the loop"
+        )
 
     def prepared(self, facts: DataFacts) -> "StructuredPenalty":
         """Return the penalty for these images; a running covariance has seen nothing yet.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
@@ -176,11 +177,14 @@ def _load_data(config: TrainingConfig, device: torch.device) -> tuple[TrainingIm
     load = partial(load_dataset, config.data)
     size = config.validation_size
     train_set = load("train", limit=config.limit_train, validation_size=size).to(device)
-    held_out = HeldOut(
-        validation=load("validation", validation_size=size).to(device) if size else None,
-        test=load("test", limit=config.test_images).to(device) if config.test_images else None,
+
+    def held_out(split: Literal["validation", "test"], **part: Any) -> TrainingImages:
+        return load(split, **part).with_channels(train_set.input_shape[0]).to(device)
+
+    return train_set, HeldOut(
+        validation=held_out("validation", validation_size=size) if size else None,
+        test=held_out("test", limit=config.test_images) if config.test_images else None,
     )
-    return train_set, held_out
 
 
 def _limited(given: TrainingImages, config: TrainingConfig) -> TrainingImages:
