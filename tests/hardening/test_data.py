@@ -29,6 +29,14 @@ def test_a_torch_data_set_is_read_like_a_loader_of_it(
         HardeningData.of(*examples, **SETTINGS | {"num_classes": None})
 
 
+def test_images_in_double_and_short_labels_are_read_in_the_kinds_that_training_has(
+    digits: ImageDataset,
+) -> None:
+    examples = TensorDataset(digits.images().double(), digits.labels.int())
+    for images, labels in HardeningData.of(examples, None, **SETTINGS).train.batches(0):
+        assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
+
+
 @pytest.mark.parametrize("size", [0, "many"])
 def test_a_batch_size_that_means_nothing_is_refused(digits: ImageDataset, size: Any) -> None:
     examples = TensorDataset(digits.images(), digits.labels)

@@ -203,4 +203,9 @@ def _pair(batch: Any, name: str) -> tuple[Tensor, Tensor]:
         raise DatasetError(
             f"expected (images, labels) from the loader of {name}, got {type(batch).__name__}"
         )
-    return batch[0], batch[1]
+    images, labels = batch
+    # Weights are float32, and classes are counted in int64, whatever a Dataset holds.
+    return (
+        images.float() if images.is_floating_point() else images,
+        labels if labels.is_floating_point() else labels.long(),
+    )
