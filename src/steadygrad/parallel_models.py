@@ -13,6 +13,7 @@ from steadygrad.errors import ModelError
 from steadygrad.held_statistics import modules_of
 
 __all__ = [
+    "imported_fsdp",
     "parameters_gathered",
     "parameters_kept_gathered",
     "refuse_static_graph",
@@ -93,8 +94,15 @@ def parameters_gathered(model: Classifier) -> Iterator[None]:
 
 def sharded_modules(model: Classifier) -> list[Any]:
     """Return the modules in a model to which ``fully_shard`` was applied."""
-    # Whoever shards a model has imported FSDP; importing it takes others a second for nothing.
-    fsdp = sys.modules.get("torch.distributed.fsdp")
+    fsdp = imported_fsdp()
     if fsdp is None:
         return []
     return [module for module in modules_of(model) if isinstance(module, fsdp.FSDPModule)]
+
+
+def imported_fsdp() -> Any:
+    """Return ``torch.distributed.fsdp``; None where nobody has imported it.
+
+    Whoever shards a model has; importing it takes others a second for nothing.
+    """
+    return sys.modules.get("torch.distributed.fsdp")

@@ -295,13 +295,13 @@ def _refuse_another_search(then: Mapping[str, str], now: Mapping[str, str], fold
 
 def _said(value: Any) -> str:
     """Return a setting as a text that is the same in every process; of an object, its kind."""
-    if hasattr(value, "__len__") and not isinstance(value, str | tuple | list):
+    if isinstance(value, str | int | float | bool | tuple | list | Mapping | Path | None):
+        return str(value)
+    if hasattr(value, "__len__"):  # images
         return f"{type(value).__name__} of {len(value)}"
-    if is_dataclass(value) and not isinstance(value, type | nn.Module):
+    if is_dataclass(value) and not isinstance(value, type | nn.Module):  # a part
         places = {f.name: None for f in fields(value) if f.name == "data_dir" and f.init}
         return repr(replace(value, **places)) if places else repr(value)
-    if isinstance(value, str | int | float | bool | tuple | list | Path | None):
-        return str(value)
     return type(value).__name__
 
 

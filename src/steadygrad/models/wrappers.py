@@ -1,7 +1,6 @@
 """Networks inside the wrappers of torch.compile, DistributedDataParallel and DataParallel."""
 
 import copy
-import sys
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from steadygrad.error_text import described
 from steadygrad.errors import ModelError
+from steadygrad.parallel_models import imported_fsdp
 
 __all__ = ["copied", "without_wrappers"]
 
@@ -102,6 +102,5 @@ def _innermost(module: nn.Module) -> nn.Module:
 
 
 def _is_sharded(module: nn.Module) -> bool:
-    # Whoever shards a model has imported FSDP; importing it takes others a second for nothing.
-    fsdp = sys.modules.get("torch.distributed.fsdp")
+    fsdp = imported_fsdp()
     return fsdp is not None and isinstance(module, fsdp.FSDPModule | fsdp.FullyShardedDataParallel)

@@ -13,7 +13,8 @@ from steadygrad.batch_share import current_share, first_of_batch
 from steadygrad.checks import first_time, until_it_passes
 from steadygrad.distributed import average_over_ranks
 from steadygrad.errors import HyperparameterError, ModelError
-from steadygrad.held_statistics import held_statistics, modules_of
+from steadygrad.held_statistics import held_statistics
+from steadygrad.parallel_models import sharded_modules
 from steadygrad.penalties.backends import DoubleBackprop
 from steadygrad.penalties.model_passes import RandomState, explained
 from steadygrad.penalties.part import BACKENDS, NORMS, Backend, ExampleLoss, GradientNorm
@@ -165,7 +166,7 @@ def _compare_first_batch(
     required: float,
 ) -> None:
     subject = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
-    if any(type(module).__name__.startswith("FSDP") for module in modules_of(subject)):
+    if sharded_modules(subject):
         _LOG.info("finite difference not compared with the exact gradient: the model is sharded")
         return
     try:
