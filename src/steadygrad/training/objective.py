@@ -32,8 +32,10 @@ class Objective:
     def __init__(self, config: TrainingConfig, facts: DataFacts) -> None:
         self.config = config
         self.penalty = None if config.penalty is None else prepared(config.penalty, facts)
-        self.attack = None if config.attack is None else prepared(config.attack, facts)
-        self._attacker = f"the attack {about_attack(config.attack).title}"
+        self.attack, self._attacker = None, ""
+        if config.attack is not None:
+            self.attack = prepared(config.attack, facts)
+            self._attacker = f"the attack {about_attack(config.attack).title}"
 
     def __call__(
         self,
