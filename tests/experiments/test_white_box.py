@@ -262,6 +262,8 @@ def test_measurements_answer_no_other_question(without_networks: Workbench) -> N
     ("asked", "answer", "said"),
     [
         ("correct at each eps", {"correct": [1]}, "expected 3 counts, got 1"),
+        ("correct at each eps", {"correct": ["1", 2, 3]}, "expected counts from 0 to .*, got '1'"),
+        ("correct at each eps", {"correct": [999, 2, 3]}, "expected counts from 0 to .*, got 999"),
         ("correct at each eps", {}, "it has no 'correct'"),
         ("worst case", {"correct": 3, "broken_by": {}}, "it has no 'PGD"),
         ("worst case", {"correct": "3", "broken_by": {}}, "damaged"),

@@ -226,6 +226,11 @@ class Workbench:
             raise CheckpointError(
                 f"{where} is damaged: expected {len(radii)} counts, got {len(correct)}"
             )
+        for count in correct:
+            if type(count) is not int or not 0 <= count <= len(data):
+                raise CheckpointError(
+                    f"{where} is damaged: expected counts from 0 to {len(data)}, got {count!r}"
+                )
         return tuple(
             AccuracyPoint(eps, count, len(data)) for eps, count in zip(radii, correct, strict=True)
         )
