@@ -169,6 +169,7 @@ def test_a_tracker_that_does_not_begin_is_one_sentence(tmp_path: Path, config: M
     sentence = r"^the tracker test-notebook:locked does not begin: .*: the drawer is locked$"
     with pytest.raises(OutputError, match=sentence):
         train(config(trackers=["test-notebook:locked"]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_damaged_record_is_named(tmp_path: Path, config: Make) -> None:
