@@ -30,8 +30,11 @@ from steadygrad.training.interruption import Interruption
 
 __all__ = ["device_of_process", "launched_ranks", "processes_together"]
 
-_FAILURE, _HEARD, _SPOKEN = (f"steadygrad/{key}" for key in ("failure", "heard", "spoken"))
-"""Keys of the store: the word of a failure, that the main process knows, that another one tells."""
+_FAILURE, _HEARD, _SPOKEN, _GONE = (
+    f"steadygrad/{key}" for key in ("failure", "heard", "spoken", "gone")
+)
+"""Keys of the store: the word of a failure, that the main process knows, that another one tells it,
+and who has left."""
 
 _SECONDS_TO_HEAR = timedelta(seconds=5)
 """How long a process that knows of a failure waits until the main one does, too."""
@@ -113,6 +116,8 @@ def processes_together(device: torch.device, patience: timedelta | None = None) 
         try:
             with _ended_in_a_sentence():
                 yield ranks
+            if has_started:
+                _leave(store, ranks)
         except ProcessError as error:
             with Interruption():  # the launcher ends a process while it still has to speak
                 told = _told(store, ranks, error)
@@ -126,6 +131,17 @@ def processes_together(device: torch.device, patience: timedelta | None = None) 
     finally:
         if has_started:
             _disconnect()
+
+
+def _leave(store: Any, ranks: Ranks) -> None:
+    """Disconnect, the main process last: it may hold the store that the others still talk to."""
+    others = [f"{_GONE}/{rank}" for rank in range(1, ranks.count)]
+    with suppress(RuntimeError):
+        if ranks.is_main:
+            store.wait(others, _SECONDS_TO_HEAR)
+        _disconnect()
+        if not ranks.is_main:
+            store.set(f"{_GONE}/{ranks.rank}", "1")
 
 
 def _disconnect() -> None:
