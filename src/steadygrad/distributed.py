@@ -31,7 +31,6 @@ __all__ = [
     "main_rank_first",
     "mean_of_shares",
     "others_alive",
-    "others_alive_in_passes",
     "same_as_main_rank",
     "sum_gradients",
     "sum_over_ranks",
@@ -302,32 +301,22 @@ def main_rank_first() -> Iterator[None]:
 
 
 @contextmanager
-def others_alive() -> Iterator[None]:
+def others_alive(*, computes: bool = False) -> Iterator[None]:
     """Around an exchange, say in one sentence that another process is gone.
 
+    Args:
+        computes: the block does something else, too, whose own errors stay as they are.
+
     Raises:
         ProcessError: in place of torch's error, which is its cause.
     """
     try:
         yield
     except RuntimeError as error:
+        # Those of gloo have no class of their own.
+        if computes and not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+            raise
         raise ProcessError("a process of the run has ended before the others") from error
-
-
-@contextmanager
-def others_alive_in_passes() -> Iterator[None]:
-    """Around passes through a network that exchange something, do the same; their own errors stay.
-
-    Raises:
-        ProcessError: in place of torch's error, which is its cause.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        # gloo's have no class of their own.
-        if isinstance(error, distributed.DistError) or "gloo" in str(error):
-            raise ProcessError("a process of the run has ended before the others") from error
-        raise
 
 
 class _Sum(torch.autograd.Function):

@@ -66,18 +66,18 @@ def check_result(attack: Attack, adversarial: object, images: Images) -> None:
     who = f"the attack {about.title}"
     check_kind(who, adversarial, images)
     assert isinstance(adversarial, Tensor)
-    if not are_inside(adversarial, images, eps=None).all():
-        raise ImageError(f"{who} returned images with pixels that are NaN or outside [0, 1]")
-    if ATTACKS.name_of(attack) is None or not (about.stays_in_ball and about.has_eps):
+    promises = ATTACKS.name_of(attack) is not None and about.stays_in_ball and about.has_eps
+    eps, norm = attack.eps if promises else None, norm_of(attack)
+    if are_inside(adversarial, images, eps=eps, norm=norm).all():
         return
-    norm = norm_of(attack)
-    if not are_inside(adversarial, images, eps=attack.eps, norm=norm).all():
-        size, _ = _size_and_limit(adversarial.detach() - images, attack.eps, norm, 0.0)
-        raise ImageError(
-            f"{who} returned an image {size.max().item():.4g} away in {norm}, beyond its eps of "
-            f"{attack.eps:.4g}; an attack that may leave its ball says so where it is registered, "
-            "by stays_in_ball=False"
-        )
+    if eps is None or not are_inside(adversarial, images, eps=None).all():
+        raise ImageError(f"{who} returned images with pixels that are NaN or outside [0, 1]")
+    size, _ = _size_and_limit(adversarial.detach() - images, eps, norm, 0.0)
+    raise ImageError(
+        f"{who} returned an image {size.max().item():.4g} away in {norm}, beyond its eps of "
+        f"{eps:.4g}; an attack that may leave its ball says so where it is registered, by "
+        "stays_in_ball=False"
+    )
 
 
 def _size_and_limit(

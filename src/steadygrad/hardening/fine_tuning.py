@@ -15,7 +15,7 @@ from steadygrad.checks import check_eps
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import DatasetError, HyperparameterError
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
-from steadygrad.hardening.data import Data, HardeningData, is_named
+from steadygrad.hardening.data import Data, HardeningData
 from steadygrad.hardening.folder import HardeningFolder
 from steadygrad.hardening.report import HardeningReport, measure
 from steadygrad.hardening.seen_images import count_seen, held_out_before, seen_note
@@ -181,7 +181,7 @@ def harden(
         image_size=image_size,
         num_classes=num_classes,
         batch_size=settings.get("batch_size", TrainingConfig.batch_size),
-        held_out=held_out_before(source, train_data) if is_named(train_data) else 0,
+        held_out=held_out_before(source, train_data),
     )
     plain = _plain_epochs(plain_epochs, epochs, activation)
     if batch_norm is None:

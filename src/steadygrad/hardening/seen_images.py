@@ -1,10 +1,13 @@
 """Images that a network has learned from already: measured on them, it looks better than it is."""
 
+import hashlib
 from typing import Any
 
 from steadygrad.datasets import ImageDataset, data_source, load_dataset
 from steadygrad.errors import SteadygradError
+from steadygrad.hardening.data import is_named
 from steadygrad.models import ModelSource, RunModel
+from steadygrad.models.registry import innermost
 from steadygrad.training import GivenImages, TrainingConfig, run_config
 
 __all__ = ["count_seen", "held_out_before", "seen_note"]
@@ -31,14 +34,14 @@ def count_seen(source: ModelSource, images: ImageDataset) -> int:
         return 0
     if trained.input_shape != images.input_shape or trained.pixels.dtype != images.pixels.dtype:
         return 0
-    known = set(_rows(trained))
-    return sum(row in known for row in _rows(images))
+    known = set(_digests(trained))
+    return sum(digest in known for digest in _digests(images))
 
 
 def held_out_before(source: ModelSource, data: Any) -> int:
-    """Return how many images of a named set a run held out; 0 for another set or network."""
+    """Return how many images of a named set a run held out; 0 for other data or networks."""
     config = _training_of(source)
-    if config is None or isinstance(config.data, GivenImages):
+    if config is None or isinstance(config.data, GivenImages) or not is_named(data):
         return 0
     return config.validation_size if config.data.title == data_source(data).title else 0
 
@@ -54,11 +57,10 @@ def seen_note(seen: int, count: int) -> str:
 
 
 def _training_of(source: ModelSource) -> TrainingConfig | None:
-    inner = getattr(source, "model", None)
-    if inner is not None:  # of a model with smooth activations
-        return _training_of(inner)
-    return run_config(source.path) if isinstance(source, RunModel) else None
+    run = innermost(source)
+    return run_config(run.path) if isinstance(run, RunModel) else None
 
 
-def _rows(images: ImageDataset) -> list[bytes]:
-    return [row.tobytes() for row in images.pixels.cpu().flatten(start_dim=1).numpy()]
+def _digests(images: ImageDataset) -> list[bytes]:
+    rows = images.pixels.cpu().flatten(start_dim=1).numpy()
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]

@@ -26,8 +26,7 @@ class PreparedByFirstBatch:
     def __init__(
         self, penalty: Penalty | str, batches: Callable[[], Iterator[Images]] | None = None
     ) -> None:
-        self.part: Any = PENALTIES.of(penalty)
-        self._batches = batches
+        self.given, self._part, self._batches = penalty, PENALTIES.of(penalty), batches
         self._prepared: Any = None
 
     def __call__(self, model: Any, images: Images, labels: Labels, **options: Any) -> PenalizedLoss:
@@ -40,6 +39,6 @@ class PreparedByFirstBatch:
                 )
             channels, height, width = images.shape[1:]
             facts = DataFacts((channels, height, width), self._batches)
-            self._prepared = prepared(self.part, facts)
+            self._prepared = prepared(self._part, facts)
         result: PenalizedLoss = self._prepared(model, images, labels, **options)
         return result

@@ -11,7 +11,7 @@ from steadygrad.attacks import ATTACKS, Attack
 from steadygrad.errors import HyperparameterError, MissingExtraError
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.integrations.first_batch import PreparedByFirstBatch
-from steadygrad.penalties import PENALTIES, Penalty
+from steadygrad.penalties import Penalty
 
 __all__ = ["PenalizedTraining", "robustness_callback"]
 
@@ -42,9 +42,8 @@ class PenalizedTraining:
         return result.loss
 
     def _ready_penalty(self) -> PreparedByFirstBatch:
-        part = PENALTIES.of(self.penalty)
-        if self._ready is None or self._ready.part != part:
-            self._ready = PreparedByFirstBatch(part, self._training_images)
+        if self._ready is None or self._ready.given != self.penalty:
+            self._ready = PreparedByFirstBatch(self.penalty, self._training_images)
         return self._ready
 
     def _training_images(self) -> Iterator[Images]:

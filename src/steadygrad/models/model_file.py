@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from steadygrad.default_tensors import DefaultTensors
 from steadygrad.errors import CheckpointError, SteadygradError
-from steadygrad.models.registry import MODELS, ModelSource, bare, model_entry, own_network
+from steadygrad.models.registry import (
+    MODELS,
+    ModelSource,
+    bare,
+    innermost,
+    model_entry,
+    own_network,
+)
 from steadygrad.tensor_file import read_tensors, write_tensors
 
 __all__ = ["ModelSpec", "load_model", "read_spec", "runs_code", "save_model", "save_weights"]
@@ -132,8 +139,7 @@ def read_spec(path: Path | str) -> ModelSpec:
 
 def runs_code(source: ModelSource) -> bool:
     """Return whether building a model runs code that a user named, as of a callable."""
-    inner = getattr(source, "model", None)
-    return bool(getattr(source, "runs_code", False)) or (inner is not None and runs_code(inner))
+    return bool(getattr(innermost(source), "runs_code", False))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:

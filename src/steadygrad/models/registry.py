@@ -73,6 +73,12 @@ def bare(source: ModelSource) -> ModelSource:
     return made
 
 
+def innermost(source: ModelSource) -> ModelSource:
+    """Return the source inside those that change another's network, such as ``Smooth``."""
+    inner = getattr(source, "model", None)
+    return source if inner is None else innermost(inner)
+
+
 def own_network(
     source: ModelSource, *, input_shape: ImageShape | None = None, num_classes: int | None = None
 ) -> nn.Module:

@@ -46,6 +46,7 @@ class Family(FamilyNote, Generic[P]):
         self._names: dict[type[Any], str] = {}
         self._about: dict[type[Any], Any] = {}
         self._entry_points: dict[str, EntryPoint] | None = None
+        self._broken: dict[str, HyperparameterError] = {}
 
     def __repr__(self) -> str:
         return f"Family({self.kind!r})"
@@ -272,14 +273,17 @@ class Family(FamilyNote, Generic[P]):
         return self._entry_points
 
     def _load_plugin(self, point: EntryPoint) -> None:
+        if point.name in self._broken:  # its import is not tried again by every question
+            raise self._broken[point.name]
         package = _package(point)
         try:
             found = point.load()
         except Exception as error:
-            raise HyperparameterError(
+            self._broken[point.name] = HyperparameterError(
                 f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: "
                 f"{type(error).__name__}: {error}"
-            ) from error
+            )
+            raise self._broken[point.name] from error
         if point.name not in self._classes:
             if not isinstance(found, type):
                 raise HyperparameterError(

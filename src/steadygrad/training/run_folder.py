@@ -17,6 +17,7 @@ from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.folder_lock import LOCK_NAME
 from steadygrad.models import ModelSource, RunModel
 from steadygrad.models.model_file import ModelSpec, load_model
+from steadygrad.models.registry import innermost
 from steadygrad.parts import part_fields
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics
@@ -97,9 +98,7 @@ class RunFolder:
 
     def refuse_to_replace_source_of(self, model: ModelSource) -> None:
         """Raise OutputError, if the run that a network comes from lies here."""
-        inner = getattr(model, "model", None)
-        if inner is not None:  # of a model with smooth activations
-            self.refuse_to_replace_source_of(inner)
+        model = innermost(model)
         if not isinstance(model, RunModel):
             return
         if model.path.expanduser().resolve().is_relative_to(self.path.resolve()):

@@ -116,11 +116,7 @@ class TrainingSession:
 
     def whole_network(self) -> nn.Module:
         """Return ``network`` as anyone can use it; every process has to call this."""
-        if self.weights.is_divided:
-            whole = self.spec.build().to(self.device)
-            whole.load_state_dict(self.weights.whole(self.network.state_dict()))
-            return whole
-        return self.network
+        return self.weights.taken_out(self.network, lambda: self.spec.build().to(self.device))
 
     def step(self, images: Images, labels: Labels) -> Tensor:
         """Take one optimizer step; return loss, data loss, penalty, correct and update similarity.

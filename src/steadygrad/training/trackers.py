@@ -87,7 +87,7 @@ class MLflow:
         client = mlflow.MlflowClient(tracking_uri=self.uri)
         if run.key is not None:
             client.update_run(run.key, status="RUNNING")
-            return _MLflowRun(client, run.key)
+            return _MLflowRun(client, run.key, mlflow.entities.Metric)
         there = client.get_experiment_by_name(self.experiment)
         place = there.experiment_id if there else client.create_experiment(self.experiment)
         key: str = client.create_run(place, run_name=run.name).info.run_id
@@ -96,18 +96,16 @@ class MLflow:
             for name, value in run.settings.items()
         ]
         client.log_batch(key, params=settings)
-        return _MLflowRun(client, key)
+        return _MLflowRun(client, key, mlflow.entities.Metric)
 
 
 class _MLflowRun:
-    def __init__(self, client: Any, key: str) -> None:
-        self._client, self.key = client, key
+    def __init__(self, client: Any, key: str, metric: Any) -> None:
+        self._client, self.key, self._metric = client, key, metric
 
     def write(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        import mlflow
-
         now = int(time.time() * 1000)
-        values = [mlflow.entities.Metric(k, float(v), now, epoch) for k, v in metrics.items()]
+        values = [self._metric(name, float(value), now, epoch) for name, value in metrics.items()]
         self._client.log_batch(self.key, metrics=values)
 
     def close(self, *, is_finished: bool) -> None:

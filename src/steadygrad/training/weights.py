@@ -1,18 +1,13 @@
 """How the processes of a run hold a network: each all of it, or each a part (FSDP2)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from steadygrad.distributed import (
-    Ranks,
-    others_alive,
-    others_alive_in_passes,
-    sum_gradients,
-)
+from steadygrad.distributed import Ranks, others_alive, sum_gradients
 from steadygrad.errors import ModelError
 from steadygrad.parallel_models import parameters_gathered, sharded_modules
 
@@ -27,8 +22,6 @@ class WholeWeights:
 
     model: the network that learns.
     """
-
-    is_divided: ClassVar[bool] = False
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -67,6 +60,10 @@ class WholeWeights:
         """Return a state, a nest of dictionaries and lists, with the whole of every tensor."""
         return state
 
+    def taken_out(self, network: nn.Module, build: Callable[[], nn.Module]) -> nn.Module:  # noqa: ARG002 # it is whole
+        """Return a network as anyone can use it; ``build`` makes another one of its make."""
+        return network
+
     def of_network(self, state: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:  # noqa: ARG002 # it is whole
         """Return this process's part of whole weights, as ``network.load_state_dict`` takes it."""
         return state
@@ -101,8 +98,6 @@ class DividedWeights(WholeWeights):
         ModelError: a parameter has no dimension to be divided along.
     """
 
-    is_divided = True
-
     def __init__(
         self, model: nn.Module, others: tuple[nn.Module, ...], ranks: Ranks, group: int
     ) -> None:
@@ -135,7 +130,7 @@ class DividedWeights(WholeWeights):
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of this process's part of a loss to that of the step."""
-        with others_alive_in_passes():
+        with others_alive(computes=True):
             super().backward(loss * self.ranks.count)  # FSDP averages over the processes
 
     def sum_gradients(self) -> None:
@@ -149,6 +144,12 @@ class DividedWeights(WholeWeights):
             return [self.whole(value) for value in state]
         with others_alive():
             return state.full_tensor() if hasattr(state, "full_tensor") else state
+
+    def taken_out(self, network: nn.Module, build: Callable[[], nn.Module]) -> nn.Module:
+        """Return a network as anyone can use it; ``build`` makes another one of its make."""
+        made = build()
+        made.load_state_dict(self.whole(network.state_dict()))
+        return made
 
     def of_network(self, state: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
         """Return this process's part of whole weights, as ``network.load_state_dict`` takes it."""
