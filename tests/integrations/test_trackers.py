@@ -57,5 +57,5 @@ def test_wandb_keeps_a_run_on_this_machine(tmp_path: Path, monkeypatch: pytest.M
     for epochs in (1, 2):
         config = TrainingConfig(**SETTINGS, epochs=epochs, trackers=["wandb:robust"])
         train(config, tmp_path / "run", resume=epochs == 2)
-    names = {folder.name.rpartition("-")[2] for folder in (tmp_path / "wandb").glob("offline-run*")}
+    names = {folder.name.split("-")[3] for folder in (tmp_path / "wandb").glob("offline-run*")}
     assert len(names) == 1  # one run, in two sittings
