@@ -131,9 +131,17 @@ class Recipe:
             ),
         )
 
-    def shortened(self, network: Network, epochs: int) -> Network:
-        """Return the same training in fewer epochs."""
+    def lasting(self, network: Network, epochs: int) -> Network:
+        """Return the same training in other ``epochs``."""
         return Network(f"{network.label}, {epochs} epochs", replace(network.config, epochs=epochs))
+
+    def shifted(self, network: Network) -> Network:
+        """Return the same training with every image shifted by up to a pixel, before the noise."""
+        config = network.config
+        return Network(
+            f"{network.label}, shifted",
+            replace(config, augmentation=(RandomCrop(1), *config.augmentation)),
+        )
 
     def raw(self, network: Network) -> Network:
         """Return the same training without averaged weights."""

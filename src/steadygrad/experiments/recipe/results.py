@@ -31,14 +31,15 @@ __all__ = [
 _EPS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 # Rates and radii: the best of ``MNIST_CHOICE``, on validation images.
 _PROPOSED = MNIST.penalised(rate=0.02)
+_LONGER = MNIST.lasting(MNIST.shifted(_PROPOSED), 20)
 _SLOWER = MNIST.penalised()
 _WIDER = MNIST.penalised(noise=UniformNoise(0.4), rate=0.02)
 _TWIN = MNIST.penalised(kind="gelu", rate=0.02)
 _PGD_TRAINED = MNIST.pgd_trained(0.2, rate=0.05)
 _WIDER_PGD_TRAINED = MNIST.pgd_trained(0.3, rate=0.05)
 # As long as the recipe takes.
-_AT_EQUAL_TIME = MNIST.shortened(_WIDER_PGD_TRAINED, 5)
-_COMPLEX_PGD_TRAINED = MNIST.shortened(MNIST.pgd_trained(0.3, rate=0.02, kind="complex"), 6)
+_AT_EQUAL_TIME = MNIST.lasting(_WIDER_PGD_TRAINED, 5)
+_COMPLEX_PGD_TRAINED = MNIST.lasting(MNIST.pgd_trained(0.3, rate=0.02, kind="complex"), 6)
 _N_FGSM_TRAINED = MNIST.n_fgsm_trained(0.2, rate=0.05)
 
 MNIST_CURVES = WhiteBox(
@@ -65,7 +66,7 @@ MNIST_AUTOATTACK = StandardAutoAttack(
     stem="mnist-autoattack",
     title="what standard AutoAttack leaves",
     data_title=MNIST.title,
-    attacked_networks=(_PROPOSED, _AT_EQUAL_TIME),
+    attacked_networks=(_PROPOSED, _LONGER, _AT_EQUAL_TIME),
     eps_values=(0.2, 0.3),
     images=1000,
 )
