@@ -1,7 +1,6 @@
 """The curve against attacks made one by one."""
 
 import dataclasses
-import importlib.util
 import json
 import math
 
@@ -9,14 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from steadygrad.attacks import APGD, DDN, FGSM, FMN, PGD, Attack, RandomNoise, with_eps
-from steadygrad.attacks.ball import Norm
+from steadygrad.attacks import FGSM, PGD, Attack, RandomNoise, with_eps
 from steadygrad.errors import HyperparameterError, ImageError, LabelError, ModelError
 from steadygrad.evaluation import (
     AccuracyCurve,
     accuracy_curve,
     bisected_curve,
-    distance_curve,
     parse_eps_grid,
     wilson_interval,
     worst_case,
@@ -378,44 +375,3 @@ def test_bad_input_ends_in_one_sentence(
     with pytest.raises(error, match=message) as caught:
         curve_of(**(arguments | change))
     assert "\n" not in str(caught.value)
-
-
-needs_foolbox = pytest.mark.skipif(
-    importlib.util.find_spec("foolbox") is None, reason="foolbox is not installed"
-)
-
-
-@needs_foolbox
-@pytest.mark.parametrize(
-    ("name", "norm", "radii"),
-    [("fmn", "linf", (0.0, 0.05, 0.08, 0.12)), ("ddn", "l2", (0.0, 0.3, 0.5, 0.7))],
-)
-def test_one_run_of_a_minimizing_attack_gives_the_curve_of_apgd(
-    trained: nn.Module, held_out: Data, name: str, norm: Norm, radii: tuple[float, ...]
-) -> None:
-    images, labels = (tensor[:60] for tensor in held_out)
-    attack = FMN(eps=1.0) if name == "fmn" else DDN(eps=1.0)
-    told: list[tuple[int, int]] = []
-    curve = distance_curve(
-        trained,
-        images,
-        labels,
-        attack,
-        radii,
-        batch_size=25,
-        progress=lambda done, total: told.append((done, total)),
-    )
-    strong = accuracy_curve(trained, images, labels, APGD(eps=1.0, norm=norm, loss="margin"), radii)
-    assert curve.search == "distance" and told[-1] == (60, 60)
-    assert curve.points[0] == strong.points[0]
-    assert 5 < strong.points[2].correct < 55
-    for found, expected in zip(curve.points, strong.points, strict=True):
-        assert abs(found.correct - expected.correct) <= 3
-    again = distance_curve(trained, images, labels, attack, [0.06], batch_size=25)
-    assert torch.equal(again.broken_at, curve.broken_at)
-
-
-def test_distances_need_an_attack_that_minimizes() -> None:
-    images, labels = threshold_images()
-    with pytest.raises(HyperparameterError, match=r"fmn, ddn, .* from distances, got pgd"):
-        distance_curve(brightest, images, labels, PGD(eps=0.1), [0.1])

@@ -5,11 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from steadygrad.attacks import PGD
 from steadygrad.errors import CheckpointError
-from steadygrad.evaluation import AccuracyPoint, wilson_interval
 from steadygrad.experiments import (
     Measurements,
     Network,
@@ -20,24 +18,16 @@ from steadygrad.experiments import (
     training_cost,
 )
 from steadygrad.experiments.accuracies import (
-    Accuracies,
-    accuracy_series,
-    difference_interval,
     measured_accuracies,
 )
 from steadygrad.experiments.chart import LineChart
-from steadygrad.experiments.matched import at_equal_clean_accuracy, at_equal_time
+from steadygrad.experiments.matched import at_equal_time
 from steadygrad.experiments.printed import (
     PrintedAccuracy,
-    PrintedDifference,
     PrintedRadius,
-    compared_with_print,
 )
 from steadygrad.experiments.white_box import WhiteBox, pgd_curves
 from steadygrad.experiments.worst_case import (
-    BatteryAttack,
-    attack_in_turn,
-    worst_case_battery,
     worst_case_of,
 )
 from steadygrad.experiments.yeats2021.recipes import RECIPES, Lineup, Recipe
@@ -92,24 +82,11 @@ PRINTED = (
     ),
 )
 FIGURE = white_box("figure", LINEUP, CURVES, PRINTED)
-A, B, C = (Network(name, replace(DIGITS.plain("real").config, penalty=f"squared-norm:strength={s}"))
-           for name, s in (("a", 0.1), ("b", 0.2), ("c", 0.3)))  # fmt: skip
-UNDEFENDED = Network("d", DIGITS.plain("real").config)
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Workbench:
     return Workbench(store=NetworkStore(tmp_path / "networks"), scale=SCALE, seeds=(0,))
-
-
-def made(network: Network, *correct: int, clean: int = 90) -> Accuracies:
-    """Return accuracies of 100 images at eps 0, 0.1, ..."""
-    points = tuple(AccuracyPoint(k / 10, count, 100) for k, count in enumerate(correct))
-    return Accuracies(network.label, (network,), (points,), (AccuracyPoint(0.0, clean, 100),))
-
-
-def by_variant(*measured: Accuracies) -> dict[str, Accuracies]:
-    return {one.networks[0].variant: one for one in measured}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -298,103 +275,6 @@ def test_a_worst_case_is_kept_until_the_weights_change(bench: Workbench) -> None
     assert [text for text in said if "is damaged" in text]
     kept.write_text("{")
     assert worst_case_of(listening, network, 0.1) == first
-
-
-def test_attacks_meet_what_is_left_and_each_broken_image_counts_once() -> None:
-    def model(images: torch.Tensor) -> torch.Tensor:
-        bright = images.mean(dim=(1, 2, 3))
-        return torch.stack([0.5 - bright, bright - 0.5], dim=1)
-
-    levels = torch.tensor([0.9, 0.55, 0.7, 0.2])
-    images = levels.view(4, 1, 1, 1).expand(4, 1, 4, 4).contiguous()
-    labels = torch.ones(4, dtype=torch.int64)
-    battery = (
-        BatteryAttack("Short", "short", PGD(eps=0.1, steps=1)),
-        BatteryAttack("Far", "far", PGD(eps=0.25, steps=5)),
-    )
-    worst = attack_in_turn(model, images, labels, battery, 0.25)
-    assert (worst.n, worst.correct) == (4, 3)
-    assert worst.broken_by == {"short": 1, "far": 1}
-    assert worst.point.correct == 1
-
-
-def test_the_battery_has_four_kinds() -> None:
-    assert [member.title for member in worst_case_battery(0.1)] == [
-        "PGD(50), 2 restarts",
-        "PGD(20) on the margin, to every class",
-        "APGD(100)",
-        "Square, 5,000 queries",
-    ]
-
-
-def test_printed_accuracies_are_those_of_the_worst_network() -> None:
-    entry = PrintedAccuracy(
-        quantity="q", path="figure6_mnist_text/real_clean_beta_512", networks=(A, B), eps=0.1
-    )
-    reading = entry.ours(by_variant(made(A, 99, 80), made(B, 99, 70)))
-    assert reading is not None
-    assert reading.value == pytest.approx(70)
-    low, high = wilson_interval(70, 100)
-    assert reading.interval == pytest.approx((100 * low, 100 * high))
-    assert "b" in reading.remark
-    alone = entry.ours(by_variant(made(A, 99, 80)))
-    assert alone is not None
-    assert alone.remark.endswith("1 more not trained yet")
-    assert entry.ours(by_variant(made(C, 99, 80))) is None
-
-
-def test_printed_differences_have_newcombes_interval() -> None:
-    entry = PrintedDifference(
-        quantity="q",
-        path="figure10_identical_architecture_text/svhn_clean_complex_minus_real",
-        first=A,
-        second=B,
-        eps=0,
-    )
-    reading = entry.ours(by_variant(made(A, 0, clean=56), made(B, 0, clean=48)))
-    assert reading is not None
-    assert reading.value == pytest.approx(8)
-    # Newcombe's own example (1998, Table II, case a): 56/70 against 48/80.
-    low, high = difference_interval(AccuracyPoint(0, 56, 70), AccuracyPoint(0, 48, 80))
-    assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
-
-
-def test_printed_radii_are_where_the_last_network_is_lost() -> None:
-    entry = PrintedRadius(
-        quantity="q",
-        path="figure9_cifar10_text/undefended_accuracy_near_zero_at_pixels_255",
-        networks=(A, B),
-    )
-    reading = entry.ours(by_variant(made(A, 90, 4, 0), made(B, 90, 10, 3)))
-    assert reading is not None
-    assert reading.value == pytest.approx(0.2 * 255)
-    standing = by_variant(made(A, 90), made(B, 90))
-    (compared,) = compared_with_print("yeats2021", [entry], standing, None)
-    assert (compared.ours, compared.verdict) == (None, "not comparable")
-    assert "nowhere" in (compared.obstacle or "")
-
-
-def test_seeds_are_averaged_and_do_not_multiply_the_images() -> None:
-    one = made(A, 90, 50)
-    both = Accuracies("a", one.networks * 2, (*one.curves, *made(A, 90, 70).curves), one.clean)
-    series = accuracy_series(both)
-    assert series.y == pytest.approx((90, 60))
-    low, high = wilson_interval(60, 100)
-    assert series.low is not None
-    assert series.high is not None
-    assert (series.low[1], series.high[1]) == pytest.approx((100 * low, 100 * high))
-
-
-def test_equal_clean_accuracy_pairs_defended_networks_within_a_point() -> None:
-    measured = [
-        made(A, 90, 50, clean=90),
-        made(B, 90, 60, clean=91),
-        made(C, 90, 70, clean=93),
-        made(UNDEFENDED, 90, 0, clean=90),
-    ]
-    table = at_equal_clean_accuracy(measured, "PGD(8)", 0.1)
-    assert [row[:2] for row in table.rows] == [("a", "b")]
-    assert table.rows[0][6] == -10
 
 
 def test_independent_networks_are_three_at_least_and_one_line_each(bench: Workbench) -> None:
