@@ -11,6 +11,8 @@ PAPER = "recipe"
 
 
 _PROPOSED = MNIST.small(MNIST.penalised())
+_FASTER = MNIST.penalised(rate=0.02)
+_SHIFTED = MNIST.shifted(_FASTER)
 
 MNIST_CHOICE = SettingsGrid(
     paper=PAPER,
@@ -39,19 +41,25 @@ MNIST_CHOICE = SettingsGrid(
         "learning rate": {
             "0.005": _PROPOSED,
             "0.01": MNIST.small(MNIST.penalised(rate=0.01)),
-            "0.02": MNIST.small(MNIST.penalised(rate=0.02)),
+            "0.02": MNIST.small(_FASTER),
             "0.05": MNIST.small(MNIST.penalised(rate=0.05)),
         },
         "at rate 0.02": {
-            "squared 1/8": MNIST.small(MNIST.penalised(rate=0.02)),
+            "squared 1/8": MNIST.small(_FASTER),
             "squared 1/4": MNIST.small(MNIST.penalised(strength=1 / 4, rate=0.02)),
             "1/4 of the batch": MNIST.small(MNIST.penalised(fraction=0.25, rate=0.02)),
             "every 4th step": MNIST.small(MNIST.penalised(every=4, rate=0.02)),
-            "shifted by a pixel": MNIST.small(MNIST.shifted(MNIST.penalised(rate=0.02))),
-            "16 epochs": MNIST.small(MNIST.penalised(rate=0.02), epochs=16),
-            "shifted, 16 epochs": MNIST.small(MNIST.shifted(MNIST.penalised(rate=0.02)), epochs=16),
             "GELU": MNIST.small(MNIST.penalised(kind="gelu", rate=0.02)),
             "GELU, rate 0.05": MNIST.small(MNIST.penalised(kind="gelu", rate=0.05)),
+        },
+        "schedule, shifts by a pixel and epochs, at rate 0.02": {
+            "linear": MNIST.small(_FASTER),
+            "cosine": MNIST.small(MNIST.along_cosine(_FASTER)),
+            "linear, shifts": MNIST.small(_SHIFTED),
+            "cosine, shifts": MNIST.small(MNIST.along_cosine(_SHIFTED)),
+            "linear, 16 epochs": MNIST.small(_FASTER, epochs=16),
+            "linear, shifts, 16 epochs": MNIST.small(_SHIFTED, epochs=16),
+            "cosine, shifts, 16 epochs": MNIST.small(MNIST.along_cosine(_SHIFTED), epochs=16),
         },
         "epochs": {
             "8": _PROPOSED,

@@ -20,6 +20,7 @@ from steadygrad.penalties import NormPenalty, SquaredNormPenalty
 from steadygrad.training import (
     SGD,
     ClipNorm,
+    Cosine,
     ExponentialMovingAverage,
     Linear,
     Ramp,
@@ -142,6 +143,10 @@ class Recipe:
             f"{network.label}, shifted",
             replace(config, augmentation=(RandomCrop(1), *config.augmentation)),
         )
+
+    def along_cosine(self, network: Network) -> Network:
+        """Return the same training with a rate that falls along half a cosine from the start."""
+        return Network(f"{network.label}, cosine", replace(network.config, schedule=Cosine()))
 
     def raw(self, network: Network) -> Network:
         """Return the same training without averaged weights."""
