@@ -77,6 +77,8 @@ def test_variants_are_attacked_at_every_radius_and_by_four_kinds_of_attack(tmp_p
         values = dict(zip(table.columns, row, strict=True))
         assert series.x == (0.0, 0.1, 0.2)
         assert values["PGD(8)"] == pytest.approx(series.y[1])
+        by_trapezoids = (series.y[0] / 2 + series.y[1] + series.y[2] / 2) / 2
+        assert values["mean over the radii"] == pytest.approx(by_trapezoids, abs=0.05)
         worst = worst_case_of(bench, network, 0.1)
         assert worst.n == 6
         assert values["worst case"] == pytest.approx(100 * worst.point.accuracy, abs=0.05)

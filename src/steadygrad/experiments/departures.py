@@ -10,6 +10,7 @@ from steadygrad.experiments.accuracies import (
     accuracy_series,
     difference_cell,
     mean_accuracy,
+    mean_over_radii,
     measured_accuracies,
     percent_interval,
     percent_series,
@@ -42,7 +43,8 @@ class Question:
 
     Args:
         figure: whose attack, radii and printed numbers are meant; network: of it.
-        clean, attacked: where the paper prints its two accuracies, None if it does not.
+        clean, attacked, mean: where the paper prints its accuracies without attack, at the radius
+            that is judged, and on average over the radii; None where it does not.
         changes: what makes another configuration of this one, by what is changed; the unchanged
             network comes first.
     """
@@ -51,6 +53,7 @@ class Question:
     network: Network
     clean: str | None = None
     attacked: str | None = None
+    mean: str | None = None
     changes: Mapping[str, Change] = field(default_factory=dict)
 
     @property
@@ -135,6 +138,9 @@ class Departures(Artefact):
                         attack,
                         f"95 % interval of {attack}",
                         f"paper's {attack}",
+                        "mean over the radii",
+                        "95 % interval of the mean",
+                        "paper's mean",
                         f"{attack} minus that as here",
                         "95 % interval of the difference",
                         "worst case",
@@ -147,6 +153,7 @@ class Departures(Artefact):
                     intervals=(
                         "95 % interval",
                         f"95 % interval of {attack}",
+                        "95 % interval of the mean",
                         "95 % interval of the difference",
                         "95 % interval of the worst case",
                     ),
@@ -182,6 +189,7 @@ def _rows(bench: Workbench, answer: _Answer) -> list[tuple[Cell, ...]]:
                 f"{100 * (attacked.accuracy - before.accuracy):+.1f}",
                 difference_cell(attacked, before),
             )
+        mean = mean_accuracy([mean_over_radii(curve) for curve in accuracies.curves])
         worst = [worst_case_of(bench, network, eps).point for network in accuracies.networks]
         rows.append(
             (
@@ -193,6 +201,8 @@ def _rows(bench: Workbench, answer: _Answer) -> list[tuple[Cell, ...]]:
                 f"{eps:.3g}",
                 *_with_interval(attacked),
                 question.printed(question.attacked),
+                *_with_interval(mean),
+                question.printed(question.mean),
                 *difference,
                 *_with_interval(mean_accuracy(worst)),
             )

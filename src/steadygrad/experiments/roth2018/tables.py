@@ -141,8 +141,16 @@ DEPARTURES = Departures(
     questions=(
         Question(
             figure=_FIGURE,
+            network=MNIST.clean(),
+            clean=f"{MNIST.row}/clean/0",
+            mean=f"{MNIST.row}/clean/2",
+            changes={"a fifth of the epochs": _a_fifth},
+        ),
+        Question(
+            figure=_FIGURE,
             network=MNIST.sgr(),
             clean=f"{MNIST.row}/sgr/0",
+            mean=f"{MNIST.row}/sgr/2",
             changes={
                 **_SIDES,
                 "learned from gradients": _with_covariance(
@@ -162,18 +170,21 @@ DEPARTURES = Departures(
             figure=_FIGURE,
             network=MNIST.gn(),
             clean=f"{MNIST.row}/gn/0",
+            mean=f"{MNIST.row}/gn/2",
             changes={**_SIDES, "a fifth of the epochs": _a_fifth},
         ),
         Question(
             figure=_FIGURE,
             network=MNIST.fgsm_trained(),
             clean=f"{MNIST.row}/fgsm/0",
+            mean=f"{MNIST.row}/fgsm/2",
             changes={"attacked from the true labels": _from_labels},
         ),
         Question(
             figure=_FIGURE,
             network=MNIST.pgd_trained(),
             clean=f"{MNIST.row}/pgd/0",
+            mean=f"{MNIST.row}/pgd/2",
             changes={"attacked from the true labels": _from_labels},
         ),
     ),
