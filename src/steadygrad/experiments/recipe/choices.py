@@ -12,6 +12,7 @@ PAPER = "recipe"
 
 _PROPOSED = MNIST.small(MNIST.penalised())
 _FASTER = MNIST.penalised(rate=0.02)
+_STRONGER = MNIST.penalised(strength=1 / 4, rate=0.02)
 _SHIFTED = MNIST.shifted(_FASTER)
 
 MNIST_CHOICE = SettingsGrid(
@@ -46,7 +47,7 @@ MNIST_CHOICE = SettingsGrid(
         },
         "at rate 0.02": {
             "squared 1/8": MNIST.small(_FASTER),
-            "squared 1/4": MNIST.small(MNIST.penalised(strength=1 / 4, rate=0.02)),
+            "squared 1/4": MNIST.small(_STRONGER),
             "1/4 of the batch": MNIST.small(MNIST.penalised(fraction=0.25, rate=0.02)),
             "every 4th step": MNIST.small(MNIST.penalised(every=4, rate=0.02)),
             "GELU": MNIST.small(MNIST.penalised(kind="gelu", rate=0.02)),
@@ -60,6 +61,9 @@ MNIST_CHOICE = SettingsGrid(
             "linear, 16 epochs": MNIST.small(_FASTER, epochs=16),
             "linear, shifts, 16 epochs": MNIST.small(_SHIFTED, epochs=16),
             "cosine, shifts, 16 epochs": MNIST.small(MNIST.along_cosine(_SHIFTED), epochs=16),
+            "the same, squared 1/4": MNIST.small(
+                MNIST.along_cosine(MNIST.shifted(_STRONGER)), epochs=16
+            ),
         },
         "epochs": {
             "8": _PROPOSED,

@@ -31,7 +31,8 @@ __all__ = [
 _EPS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 # Rates and radii: the best of ``MNIST_CHOICE``, on validation images.
 _PROPOSED = MNIST.penalised(rate=0.02)
-_LONGER = MNIST.lasting(MNIST.along_cosine(MNIST.shifted(_PROPOSED)), 20)
+_STRONGER = MNIST.penalised(strength=1 / 4, rate=0.02)
+_LONGER = MNIST.lasting(MNIST.along_cosine(MNIST.shifted(_STRONGER)), 20)
 _SLOWER = MNIST.penalised()
 _WIDER = MNIST.penalised(noise=UniformNoise(0.4), rate=0.02)
 _TWIN = MNIST.penalised(kind="gelu", rate=0.02)
