@@ -218,3 +218,27 @@ def test_a_model_without_second_derivative_is_not_compared(
     with caplog.at_level(logging.INFO, logger="steadygrad"):
         NormPenalty(eps=0.01, backend=FiniteDifference())(model, X, Y)
     assert "not compared" in caplog.text
+
+
+class Phases(nn.Module):
+    """A complex product, by one complex parameter or by a pair of real numbers for each entry."""
+
+    def __init__(self, *, pairs: bool) -> None:
+        super().__init__()
+        drawn = torch.randn(4, 64, 2, generator=torch.Generator().manual_seed(0)).double()
+        self.weight = nn.Parameter(drawn if pairs else torch.view_as_complex(drawn))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        weight = self.weight if self.weight.is_complex() else torch.view_as_complex(self.weight)
+        z = images.flatten(start_dim=1).to(weight.dtype) @ weight.T
+        return torch.view_as_real(z).square().sum(dim=-1).add(1e-6).sqrt()
+
+
+def test_complex_parameters_count_with_both_parts() -> None:
+    coarse = FiniteDifference(step_size=0.3)
+    found, expected = (
+        compare_backends(coarse, Phases(pairs=pairs), X.double(), Y) for pairs in (False, True)
+    )
+    assert found.cosine == pytest.approx(expected.cosine, rel=1e-9)
+    assert found.length_ratio == pytest.approx(expected.length_ratio, rel=1e-9)
+    assert expected.cosine < 0.999  # the step is coarse enough to tell them apart

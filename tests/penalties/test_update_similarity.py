@@ -1,5 +1,7 @@
 """Parameter-update similarity, Eq. (11) of Yeats et al. (2021)."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -39,3 +41,13 @@ def test_frozen_parameters_and_unreached_ones_do_not_disturb() -> None:
     loss = model(torch.ones(1, 3)).square().sum()
     similarity = parameter_update_similarity(loss, loss, [*model.parameters(), unused])
     assert similarity.item() == pytest.approx(1)
+
+
+def test_the_angle_of_a_complex_parameter_is_that_of_its_two_parts() -> None:
+    weight = torch.tensor([1 + 2j, 3 - 1j], requires_grad=True)
+    other = torch.tensor([2.0], requires_grad=True)
+    data_loss = weight.real.sum() + other.sum()
+    loss = data_loss + 2 * weight.imag.sum()
+    # Gradients (1, 0), (1, 0) and 1, with a penalty (1, 2), (1, 2) and 1.
+    similarity = parameter_update_similarity(loss, data_loss, [weight, other])
+    assert similarity.item() == pytest.approx(3 / math.sqrt(3 * 11))

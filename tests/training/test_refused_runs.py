@@ -88,6 +88,28 @@ def test_a_finite_loss_with_an_infinite_gradient_never_reaches_a_checkpoint(
     assert not (tmp_path / "c" / "training_state.pt").exists()
 
 
+class ComplexZeros(nn.Module):
+    """A network all of whose parameters are complex."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(10, 64, dtype=torch.complex64))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images.flatten(start_dim=1).to(torch.complex64) @ self.weight.T).real
+
+
+@pytest.mark.parametrize("penalty", ["none", "norm:eps=0.1,backend=finite-difference"])
+def test_a_network_of_complex_parameters_learns(
+    tmp_path: Path, config: Make, build_tiny: BuildTiny, penalty: str
+) -> None:
+    build_tiny(ComplexZeros)
+    trained = train(config(update_similarity=True, penalty=penalty), tmp_path / "run")
+    assert trained.model.weight.abs().sum() > 0
+    similarity = trained.history[0].update_similarity
+    assert similarity is not None and -1 <= similarity < 1 + 1e-6
+
+
 class Losses(SilentProgress):
     """Notes every step's loss."""
 

@@ -90,3 +90,14 @@ def test_weights_that_are_not_finite_are_found_in_a_part(one_process: Ranks) -> 
     with torch.no_grad():
         model[3].bias.fill_(torch.inf)
     assert not held.are_finite()
+
+
+@pytest.mark.parametrize("part", ["real", "imag"])
+def test_both_parts_of_complex_weights_have_to_be_finite(part: str) -> None:
+    model = nn.Module()
+    model.weight = nn.Parameter(torch.ones(3, dtype=torch.complex64))
+    held = WholeWeights(model)
+    assert held.are_finite()
+    with torch.no_grad():
+        getattr(model.weight, part)[1] = torch.nan
+    assert not held.are_finite()

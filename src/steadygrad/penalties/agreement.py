@@ -18,6 +18,7 @@ from steadygrad.parallel_models import sharded_modules
 from steadygrad.penalties.backends import DoubleBackprop
 from steadygrad.penalties.model_passes import RandomState, explained
 from steadygrad.penalties.part import BACKENDS, NORMS, Backend, ExampleLoss, GradientNorm
+from steadygrad.penalties.update_similarity import as_one_vector
 
 __all__ = [
     "BackendAgreement",
@@ -94,7 +95,7 @@ def compare_backends(
             gradients = torch.autograd.grad(
                 terms.norms.mean(), parameters, materialize_grads=True, allow_unused=True
             )
-        flat, share = torch.cat([each.flatten().double() for each in gradients]), current_share()
+        flat, share = as_one_vector(gradients).double(), current_share()
         return flat if share is None else average_over_ranks(flat, share.size)
 
     approximate = gradient_of(measured[0], model)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["parameter_gradient", "parameter_update_similarity"]
+__all__ = ["as_one_vector", "parameter_gradient", "parameter_update_similarity"]
 
 
 def parameter_update_similarity(
@@ -27,10 +27,21 @@ def parameter_update_similarity(
 def parameter_gradient(scalar: Tensor, parameters: Iterable[Tensor]) -> Tensor:
     """Return the gradient of a scalar in all trainable parameters together, as one vector.
 
-    The graph is kept; parameters that the scalar does not reach count as gradient 0.
+    The graph is kept; parameters that the scalar does not reach count as gradient 0, and the
+    gradient of a complex parameter as its real and imaginary parts.
     """
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     gradients = torch.autograd.grad(
         scalar, trainable, retain_graph=True, allow_unused=True, materialize_grads=True
     )
-    return torch.cat([gradient.flatten() for gradient in gradients])
+    return as_one_vector(gradients)
+
+
+def as_one_vector(gradients: Iterable[Tensor]) -> Tensor:
+    """Return gradients one after the other as a real vector, (n,): a complex number is two."""
+    return torch.cat([_real(gradient).flatten() for gradient in gradients])
+
+
+def _real(gradient: Tensor) -> Tensor:
+    # A conjugate that was not carried out yet cannot be viewed as real numbers.
+    return torch.view_as_real(gradient.resolve_conj()) if gradient.is_complex() else gradient

@@ -14,6 +14,7 @@ from steadygrad.draws import DrawsOfParts
 from steadygrad.errors import HyperparameterError
 from steadygrad.layers.joint_batch_norm import joint_batch_norm
 from steadygrad.penalties import CapturedGradient, PenalizedLoss, parameter_gradient
+from steadygrad.penalties.update_similarity import as_one_vector
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.objective import Objective
 from steadygrad.training.weights import WholeWeights
@@ -133,7 +134,7 @@ class BatchGradient:
         """Return what ``backward`` left in the parameters, as ``parameter_gradient`` orders it."""
         trainable = [p for p in self.model.parameters() if p.requires_grad]
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in trainable]
-        return torch.cat([part.flatten() for part in self.weights.whole(parts)])
+        return as_one_vector(self.weights.whole(parts))
 
     def _as_one_process(self) -> AbstractContextManager[None]:
         """Return a context in which batch norms are those of all processes' images."""

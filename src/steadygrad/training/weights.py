@@ -248,5 +248,5 @@ def _part(value: Any, like: Any) -> Any:
 
 
 def _are_finite(tensors: Iterable[Any]) -> bool:
-    found = [tensor.isfinite().all() for tensor in tensors if tensor.is_floating_point()]
-    return bool(torch.stack(found).all())
+    found = [tensor.isfinite().all() for tensor in tensors]
+    return not found or bool(torch.stack(found).all())
