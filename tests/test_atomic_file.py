@@ -75,3 +75,28 @@ def test_a_folder_that_lets_nothing_be_removed_is_one_sentence(
     monkeypatch.setattr(Path, "unlink", refused)
     with pytest.raises(OutputError, match=r"cannot write .*weights: Permission denied"):
         write_atomically(tmp_path / "weights", b"")
+
+
+def test_a_link_stays_and_the_file_behind_it_is_replaced(tmp_path: Path) -> None:
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    file = folder / "weights"
+    file.write_bytes(b"old")
+    link.symlink_to(file)
+    write_atomically(link, b"new")
+    assert link.is_symlink() and file.read_bytes() == b"new"
+    assert [entry.name for entry in folder.iterdir()] == ["weights"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder", "link"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_atomically(pipe, b"page")
+        assert pipe.is_fifo() and os.read(reader, 10) == b"page"
+    finally:
+        os.close(reader)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
