@@ -1,6 +1,7 @@
 """The program's own help: read from one table, without loading a command or torch."""
 
 import inspect
+import os
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import typer
 from program import Program
 from steadygrad.cli.application import app
 from steadygrad.cli.commands import SUMMARIES, LazyGroup
+from steadygrad.cli.terminal import NO_READER
 
 GROUP = typer.main.get_command(app)
 HEAVY = ("torch", "numpy", "steadygrad.cli.train", "steadygrad.reports", "steadygrad.attacks")
@@ -55,3 +57,16 @@ def test_completion_of_a_command_shows_its_summary() -> None:
     found = {item.value: item.help for item in GROUP.shell_complete(context, "compare")}
     assert sorted(found) == ["compare", "compare-audits"]
     assert str(found["compare"]).startswith("Write one HTML page that compares")
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("datasets",), ("datasets", "--json")])
+def test_an_output_that_nobody_reads_ends_with_a_code_of_its_own(
+    arguments: tuple[str, ...],
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "steadygrad", *arguments]
+    with os.fdopen(writer, "w") as output:
+        ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, check=False)
+    assert ended.returncode == NO_READER
+    assert ended.stderr == b""

@@ -75,7 +75,8 @@ def main() -> None:
     """Run the program.
 
     Exit code 0 when done, 1 when a limit is not met, 2 with one sentence when refused, 3 with a
-    traceback after an error that nobody expected, 130 on Ctrl-C.
+    traceback after an error that nobody expected, 130 on Ctrl-C, 141 where the program that reads
+    the output has ended.
     """
     tolerate_any_encoding()
     with _main_process_alone_prints():

@@ -1,7 +1,10 @@
 """The commands, each loaded when it is asked for: the program's own help needs none of them."""
 
 import copy
+import os
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from steadygrad.cli.terminal import NO_READER
 from steadygrad.extras import extra
 
 __all__ = ["SUMMARIES", "Commands", "LazyGroup"]
@@ -67,6 +71,16 @@ class LazyGroup(TyperGroup):
         """Return the names, in order."""
         return list(self.commands)
 
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        """Read the arguments, and answer those that ask for the help or the version."""
+        with _code_of_a_gone_reader():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with _code_of_a_gone_reader():
+            return super().invoke(ctx)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         super(LazyGroup, self._outline()).format_help(ctx, formatter)
@@ -83,6 +97,24 @@ class LazyGroup(TyperGroup):
             for name, summary in SUMMARIES.items()
         }
         return outline
+
+
+@contextmanager
+def _code_of_a_gone_reader() -> Iterator[None]:
+    """Give the end for want of a reader a code of its own: libraries take that of a missed limit.
+
+    Raises:
+        SystemExit: nobody reads the output any more.
+    """
+    try:
+        yield
+    except (BrokenPipeError, SystemExit) as end:
+        cause = end.__context__ if isinstance(end, SystemExit) else end
+        if not isinstance(cause, BrokenPipeError):
+            raise
+        # What is still to be flushed goes nowhere: Python would tell of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NO_READER)
 
 
 @cache

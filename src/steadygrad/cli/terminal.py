@@ -11,6 +11,7 @@ __all__ = [
     "FAILED",
     "FAULT",
     "INTERRUPTED",
+    "NO_READER",
     "REFUSED",
     "messages",
     "print_table",
@@ -37,6 +38,9 @@ FAULT = 3
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
+
+NO_READER = 141
+"""Exit code where the program that reads the output has ended (``| head``), as shells use it."""
 
 
 def print_text(text: str, style: str = "") -> None:
