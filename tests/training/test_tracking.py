@@ -212,3 +212,27 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(MissingExtraError, match=rf"{name} is not .*steadygrad\[trackers\]"):
             TRACKERS.parse(name).check()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opens:
+    """A tracker that begins with something else than a run of its own."""
+
+    opened: Any
+
+    def check(self) -> None:
+        pass
+
+    def open(self, run: TrackedRun) -> Any:
+        return self.opened
+
+
+@pytest.mark.parametrize("opened", [None, SimpleNamespace(key=17)])
+def test_a_tracker_has_to_say_how_it_finds_the_run_again(
+    tmp_path: Path, config: Make, opened: Any
+) -> None:
+    with pytest.raises(
+        OutputError, match=r"the tracker .* does not begin: .*(no attribute|got 17)"
+    ):
+        train(config(trackers=(Opens(opened=opened),)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, TypeAlias, get_args
 
 import torch
+from torch import Tensor
 
 from steadygrad._typing import Images
 from steadygrad.errors import HyperparameterError, ImageError
@@ -49,7 +50,8 @@ def augment(
         generator: on the images' device; the draws, and so the result, follow from its state.
 
     Raises:
-        ImageError: the images are no floating point numbers.
+        ImageError: the images are no floating point numbers, or a step returns something else than
+            images of their shape and dtype.
         HyperparameterError: the generator lies on another device, or a step does not fit the
             images' size.
     """
@@ -64,8 +66,19 @@ def augment(
             f"got one on {generator.device.type}"
         )
     for step in steps:
-        images = step(images, generator)
+        changed: object = step(images, generator)
+        if not isinstance(changed, Tensor) or _kind(changed) != _kind(images):
+            came = _kind(changed) if isinstance(changed, Tensor) else type(changed).__name__
+            raise ImageError(
+                f"expected the augmentation {AUGMENTATIONS.text(step)} to return {_kind(images)}, "
+                f"got {came}"
+            )
+        images = changed
     return images
+
+
+def _kind(images: Tensor) -> str:
+    return f"{images.dtype} of shape {tuple(images.shape)}"
 
 
 @AUGMENTATIONS.register("flip")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
@@ -21,7 +22,7 @@ class Averaging(Protocol):
     """How much of the average is kept at each step."""
 
     def decay(self, steps: int) -> float:
-        """Return the weight of the average so far when the step number ``steps`` (from 1) ends."""
+        """Return the weight, in [0, 1], of the average so far when step ``steps`` (from 1) ends."""
         ...
 
 
@@ -70,11 +71,21 @@ class AveragedWeights:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take in the weights after a step."""
+        """Take in the weights after a step.
+
+        Raises:
+            HyperparameterError: the part gives no weight in [0, 1].
+        """
         self.steps += 1
-        decay = self.part.decay(self.steps)
+        decay: object = self.part.decay(self.steps)
+        if not (isinstance(decay, Real) and 0 <= float(decay) <= 1):
+            raise HyperparameterError(
+                f"expected the averaging {AVERAGES.text(self.part)} to keep a part in [0, 1] of "
+                f"the average at step {self.steps}, got {decay!r}"
+            )
         ours: list[Tensor] = list(self.network.parameters())
-        get_ema_multi_avg_fn(decay)(ours, [p.detach() for p in model.parameters()], self.steps)  # type: ignore[no-untyped-call] # torch leaves it untyped
+        average = get_ema_multi_avg_fn(float(decay))  # type: ignore[no-untyped-call] # torch leaves it untyped
+        average(ours, [p.detach() for p in model.parameters()], self.steps)
         for kept, latest in zip(self.network.buffers(), model.buffers(), strict=True):
             kept.copy_(latest)
 

@@ -14,7 +14,7 @@ from steadygrad._typing import Images, Labels
 from steadygrad.errors import HyperparameterError
 from steadygrad.parts import Family
 
-__all__ = ["MIXINGS", "CutMix", "Mixing", "Mixup", "mixing"]
+__all__ = ["MIXINGS", "CutMix", "Mixing", "Mixup", "mixed", "mixing"]
 
 C = TypeVar("C", bound=type[Any])
 
@@ -36,6 +36,29 @@ MIXINGS: Family[Mixing] = Family("mixing", "steadygrad.training", group="steadyg
 def mixing(name: str) -> Callable[[C], C]:
     """Return a class decorator that registers a ``Mixing`` under ``name``."""
     return MIXINGS.register(name)
+
+
+def mixed(
+    part: Mixing, images: Images, labels: Labels, classes: int, generator: torch.Generator
+) -> tuple[Images, Tensor]:
+    """Return what a mixing makes of a batch, as ``Mixing.mix``.
+
+    Raises:
+        HyperparameterError: it returns something else than such images and labels.
+    """
+    made: object = part.mix(images, labels, classes, generator)
+    if isinstance(made, tuple) and len(made) == 2 and all(isinstance(x, Tensor) for x in made):
+        of_images, soft = made
+        is_alike = (of_images.shape, of_images.dtype) == (images.shape, images.dtype)
+        if is_alike and soft.is_floating_point() and soft.shape == (len(images), classes):
+            return of_images, soft
+        came = " and ".join(f"{each.dtype} of shape {tuple(each.shape)}" for each in made)
+    else:
+        came = type(made).__name__
+    raise HyperparameterError(
+        f"expected the mixing {MIXINGS.text(part)} to return {images.dtype} of shape "
+        f"{tuple(images.shape)} and floating labels of shape ({len(images)}, {classes}), got {came}"
+    )
 
 
 @mixing("mixup")

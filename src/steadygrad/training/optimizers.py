@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from steadygrad.errors import HyperparameterError
 from steadygrad.parts import Family
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "OptimizerPart", "optimizer"]
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "OptimizerPart", "built_optimizer", "optimizer"]
 
 C = TypeVar("C", bound=type[Any])
 
@@ -37,6 +38,26 @@ OPTIMIZERS: Family[OptimizerPart] = Family(
 def optimizer(name: str) -> Callable[[C], C]:
     """Return a class decorator that registers an ``OptimizerPart`` under ``name``."""
     return OPTIMIZERS.register(name)
+
+
+def built_optimizer(part: OptimizerPart, parameters: Iterable[Any]) -> torch.optim.Optimizer:
+    """Return the optimizer that a part builds over parameters or groups of them.
+
+    Raises:
+        HyperparameterError: it builds something else, or has no rate for a schedule to multiply.
+    """
+    rate: object = getattr(part, "learning_rate", None)
+    if not isinstance(rate, Real):
+        raise HyperparameterError(
+            f"expected a learning_rate of the optimizer {OPTIMIZERS.text(part)}, got {rate!r}"
+        )
+    built: object = part.build(parameters)
+    if not isinstance(built, torch.optim.Optimizer):
+        raise HyperparameterError(
+            f"expected the optimizer {OPTIMIZERS.text(part)} to build a torch.optim.Optimizer, got "
+            f"{type(built).__name__}"
+        )
+    return built
 
 
 @optimizer("sgd")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from steadygrad.errors import HyperparameterError
@@ -16,6 +17,7 @@ __all__ = [
     "MultiStep",
     "Ramp",
     "Schedule",
+    "factor_of",
     "schedule",
 ]
 
@@ -26,7 +28,7 @@ class Schedule(Protocol):
     """A factor as a function of the position alone, so that resuming needs no state."""
 
     def factor(self, done: float, epochs: int) -> float:
-        """Return the factor of the next step.
+        """Return the factor of the next step, finite and at least 0.
 
         Args:
             done: epochs done so far, with the fraction of the one in progress.
@@ -44,6 +46,21 @@ SCHEDULES: Family[Schedule] = Family(
 def schedule(name: str) -> Callable[[C], C]:
     """Return a class decorator that registers a ``Schedule`` under ``name``."""
     return SCHEDULES.register(name)
+
+
+def factor_of(schedule: Schedule, done: float, epochs: int) -> float:
+    """Return the factor that a schedule gives, as ``Schedule.factor``.
+
+    Raises:
+        HyperparameterError: it is no number, not finite or below 0.
+    """
+    given: object = schedule.factor(done, epochs)
+    if isinstance(given, Real) and 0 <= float(given) < math.inf:
+        return float(given)
+    raise HyperparameterError(
+        f"expected the schedule {SCHEDULES.text(schedule)} to give a factor >= 0 after {done:g} "
+        f"epochs, got {given!r}"
+    )
 
 
 @schedule("constant")

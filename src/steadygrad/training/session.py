@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
+from steadygrad.checks import check_images
 from steadygrad.datasets import augment
 from steadygrad.distributed import current_ranks, same_as_main_rank, sum_over_ranks
 from steadygrad.errors import CheckpointError
@@ -19,7 +20,10 @@ from steadygrad.training.config import TrainingConfig
 from steadygrad.training.given_data import LoaderImages, TrainingImages, epoch_batches
 from steadygrad.training.last_batch import joins_last_image, with_last_image_joined
 from steadygrad.training.metrics import EpochMetrics, EpochTotals
+from steadygrad.training.mixing import mixed
 from steadygrad.training.objective import Objective, data_facts
+from steadygrad.training.optimizers import built_optimizer
+from steadygrad.training.schedules import factor_of
 from steadygrad.training.training_state import TrainingState
 from steadygrad.training.tuning import learning_groups
 from steadygrad.training.validation import Performance
@@ -60,7 +64,8 @@ class TrainingSession:
             self.ranks,
             divided=config.shard,
         )
-        self.optimizer = config.optimizer.build(learning_groups(self.model, config.tuning))
+        groups = learning_groups(self.model, config.tuning)
+        self.optimizer = built_optimizer(config.optimizer, groups)
         self.objective = Objective(config, data_facts(train))
         self._augmentation_draws = derived_generator(config.seed, "augmentation", device=device)
         self._attack_draws = derived_generator(config.seed, "attack", device=device)
@@ -100,7 +105,7 @@ class TrainingSession:
 
     def _rate_after(self, steps_done: int) -> float:
         position = self.epochs_done + steps_done / self.steps_per_epoch
-        factor = self.config.schedule.factor(position, self.config.epochs)
+        factor = factor_of(self.config.schedule, position, self.config.epochs)
         return self.config.optimizer.learning_rate * factor
 
     def set_rate(self) -> None:
@@ -133,9 +138,11 @@ class TrainingSession:
         images = augment(images, config.augmentation, self._augmentation_draws)
         targets = labels
         if config.mixing is not None:
-            images, targets = config.mixing.mix(
-                images, labels, self.train.num_classes, self._augmentation_draws
+            images, targets = mixed(
+                config.mixing, images, labels, self.train.num_classes, self._augmentation_draws
             )
+        if config.augmentation or config.mixing is not None:
+            check_images(images, wait=False)
         self._seed_dropout()
         sums, similarity = self._gradient(images, targets, labels, self._penalty_counts())
         if config.clipping is not None:
@@ -154,7 +161,9 @@ class TrainingSession:
         step = self.epochs_done * self.steps_per_epoch + self.steps_done
         if step % config.penalty_every:
             return None
-        ramped = 1.0 if config.ramp is None else config.ramp.factor(self.position, config.epochs)
+        ramped = 1.0
+        if config.ramp is not None:
+            ramped = factor_of(config.ramp, self.position, config.epochs)
         return config.penalty_every * ramped if ramped or step == 0 else None
 
     def _seed_dropout(self) -> None:

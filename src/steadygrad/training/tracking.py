@@ -120,9 +120,16 @@ class Tracking:
                 record = required(known, text, dict, str(self._file))
                 key, written = required(record, "key", str, where), record.get("epochs", 0)
             try:
-                self._open[text] = each.open(TrackedRun(name=name, settings=flat, key=key))
+                opened = each.open(TrackedRun(name=name, settings=flat, key=key))
+                key = opened.key
             except Exception as error:  # whatever a library raises, of a network or an account
                 raise OutputError(f"the tracker {text} does not begin: {reason(error)}") from error
+            if not isinstance(key, str):  # the run could not go on with it
+                raise OutputError(
+                    f"the tracker {text} does not begin: expected a text as the run's key, got "
+                    f"{key!r}"
+                )
+            self._open[text] = opened
             self._written[text] = written
 
     def write(self, history: Sequence[EpochMetrics]) -> None:
