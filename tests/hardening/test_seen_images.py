@@ -8,6 +8,7 @@ import pytest
 from steadygrad.datasets import load_dataset
 from steadygrad.hardening import harden
 from steadygrad.hardening.seen_images import count_seen, held_out_before
+from steadygrad.markdown_text import markdown_text
 from steadygrad.models import ModelSource, RunModel, Smooth
 from steadygrad.training import TrainingConfig, train
 
@@ -69,6 +70,7 @@ def test_a_report_on_seen_images_says_so(
     assert done.report is not None
     page = (done.folder / "report.md").read_text()
     card = (done.folder / "export" / "hub" / "README.md").read_text()
+    assert page.startswith(f"# {markdown_text(done.report.model)}, hardened for eps 25.5/255")
     for text in (page, card):
         assert ("had been trained on" in text) == is_seen
     assert done.report.data["n"] == (143 if is_seen else 100)

@@ -80,8 +80,9 @@ def test_the_card_tells_both_accuracies_with_settings(trained: nn.Module, tmp_pa
             "worst_case_of": "the quick audit",
         },
     }
-    take_away(trained, tmp_path, input_shape=(1, 8, 8), name="net", results=results)
+    take_away(trained, tmp_path, input_shape=(1, 8, 8), name="net<1>", results=results)
     card = (tmp_path / "hub" / "README.md").read_text()
+    assert '- name: "net<1>"' in card and "# net\\<1\\>" in card  # YAML as it is, Markdown escaped
     front = card.split("---")[1]
     assert "model-index:" in front and "value: 0.98" in front and "value: 0.5" in front
     assert "robust accuracy under the quick audit (eps=2/255, norm=linf, n=50)" in front

@@ -67,7 +67,7 @@ def test_markdown_has_a_row_for_self_and_each_victim(matrix: TransferMatrix) -> 
     # The victim that is the source is marked, and no other.
     assert lines[5].count("\\*") == 1
     assert lines[5].index("\\*") < lines[5].index("55.0")
-    assert lines[6].startswith("| \\_a $x^{$ \\| \\<b\\> | 90.0")
+    assert lines[6].startswith("| \\_a $x^\\{$ \\| \\<b\\> | 90.0")
     assert "\\*" not in lines[6]
     assert len([line for line in lines if line.startswith("|")]) == 6
 

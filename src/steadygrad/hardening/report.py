@@ -23,6 +23,7 @@ from steadygrad.evaluation import (
 )
 from steadygrad.evaluation.auditing.fitness import UnfitError
 from steadygrad.hardening.seen_images import seen_note
+from steadygrad.markdown_text import markdown_text
 from steadygrad.reports.figures import save_figure
 from steadygrad.reports.figures.before_after import before_after_figure
 from steadygrad.reports.wording import percent, seconds_text
@@ -214,10 +215,11 @@ class HardeningReport:
             ),
         ]
         lines = [
-            f"# {self.model}, hardened for eps {radius}",
+            f"# {markdown_text(self.model)}, hardened for eps {radius}",
             "",
-            f"Measured on {self.data['n']} {self.data['split']} images of {self.data['name']}; "
-            "95 % intervals. The change is paired: the same images before and after.",
+            f"Measured on {self.data['n']} {self.data['split']} images of "
+            f"{markdown_text(self.data['name'])}; 95 % intervals. The change is paired: the same "
+            "images before and after.",
             "",
             *([self.caution, ""] if self.caution else []),
             "| accuracy | before | after | change | p (McNemar) |",

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from steadygrad.atomic_file import write_atomically
 from steadygrad.error_text import described
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.markdown_text import markdown_text
 from steadygrad.model_answer import answer
 from steadygrad.models import Classifier
 from steadygrad.store import make_folder
@@ -201,7 +202,7 @@ def _card(name: str, input_shape: tuple[int, int, int], results: Mapping[str, An
     size = "x".join(map(str, input_shape))
     front = ["---", "library_name: pytorch", "pipeline_tag: image-classification"]
     front += ["tags:", "- adversarial-robustness", "- image-classification"]
-    body = ["---", "", f"# {name}", "", f"Takes images of {size} pixels in [0, 1]."]
+    body = ["---", "", f"# {markdown_text(name)}", "", f"Takes images of {size} pixels in [0, 1]."]
     if results is not None:
         front += _model_index(name, results)
         after = results["after"]

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from steadygrad.evaluation import AccuracyPoint
+from steadygrad.markdown_text import markdown_text
 from steadygrad.reports.comparison import Comparison, compare_runs
 from steadygrad.reports.runs import RunRecord
 from steadygrad.reports.scope import cautions
@@ -165,7 +166,7 @@ def markdown_table(rows: Sequence[SummaryRow]) -> str:
     lines = [
         [name for name, _ in columns],
         [":---" if name in ("run", "model", "training") else "---:" for name, _ in columns],
-        *([_markdown_cell(values[index]) for _, values in columns] for index in range(len(rows))),
+        *([markdown_text(values[index]) for _, values in columns] for index in range(len(rows))),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -200,12 +201,6 @@ def _accuracy(point: AccuracyPoint | None) -> str:
 
 def _shown_eps(rows: Sequence[SummaryRow]) -> list[float]:
     return [point.eps for point in rows[0].attacked] if rows else []
-
-
-def _markdown_cell(text: str) -> str:
-    for character in "\\`*_[]<>|#":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("\n", " ")
 
 
 def csv_table(rows: Sequence[SummaryRow]) -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from steadygrad.evaluation import AccuracyPoint, TransferMatrix
+from steadygrad.markdown_text import markdown_text
 from steadygrad.reports.figures.canvas import literal_text, new_figure, style, wrapped
 from steadygrad.reports.wording import attack_name, count_text, eps_text, interval_text, percent
 
@@ -58,14 +59,14 @@ def transfer_table(matrix: TransferMatrix) -> RenderableType:
 def transfer_markdown(matrix: TransferMatrix) -> str:
     """Return the matrix as a Markdown table, ending in a newline; accuracies in percent."""
     lines = [
-        ["shown to", "clean", *(f"from {_escaped(name)}" for name in matrix.sources)],
+        ["shown to", "clean", *(f"from {markdown_text(name)}" for name in matrix.sources)],
         [":---", *["---:"] * (len(matrix.sources) + 1)],
     ]
     for name, clean, cells in _rows(matrix):
         marked = [f"{_markdown(point)}{_STAR if is_own else ''}" for point, is_own in cells]
-        lines.append([_escaped(name), _markdown(clean), *marked])
+        lines.append([markdown_text(name), _markdown(clean), *marked])
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"{transfer_title(matrix)}\n\n{table}\n{_escaped(_CAPTION)}\n"
+    return f"{markdown_text(transfer_title(matrix))}\n\n{table}\n{markdown_text(_CAPTION)}\n"
 
 
 def transfer_csv(matrix: TransferMatrix) -> str:
@@ -127,12 +128,6 @@ def _rich(point: AccuracyPoint | None, *, is_own: bool = False) -> Text:
 
 def _markdown(point: AccuracyPoint | None) -> str:
     return "–" if point is None else f"{percent(point.accuracy)} ({interval_text(point)})"
-
-
-def _escaped(text: str) -> str:
-    for character in "\\`*_[]<>|#":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("\n", " ")
 
 
 _FOOLED, _RIGHT = "#1b3a57", "#e3eef6"

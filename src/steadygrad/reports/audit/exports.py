@@ -12,6 +12,7 @@ from steadygrad.atomic_file import write_atomically
 from steadygrad.evaluation.auditing.gate import Gate
 from steadygrad.evaluation.auditing.result import AuditResult
 from steadygrad.evaluation.masking.diagnostic import traits_of
+from steadygrad.markdown_text import markdown_text
 from steadygrad.parts import number_text
 from steadygrad.store import make_folder
 
@@ -166,12 +167,12 @@ def markdown_summary(result: AuditResult, gate: Gate) -> str:
         else "**not established**"
     )
     lines = [
-        f"### Robustness audit of {_markdown(_name(result))}",
+        f"### Robustness audit of {markdown_text(_name(result))}",
         "",
-        *([f"**Failed:** {_markdown(failure)}.", ""] if failure is not None else []),
+        *([f"**Failed:** {markdown_text(failure)}.", ""] if failure is not None else []),
         f"- Correct without attack: {_percent(result.clean.accuracy)} of {result.n:,} images",
         f"- Correct in the worst case at eps {number_text(result.eps)} ({result.norm}): {worst}",
-        f"- Verdict: **{result.verdict.level}**. {_markdown(result.verdict.summary)}",
+        f"- Verdict: **{result.verdict.level}**. {markdown_text(result.verdict.summary)}",
         *(f"- Accepted: {name}" for name in result.accepted),
         "",
         "| attack | correct | broke |",
@@ -179,8 +180,9 @@ def markdown_summary(result: AuditResult, gate: Gate) -> str:
     ]
     for outcome in result.outcomes:
         point = outcome.accuracy(result.clean_correct)
+        correct = "" if point is None else _percent(point.accuracy)
         lines.append(
-            f"| {_markdown(outcome.name)} | {'' if point is None else _percent(point.accuracy)} | "
+            f"| {markdown_text(outcome.name)} | {correct} | "
             f"{int(outcome.broken.sum())} of {int(outcome.attacked.sum())} |"
         )
     return "\n".join(lines) + "\n"
@@ -233,11 +235,6 @@ def _case(suite: ElementTree.Element, group: str, name: str, seconds: float = 0.
 def _xml(text: str) -> str:
     """Return the text without the control characters that XML has no way to write."""
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
-
-
-def _markdown(text: str) -> str:
-    """Return the text as Markdown shows it, in one line."""
-    return re.sub(r"([\\`*_{}\[\]<>|#!~&])", r"\\\1", " ".join(text.split()))
 
 
 def _name(result: AuditResult) -> str:
