@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from steadygrad.cli import shared_options as options
-from steadygrad.cli.terminal import REFUSED, messages, results
+from steadygrad.cli.terminal import REFUSED, results, tell
 from steadygrad.devices import resolve_device
 from steadygrad.errors import HyperparameterError
 from steadygrad.hardening import ModelCheck, check_model
@@ -65,7 +65,7 @@ def _check(
     else:
         _print(checked)
     if isinstance(model, Classifier) and not as_json:
-        messages.print(f"{escape(target)}: {escape(model.describe())}", soft_wrap=True)
+        tell(f"{target}: {model.describe()}")
     if not checked.is_ready:
         raise typer.Exit(REFUSED)
 

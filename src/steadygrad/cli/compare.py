@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from steadygrad.cli.terminal import messages, print_table
+from steadygrad.cli.terminal import print_table, tell
 from steadygrad.reports import load_runs, summary_table, write_report
 
 __all__ = ["register"]
@@ -28,4 +28,4 @@ def _compare(
     """Write one HTML page that compares several runs, and print their table."""
     path = write_report(runs, out, title=title)
     print_table(summary_table(load_runs(runs)))
-    messages.print(f"report: [bold]{path}[/]", soft_wrap=True)
+    tell(f"report: {path}")

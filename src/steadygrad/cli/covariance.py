@@ -11,7 +11,7 @@ from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.judged import judged_model
 from steadygrad.cli.parsing import parse_fraction
-from steadygrad.cli.terminal import messages, print_table, results
+from steadygrad.cli.terminal import print_table, print_text, tell, tell_next
 from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
 from steadygrad.evaluation.judged import JudgedModel
 from steadygrad.models import MODELS
@@ -112,10 +112,9 @@ def _print(
     name, attack = source_name(analysis.attack), analysis.attack
     radius = f", eps {eps_text(attack['eps'])}" if "eps" in attack else ""
     where = f"{analysis.dataset['split']} images of {Path(analysis.dataset['name']).name}"
-    results.print(
+    print_text(
         f"{subject.name}: {name}{radius} on {analysis.perturbations.count:,} {where}, "
-        f"seed {analysis.seed}",
-        soft_wrap=True,
+        f"seed {analysis.seed}"
     )
     table = Table(box=None, pad_edge=False)
     for title in ("decay length", "within a channel", "between channels"):
@@ -129,19 +128,14 @@ def _print(
         table.add_row(title, *(length_text(length, farthest) for length in lengths))
     print_table(table)
     if analysis.perturbations.unchanged:
-        messages.print(
-            f"{count_text(analysis.perturbations.unchanged, 'image')} stayed as they were"
-        )
+        tell(f"{count_text(analysis.perturbations.unchanged, 'image')} stayed as they were")
     if caution := shift_caution(analysis.perturbations):
-        messages.print(f"note: {caution}", soft_wrap=True)
+        tell(f"note: {caution}")
     if record["no_dense"]:
-        messages.print(f"no dense file: {record['no_dense']}", soft_wrap=True)
-    messages.print(f"page: [bold]{out / 'index.html'}[/]", soft_wrap=True)
+        tell(f"no dense file: {record['no_dense']}")
+    tell(f"page: {out / 'index.html'}")
     stationary = out / record["files"]["stationary"]["file"]
-    messages.print(
-        f"next: steadygrad evaluate {subject.target} --attack lrc --covariance {stationary}",
-        soft_wrap=True,
-    )
+    tell_next("evaluate", subject.target, "--attack", "lrc", "--covariance", stationary)
 
 
 def _parse_lengths(text: str) -> tuple[float, ...]:

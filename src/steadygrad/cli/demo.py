@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from steadygrad.cli.terminal import INTERRUPTED, messages, print_table, results
+from steadygrad.cli.terminal import INTERRUPTED, print_table, print_text, tell
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation.runs import evaluate_run
 from steadygrad.reports import load_runs, summary_table, write_report
@@ -50,7 +50,7 @@ def _demo(
     runs = [out / name for name in _RUNS]
     for run, settings in zip(runs, _RUNS.values(), strict=True):
         config = TrainingConfig.from_dict(_TRAINING | settings | {"seed": seed})
-        messages.print(f"[bold]{run.name}[/] ({config.model_text})")
+        tell(f"{run.name} ({config.model_text})")
         can_resume = _is_run_of(run, config)
         result = train(
             config,
@@ -60,12 +60,12 @@ def _demo(
             progress=console_progress(),
         )
         if not result.is_finished:
-            messages.print("stopped; the same command continues")
+            tell("stopped; the same command continues")
             raise typer.Exit(INTERRUPTED)
         evaluate_run(run, "pgd:steps=8", _EPS, seed=seed)
     path = write_report(runs, out / "report.html", title="steadygrad demo: handwritten digits")
     print_table(summary_table(load_runs(runs)))
-    results.print(f"report: {path}", soft_wrap=True)
+    print_text(f"report: {path}")
 
 
 def _is_run_of(run: Path, config: TrainingConfig) -> bool:

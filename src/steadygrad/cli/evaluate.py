@@ -8,7 +8,7 @@ import typer
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
 from steadygrad.cli.judged import judged_model, place_of_results
-from steadygrad.cli.terminal import print_table, print_text, tell
+from steadygrad.cli.terminal import print_table, print_text, tell, tell_next
 from steadygrad.cli.together import measured_together
 from steadygrad.evaluation.runs import DEFAULT_EPS, Search, evaluate
 from steadygrad.reports import wording
@@ -115,4 +115,4 @@ def _evaluate(
     if path is not None:
         tell(f"stored in {path}")
         if judged.run is not None and out is None:
-            tell(f"next: steadygrad compare {judged.run} --out report.html")
+            tell_next("compare", judged.run, "--out", "report.html")

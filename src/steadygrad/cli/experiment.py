@@ -9,7 +9,7 @@ from rich.table import Table
 
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.experiment_plans import part_of_plan, print_experiments, print_plan
-from steadygrad.cli.terminal import INTERRUPTED, messages, print_table, results
+from steadygrad.cli.terminal import INTERRUPTED, print_table, results, tell
 from steadygrad.distributed import alone
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
 from steadygrad.experiments import (
@@ -165,10 +165,9 @@ def _run(
                 planned, store, jobs=jobs, progress=console_progress(), budget=budget
             ):
                 _stop()
-            messages.print(
+            tell(
                 f"{len(planned)} networks of shard {shard} are in {networks}; nothing was "
-                "measured: run the command without --shard when all shards are there",
-                soft_wrap=True,
+                "measured: run the command without --shard when all shards are there"
             )
             return
         found = run_experiment(
@@ -184,7 +183,7 @@ def _run(
             device=device,
             minutes=budget.minutes_left,
             progress=console_progress(),
-            message=lambda text: messages.print(text, soft_wrap=True, markup=False),
+            message=tell,
         )
     if found is None:
         _stop()
@@ -196,7 +195,7 @@ def _run(
 
 
 def _stop() -> NoReturn:
-    messages.print("stopped; the same command continues")
+    tell("stopped; the same command continues")
     raise typer.Exit(INTERRUPTED)
 
 
@@ -224,7 +223,7 @@ def _show(
 
 def _open_figures(folder: Path, record: Mapping[str, Any]) -> None:
     if not record["figures"]:
-        messages.print(f"{record['experiment']} has tables only: nothing to open")
+        tell(f"{record['experiment']} has tables only: nothing to open")
     for name in record["figures"]:
         picture = folder / f"{name}.png"
         if not picture.is_file():
@@ -259,4 +258,4 @@ def _print_results(folder: Path, record: Mapping[str, Any]) -> None:
         results.print("No paper prints numbers for this.")
     files = [f"{name}.png" for name in record["figures"]]
     files += [f"{name}.md" for name in record["tables"]]
-    messages.print(f"in {folder}: {', '.join([*files, 'comparison.md'])}", soft_wrap=True)
+    tell(f"in {folder}: {', '.join([*files, 'comparison.md'])}")

@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from steadygrad.attacks.ball import Norm
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.parsing import augmentation_steps, parse_fraction
-from steadygrad.cli.terminal import FAILED, INTERRUPTED, messages, results
+from steadygrad.cli.terminal import FAILED, INTERRUPTED, print_text, results, tell
 from steadygrad.datasets import DataSource, data_source
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing import ACCEPTABLE
@@ -255,14 +254,14 @@ def _harden(
     for radius, place in zip(radii, places, strict=True):
         done = harden(model, data, eps=radius, out=place, resume=resume, **common)
         if not done.is_finished:
-            messages.print(f"stopped; the same command with --resume continues in {place}")
+            tell(f"stopped; the same command with --resume continues in {place}")
             raise typer.Exit(INTERRUPTED)
         if done.report is not None:
-            results.print(escape(done.report.markdown()), soft_wrap=True)
+            print_text(done.report.markdown())
             rows.append((radius, done.report))
     if len(rows) > 1:
         results.print(_by_radius(rows))
-    messages.print(f"results are in {escape(str(out))}", soft_wrap=True)
+    tell(f"results are in {out}")
 
 
 def _places(radii: list[float], out: Path, norm: Norm) -> list[Path]:
@@ -299,12 +298,12 @@ def _search(
             model, data, eps=eps, target=target, storage=storage, out=out, **settings
         )
     except KeyboardInterrupt:
-        messages.print(f"stopped; the same command continues in {out}")
+        tell(f"stopped; the same command continues in {out}")
         raise typer.Exit(INTERRUPTED) from None
-    results.print(escape(found.markdown()), soft_wrap=True)
-    messages.print(f"results are in {escape(str(out))}", soft_wrap=True)
+    print_text(found.markdown())
+    tell(f"results are in {out}")
     if found.best is None:
-        messages.print(f"failed: none of {len(found.trials)} networks meets {escape(target)}")
+        tell(f"failed: none of {len(found.trials)} networks meets {target}")
         raise typer.Exit(FAILED)
 
 

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import shlex
 import sys
 
 from rich.console import Console, RenderableType
@@ -13,11 +14,13 @@ __all__ = [
     "INTERRUPTED",
     "NO_READER",
     "REFUSED",
+    "command",
     "messages",
     "print_table",
     "print_text",
     "results",
     "tell",
+    "tell_next",
     "tolerate_any_encoding",
 ]
 
@@ -51,6 +54,16 @@ def print_text(text: str, style: str = "") -> None:
 def tell(sentence: str) -> None:
     """Print a message as it is: brackets are no markup, and nothing is wrapped."""
     messages.print(Text(sentence), soft_wrap=True)
+
+
+def command(*words: object) -> str:
+    """Return a command of the program as a shell reads it, such as after a path with spaces."""
+    return shlex.join(["steadygrad", *map(str, words)])
+
+
+def tell_next(*words: object) -> None:
+    """Print the command that goes on from here."""
+    tell(f"next: {command(*words)}")
 
 
 def print_table(table: RenderableType) -> None:

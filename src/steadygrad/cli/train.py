@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from steadygrad.cli.parsing import augmentation_steps
-from steadygrad.cli.terminal import INTERRUPTED, messages
+from steadygrad.cli.terminal import INTERRUPTED, command, tell, tell_next
 from steadygrad.datasets import DATA_SOURCES, data_source
 from steadygrad.errors import HyperparameterError
 from steadygrad.models import MODELS, bare
@@ -213,7 +213,7 @@ def _train(
         raise HyperparameterError(f"expected {' and '.join(missing)}, or a --config that says it")
     training = TrainingConfig.from_dict(settings)
     if paper_lambda is not None and training.penalty is not None:
-        messages.print(
+        tell(
             f"lambda {paper_lambda:g} of Roth et al. is strength {training.penalty.strength:g} "
             "(lambda / 2)"
         )
@@ -225,17 +225,14 @@ def _train(
         progress=console_progress(),
     )
     if not result.is_finished:
-        messages.print(f"stopped; steadygrad train --resume --out {out} continues")
+        tell(f"stopped; {command('train', '--resume', '--out', out)} continues")
         raise typer.Exit(INTERRUPTED)
-    messages.print(f"run folder: {out}", soft_wrap=True)
-    target = str(out)
+    tell(f"run folder: {out}")
+    target: list[object] = [out]
     if runs_code(training.model):  # the run alone must not decide which code runs
-        text = MODELS.text(bare(training.model))
-        weights = RunFolder(out).model
-        target = f"{text} --weights {weights} --dataset {DATA_SOURCES.text(training.data)}"
-    messages.print(
-        f"next: steadygrad evaluate {target} --attack pgd:steps=8 --eps 0:0.3:0.02", soft_wrap=True
-    )
+        target = [MODELS.text(bare(training.model)), "--weights", RunFolder(out).model]
+        target += ["--dataset", DATA_SOURCES.text(training.data)]
+    tell_next("evaluate", *target, "--attack", "pgd:steps=8", "--eps", "0:0.3:0.02")
 
 
 def _stored_settings(out: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,7 +144,7 @@ def load_run(path: Path | str) -> RunRecord:
         state = f" (unfinished: {len(metrics)} of {epochs} epochs)" if len(metrics) < epochs else ""
         raise CheckpointError(
             f"the run in {path}{state} has no evaluation yet; make one with "
-            f"`steadygrad evaluate {path} --attack pgd --eps 0:0.3:0.02`"
+            f"`steadygrad evaluate {shlex.quote(str(path))} --attack pgd --eps 0:0.3:0.02`"
         )
     parameters, macs = _count(path / "model.safetensors", config)
     return RunRecord(
