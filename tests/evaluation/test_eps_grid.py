@@ -37,6 +37,8 @@ def test_sixteen_points_to_the_end_without_drift() -> None:
         ("0,,0.1", "got '' in '0,,0.1'"),
         ("a lot", "numbers like 0.1 or 8/255, or start:stop:step, got 'a lot'"),
         ("1/0", "got '1/0'"),
+        ("1e400", "got '1e400'"),
+        ("0:1e400:1e399", "got '1e400'"),
         ("nan", "got 'nan'"),
         ("0:0.3", "start:stop:step, for example 0:0.3:0.02, got '0:0.3'"),
         ("0:0.1:0.2:0.3", "start:stop:step"),

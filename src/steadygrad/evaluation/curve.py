@@ -87,12 +87,14 @@ def _part(part: str, text: str) -> list[Fraction]:
 
 def _number(number: str, text: str) -> Fraction:
     try:
-        return Fraction(number)
-    except (ValueError, ZeroDivisionError):
+        exact = Fraction(number)
+        float(exact)  # what no float holds is no radius either
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise HyperparameterError(
             f"expected eps as numbers like 0.1 or 8/255, or start:stop:step, got {number!r} "
             f"in {text!r}"
         ) from None
+    return exact
 
 
 @dataclass(frozen=True)
