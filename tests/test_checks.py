@@ -114,6 +114,8 @@ def test_a_batch_is_a_whole_number_of_images(batch_size: object) -> None:
     with pytest.raises(HyperparameterError, match="expected batch_size >= 1, got"):
         check_batch_size(batch_size)
     check_batch_size(torch.tensor([3, 4]).numpy()[0])
+    with pytest.raises(HyperparameterError, match=r"batch_size < 2\^63, got 9223372036854775808"):
+        check_batch_size(2**63)
 
 
 @pytest.mark.parametrize("device", ["nowhere", "cuda:99", "meta", torch.device("meta")])

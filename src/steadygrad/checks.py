@@ -198,12 +198,14 @@ def check_number(name: str, value: object) -> None:
 
 
 def check_batch_size(batch_size: object) -> None:
-    """Refuse anything but a whole number of at least 1.
+    """Refuse anything but a whole number of at least 1 that torch can count to.
 
     Raises: HyperparameterError.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
         raise HyperparameterError(f"expected batch_size >= 1, got {batch_size!r}")
+    if int(batch_size) >= 2**63:
+        raise HyperparameterError(f"expected batch_size < 2^63, got {batch_size!r}")
 
 
 def check_eps(eps: float, norm: str = "linf", *, norms: Sequence[str] = NORMS) -> None:

@@ -15,10 +15,11 @@ from steadygrad.training import TrainingConfig, train
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """A schedule, averaging, mixing, augmentation or optimizer that answers what it is told to."""
+    """A part of any of these families that answers what it is told to."""
 
     answer: Callable[..., Any]
     learning_rate: float = 0.01
+    title: str = "answers"
 
     def factor(self, done: float, epochs: int) -> Any:
         return self.answer(done, epochs)
@@ -32,8 +33,11 @@ class Answers:
     def __call__(self, images: Any, generator: Any) -> Any:
         return self.answer(images)
 
-    def build(self, parameters: Any) -> Any:
+    def build(self, parameters: Any = None, **_: Any) -> Any:
         return self.answer(parameters)
+
+    def load(self, split: str, **_: Any) -> Any:
+        return self.answer(split)
 
 
 REFUSED: list[tuple[str, Callable[..., Any], str]] = [
@@ -64,6 +68,9 @@ REFUSED: list[tuple[str, Callable[..., Any], str]] = [
     ("augmentation", lambda images: 255 * images, r"pixels in \[0, 1\], got values from 0 to 255"),
     ("augmentation", lambda images: images * float("nan"), r"finite pixels in \[0, 1\], got NaN"),
     ("optimizer", lambda _: "sgd", "to build a torch.optim.Optimizer, got str"),
+    ("optimizer", torch.optim.LBFGS, "whose step needs no closure, got"),
+    ("model", lambda _: "a network", "to build a torch.nn.Module, got str"),
+    ("data", lambda _: ([0.5], [1]), "to load an ImageDataset, got tuple"),
 ]
 
 

@@ -24,7 +24,7 @@ from steadygrad.datasets.image_dataset import ImageDataset, stratified_split
 from steadygrad.datasets.image_table import unknown_split
 from steadygrad.datasets.registry import NamedImages
 from steadygrad.datasets.sources import DataSource, check_limit, data_source, with_settings
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import DatasetError, HyperparameterError
 
 __all__ = ["ImageLoader", "Split", "image_loader", "load_dataset"]
 
@@ -80,12 +80,26 @@ def load_dataset(
     if validation_size == 0 or split == "test":
         if limit is not None and hasattr(found, "limit"):  # no more need be decoded
             found = with_settings(found, limit=min(limit, found.limit or limit))
-        dataset = found.load(split, cache=cache)
+        dataset = _whole(found, split, cache)
         return dataset if limit is None else dataset.first(limit)
-    dataset = found.load("train", cache=cache)
+    dataset = _whole(found, "train", cache)
     part = _part(dataset.labels, split, validation_size, seed, dataset.name)
     dataset = replace(dataset.subset(part), split=split)
     return dataset if limit is None else dataset.first(limit)
+
+
+def _whole(source: DataSource, split: str, cache: bool) -> ImageDataset:
+    """Return a split as its source loads it.
+
+    Raises:
+        DatasetError: as ``DataSource.load``, or it loads something else than an ``ImageDataset``.
+    """
+    loaded: object = source.load(split, cache=cache)
+    if isinstance(loaded, ImageDataset):
+        return loaded
+    raise DatasetError(
+        f"expected the data set {source.title} to load an ImageDataset, got {type(loaded).__name__}"
+    )
 
 
 class ImageLoader:

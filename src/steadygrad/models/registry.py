@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
-from steadygrad.errors import UnknownNameError
+from steadygrad.errors import ModelError, UnknownNameError
 from steadygrad.models import digits, ross2018, roth2018, yeats2021
 from steadygrad.models.entry import ImageShape, ModelEntry, SecondOrder
 from steadygrad.models.wrappers import copied
@@ -79,6 +79,23 @@ def innermost(source: ModelSource) -> ModelSource:
     return source if inner is None else innermost(inner)
 
 
+def built(
+    source: ModelSource, *, input_shape: ImageShape | None = None, num_classes: int | None = None
+) -> nn.Module:
+    """Return what a source builds.
+
+    Raises:
+        ModelError: the source refuses, or builds something else than a module.
+    """
+    network: object = source.build(input_shape=input_shape, num_classes=num_classes)
+    if isinstance(network, nn.Module):
+        return network
+    raise ModelError(
+        f"expected the model {MODELS.text(source)} to build a torch.nn.Module, got "
+        f"{type(network).__name__}"
+    )
+
+
 def own_network(
     source: ModelSource, *, input_shape: ImageShape | None = None, num_classes: int | None = None
 ) -> nn.Module:
@@ -88,9 +105,9 @@ def own_network(
     an object in memory: unless it builds anew each time, this is a copy.
 
     Raises:
-        ModelError: the source refuses, or its network cannot be copied.
+        ModelError: as ``built``, or its network cannot be copied.
     """
-    network = source.build(input_shape=input_shape, num_classes=num_classes)
+    network = built(source, input_shape=input_shape, num_classes=num_classes)
     return network if getattr(source, "builds_anew", False) else copied(network)
 
 

@@ -1,5 +1,6 @@
 """Optimizers as parts: SGD, Adam and AdamW with the settings that a run can choose."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ def built_optimizer(part: OptimizerPart, parameters: Iterable[Any]) -> torch.opt
     """Return the optimizer that a part builds over parameters or groups of them.
 
     Raises:
-        HyperparameterError: it builds something else, or has no rate for a schedule to multiply.
+        HyperparameterError: it builds something else or an optimizer that needs a closure, or has
+            no rate for a schedule to multiply.
     """
     rate: object = getattr(part, "learning_rate", None)
     if not isinstance(rate, Real):
@@ -56,6 +58,12 @@ def built_optimizer(part: OptimizerPart, parameters: Iterable[Any]) -> torch.opt
         raise HyperparameterError(
             f"expected the optimizer {OPTIMIZERS.text(part)} to build a torch.optim.Optimizer, got "
             f"{type(built).__name__}"
+        )
+    closure = inspect.signature(built.step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise HyperparameterError(
+            f"expected an optimizer whose step needs no closure, got {OPTIMIZERS.text(part)}: it "
+            "would evaluate each batch several times"
         )
     return built
 

@@ -11,7 +11,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation_mode import to_evaluation_mode
 from steadygrad.models.classifier import refuse_without_numbers
 from steadygrad.models.entry import ImageShape
-from steadygrad.models.registry import MODELS, ModelSource
+from steadygrad.models.registry import MODELS, ModelSource, built
 from steadygrad.models.sources.unnamed import ObjectModel, RunModel
 from steadygrad.parts import part_fields
 
@@ -87,7 +87,7 @@ def load_classifier(
         CheckpointError: the weights cannot be read or do not fit.
     """
     source = model_source(model, weights)
-    network = source.build(input_shape=input_shape, num_classes=num_classes)
+    network = built(source, input_shape=input_shape, num_classes=num_classes)
     refuse_without_numbers(network, MODELS.text(source))
     to_evaluation_mode(network)
     return network
