@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
+from steadygrad.evaluation import AccuracyPoint
 from steadygrad.hardening import take_away
 from steadygrad.models import Classifier
 
@@ -68,15 +70,23 @@ def _without_site() -> str:
     )
 
 
-def test_the_card_tells_both_accuracies_with_settings(trained: nn.Module, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("norm", "eps", "of_index", "of_page"),
+    [("linf", 2 / 255, "2/255", "2/255"), ("l2", 0.5, "0.5", r"0.5 (L2)")],
+)
+def test_the_card_tells_both_accuracies_with_settings(
+    trained: nn.Module, tmp_path: Path, norm: str, eps: float, of_index: str, of_page: str
+) -> None:
+    worst = AccuracyPoint(eps, 25, 50)
+    low, high = (100 * end for end in worst.ci95)
     results = {
-        "eps": 2 / 255,
-        "norm": "linf",
+        "eps": eps,
+        "norm": norm,
         "preprocessing": "mean 0.5",
         "data": {"name": "digits", "split": "validation", "n": 50},
         "after": {
-            "clean": {"accuracy": 0.98, "n": 50},
-            "worst_case": {"accuracy": 0.5},
+            "clean": AccuracyPoint(0.0, 49, 50).to_json(),
+            "worst_case": worst.to_json(),
             "worst_case_of": "the quick audit",
         },
     }
@@ -85,7 +95,14 @@ def test_the_card_tells_both_accuracies_with_settings(trained: nn.Module, tmp_pa
     assert '- name: "net<1>"' in card and "# net\\<1\\>" in card  # YAML as it is, Markdown escaped
     front = card.split("---")[1]
     assert "model-index:" in front and "value: 0.98" in front and "value: 0.5" in front
-    assert "robust accuracy under the quick audit (eps=2/255, norm=linf, n=50)" in front
+    assert f"robust accuracy under the quick audit (eps={of_index}, norm={norm}, n=50)" in front
+    assert (
+        f"for eps {of_page}. Accuracy with 95 % intervals, on validation images of digits" in card
+    )
+    assert (
+        f"- under the quick audit at this eps: 50.0\u00a0% ({low:.1f}–{high:.1f}), 50 images"
+        in card
+    )
     assert json.loads((tmp_path / "hub" / "config.json").read_text())["input_shape"] == [1, 8, 8]
 
 

@@ -26,7 +26,7 @@ from steadygrad.hardening.seen_images import seen_note
 from steadygrad.markdown_text import markdown_text
 from steadygrad.reports.figures import save_figure
 from steadygrad.reports.figures.before_after import before_after_figure
-from steadygrad.reports.wording import percent, seconds_text
+from steadygrad.reports.wording import interval_text, percent, radius_text, seconds_text
 from steadygrad.versions import library_versions
 
 __all__ = ["HardeningReport", "Measured", "measure"]
@@ -203,7 +203,7 @@ class HardeningReport:
 
     def markdown(self) -> str:
         """Return the report as one page."""
-        radius = _radius(self.eps, self.norm)
+        radius = radius_text(self.eps, self.norm)
         of = "worst case of the quick audit" if self.after.audit else f"PGD({_STEPS})"
         rows = [
             ("clean", self.before.clean, self.after.clean, self.clean_change),
@@ -240,9 +240,8 @@ class HardeningReport:
             "|---|---|---|",
         ]
         for before, after in zip(self.before.curve.points, self.after.curve.points, strict=True):
-            lines.append(
-                f"| {_radius(before.eps, self.norm)} | {_accuracy(before)} | {_accuracy(after)} |"
-            )
+            at = radius_text(before.eps, self.norm)
+            lines.append(f"| {at} | {_accuracy(before)} | {_accuracy(after)} |")
         lines += ["", f"Training time: {seconds_text(self.training_seconds)}."]
         if self.after.audit is not None:
             verdict = self.after.audit.verdict
@@ -266,9 +265,4 @@ class HardeningReport:
 
 
 def _accuracy(point: AccuracyPoint) -> str:
-    low, high = point.ci95
-    return f"{percent(point.accuracy)} ({100 * low:.1f}–{100 * high:.1f})"
-
-
-def _radius(eps: float, norm: Norm) -> str:
-    return f"{eps:g} (L2)" if norm == "l2" else f"{255 * eps:g}/255"
+    return f"{percent(point.accuracy)} ({interval_text(point)})"

@@ -21,6 +21,7 @@ from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.markdown_text import markdown_text
 from steadygrad.model_answer import answer
 from steadygrad.models import Classifier
+from steadygrad.reports.wording import count_text, percent, radius_text
 from steadygrad.store import make_folder
 from steadygrad.tensor_file import write_tensors
 
@@ -205,24 +206,34 @@ def _card(name: str, input_shape: tuple[int, int, int], results: Mapping[str, An
     body = ["---", "", f"# {markdown_text(name)}", "", f"Takes images of {size} pixels in [0, 1]."]
     if results is not None:
         front += _model_index(name, results)
-        after = results["after"]
+        after, data = results["after"], results["data"]
         body += [
             "",
-            f"Hardened with steadygrad for eps {255 * results['eps']:g}/255 ({results['norm']}).",
+            "Hardened with steadygrad for eps "
+            f"{radius_text(results['eps'], results['norm'])}. Accuracy with 95 % intervals, on "
+            f"{data['split']} images of {markdown_text(data['name'])}:",
             "",
-            f"- clean accuracy: {after['clean']['accuracy']:.4f} ({after['clean']['n']} images)",
-            f"- accuracy under {after['worst_case_of']} at this eps: "
-            f"{after['worst_case']['accuracy']:.4f}",
+            f"- clean: {_accuracy(after['clean'])}",
+            f"- under {after['worst_case_of']} at this eps: {_accuracy(after['worst_case'])}",
             f"- preprocessing inside the classifier: {results['preprocessing']}",
         ]
         body += ["", results["caution"]] if results.get("caution") else []
     return "\n".join([*front, *body, ""])
 
 
+def _accuracy(point: Mapping[str, Any]) -> str:
+    low, high = point["ci95"]
+    return (
+        f"{percent(point['accuracy'])} ({100 * low:.1f}–{100 * high:.1f}), "
+        f"{count_text(point['n'], 'image')}"
+    )
+
+
 def _model_index(name: str, results: Mapping[str, Any]) -> list[str]:
     """Return the hub's table of results; JSON texts are YAML texts too."""
     after, data = results["after"], results["data"]
-    settings = f"eps={255 * results['eps']:g}/255, norm={results['norm']}, n={data['n']}"
+    radius = radius_text(results["eps"], results["norm"]).removesuffix(" (L2)")
+    settings = f"eps={radius}, norm={results['norm']}, n={after['worst_case']['n']}"
     metrics = (
         ("accuracy", "clean accuracy", after["clean"]["accuracy"]),
         (

@@ -68,6 +68,11 @@ def eps_text(eps: float) -> str:
     return f"{eps:.4g}"
 
 
+def radius_text(eps: float, norm: str) -> str:
+    """Return the radius of hardening: "8/255", or a length as "0.5 (L2)"."""
+    return f"{eps:g} (L2)" if norm == "l2" else f"{255 * eps:g}/255"
+
+
 def large_number(value: float | None) -> str:
     """Return a count with a unit that keeps three digits: 39188 as "39.2 k"; None as a dash."""
     if value is None:
