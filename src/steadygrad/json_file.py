@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,13 @@ __all__ = ["parse_object", "read_object", "read_text", "required"]
 
 Kind = TypeVar("Kind")
 
-_KIND_NAMES = {str: "a text", dict: "an object", list: "a list", int: "a whole number"}
+_KIND_NAMES = {
+    str: "a text",
+    dict: "an object",
+    list: "a list",
+    int: "a whole number",
+    bool: "true or false",
+}
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -60,7 +67,8 @@ def required(values: Mapping[str, Any], key: str, kind: type[Kind], where: str) 
         raise CheckpointError(f"{where} is damaged: it has no {key!r}")
     value: Any = values[key]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        with suppress(OverflowError):  # what no float holds stays an int, and is refused
+            value = float(value)
     is_wrong_kind = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
     if is_wrong_kind or (isinstance(value, float) and not math.isfinite(value)):
         expected = _KIND_NAMES.get(kind, "a finite number")

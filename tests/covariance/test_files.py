@@ -1,5 +1,6 @@
 """Covariance files and the covariances that have a name."""
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from steadygrad.errors import (
     ShapeError,
     UnknownNameError,
 )
+from steadygrad.tensor_file import read_tensors, write_tensors
 
 SHAPE = (2, 4, 3)
 
@@ -97,6 +99,12 @@ def holding(path: Path, dtype: torch.dtype = torch.float32, factor: float = 1) -
     save_covariance(path, DenseCovariance(matrix, SHAPE, verify=False))
 
 
+def radial(path: Path, function: Tensor) -> None:
+    save_covariance(path, estimate_covariance(noise(), "radial"))
+    kept, metadata = read_tensors(path)
+    write_tensors(path, kept | {"function": function}, metadata)
+
+
 def that_vouches_for_itself(path: Path) -> None:
     described = '{"kind": "dense", "image_shape": [1, 2, 2], "settings": {"verify": false}}'
     save_file({"matrix": -torch.eye(4)}, path, {"steadygrad-covariance": described})
@@ -116,6 +124,9 @@ def that_vouches_for_itself(path: Path) -> None:
         (partial(holding, dtype=torch.complex64), "floating dtype, got torch.complex64"),
         (partial(holding, factor=0), "not all zero, got zeros"),
         (that_vouches_for_itself, "unknown description"),
+        (partial(radial, function=torch.ones(5)), r"function of shape \(2, 2, distances\)"),
+        (partial(radial, function=torch.full((2, 2, 5), math.nan)), "NaN"),
+        (partial(radial, function=torch.ones(2, 2, 5).long()), "floating dtype, got torch.int64"),
     ],
 )
 def test_a_file_without_a_covariance_is_refused(damage: Any, message: str, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -221,6 +223,19 @@ def hold_a_list(path: Path) -> None:
     path.write_text("[]")
 
 
+def take_the_outcomes_of_another_model(path: Path) -> None:
+    beside = path.with_suffix(".safetensors")
+    tensors = load_file(beside)
+    save_file(tensors | {"broken_at": torch.zeros_like(tensors["broken_at"])}, beside)
+
+
+def change(name: str, value: object) -> Callable[[Path], None]:
+    def harm(path: Path) -> None:
+        path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+
+    return harm
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -229,8 +244,13 @@ def hold_a_list(path: Path) -> None:
         (lose_tensors, r"cannot read .*safetensors: No such file"),
         (Path.unlink, r"cannot read .*json: No such file"),
         (swap_tensors, "tensors are of 2 examples"),
-        (lose_key, "not an evaluation: KeyError: 'accuracy'"),
-        (hold_a_list, "not an evaluation"),
+        (lose_key, r"json is damaged: it has no 'accuracy'"),
+        (hold_a_list, "damaged: expected a JSON object, got list"),
+        (take_the_outcomes_of_another_model, "the outcomes beside it give other accuracies"),
+        (change("seed", math.inf), "expected a whole number as 'seed', got inf"),
+        (change("seconds", 10**400), "expected a finite number as 'seconds', got 1000"),
+        (change("model_digest", {}), "expected a text as 'model_digest', got {}"),
+        (change("attack", [["name", "pgd"]]), "expected an object as 'attack', got "),
     ],
 )
 def test_damage_ends_in_one_sentence(written: Path, harm: object, message: str) -> None:

@@ -1,6 +1,7 @@
 """Transfer matrices: hand-made cells, the self row, what counts, files, and going on."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -261,7 +262,13 @@ def test_damage_is_named(tmp_path: Path, matrix: TransferMatrix) -> None:
     with pytest.raises(CheckpointError, match=r"transfer\.json is damaged"):
         read_transfer(path)
     path.write_text(json.dumps({key: value for key, value in record.items() if key != "eps"}))
-    with pytest.raises(CheckpointError, match="is not a transfer matrix: KeyError: 'eps'"):
+    with pytest.raises(CheckpointError, match=r"transfer\.json is damaged: it has no 'eps'"):
+        read_transfer(path)
+    path.write_text(json.dumps(record | {"seed": math.inf}))
+    with pytest.raises(CheckpointError, match="expected a whole number as 'seed', got inf"):
+        read_transfer(path)
+    path.write_text(json.dumps(record | {"only_common": "no"}))
+    with pytest.raises(CheckpointError, match="expected true or false as 'only_common', got 'no'"):
         read_transfer(path)
     path.write_text(json.dumps(record))
     beside = path.with_suffix(".safetensors")

@@ -139,7 +139,7 @@ def test_a_run_without_evaluation_names_the_command_that_makes_one(
         ("metrics.jsonl", '{"epoch": 1}', "line 1 of .* is damaged: it has no 'steps'"),
         ("evaluations/pgd.json", "{", "pgd.json"),
         ("evaluations/pgd.json", "[]", "pgd.json"),
-        ("evaluations/pgd.safetensors", "not tensors", "pgd.json or the tensors beside it"),
+        ("evaluations/pgd.safetensors", "not tensors", r"pgd\.safetensors is damaged"),
         ("model.safetensors", "not tensors", "model.safetensors is damaged"),
     ],
 )

@@ -1,6 +1,7 @@
 """Laws of steadygrad.training.model_file."""
 
 import json
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -129,16 +130,26 @@ def test_weights_without_specification_are_refused(file: Path) -> None:
             "model digits-complex has no setting 'x'",
         ),
         ({"name": "a", "input_shape": [1, 8, 8], "num_classes": 2}, "unknown model 'a'"),
-        (
-            {"name": "digits-real", "input_shape": ["1", 8, 8], "num_classes": 2},
-            "cannot be built",
+        *(
+            (
+                {"name": "digits-real", "input_shape": [channels, 8, 8], "num_classes": classes},
+                message,
+            )
+            for channels, classes, message in (
+                ("1", 2, "has an unknown description"),
+                (1.5, 2, "has an unknown description"),
+                (1, math.inf, "has an unknown description"),
+                (1, 0, "has an unknown description"),
+                (10**30, 2, "cannot be built"),
+            )
         ),
     ],
 )
 def test_an_unusable_specification_is_refused(file: Path, spec: Any, message: str) -> None:
     rewrite(file, load_file(file), spec)
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=message) as error:
         load_model(file)
+    assert "\n" not in str(error.value)
 
 
 def test_weights_that_do_not_fit_are_named(file: Path) -> None:

@@ -26,6 +26,7 @@ from steadygrad.covariance.operator import (
 )
 from steadygrad.covariance.semidefinite import (
     Repair,
+    check_numbers,
     check_semidefinite,
     check_symmetry,
     hermitian_root,
@@ -192,6 +193,9 @@ class RadialCovariance(StationaryCovariance):
         verify: bool = True,
     ) -> None:
         super().__init__(kernel, image_shape, repair=repair, verify=verify)
+        _check_function_shape(function, self.image_shape)
+        if verify:
+            check_numbers(function)
         self.function = function.detach()
 
     @classmethod
@@ -206,12 +210,7 @@ class RadialCovariance(StationaryCovariance):
         Raises: ShapeError; CovarianceError, if the function is not symmetric or holds NaN.
         """
         image_shape = check_image_shape(image_shape)
-        channels = image_shape[0]
-        if function.ndim != 3 or function.shape[:2] != (channels, channels):
-            raise ShapeError(
-                f"expected a function of shape ({channels}, {channels}, distances) for images "
-                f"{image_shape}, got {tuple(function.shape)}"
-            )
+        _check_function_shape(function, image_shape)
         distances = rounded_distances(image_shape, function.device)
         missing = max(0, int(distances.max()) + 1 - function.shape[2])
         padded = torch.nn.functional.pad(function, (0, missing))
@@ -240,5 +239,14 @@ class RadialCovariance(StationaryCovariance):
     def from_parts(
         cls, image_shape: ImageShape, tensors: dict[str, Tensor], settings: dict[str, Any]
     ) -> "RadialCovariance":
-        """Build from a kernel and a function, checking the kernel."""
+        """Build from a kernel and a function, checking both."""
         return cls(tensors["kernel"], image_shape, function=tensors["function"], **settings)
+
+
+def _check_function_shape(function: Tensor, image_shape: ImageShape) -> None:
+    channels = image_shape[0]
+    if function.ndim != 3 or function.shape[:2] != (channels, channels):
+        raise ShapeError(
+            f"expected a function of shape ({channels}, {channels}, distances) for images "
+            f"{image_shape}, got {tuple(function.shape)}"
+        )

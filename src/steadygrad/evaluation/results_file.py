@@ -1,14 +1,14 @@
 """An evaluation on disk: a JSON file for people and programs, tensors for figures beside it."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from steadygrad._typing import Labels
@@ -16,10 +16,12 @@ from steadygrad.atomic_file import write_atomically
 from steadygrad.attacks import modern_description
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError, HyperparameterError, OutputError
-from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint
+from steadygrad.evaluation.curve import AccuracyCurve, AccuracyPoint, surviving
 from steadygrad.evaluation.pictures import Gallery
 from steadygrad.evaluation.provenance import data_record, provenance
 from steadygrad.evaluation.result_names import other_model, result_slug
+from steadygrad.json_file import read_object, required
+from steadygrad.tensor_file import read_tensors, write_tensors
 
 __all__ = ["Evaluation", "evaluation_slug", "read_evaluation", "write_evaluation"]
 
@@ -75,13 +77,11 @@ def write_evaluation(
     }
     record["dataset"]["n"] = curve.n
     tensors = {"broken_at": curve.broken_at, "labels": labels} | _gallery_tensors(gallery)
-    # clone: safetensors refuses tensors that share memory.
-    stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {path.parent}: {error.strerror or error}") from error
-    write_atomically(path.with_suffix(".safetensors"), save(stored))
+    write_tensors(path.with_suffix(".safetensors"), tensors, {})
     write_atomically(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
     return path
 
@@ -92,17 +92,10 @@ def read_evaluation(path: Path | str) -> Evaluation:
     Raises: CheckpointError, if one of the two files is missing, damaged or of another evaluation.
     """
     path = Path(path)
+    record = read_object(path)
+    tensors, _ = read_tensors(path.with_suffix(".safetensors"))
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        tensors = load(path.with_suffix(".safetensors").read_bytes())
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot read {error.filename or path}: {error.strerror or error}"
-        ) from error
-    except (ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{path} or the tensors beside it are damaged: {error}") from error
-    try:
-        return _evaluation(record, tensors)
+        return _evaluation(record, tensors, str(path))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not an evaluation: {type(error).__name__}: {error}"
@@ -135,21 +128,30 @@ def _gallery_tensors(gallery: Gallery | None) -> dict[str, Tensor]:
     }
 
 
-def _evaluation(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Evaluation:
+def _evaluation(record: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> Evaluation:
     broken_at, labels = tensors["broken_at"], tensors["labels"]
-    points = tuple(_point(result) for result in record["results"])
+    points = tuple(_point(result, where) for result in required(record, "results", list, where))
     if not points or len(labels) != len(broken_at):
         raise ValueError("points and examples do not fit together")
     if any(point.n != len(broken_at) for point in points):
         raise ValueError(f"the tensors are of {len(broken_at)} examples, the points of others")
+    attack = modern_description(required(record, "attack", dict, where))
+    largest = math.inf if attack.get("norm") in ("l2", "l1") else 1
+    for point in points:
+        if not (0 <= point.correct <= point.n and 0 <= point.eps <= largest):
+            raise ValueError(f"it has an accuracy of {point.accuracy:g} at eps {point.eps:g}")
+    if any(before.eps >= after.eps for before, after in pairwise(points)):
+        raise ValueError("its eps do not ascend")
     curve = AccuracyCurve(
-        attack=modern_description(record["attack"]),
+        attack=attack,
         points=points,
         broken_at=broken_at,
-        seed=int(record["seed"]),
-        seconds=float(record["seconds"]),
-        search=str(record["search"]),
+        seed=required(record, "seed", int, where),
+        seconds=required(record, "seconds", float, where),
+        search=required(record, "search", str, where),
     )
+    if curve.reuse_broken and points != surviving(broken_at, curve.eps_values):
+        raise ValueError("the outcomes beside it give other accuracies")
     gallery = None
     if "gallery_eps" in tensors:
         gallery = Gallery(
@@ -160,20 +162,21 @@ def _evaluation(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Eva
             clean_predictions=tensors["gallery_clean_predictions"],
             adversarial_predictions=tensors["gallery_adversarial_predictions"],
         )
+    digest = record["model_digest"]
     return Evaluation(
         curve=curve,
         labels=labels,
         gallery=gallery,
-        dataset=dict(record["dataset"]),
-        model=str(record["model"]),
-        model_digest=record["model_digest"],
-        created=str(record["created"]),
-        versions=dict(record["versions"]),
+        dataset=required(record, "dataset", dict, where),
+        model=required(record, "model", str, where),
+        model_digest=None if digest is None else required(record, "model_digest", str, where),
+        created=required(record, "created", str, where),
+        versions=required(record, "versions", dict, where),
     )
 
 
-def _point(result: Mapping[str, Any]) -> AccuracyPoint:
-    n = int(result["n"])
+def _point(result: Mapping[str, Any], where: str) -> AccuracyPoint:
+    n, accuracy = required(result, "n", int, where), required(result, "accuracy", float, where)
     return AccuracyPoint(
-        eps=float(result["eps"]), correct=round(float(result["accuracy"]) * n), n=n
+        eps=required(result, "eps", float, where), correct=round(accuracy * n), n=n
     )

@@ -26,6 +26,7 @@ from steadygrad.evaluation.accuracy import correct, model_device
 from steadygrad.evaluation.adversarial_examples import craft_adversarial_examples
 from steadygrad.evaluation.curve import AccuracyPoint
 from steadygrad.evaluation.provenance import model_fingerprint, weights_digest
+from steadygrad.json_file import read_object, required
 from steadygrad.store import Store
 from steadygrad.tensor_file import read_tensors, write_tensors
 from steadygrad.versions import library_versions
@@ -327,36 +328,31 @@ def read_transfer(path: Path | str) -> TransferMatrix:
     Raises: CheckpointError, if one of the two files is missing, damaged or of another matrix.
     """
     path = Path(path)
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+    record = read_object(path)
     beside = path.with_suffix(".safetensors")
     if not beside.is_file():
         raise CheckpointError(f"{path} has no {beside.name} beside it")
     tensors, _ = read_tensors(beside)
     try:
-        return _matrix(record, tensors)
+        return _matrix(record, tensors, str(path))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a transfer matrix: {type(error).__name__}: {error}"
         ) from error
 
 
-def _matrix(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TransferMatrix:
+def _matrix(record: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> TransferMatrix:
     matrix = TransferMatrix(
-        attack=dict(record["attack"]),
-        eps=float(record["eps"]),
+        attack=required(record, "attack", dict, where),
+        eps=required(record, "eps", float, where),
         norm=record["norm"],
         sources=tuple(str(source["name"]) for source in record["sources"]),
         victims=tuple(str(victim["name"]) for victim in record["victims"]),
         source_digests=tuple(source["digest"] for source in record["sources"]),
         victim_digests=tuple(victim["digest"] for victim in record["victims"]),
-        only_common=bool(record["only_common"]),
-        seed=int(record["seed"]),
-        seconds=float(record["seconds"]),
+        only_common=required(record, "only_common", bool, where),
+        seed=required(record, "seed", int, where),
+        seconds=required(record, "seconds", float, where),
         is_self=tensors["is_self"],
         correct=tensors["correct"],
         self_correct=tensors["self_correct"],

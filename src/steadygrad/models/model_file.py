@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.default_tensors import DefaultTensors
+from steadygrad.error_text import reason
 from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.models.registry import (
     MODELS,
@@ -64,7 +65,10 @@ class ModelSpec:
         """
         values = dict(values)
         channels, height, width = values.pop("input_shape")
-        classes = int(values.pop("num_classes"))
+        classes = values.pop("num_classes")
+        for count in (channels, height, width, classes):
+            if type(count) is not int or count < 1:
+                raise ValueError(f"expected whole numbers of at least 1, got {count!r}")
         table = values.get("model", values)
         if "model" not in values and not model_entry(values["name"]).is_complex:
             table = {"name": values["name"]}  # version 0.1 gave every model a second-order rule
@@ -121,8 +125,10 @@ def load_model(
     with torch.random.fork_rng(devices=[]), plain.lent():
         try:
             model = spec.build()
-        except (SteadygradError, TypeError, RuntimeError) as error:
-            raise CheckpointError(f"{path} names a model that cannot be built: {error}") from error
+        except (SteadygradError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{path} names a model that cannot be built: {reason(error)}"
+            ) from error
     _check_fit(path, tensors, model.state_dict())
     model.load_state_dict(tensors)
     return model.to(device).eval(), spec

@@ -1,7 +1,6 @@
 """A run folder as one value: settings, metrics, evaluations and the size of its network."""
 
 import hashlib
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,6 @@ from steadygrad.evaluation.model_names import distinct_names
 from steadygrad.json_file import read_object
 from steadygrad.models import load_model, mac_count, parameter_count
 from steadygrad.reports.training_words import model_text
-from steadygrad.reports.wording import length_norm
 from steadygrad.training import TrainingConfig, run_config
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.metrics_file import read_metrics
@@ -46,15 +44,6 @@ def _check(evaluation: Evaluation, path: Path) -> None:
         raise CheckpointError(f"{path} is damaged: its {what}")
     if data["n"] != n:
         raise CheckpointError(f"{path} is damaged: it says n = {data['n']} for {n} images")
-    largest = 1 if length_norm(evaluation.curve.attack) is None else math.inf
-    for point in evaluation.curve.points:
-        if not (0 <= point.correct <= point.n and 0 <= point.eps <= largest):
-            raise CheckpointError(
-                f"{path} is damaged: an accuracy of {point.accuracy:g} at eps {point.eps:g}"
-            )
-    radii = evaluation.curve.eps_values
-    if list(radii) != sorted(set(radii)):
-        raise CheckpointError(f"{path} is damaged: its eps do not ascend")
     gallery = evaluation.gallery
     if gallery is not None and (
         gallery.clean.ndim != 4

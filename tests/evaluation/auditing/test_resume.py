@@ -1,6 +1,8 @@
 """What is kept of an audit, reused, repaired and read back."""
 
+import copy
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ from torch import Tensor, nn
 
 from small_audits import EPS, Calls, Data, small_audit
 from steadygrad.attacks import FGSM, PGD
+from steadygrad.errors import CheckpointError
 from steadygrad.evaluation.auditing import AuditResult, read_audit
+from steadygrad.tensor_file import read_tensors, write_tensors
 
 
 def test_a_stopped_audit_goes_on_and_gives_the_same_json(
@@ -119,3 +123,45 @@ def test_the_result_comes_back_from_disk(trained: nn.Module, few: Data, tmp_path
     assert result.gallery is not None and found.gallery is not None
     assert torch.equal(found.gallery.adversarial, result.gallery.adversarial)
     assert found.gallery.attacks == result.gallery.attacks
+
+
+def changed(record: dict[str, Any], place: str, value: object) -> dict[str, Any]:
+    record = copy.deepcopy(record)
+    *above, name = place.split(".")
+    inner: Any = record
+    for step in above:
+        inner = inner[int(step)] if isinstance(inner, list) else inner[step]
+    inner[name] = value
+    return record
+
+
+def test_a_damaged_audit_is_refused_in_one_sentence(
+    trained: nn.Module, few: Data, tmp_path: Path
+) -> None:
+    small_audit(trained, few, out=tmp_path)
+    path = tmp_path / "audit.json"
+    record = json.loads(path.read_text())
+    for place, value, message in (
+        ("settings.seed", math.inf, "expected a whole number as 'seed', got inf"),
+        ("uncertified", math.inf, "expected a whole number as 'uncertified', got inf"),
+        ("model", [], r"expected an object as 'model', got \[\]"),
+        ("attacks.0.attack", "fgsm", "expected an object as 'attack', got 'fgsm'"),
+        ("verdict.level", -1, "there is no verdict -1"),
+    ):
+        path.write_text(json.dumps(changed(record, place, value)))
+        with pytest.raises(CheckpointError, match=message) as caught:
+            read_audit(tmp_path)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_tensors_of_another_audit_are_refused(
+    trained: nn.Module, few: Data, tmp_path: Path
+) -> None:
+    small_audit(trained, few, out=tmp_path)
+    beside = tmp_path / "audit.safetensors"
+    tensors, _ = read_tensors(beside)
+    name = next(name for name in tensors if name.startswith("broken/") and tensors[name].any())
+    for other in ({"clean_correct": ~tensors["clean_correct"]}, {name: ~tensors[name]}):
+        write_tensors(beside, tensors | other, {})
+        with pytest.raises(CheckpointError, match="outcomes beside it give other accuracies"):
+            read_audit(tmp_path)

@@ -20,6 +20,7 @@ from steadygrad.evaluation.auditing.fitness import Problem
 from steadygrad.evaluation.curve import AccuracyPoint
 from steadygrad.evaluation.masking import Finding, Verdict
 from steadygrad.evaluation.outcome import AttackOutcome
+from steadygrad.json_file import read_object, required
 from steadygrad.store import make_folder
 from steadygrad.tensor_file import read_tensors, write_tensors
 
@@ -241,6 +242,8 @@ _ATTACK_FIELDS = (
     *("queries", "gradients", "seconds", "seed", "batch_size"),
 )
 
+_FROM_TENSORS = ("clean", "worst_case", "lower_bound")
+
 _GALLERY_TENSORS = (
     *("clean", "adversarial", "labels", "clean_predictions", "adversarial_predictions"),
     "rows",
@@ -280,36 +283,31 @@ def read_audit(out: Path | str) -> AuditResult:
     Raises: CheckpointError, if one of the two files is missing, damaged or of another version.
     """
     path = Path(out) / "audit.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+    record = read_object(path)
     tensors, _ = read_tensors(path.with_suffix(".safetensors"))
     try:
         if record["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"it is of schema version {record['schema_version']}")
-        return _result(record, tensors)
+        return _result(record, tensors, str(path))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is no audit: {type(error).__name__}: {error}") from error
 
 
-def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
-    settings = record["settings"]
-    return AuditResult(
-        model=record["model"],
-        data=record["data"],
-        eps=float(settings["eps"]),
+def _result(record: dict[str, Any], tensors: dict[str, Tensor], where: str) -> AuditResult:
+    settings = required(record, "settings", dict, where)
+    result = AuditResult(
+        model=required(record, "model", dict, where),
+        data=required(record, "data", dict, where),
+        eps=required(settings, "eps", float, where),
         norm=settings["norm"],
         budget=settings["budget"],
         minutes=settings.get("minutes"),
-        seed=int(settings["seed"]),
+        seed=required(settings, "seed", int, where),
         device=str(settings["device"]),
         batch_size=BatchSize(**settings["batch_size"]),
         labels=tensors["labels"],
         clean_correct=tensors["clean_correct"],
-        outcomes=tuple(_outcome(attack, tensors) for attack in record["attacks"]),
+        outcomes=tuple(_outcome(attack, tensors, where) for attack in record["attacks"]),
         findings=tuple(Finding(**finding) for finding in record["findings"]),
         verdict=Verdict.of(record["verdict"]),
         untested=tuple(record["untested"]),
@@ -318,19 +316,27 @@ def _result(record: dict[str, Any], tensors: dict[str, Tensor]) -> AuditResult:
         facts=tuple(record["facts"]),
         accepted=tuple(record.get("accepted", ())),
         certified=tensors.get("certified"),
-        uncertified=int(record.get("uncertified", 0)),
+        uncertified=required({"uncertified": 0} | record, "uncertified", int, where),
         adapted=AdaptedRound.of(record.get("adapted")),
         gallery=_gallery(record, tensors),
-        seconds=float(record["seconds"]),
-        created=str(record["created"]),
-        versions=record["versions"],
+        seconds=required(record, "seconds", float, where),
+        created=required(record, "created", str, where),
+        versions=required(record, "versions", dict, where),
     )
+    written = result.to_json()
+    if any(written[name] != record[name] for name in _FROM_TENSORS) or any(
+        one["broken"] != other["broken"]
+        for one, other in zip(written["attacks"], record["attacks"], strict=True)
+    ):
+        raise ValueError("the outcomes beside it give other accuracies")
+    return result
 
 
-def _outcome(attack: dict[str, Any], tensors: dict[str, Tensor]) -> AttackOutcome:
+def _outcome(attack: dict[str, Any], tensors: dict[str, Tensor], where: str) -> AttackOutcome:
     attacked, broken = (tensors[f"{part}/{attack['name']}"] for part in ("attacked", "broken"))
     if attacked.shape != tensors["labels"].shape or broken.dtype != torch.bool:
         raise ValueError(f"the tensors of {attack['name']} are not of these examples")
+    required(attack, "attack", dict, where)
     return AttackOutcome(
         **{name: attack[name] for name in _ATTACK_FIELDS}, attacked=attacked, broken=broken
     )

@@ -45,6 +45,11 @@ Role: TypeAlias = Literal["mechanism", "symptom", "hint", "weak-settings"]
 gradients fail where they should not, whatever the reason ("symptom"); a reason for doubt and no
 more ("hint"); that an attack was weak, which says nothing about the model ("weak-settings")."""
 
+Level: TypeAlias = Literal[
+    "no sign of masking", "doubtful", "masked", "incomplete", "nothing tested"
+]
+"""How far an audit's accuracy can be believed."""
+
 DiagnosticClass = TypeVar("DiagnosticClass", bound="type[Diagnostic]")
 
 
@@ -89,7 +94,7 @@ class Verdict:
         reasons: the names of the findings.
     """
 
-    level: Literal["no sign of masking", "doubtful", "masked", "incomplete", "nothing tested"]
+    level: Level
     summary: str
     causes: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -99,8 +104,10 @@ class Verdict:
         """Return the verdict that a record of JSON holds.
 
         Raises:
-            KeyError, TypeError: it holds none.
+            KeyError, TypeError, ValueError: it holds none.
         """
+        if record["level"] not in get_args(Level):
+            raise ValueError(f"there is no verdict {record['level']!r}")
         return cls(
             level=record["level"],
             summary=record["summary"],
