@@ -17,6 +17,7 @@ from steadygrad.errors import (
     HyperparameterError,
     ImageError,
     LabelError,
+    ModelError,
     OutputError,
     ShapeError,
 )
@@ -107,6 +108,8 @@ def test_bad_input_is_refused() -> None:
         )
     with pytest.raises(LabelError, match=r"labels of shape \(7,\)"):
         craft_adversarial_examples(network(), images, labels[:2], FGSM(eps=0.1), source="m")
+    with pytest.raises(ModelError, match="the model does not take 7 images of"):
+        craft_adversarial_examples(network().double(), images, labels, FGSM(eps=0.1), source="m")
 
 
 # --- files -------------------------------------------------------------------

@@ -174,3 +174,19 @@ def test_progress_reaches_the_end(trained: nn.Module, held_out: tuple[Tensor, Te
     )
     assert seen == sorted(seen)
     assert seen[-1] == (len(GRID) * len(held_out[0]),) * 2
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_model_that_is_never_right_has_a_curve_of_zeros(count: int) -> None:
+    images, labels = pairs(torch.full((count,), 0.1))
+    told: list[tuple[int, int]] = []
+    curve = continued_curve(
+        Asked(),
+        images,
+        labels + 1,
+        PGD(eps=0),
+        GRID,
+        progress=lambda *call: told.append(call),
+    )
+    assert all(point.correct == 0 for point in curve.points)
+    assert told[-1] == (len(GRID) * count, len(GRID) * count)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import hardsigmoid
 
 import steadygrad
-from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.errors import HyperparameterError, ImageError, LabelError, ModelError
 from steadygrad.evaluation import accuracy
 from steadygrad.hardening import ModelCheck, check_model, step_costs
 from steadygrad.models import Classifier, copied
@@ -111,6 +111,22 @@ def test_bad_input() -> None:
         check_model(nn.Flatten())
     with pytest.raises(ModelError, match="cannot take images of 3x8x8"):
         check_model(Hard(), input_shape=(3, 8, 8))
+
+
+def test_images_and_labels_that_cannot_be_used_are_not_blamed_on_the_network() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    images = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(6) % 4
+    for given, of_them, error, message in (
+        (images[:0], labels[:0], ImageError, "non-empty batch of images"),
+        (images[0], labels[:1], ImageError, "non-empty batch of images"),
+        (images * torch.nan, labels, ImageError, "got NaN"),
+        (images * 255, labels, ImageError, "divide by 255"),
+        (images, labels[:5], LabelError, r"labels of shape \(6,\), got \(5,\)"),
+        (images, labels + 1, LabelError, "labels from 0 to 3, got 4"),
+    ):
+        with pytest.raises(error, match=message):
+            check_model(network, given, of_them)
 
 
 def test_a_compiled_network_is_checked_as_the_network_inside(trained: nn.Module) -> None:

@@ -81,7 +81,8 @@ def continued_curve(
             broken_at[batches[number]] = found
             count.add(len(tried) * len(found))
 
-        each_batch(len(batches), attacked, report=settle)
+        if is_correct.any():
+            each_batch(len(batches), attacked, report=settle)
     return start.curve(broken_at, "continued")
 
 

@@ -15,7 +15,7 @@ from steadygrad.datasets import ImageDataset
 from steadygrad.errors import CheckpointError, ModelError
 from steadygrad.evaluation.image_rows import ImageRows
 from steadygrad.evaluation_mode import evaluation_mode
-from steadygrad.model_answer import answer
+from steadygrad.model_answer import first_answer
 from steadygrad.versions import library_versions
 
 __all__ = [
@@ -132,6 +132,7 @@ def model_fingerprint(
     of their input gradients on up to 8 images count too, to three digits.
 
     device: the model's. The model is in eval mode meanwhile.
+    Raises: ModelError, if the model does not take the images.
     """
     probes = images[:_PROBES].to(device)
     devices = [probes.device] if probes.device.type == "cuda" else []
@@ -143,7 +144,7 @@ def model_fingerprint(
     ):
         torch.manual_seed(0)
         probes = probes.detach().clone().requires_grad_()
-        logits = answer(model, probes)
+        logits = first_answer(model, probes)
         gradient = None
         if logits.requires_grad:
             (gradient,) = torch.autograd.grad(logits.square().sum(), probes, allow_unused=True)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steadygrad.checks import check_images, check_labels
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.hardening.findings import Finding, findings_of
@@ -64,6 +65,7 @@ def check_model(
 
     Raises:
         HyperparameterError: neither images nor their shape are given.
+        ImageError, LabelError: the images or labels that are given cannot be used.
         ModelError: the network cannot take the images, or FSDP has divided its parameters.
     """
     network = copied(without_wrappers(model))
@@ -75,8 +77,12 @@ def check_model(
             )
         generator = torch.Generator("cpu").manual_seed(0)
         images = torch.rand(8, *input_shape, generator=generator).to(place)
+    else:
+        check_images(images)
     channels, height, width = images.shape[1:]
     classes = check_fits(network, (channels, height, width), None, type(model).__name__)
+    if labels is not None:
+        check_labels(labels, len(images), classes)
     with torch.no_grad(), evaluation_mode(network):
         logits = first_answer(network, images)
         labels = logits.argmax(dim=1) if labels is None else labels
