@@ -221,6 +221,17 @@ def test_entry_points_are_loaded_when_asked_for_and_a_broken_one_stops_nobody_el
     assert len(caught) == 4
 
 
+def test_a_plugin_that_ends_the_program_on_import_is_a_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ends_on_import.py").write_text("raise SystemExit(0)")
+    monkeypatch.syspath_prepend(tmp_path)
+    family: Family[Any] = Family("thing", "math", group="g")
+    family._entry_points = {"gone": EntryPoint("gone", "ends_on_import:Thing", "g")}
+    with pytest.raises(HyperparameterError, match="cannot be loaded: SystemExit: 0"):
+        family.get("gone")
+
+
 def test_a_name_that_is_taken_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     family: Family[Any] = Family("thing", "math", group="g")
     family.register("dot")(Dot)

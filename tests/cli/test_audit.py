@@ -37,6 +37,9 @@ def needs_a_size(size):
 def fails():
     raise RuntimeError("no weights\\nin the cellar")
 
+def ends():
+    raise SystemExit(0)
+
 def returns_a_dict():
     return {}
 
@@ -52,6 +55,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: nn.Module) -
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "my_networks.py").write_text(NETWORKS)
     (tmp_path / "broken_module.py").write_text("import no_such_package")
+    (tmp_path / "ending_module.py").write_text("raise SystemExit(0)")
     state = trained.state_dict()
     save_file(state, tmp_path / "w.safetensors")
     torch.save(state, tmp_path / "w.pt")
@@ -60,7 +64,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: nn.Module) -
     torch.save(trained, tmp_path / "pickled.pt")
     save_file({"0.weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     yield tmp_path
-    for name in ("my_networks", "broken_module"):
+    for name in ("my_networks", "broken_module", "ending_module"):
         sys.modules.pop(name, None)
 
 
@@ -165,6 +169,8 @@ def test_an_unfit_model_ends_with_every_problem_and_code_2(program: Program, pla
         (("my_networks:bild",), "no 'bild' (did you mean 'build'?); it has build, Nested"),
         (("my_networks:NUMBER",), "expected a callable, got int"),
         (("my_networks:fails",), "my_networks:fails raised RuntimeError: no weights"),
+        (("my_networks:ends",), "my_networks:ends raised SystemExit: 0"),
+        (("ending_module:build",), "importing ending_module ends the program; put what it does"),
         (("my_networks:needs_a_size",), "missing 1 required positional argument: 'size'"),
         (("my_networks:returns_a_dict",), "return a torch.nn.Module, got dict"),
         (("broken_module:build",), "importing broken_module needs 'no_such_package'"),

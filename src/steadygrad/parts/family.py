@@ -278,7 +278,7 @@ class Family(FamilyNote, Generic[P]):
         package = _package(point)
         try:
             found = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # one that ends the program on import, too
             self._broken[point.name] = HyperparameterError(
                 f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: "
                 f"{type(error).__name__}: {error}"

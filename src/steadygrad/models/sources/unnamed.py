@@ -261,7 +261,7 @@ def _called(target: str, arguments: Mapping[str, Any]) -> nn.Module:
         raise ModelError(f"{target}: expected a callable, got {type(thing).__name__}")
     try:
         network = thing(**arguments)
-    except Exception as error:  # the builder is the user's own code
+    except (Exception, SystemExit) as error:  # the builder is the user's own code
         raise ModelError(f"{target} raised {described(error)}") from error
     if not isinstance(network, nn.Module):
         raise ModelError(
@@ -283,6 +283,11 @@ def _imported(name: str, target: str) -> ModuleType:
                 f"{target}: there is no module {missing!r}, neither installed nor in {here}"
             ) from error
         raise ModelError(f"{target}: importing {name} needs {missing!r}, not installed") from error
+    except SystemExit as error:
+        raise ModelError(
+            f"{target}: importing {name} ends the program; put what it does as a script under "
+            "if __name__ == '__main__'"
+        ) from error
     except Exception as error:  # the module is the user's own code
         raise ModelError(f"{target}: importing {name} raised {described(error)}") from error
 
