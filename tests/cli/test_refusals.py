@@ -117,6 +117,15 @@ def test_configuration_files(
     assert message in refused(program, *TRAIN, "--config", file, "--out", tmp_path / "run")
 
 
+def test_a_configuration_that_names_the_data_otherwise_is_told_the_name(
+    program: Program, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('dataset = "digits"\nmodel = "digits-real"')
+    told = refused(program, "train", "--config", file, "--out", tmp_path / "run")
+    assert "training has no setting 'dataset' (did you mean 'data'?)" in told
+
+
 def test_output_that_cannot_be_written(program: Program, trained_run: Path, tmp_path: Path) -> None:
     blocker = tmp_path / "file"
     blocker.write_text("in the way")

@@ -1,5 +1,6 @@
 """``steadygrad train``: one network, plain, penalised or on attacks."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -209,7 +210,9 @@ def _train(
     if data_dir is not None and "data" in settings:
         settings["data"] = data_source(settings["data"], data_dir)
     needed = {"data": "--dataset", "model": "--model"}
-    if missing := [option for name, option in needed.items() if name not in settings]:
+    missing = [option for name, option in needed.items() if name not in settings]
+    # A name that is no setting, such as dataset in a file, is the likelier mistake: see from_dict.
+    if missing and settings.keys() <= {field.name for field in fields(TrainingConfig)}:
         raise HyperparameterError(f"expected {' and '.join(missing)}, or a --config that says it")
     training = TrainingConfig.from_dict(settings)
     if paper_lambda is not None and training.penalty is not None:
