@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -102,6 +103,19 @@ def test_training_has_a_panel_a_quantity_with_units(make_run: MakeRun) -> None:
     assert list(penalty.lines[0].get_ydata()) == [epoch.penalty for epoch in runs[1].metrics]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["plain", "penalised"]
+
+
+def test_losses_that_are_close_stand_at_their_axis_as_they_are(make_run: MakeRun) -> None:
+    runs = load_runs([make_run("a"), make_run("b")])
+    close = [
+        replace(run, metrics=tuple(replace(epoch, data_loss=loss) for epoch in run.metrics))
+        for run, loss in zip(runs, (2.3012, 2.3018), strict=True)
+    ]
+    figure = training_figure(close)
+    figure.draw_without_rendering()
+    axis = figure.axes[0].yaxis
+    assert axis.get_offset_text().get_text() == ""
+    assert all(label.get_text().startswith("2.30") for label in axis.get_ticklabels()[1:-1])
 
 
 def test_training_says_what_there_is_nothing_of(make_run: MakeRun) -> None:

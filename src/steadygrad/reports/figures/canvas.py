@@ -73,6 +73,7 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.facecolor": "white",
     "axes.unicode_minus": True,
+    "axes.formatter.useoffset": False,  # numbers that are the quantity, not the rest beside one
     "grid.color": GRID,
     "grid.linewidth": 0.7,
     "xtick.color": MUTED,
