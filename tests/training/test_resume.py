@@ -309,6 +309,14 @@ def test_a_foreign_state_is_refused(run: TrainingResult) -> None:
             train(run_config(run.folder), run.folder, resume=True)
 
 
+def test_a_trained_network_whose_state_is_gone_is_not_trained_anew(run: TrainingResult) -> None:
+    before = (run.folder / "model.safetensors").read_bytes()
+    (run.folder / "training_state.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"it has weights, but no training_state\.pt"):
+        train(run_config(run.folder), run.folder, resume=True)
+    assert (run.folder / "model.safetensors").read_bytes() == before
+
+
 def test_resume_and_overwrite_exclude_each_other(tmp_path: Path, config: Make) -> None:
     with pytest.raises(HyperparameterError, match="resume or overwrite, not both"):
         train(config(), tmp_path, resume=True, overwrite=True)

@@ -140,6 +140,11 @@ class RunFolder:
         """
         self._refuse_changes(run_config(self.path).to_dict(), config)
         if not self.state.exists():
+            if self.model.exists():  # a checkpoint's weights come after its state
+                raise CheckpointError(
+                    f"cannot resume {self.path}: it has weights, but no {self.state.name} to go on "
+                    "from; put that file back, or ask to overwrite the run"
+                )
             return None
         state = read_state(self.state)
         self._refuse_changes(state.config, config)
