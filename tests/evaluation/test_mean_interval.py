@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import HyperparameterError, ShapeError
 from steadygrad.evaluation import wilson_interval
 from steadygrad.evaluation.statistics import bounded_mean_interval, mean_interval
 
@@ -76,3 +76,9 @@ def test_what_cannot_be_is_refused() -> None:
         mean_interval(torch.ones(3), confidence=1)
     with pytest.raises(HyperparameterError, match=r"values in \[0, 1\]"):
         bounded_mean_interval(torch.tensor([0.5, 1.5]))
+
+
+def test_values_of_another_shape_are_refused() -> None:
+    for interval in (mean_interval, bounded_mean_interval):
+        with pytest.raises(ShapeError, match=r"one value for each example, got shape \(3, 2\)"):
+            interval(torch.full((3, 2), 0.5))

@@ -81,6 +81,8 @@ def test_pixel_normalization_travels_with_the_checkpoint_and_is_not_trained() ->
         module(torch.rand(1, 3, 4, 4))
     with pytest.raises(HyperparameterError, match=r"as many means .* got 1 and 2"):
         PixelNormalization((0.5,), (1.0, 1.0))
+    with pytest.raises(HyperparameterError, match=r"every mean finite, got \(nan,\)"):
+        PixelNormalization((math.nan,), (1.0,))
     with pytest.raises(HyperparameterError, match=r"every std > 0 and finite, got \(1\.0, 0\.0\)"):
         PixelNormalization((0.5, 0.5), (1.0, 0.0))
 

@@ -51,9 +51,9 @@ def mean_interval(values: Tensor, confidence: float = 0.95) -> tuple[float, floa
 
     values: (n,), one for each example. Sampling error alone: other examples of the same kind. From
     some 30 examples on; fewer make it too narrow, and a single one has none (None).
-    Raises: HyperparameterError, unless ``0 < confidence < 1``.
+    Raises: HyperparameterError, unless ``0 < confidence < 1``; ShapeError for other shapes.
     """
-    z, values = _quantile(confidence), values.double()
+    z, values = _quantile(confidence), _vector(values)
     if len(values) < 2:
         return None
     mean, half = values.mean().item(), z * values.std().item() / math.sqrt(len(values))
@@ -69,10 +69,11 @@ def bounded_mean_interval(values: Tensor, confidence: float = 0.95) -> tuple[flo
     honest where every example fares alike, and the plain interval would have no width. Without
     examples it is (0, 1).
 
-    Raises: HyperparameterError, unless ``0 < confidence < 1`` and all values are in [0, 1].
+    Raises: HyperparameterError, unless ``0 < confidence < 1`` and all values are in [0, 1];
+        ShapeError for other shapes.
     Source: Agresti & Coull, The American Statistician 52 (1998), 119-126, for proportions.
     """
-    z, values = _quantile(confidence), values.double()
+    z, values = _quantile(confidence), _vector(values)
     if not ((values >= 0) & (values <= 1)).all():
         raise HyperparameterError("expected values in [0, 1] for an interval of their mean")
     if len(values) == 0:
@@ -84,6 +85,12 @@ def bounded_mean_interval(values: Tensor, confidence: float = 0.95) -> tuple[flo
     half = z * math.sqrt(variance / n)
     mean = values.mean().item()
     return max(0.0, min(centre - half, mean)), min(1.0, max(centre + half, mean))
+
+
+def _vector(values: Tensor) -> Tensor:
+    if values.ndim != 1:
+        raise ShapeError(f"expected one value for each example, got shape {tuple(values.shape)}")
+    return values.double()
 
 
 def _quantile(confidence: float) -> float:

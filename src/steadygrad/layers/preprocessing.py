@@ -48,8 +48,8 @@ class PixelNormalization(nn.Module):
 
     Shapes: x ``(N, C, H, W)``, pixels in [0, 1]; returns the same shape.
     mean, std: one number a channel, in pixel units; std > 0.
-    Raises: HyperparameterError, if their lengths differ or a std is not positive; ShapeError, if x
-        has another number of channels.
+    Raises: HyperparameterError, if their lengths differ, a std is not positive or a number is not
+        finite; ShapeError, if x has another number of channels.
 
     Both are buffers: they travel with the checkpoint and the device, no optimizer touches them.
     """
@@ -65,6 +65,8 @@ class PixelNormalization(nn.Module):
             )
         if not all(0 < value < float("inf") for value in std):
             raise HyperparameterError(f"expected every std > 0 and finite, got {tuple(std)}")
+        if not all(math.isfinite(value) for value in mean):
+            raise HyperparameterError(f"expected every mean finite, got {tuple(mean)}")
         self.register_buffer("mean", torch.tensor([float(value) for value in mean]))
         self.register_buffer("std", torch.tensor([float(value) for value in std]))
 
