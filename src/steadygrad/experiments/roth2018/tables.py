@@ -19,6 +19,7 @@ from steadygrad.evaluation.corruptions import (
 from steadygrad.experiments.departures import Change, Departures, Question
 from steadygrad.experiments.method_rows import Method, MethodAttacks
 from steadygrad.experiments.method_table import MethodTable, PrintedColumns
+from steadygrad.experiments.network import Network
 from steadygrad.experiments.roth2018.recipes import (
     CIFAR10,
     LRC,
@@ -135,23 +136,27 @@ _FIGURE = WhiteBox(
     of_paper=(),
 )
 
+
+def _question(network: Network, row: str, changes: Mapping[str, Change]) -> Question:
+    """Return what the accuracies in a row of the paper's table hang on."""
+    return Question(
+        figure=_FIGURE,
+        network=network,
+        clean=f"{MNIST.row}/{row}/0",
+        mean=f"{MNIST.row}/{row}/2",
+        changes=changes,
+    )
+
+
 DEPARTURES = Departures(
     paper=PAPER,
     stem="departures",
     questions=(
-        Question(
-            figure=_FIGURE,
-            network=MNIST.clean(),
-            clean=f"{MNIST.row}/clean/0",
-            mean=f"{MNIST.row}/clean/2",
-            changes={"a fifth of the epochs": _a_fifth},
-        ),
-        Question(
-            figure=_FIGURE,
-            network=MNIST.sgr(),
-            clean=f"{MNIST.row}/sgr/0",
-            mean=f"{MNIST.row}/sgr/2",
-            changes={
+        _question(MNIST.clean(), "clean", {"a fifth of the epochs": _a_fifth}),
+        _question(
+            MNIST.sgr(),
+            "sgr",
+            {
                 **_SIDES,
                 "learned from gradients": _with_covariance(
                     Radial(decay=_BETA, source=GradientSource())
@@ -166,27 +171,9 @@ DEPARTURES = Departures(
                 "a fifth of the epochs": _a_fifth,
             },
         ),
-        Question(
-            figure=_FIGURE,
-            network=MNIST.gn(),
-            clean=f"{MNIST.row}/gn/0",
-            mean=f"{MNIST.row}/gn/2",
-            changes={**_SIDES, "a fifth of the epochs": _a_fifth},
-        ),
-        Question(
-            figure=_FIGURE,
-            network=MNIST.fgsm_trained(),
-            clean=f"{MNIST.row}/fgsm/0",
-            mean=f"{MNIST.row}/fgsm/2",
-            changes={"attacked from the true labels": _from_labels},
-        ),
-        Question(
-            figure=_FIGURE,
-            network=MNIST.pgd_trained(),
-            clean=f"{MNIST.row}/pgd/0",
-            mean=f"{MNIST.row}/pgd/2",
-            changes={"attacked from the true labels": _from_labels},
-        ),
+        _question(MNIST.gn(), "gn", {**_SIDES, "a fifth of the epochs": _a_fifth}),
+        _question(MNIST.fgsm_trained(), "fgsm", {"attacked from the true labels": _from_labels}),
+        _question(MNIST.pgd_trained(), "pgd", {"attacked from the true labels": _from_labels}),
     ),
 )
 """Side of the standardisation, source and form of the covariance, label leaking, epochs."""
