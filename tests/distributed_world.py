@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def _importable_tests() -> Iterator[None]:
 
 def _run(rank: int, body: Callable[..., Any], count: int, folder: str) -> None:
     torch.set_num_threads(1)
+    import_module("torch.distributed.nn.functional")  # before, as ``processes_together`` does
     distributed.init_process_group(
         "gloo",
         init_method=f"file://{folder}/meet",

@@ -95,10 +95,14 @@ def test_a_killed_process_ends_the_program_with_a_sentence_and_a_state_to_resume
     assert_same_networks(out, tmp_path / "whole")
 
 
-def test_variables_of_accelerate_launch_are_enough(tmp_path: Path) -> None:
+def free_port() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return str(free.getsockname()[1])
+
+
+def test_variables_of_accelerate_launch_are_enough(tmp_path: Path) -> None:
+    port = free_port()
     options = ["--dataset", "digits", "--model", "digits-gelu", "--limit-train", "65"]
     options += ["--batch-size", "16", "--optimizer", "sgd:learning_rate=0.05"]
     options += ["--epochs", "2", "--device", "cpu", "--out", str(tmp_path / "run")]
@@ -111,7 +115,7 @@ def test_variables_of_accelerate_launch_are_enough(tmp_path: Path) -> None:
             | {"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "fp16"}
             | {"ACCELERATE_USE_FSDP": "true"}
             | {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
-            | {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+            | {"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
         )
         for rank in (0, 1)
     ]
@@ -123,6 +127,36 @@ def test_variables_of_accelerate_launch_are_enough(tmp_path: Path) -> None:
     assert "FSDP of accelerate launch has no effect: every process holds the whole" in main
     train(CONFIG, tmp_path / "whole")
     assert_same_networks(tmp_path / "run", tmp_path / "whole")
+
+
+AND_COUNT_THREADS = """
+import os, sys, torch
+from steadygrad.training import TrainingConfig, train
+
+train(TrainingConfig(data="digits", model="digits-gelu", limit_train=32, batch_size=16, epochs=1,
+                     device="cpu"), sys.argv[1])
+import torch.distributed.nn.functional
+names = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
+print(sum("gloo" in name for name in names))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed on Linux")
+def test_no_thread_of_the_exchanges_outlives_a_run(tmp_path: Path) -> None:
+    environment = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", AND_COUNT_THREADS, str(tmp_path / "run")],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | environment | {"OMP_NUM_THREADS": "1", "RANK": str(rank)},
+        )
+        for rank in (0, 1)
+    ]
+    assert [process.communicate(timeout=300)[0].split()[-1:] for process in processes] == [
+        ["0"]
+    ] * 2
+    assert [process.returncode for process in processes] == [0, 0]
 
 
 def test_a_launcher_without_sense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

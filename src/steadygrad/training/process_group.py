@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -100,6 +101,9 @@ def processes_together(device: torch.device, patience: timedelta | None = None) 
     has_started = launched_ranks().count > current_ranks().count
     if has_started:
         ranks = launched_ranks()
+        # Its functions keep the group there is at their import as a default: imported later, by
+        # torch.compile or export, they would keep its threads, which abort an ending process.
+        import_module("torch.distributed.nn.functional")
         distributed.init_process_group(
             _backend(device),
             store=_store_of_start(patience),
