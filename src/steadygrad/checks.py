@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -23,12 +23,14 @@ __all__ = [
     "check_eps",
     "check_finite_losses",
     "check_images",
+    "check_kind",
     "check_labels",
     "check_logits",
     "check_number",
     "check_step_size",
     "check_target_values",
     "first_time",
+    "is_like",
     "reading_waits",
     "until_it_passes",
 ]
@@ -195,6 +197,27 @@ def check_number(name: str, value: object) -> None:
     if not isinstance(value, Real | Tensor):
         hint = f"; write {value} without quotes" if isinstance(value, str) else ""
         raise HyperparameterError(f"expected a number as {name}, got {value!r}{hint}")
+
+
+def is_like(made: object, images: Tensor) -> TypeGuard[Tensor]:
+    """Return whether something is a tensor of the images' shape and dtype."""
+    return isinstance(made, Tensor) and made.shape == images.shape and made.dtype == images.dtype
+
+
+def check_kind(who: str, made: object, images: Tensor) -> None:
+    """Refuse what is not a tensor of the images' shape and dtype.
+
+    who: opens the sentence, such as "the attack PGD".
+    Raises: ImageError.
+    """
+    if is_like(made, images):
+        return
+    if not isinstance(made, Tensor):
+        raise ImageError(f"{who} returned {type(made).__name__}, not a tensor")
+    raise ImageError(
+        f"{who} returned {made.dtype} of shape {tuple(made.shape)} for images of {images.dtype} "
+        f"and shape {tuple(images.shape)}"
+    )
 
 
 def check_batch_size(batch_size: object) -> None:

@@ -61,10 +61,10 @@ REFUSED: list[tuple[str, Callable[..., Any], str]] = [
     (
         "augmentation",
         lambda images: images[:, :, :4],
-        r"got torch.float32 of shape \(16, 1, 4, 8\)",
+        r"returned torch.float32 of shape \(16, 1, 4, 8\)",
     ),
-    ("augmentation", lambda images: images.double(), "got torch.float64"),
-    ("augmentation", lambda _: None, "got NoneType"),
+    ("augmentation", lambda images: images.double(), "returned torch.float64"),
+    ("augmentation", lambda _: None, "returned NoneType, not a tensor"),
     ("augmentation", lambda images: 255 * images, r"pixels in \[0, 1\], got values from 0 to 255"),
     ("augmentation", lambda images: images * float("nan"), r"finite pixels in \[0, 1\], got NaN"),
     ("optimizer", lambda _: "sgd", "to build a torch.optim.Optimizer, got str"),

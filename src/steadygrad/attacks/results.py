@@ -7,27 +7,13 @@ from steadygrad._typing import Images
 from steadygrad.attacks.ball import AnyNorm
 from steadygrad.attacks.base import Attack, norm_of
 from steadygrad.attacks.part import ATTACKS, about_attack
+from steadygrad.checks import check_kind
 from steadygrad.errors import ImageError
 
-__all__ = ["are_inside", "check_kind", "check_result"]
+__all__ = ["are_inside", "check_result"]
 
 _SLACK = 1e-6
 """By how much a pixel may be further away than it should, through rounding."""
-
-
-def check_kind(who: str, adversarial: object, images: Images) -> None:
-    """Refuse what is not a tensor of the images' shape and dtype.
-
-    who: opens the sentence, such as "the attack PGD".
-    Raises: ImageError.
-    """
-    if not isinstance(adversarial, Tensor):
-        raise ImageError(f"{who} returned {type(adversarial).__name__}, not a tensor")
-    if adversarial.shape != images.shape or adversarial.dtype != images.dtype:
-        raise ImageError(
-            f"{who} returned {adversarial.dtype} of shape {tuple(adversarial.shape)} for images of "
-            f"{images.dtype} and shape {tuple(images.shape)}"
-        )
 
 
 def are_inside(

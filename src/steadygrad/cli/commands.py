@@ -101,7 +101,9 @@ class LazyGroup(TyperGroup):
 
 @contextmanager
 def _code_of_a_gone_reader() -> Iterator[None]:
-    """Give the end for want of a reader a code of its own: libraries take that of a missed limit.
+    """End with exit code 141 where the output is a pipe that was closed.
+
+    rich and typer would end with 1, the code of a limit that is not met.
 
     Raises:
         SystemExit: nobody reads the output any more.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, TypeAlias, get_args
 
 import torch
-from torch import Tensor
 
 from steadygrad._typing import Images
+from steadygrad.checks import check_kind, is_like
 from steadygrad.errors import HyperparameterError, ImageError
 from steadygrad.parts import Family
 
@@ -66,19 +66,11 @@ def augment(
             f"got one on {generator.device.type}"
         )
     for step in steps:
-        changed: object = step(images, generator)
-        if not isinstance(changed, Tensor) or _kind(changed) != _kind(images):
-            came = _kind(changed) if isinstance(changed, Tensor) else type(changed).__name__
-            raise ImageError(
-                f"expected the augmentation {AUGMENTATIONS.text(step)} to return {_kind(images)}, "
-                f"got {came}"
-            )
+        changed = step(images, generator)
+        if not is_like(changed, images):  # its name is not written in every step
+            check_kind(f"the augmentation {AUGMENTATIONS.text(step)}", changed, images)
         images = changed
     return images
-
-
-def _kind(images: Tensor) -> str:
-    return f"{images.dtype} of shape {tuple(images.shape)}"
 
 
 @AUGMENTATIONS.register("flip")

@@ -26,7 +26,7 @@ from steadygrad.hardening.seen_images import seen_note
 from steadygrad.markdown_text import markdown_text
 from steadygrad.reports.figures import save_figure
 from steadygrad.reports.figures.before_after import before_after_figure
-from steadygrad.reports.wording import interval_text, percent, radius_text, seconds_text
+from steadygrad.reports.wording import accuracy_text, radius_text, seconds_text
 from steadygrad.versions import library_versions
 
 __all__ = ["HardeningReport", "Measured", "measure"]
@@ -228,7 +228,7 @@ class HardeningReport:
         for what, before, after, change in rows:
             low, high = change.ci95
             lines.append(
-                f"| {what} | {_accuracy(before)} | {_accuracy(after)} | "
+                f"| {what} | {accuracy_text(before)} | {accuracy_text(after)} | "
                 f"{100 * change.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) points | "
                 f"{change.p_value:.2g} |"
             )
@@ -241,7 +241,7 @@ class HardeningReport:
         ]
         for before, after in zip(self.before.curve.points, self.after.curve.points, strict=True):
             at = radius_text(before.eps, self.norm)
-            lines.append(f"| {at} | {_accuracy(before)} | {_accuracy(after)} |")
+            lines.append(f"| {at} | {accuracy_text(before)} | {accuracy_text(after)} |")
         lines += ["", f"Training time: {seconds_text(self.training_seconds)}."]
         if self.after.audit is not None:
             verdict = self.after.audit.verdict
@@ -262,7 +262,3 @@ class HardeningReport:
         write_atomically(out / "report.md", self.markdown().encode())
         text = json.dumps(self.to_json(), indent=2, allow_nan=False)
         write_atomically(out / "report.json", (text + "\n").encode())
-
-
-def _accuracy(point: AccuracyPoint) -> str:
-    return f"{percent(point.accuracy)} ({interval_text(point)})"

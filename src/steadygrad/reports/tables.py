@@ -21,6 +21,7 @@ from steadygrad.reports.training_words import (
     training_text,
 )
 from steadygrad.reports.wording import (
+    accuracy_text,
     count_text,
     eps_text,
     interval_text,
@@ -176,10 +177,10 @@ def _columns(rows: Sequence[SummaryRow]) -> list[tuple[str, list[str]]]:
         ("run", [row.run for row in rows]),
         ("model", [row.model for row in rows]),
         ("training", [row.training for row in rows]),
-        ("clean", [_accuracy(row.clean) for row in rows]),
+        ("clean", [accuracy_text(row.clean) for row in rows]),
     ]
     for index, eps in enumerate(_shown_eps(rows)):
-        values = [_accuracy(row.attacked[index]) for row in rows]
+        values = [accuracy_text(row.attacked[index]) for row in rows]
         columns.append((f"eps {eps_text(eps)}", values))
     means = ["–" if r.mean_accuracy is None else percent(r.mean_accuracy) for r in rows]
     return [
@@ -193,10 +194,6 @@ def _columns(rows: Sequence[SummaryRow]) -> list[tuple[str, list[str]]]:
         ("images", [f"{row.images:,}" for row in rows]),
         ("seed", [str(row.seed) for row in rows]),
     ]
-
-
-def _accuracy(point: AccuracyPoint | None) -> str:
-    return "–" if point is None else f"{percent(point.accuracy)} ({interval_text(point)})"
 
 
 def _shown_eps(rows: Sequence[SummaryRow]) -> list[float]:

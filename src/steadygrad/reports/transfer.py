@@ -11,7 +11,13 @@ from rich.text import Text
 from steadygrad.evaluation import AccuracyPoint, TransferMatrix
 from steadygrad.markdown_text import markdown_text
 from steadygrad.reports.figures.canvas import literal_text, new_figure, style, wrapped
-from steadygrad.reports.wording import attack_name, count_text, eps_text, interval_text, percent
+from steadygrad.reports.wording import (
+    accuracy_text,
+    attack_name,
+    count_text,
+    eps_text,
+    interval_text,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import (
@@ -63,8 +69,8 @@ def transfer_markdown(matrix: TransferMatrix) -> str:
         [":---", *["---:"] * (len(matrix.sources) + 1)],
     ]
     for name, clean, cells in _rows(matrix):
-        marked = [f"{_markdown(point)}{_STAR if is_own else ''}" for point, is_own in cells]
-        lines.append([markdown_text(name), _markdown(clean), *marked])
+        marked = [f"{accuracy_text(point)}{_STAR if is_own else ''}" for point, is_own in cells]
+        lines.append([markdown_text(name), accuracy_text(clean), *marked])
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return f"{markdown_text(transfer_title(matrix))}\n\n{table}\n{markdown_text(_CAPTION)}\n"
 
@@ -124,10 +130,6 @@ def _rich(point: AccuracyPoint | None, *, is_own: bool = False) -> Text:
         return Text("–")
     star = "*" if is_own else ""
     return Text.assemble(f"{100 * point.accuracy:.1f}{star}\n", (interval_text(point), "dim"))
-
-
-def _markdown(point: AccuracyPoint | None) -> str:
-    return "–" if point is None else f"{percent(point.accuracy)} ({interval_text(point)})"
 
 
 _FOOLED, _RIGHT = "#1b3a57", "#e3eef6"

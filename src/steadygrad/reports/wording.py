@@ -59,6 +59,11 @@ def interval_text(point: AccuracyPoint) -> str:
     return f"{100 * low:.1f}–{100 * high:.1f}"
 
 
+def accuracy_text(point: AccuracyPoint | None) -> str:
+    """Return an accuracy with its 95 % interval, as "98.3 % (97.3–99.0)"; None as a dash."""
+    return "–" if point is None else f"{percent(point.accuracy)} ({interval_text(point)})"
+
+
 def eps_text(eps: float) -> str:
     """Return a radius as people write it: "0.1", or "8/255" for one that is no short decimal."""
     if abs(eps * 1000 - round(eps * 1000)) < 1e-9:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from steadygrad._typing import Images, Labels
+from steadygrad.checks import is_like
 from steadygrad.errors import HyperparameterError
 from steadygrad.parts import Family
 
@@ -49,8 +50,11 @@ def mixed(
     made: object = part.mix(images, labels, classes, generator)
     if isinstance(made, tuple) and len(made) == 2 and all(isinstance(x, Tensor) for x in made):
         of_images, soft = made
-        is_alike = (of_images.shape, of_images.dtype) == (images.shape, images.dtype)
-        if is_alike and soft.is_floating_point() and soft.shape == (len(images), classes):
+        if (
+            is_like(of_images, images)
+            and soft.is_floating_point()
+            and soft.shape == (len(images), classes)
+        ):
             return of_images, soft
         came = " and ".join(f"{each.dtype} of shape {tuple(each.shape)}" for each in made)
     else:

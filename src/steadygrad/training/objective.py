@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
 from steadygrad.attacks import about_attack
-from steadygrad.attacks.results import check_kind
+from steadygrad.checks import check_kind
 from steadygrad.covariance import DataFacts, prepared
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation_mode import evaluation_mode

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks.results import are_inside, check_kind
-from steadygrad.checks import check_finite_losses, check_logits
+from steadygrad.attacks.results import are_inside
+from steadygrad.checks import check_finite_losses, check_kind, check_logits
 from steadygrad.errors import SteadygradError
 from steadygrad.evaluation.auditing.entry import BatteryEntry
 from steadygrad.evaluation.divided_batches import each_batch
