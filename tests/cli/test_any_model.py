@@ -70,6 +70,7 @@ def test_covariance_of_a_model_from_outside(program: Program, outside: str, tmp_
     [
         ("RuntimeError('no more [passes]')", 3, "error: unexpected RuntimeError: no more [passes]"),
         ("MemoryError('full')", 2, "error: out of memory; a smaller --batch-size needs less"),
+        ("OSError(28, 'No space left on device')", 2, "error: a file or the output could not be"),
     ],
 )
 def test_an_error_of_a_later_pass_is_no_failed_limit(

@@ -232,6 +232,8 @@ def test_files_that_are_something_else(tmp_path: Path, examples: AdversarialExam
 def test_what_does_not_fit_together_is_refused(examples: AdversarialExamples) -> None:
     with pytest.raises(ShapeError, match=r"7 int64 indices, got torch.int64 of shape \(6,\)"):
         replace(examples, indices=torch.arange(6))
+    with pytest.raises(HyperparameterError, match="indices of 0 and above, got -2"):
+        replace(examples, indices=torch.arange(-2, 5))
     with pytest.raises(ImageError, match="pixels in"):
         replace(examples, images=examples.images + 1)
 

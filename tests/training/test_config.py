@@ -263,8 +263,9 @@ def test_a_bad_toml_file_is_one_sentence(
     file = tmp_path / "run.toml"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(HyperparameterError, match=message):
+    with pytest.raises(HyperparameterError, match=message) as refused:
         TrainingConfig.from_toml(file)
+    assert str(refused.value).count(str(file)) == 1
 
 
 def test_unknown_settings_are_refused_by_name_with_those_there_are() -> None:

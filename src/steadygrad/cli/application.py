@@ -1,5 +1,6 @@
 """The program: its commands, and how its errors reach the user."""
 
+import errno
 import os
 import signal
 import sys
@@ -31,6 +32,9 @@ __all__ = ["app", "main"]
 
 _OF_MANY_PROCESSES = "train", "harden", "evaluate", "audit", "transfer", "margin", "experiment"
 """The commands that share their work among the processes of a launcher."""
+
+_OF_A_DISK = errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO
+"""Codes of errors that more room or another disk mends."""
 
 _SECONDS_TO_SPEAK = 3
 """How long the others wait before they end with an error, and the main one after SIGTERM."""
@@ -103,6 +107,9 @@ def _explained(error: Exception) -> int:
 
     if is_out_of_memory(error):
         tell(f"error: out of memory; a smaller --batch-size needs less ({described(error)})")
+        return REFUSED
+    if isinstance(error, OSError) and error.errno in _OF_A_DISK:
+        tell(f"error: a file or the output could not be written ({described(error)})")
         return REFUSED
     traceback.print_exception(error)
     tell(f"error: unexpected {described(error)}")

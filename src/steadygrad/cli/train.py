@@ -21,7 +21,7 @@ from steadygrad.training import (
     train,
     with_recipe,
 )
-from steadygrad.training.config import Precision, read_settings
+from steadygrad.training.config import Precision, naming_file, read_settings
 
 __all__ = ["register"]
 
@@ -214,7 +214,8 @@ def _train(
     # A name that is no setting, such as dataset in a file, is the likelier mistake: see from_dict.
     if missing and settings.keys() <= {field.name for field in fields(TrainingConfig)}:
         raise HyperparameterError(f"expected {' and '.join(missing)}, or a --config that says it")
-    training = TrainingConfig.from_dict(settings)
+    with naming_file(config):
+        training = TrainingConfig.from_dict(settings)
     if paper_lambda is not None and training.penalty is not None:
         tell(
             f"lambda {paper_lambda:g} of Roth et al. is strength {training.penalty.strength:g} "

@@ -13,7 +13,7 @@ from steadygrad.attacks import Attack, about_attack, describe_attack, norm_of
 from steadygrad.attacks.ball import AnyNorm
 from steadygrad.attacks.results import check_result
 from steadygrad.checks import PIXEL_TOLERANCE, check_batch_size, check_images, check_labels
-from steadygrad.errors import CheckpointError, ShapeError
+from steadygrad.errors import CheckpointError, HyperparameterError, ShapeError
 from steadygrad.evaluation.accuracy import model_device
 from steadygrad.evaluation.divided_batches import dividing_ranks, each_batch, from_main_rank
 from steadygrad.evaluation.provenance import model_fingerprint, tensors_digest, weights_digest
@@ -45,7 +45,8 @@ class AdversarialExamples:
     dataset, split: where the images are from; empty if nobody said.
     seed, batch_size: what the attack's draws depended on.
     versions: of steadygrad, torch and Python.
-    Raises: ImageError, LabelError; ShapeError, if the indices do not fit the images.
+    Raises: ImageError, LabelError; ShapeError, if the indices do not fit the images;
+        HyperparameterError, if one is negative.
     """
 
     images: Images = field(repr=False)
@@ -71,6 +72,10 @@ class AdversarialExamples:
             raise ShapeError(
                 f"expected {len(self.images)} int64 indices, got {self.indices.dtype} of shape "
                 f"{tuple(self.indices.shape)}"
+            )
+        if (self.indices < 0).any():
+            raise HyperparameterError(
+                f"expected indices of 0 and above, got {int(self.indices.min())}"
             )
 
     def __len__(self) -> int:

@@ -1,14 +1,15 @@
 """Everything that decides a training run, as one value: a nest of parts."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from steadygrad.attacks import ATTACKS, Attack
 from steadygrad.datasets import AUGMENTATIONS, DATA_SOURCES, AugmentationStep, DataSource
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import HyperparameterError, SteadygradError
 from steadygrad.models import MODELS, ModelSource
 from steadygrad.parts import build_part, part_fields, plain_settings, read_nested, read_plain
 from steadygrad.penalties import LOSSES, PENALTIES, BinaryCrossEntropy, CrossEntropy, ExampleLoss
@@ -20,7 +21,7 @@ from steadygrad.training.schedules import SCHEDULES, Constant, Schedule
 from steadygrad.training.tracking import TRACKERS, Tracker
 from steadygrad.training.tuning import TUNINGS, Tuning
 
-__all__ = ["Precision", "TrainingConfig", "read_settings"]
+__all__ = ["Precision", "TrainingConfig", "naming_file", "read_settings"]
 
 Precision: TypeAlias = Literal["float32", "bf16"]
 """In what a step's forward passes compute; see ``TrainingConfig``."""
@@ -190,7 +191,19 @@ class TrainingConfig:
         Raises:
             UnknownNameError, HyperparameterError: as ``from_dict``, or the file is not TOML.
         """
-        return cls.from_dict(read_settings(path) | overrides)
+        with naming_file(path):
+            return cls.from_dict(read_settings(path) | overrides)
+
+
+@contextmanager
+def naming_file(path: Path | str | None) -> Iterator[None]:
+    """Name the file that a configuration begins with, if any, in what is refused of it."""
+    try:
+        yield
+    except SteadygradError as error:
+        if path is not None and str(path) not in str(error):
+            error.args = (f"{error} (settings of {path} and those given with it)",)
+        raise
 
 
 def read_settings(path: Path | str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """An audit in the formats of others: well formed, agreeing with the gate, hostile text unharmed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -45,6 +46,15 @@ def test_sarif_has_a_rule_for_every_result() -> None:
     ]
     assert {each["ruleId"] for each in run["results"]} <= rules
     assert [each["level"] for each in run["results"]] == ["error", "error", "warning"]
+
+
+def test_sarif_of_a_masked_model_has_what_it_rests_on_as_an_error_whoever_found_it() -> None:
+    found = next(each for each in made_up_audit().findings if each.status == "suspicious")
+    theirs = replace(found, name="of-a-plugin-that-is-gone")
+    verdict = Verdict(level="masked", summary="", causes=(), reasons=(theirs.name,))
+    log = json.loads(sarif_json(made_up_audit(findings=(found, theirs), verdict=verdict), Gate()))
+    levels = {each["ruleId"]: each["level"] for each in log["runs"][0]["results"]}
+    assert levels == {found.name: "warning", theirs.name: "error"}
 
 
 def test_robustbench_keys_hold_texts_and_no_number_that_is_not_established() -> None:

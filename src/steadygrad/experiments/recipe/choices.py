@@ -14,6 +14,9 @@ _PROPOSED = MNIST.small(MNIST.penalised())
 _FASTER = MNIST.penalised(rate=0.02)
 _STRONGER = MNIST.penalised(strength=1 / 4, rate=0.02)
 _SHIFTED = MNIST.shifted(_FASTER)
+_PGD_TRAINED = MNIST.pgd_trained(0.3, rate=0.05)
+_PGD_SHIFTED = MNIST.along_cosine(MNIST.shifted(_PGD_TRAINED))
+_PGD_FASTER = MNIST.along_cosine(MNIST.shifted(MNIST.pgd_trained(0.3, rate=0.1)))
 
 MNIST_CHOICE = SettingsGrid(
     paper=PAPER,
@@ -94,7 +97,7 @@ MNIST_CHOICE = SettingsGrid(
             "PGD(4) 0.2, rate 0.02": MNIST.small(MNIST.pgd_trained(0.2, rate=0.02)),
             "PGD(4) 0.2, rate 0.05": MNIST.small(MNIST.pgd_trained(0.2, rate=0.05)),
             "PGD(4) 0.3, rate 0.02": MNIST.small(MNIST.pgd_trained(0.3, rate=0.02)),
-            "PGD(4) 0.3, rate 0.05": MNIST.small(MNIST.pgd_trained(0.3, rate=0.05)),
+            "PGD(4) 0.3, rate 0.05": MNIST.small(_PGD_TRAINED),
             "PGD(8) 0.3, rate 0.05": MNIST.small(MNIST.pgd_trained(0.3, rate=0.05, steps=8)),
             "N-FGSM 0.2, rate 0.02": MNIST.small(MNIST.n_fgsm_trained(0.2, rate=0.02)),
             "N-FGSM 0.2, rate 0.05": MNIST.small(MNIST.n_fgsm_trained(0.2, rate=0.05)),
@@ -104,6 +107,12 @@ MNIST_CHOICE = SettingsGrid(
             "complex, PGD(4) 0.3, rate 0.02": MNIST.small(
                 MNIST.pgd_trained(0.3, rate=0.02, kind="complex")
             ),
+        },
+        "schedule, shifts by a pixel and epochs, PGD(4) 0.3": {
+            "linear": MNIST.small(_PGD_TRAINED),
+            "cosine, shifts": MNIST.small(_PGD_SHIFTED),
+            "cosine, shifts, rate 0.1": MNIST.small(_PGD_FASTER),
+            "cosine, shifts, 16 epochs": MNIST.small(_PGD_SHIFTED, epochs=16),
         },
     },
     validation_size=MNIST.validation,

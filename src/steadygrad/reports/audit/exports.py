@@ -11,7 +11,6 @@ import steadygrad
 from steadygrad.atomic_file import write_atomically
 from steadygrad.evaluation.auditing.gate import Gate
 from steadygrad.evaluation.auditing.result import AuditResult
-from steadygrad.evaluation.masking.diagnostic import traits_of
 from steadygrad.markdown_text import markdown_text
 from steadygrad.parts import number_text
 from steadygrad.store import make_folder
@@ -86,16 +85,20 @@ def junit_xml(result: AuditResult, gate: Gate) -> str:
 
 
 def sarif_json(result: AuditResult, gate: Gate) -> str:
-    """Return a SARIF 2.1.0 log: the gate's failures as errors, suspicious findings as warnings."""
+    """Return a SARIF 2.1.0 log: the gate's failures, and suspicious findings.
+
+    The failures and what the verdict "masked" rests on are errors, other findings warnings.
+    """
     found = [
         ("gate", "error", failure)
         for failure in (gate.accuracy_failure(result), gate.verdict_failure(result))
         if failure is not None
     ]
     suspicious = [finding for finding in result.findings if finding.status == "suspicious"]
+    damning = result.verdict.reasons if result.verdict.level == "masked" else ()
     for finding in suspicious:
-        is_mechanism = traits_of(finding.name).role == "mechanism"
-        found.append((finding.name, "error" if is_mechanism else "warning", finding.meaning))
+        level = "error" if finding.name in damning else "warning"
+        found.append((finding.name, level, finding.meaning))
     rules = [{"id": "gate", "shortDescription": {"text": "What the audit must reach."}}]
     rules += [{"id": each.name, "shortDescription": {"text": each.question}} for each in suspicious]
     log = {
