@@ -120,9 +120,8 @@ class Departures(Artefact):
             caption=f"Scale {bench.scale.name}: clean accuracy, and {attack} with a random start "
             f"on the first {bench.scale.attacked:,} test images; seeds "
             f"{', '.join(map(str, bench.seeds))}. Bars are 95 % intervals for the choice of "
-            "images; stars are the paper's values. Each network differs from the first in what "
-            "its name says. Worst case, in the table: of four kinds of attack on the first "
-            f"{bench.scale.worst_case}.",
+            "images. Each network differs from the first in what its name says. Worst case, "
+            f"in the table: of four kinds of attack on the first {bench.scale.worst_case}.",
             charts=charts if answers else {},
             tables={
                 self.stem: Table(

@@ -106,7 +106,7 @@ class MethodTable(Artefact):
             f"{255 * largest:.3g}/255 by the trapezoid rule; PGD({steps}) with a random start "
             f"and steps of eps/5 away from the prediction; transfers from PGD({transfer_steps}"
             f") examples of networks of other seeds (+{PARTNER}); bands are 95 % intervals for the "
-            "choice of images; stars are the paper's values.",
+            "choice of images.",
             charts={
                 self.stem: (self._chart(rows), *self._transfer_chart(rows)),
                 f"{self.stem}-curves": (self._curves(found),),

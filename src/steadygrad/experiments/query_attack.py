@@ -104,7 +104,7 @@ class QueryAttack(Artefact):
             "antithetic pairs of width 0.001, on minus the logit of the true class (the paper's "
             "code) or on the cross-entropy; PGD: 8 steps, random start. Seeds "
             f"{', '.join(map(str, bench.seeds))}. Bars are 95 % intervals for the choice of "
-            "images; stars are the paper's values, over 1,000 images."
+            "images; the paper's values are over 1,000 images."
         )
         if self.caution:
             caption += f" Not comparable with the paper: {self.caution}."

@@ -117,9 +117,8 @@ class FgsmTransfer(Artefact):
         caption = (
             f"Scale {bench.scale.name}: FGSM examples of the first {bench.scale.attacked:,} test "
             f"images, all counted, shown to networks of another seed (seeds {pairs}, in both "
-            "directions); stars are the paper's values, in the colour of their source; bars are "
-            f"95 % intervals for the choice of images. {stand_ins} {cautions} "
-            f"{ordering_sentence(self.claim, shown, self.rows)}"
+            f"directions); bars are 95 % intervals for the choice of images. {stand_ins} "
+            f"{cautions} {ordering_sentence(self.claim, shown, self.rows)}"
         )
         return " ".join(caption.split())
 
