@@ -165,6 +165,8 @@ def test_bytes_that_are_no_text_are_damage(make_run: Callable[..., Path]) -> Non
         ("dataset", {"name": "digits", "split": "test", "n": 7, "note": ""}, "n = 7 for 360"),
         ("dataset", {"name": "digits", "n": 360}, "its data set has no 'split'"),
         ("attack", {"steps": 8}, "its attack has no name"),
+        ("attack", {"name": "pgd", "target": []}, r"its attack's target is \[\]"),
+        ("attack", {"name": "pgd", "step_size": "x"}, "its attack's step_size is 'x'"),
         ("results", [{"eps": 0, "accuracy": 1.5, "n": 360}], "an accuracy of 1.5 at eps 0"),
         (
             "results",
