@@ -1,6 +1,6 @@
 """Steps up a loss along estimated gradients: momentum, shrinking steps, the best iterate."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeAlias
 
 import torch
@@ -14,20 +14,14 @@ from steadygrad.attacks.losses import Loss, check_loss
 from steadygrad.attacks.mean_answers import MeanAnswers
 from steadygrad.attacks.strongest import StrongestFound
 from steadygrad.checks import check_eps, check_finite_losses, check_images, check_labels
-from steadygrad.draws import ImageDraws, integers, normal
 from steadygrad.errors import HyperparameterError
 
 __all__ = [
     "Climb",
     "GradientSource",
-    "NoisyCopies",
     "check_ascent",
-    "check_widths",
     "climb",
-    "goal_of_copies",
     "mean_gradient",
-    "noisy_copies",
-    "pixel_width",
 ]
 
 GradientSource: TypeAlias = Callable[[Images, Goal, Tensor], Tensor]
@@ -105,12 +99,6 @@ def mean_gradient(model: Classifier, draws: int) -> GradientSource:
     return gradient
 
 
-def goal_of_copies(goal: Goal, copies: int) -> Goal:
-    """Return the goal of so many copies of each image, those of an image one after the other."""
-    rows = torch.arange(len(goal.labels), device=goal.labels.device)
-    return goal.at(rows.repeat_interleave(copies))
-
-
 def _ascend(
     model: Classifier,
     goal: Goal,
@@ -157,45 +145,3 @@ def _judged(
     found.offer(rows, here, values, is_broken)
     stands = ~is_broken
     return rows[stands], here[stands], velocity[stands]
-
-
-def check_widths(widths: tuple[float, ...]) -> None:
-    """Refuse widths that are not positive, and an empty list of them.
-
-    Raises: HyperparameterError.
-    """
-    if not widths or not all(0 < width < float("inf") for width in widths):
-        raise HyperparameterError(f"expected widths > 0, at least one, got {widths}")
-
-
-NoisyCopies: TypeAlias = Callable[[Images, Tensor, int], Iterator[Tensor]]
-"""Of images, their rows in the batch and a number of copies: noise (batch, part, channels, height,
-width), N(0, 1) in every pixel, parts of the copies after each other."""
-
-TOGETHER = 512
-"""Images that go through a model at once, where an image has several copies."""
-
-
-def noisy_copies(labels: Labels, generator: torch.Generator | None) -> NoisyCopies:
-    """Return a source of noise; what an image gets depends on its place in the batch alone."""
-    seeds = integers(0, 1 << 62, labels.shape, generator, device=labels.device)
-    taken = 0
-
-    def of(images: Images, rows: Tensor, copies: int) -> Iterator[Tensor]:
-        nonlocal taken
-        taken += 1
-        streams = ImageDraws(seeds[rows] + (taken << 20))
-        noise = normal(
-            (len(images), copies, *images.shape[1:]),
-            streams,
-            dtype=images.dtype,
-            device=images.device,
-        )
-        yield from torch.split(noise, max(1, TOGETHER // len(images)), dim=1)
-
-    return of
-
-
-def pixel_width(width: float, eps: float, norm: Norm, images: Images) -> float:
-    """Return the standard deviation of a pixel for noise of about ``width * eps`` in the norm."""
-    return width * eps / (1.0 if norm == "linf" else images[0].numel() ** 0.5)

@@ -1,21 +1,13 @@
 """Smoothed gradient: the mean of gradients at Gaussian copies, of growing width."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks.adapted.ascent import (
-    Climb,
-    check_ascent,
-    check_widths,
-    climb,
-    goal_of_copies,
-    noisy_copies,
-    pixel_width,
-)
+from steadygrad.attacks.adapted.ascent import check_ascent, climb
+from steadygrad.attacks.adapted.blurred import blurred_climbs, check_widths
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.losses import Loss
@@ -65,27 +57,10 @@ class SmoothedGradient:
 
         Raises: ImageError, LabelError, ModelError.
         """
-        climbs = self._climbs(model, images, labels, generator)
+
+        def slope(asked: Goal, points: Images, sigma: float, noise: Tensor) -> Tensor:
+            copies = (points + sigma * noise).clamp(0, 1)
+            return asked.ascent(model, copies.flatten(0, 1))[1].view_as(copies)
+
+        climbs = blurred_climbs(self, self.copies, slope, images, labels, generator)
         return climb(self, model, images, labels, climbs, generator)
-
-    def _climbs(
-        self,
-        model: Classifier,
-        images: Images,
-        labels: Labels,
-        generator: torch.Generator | None,
-    ) -> Iterator[Climb]:
-        noise_of = noisy_copies(labels, generator)
-        for width in self.widths:
-            sigma = pixel_width(width, self.eps, self.norm, images)
-
-            def gradient(points: Images, goal: Goal, rows: Tensor, sigma: float = sigma) -> Tensor:
-                total = torch.zeros_like(points)
-                for noise in noise_of(points, rows, self.copies):
-                    copies = (points.unsqueeze(1) + sigma * noise).clamp(0, 1)
-                    asked = goal_of_copies(goal, noise.shape[1])
-                    slopes = asked.ascent(model, copies.flatten(0, 1))[1]
-                    total += slopes.view_as(copies).sum(dim=1)
-                return total
-
-            yield gradient, 1

@@ -1,21 +1,13 @@
 """Wide differences: slopes measured over steps as wide as the ball, for gradients that are dead."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from steadygrad._typing import Classifier, Images, Labels
-from steadygrad.attacks.adapted.ascent import (
-    Climb,
-    check_ascent,
-    check_widths,
-    climb,
-    goal_of_copies,
-    noisy_copies,
-    pixel_width,
-)
+from steadygrad.attacks.adapted.ascent import check_ascent, climb
+from steadygrad.attacks.adapted.blurred import blurred_climbs, check_widths
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.goal import Goal
 from steadygrad.attacks.losses import Loss
@@ -65,30 +57,14 @@ class WideDifferences:
 
         Raises: ImageError, LabelError, ModelError.
         """
-        climbs = self._climbs(model, images, labels, generator)
+
+        def slope(asked: Goal, points: Images, sigma: float, noise: Tensor) -> Tensor:
+            ahead, behind = (
+                asked.judge(model, (points + move).flatten(0, 1))[0]
+                for move in (sigma * noise, -sigma * noise)
+            )
+            rise = (ahead - behind).view(*noise.shape[:2], 1, 1, 1).to(points.dtype)
+            return rise * noise
+
+        climbs = blurred_climbs(self, self.pairs, slope, images, labels, generator)
         return climb(self, model, images, labels, climbs, generator)
-
-    def _climbs(
-        self,
-        model: Classifier,
-        images: Images,
-        labels: Labels,
-        generator: torch.Generator | None,
-    ) -> Iterator[Climb]:
-        noise_of = noisy_copies(labels, generator)
-        for width in self.widths:
-            sigma = pixel_width(width, self.eps, self.norm, images)
-
-            def gradient(points: Images, goal: Goal, rows: Tensor, sigma: float = sigma) -> Tensor:
-                total = torch.zeros_like(points)
-                for noise in noise_of(points, rows, self.pairs):
-                    asked = goal_of_copies(goal, noise.shape[1])
-                    ahead, behind = (
-                        asked.judge(model, (points.unsqueeze(1) + move).flatten(0, 1))[0]
-                        for move in (sigma * noise, -sigma * noise)
-                    )
-                    rise = (ahead - behind).view(len(rows), -1, 1, 1, 1).to(points.dtype)
-                    total += (rise * noise).sum(dim=1)
-                return total
-
-            yield gradient, 1
