@@ -40,8 +40,12 @@ _PGD_TRAINED = MNIST.pgd_trained(0.2, rate=0.05)
 _WIDER_PGD_TRAINED = MNIST.pgd_trained(0.3, rate=0.05)
 # As long as the recipe takes.
 _AT_EQUAL_TIME = MNIST.lasting(_WIDER_PGD_TRAINED, 5)
-# As long as the longer training takes, with its shifts and its schedule.
-_LONGER_AT_EQUAL_TIME = MNIST.lasting(MNIST.along_cosine(MNIST.shifted(_WIDER_PGD_TRAINED)), 10)
+# As long as the longer training takes, with its shifts and its schedule, at the rate that is best
+# without them and at the one that is best with them.
+_LONGER_AT_EQUAL_TIME = tuple(
+    MNIST.lasting(MNIST.along_cosine(MNIST.shifted(attacked)), 10)
+    for attacked in (_WIDER_PGD_TRAINED, MNIST.pgd_trained(0.3, rate=0.1))
+)
 _COMPLEX_PGD_TRAINED = MNIST.lasting(MNIST.pgd_trained(0.3, rate=0.02, kind="complex"), 6)
 _N_FGSM_TRAINED = MNIST.n_fgsm_trained(0.2, rate=0.05)
 
@@ -69,7 +73,7 @@ MNIST_AUTOATTACK = StandardAutoAttack(
     stem="mnist-autoattack",
     title="what standard AutoAttack leaves",
     data_title=MNIST.title,
-    attacked_networks=(_PROPOSED, _LONGER, _AT_EQUAL_TIME, _LONGER_AT_EQUAL_TIME),
+    attacked_networks=(_PROPOSED, _LONGER, _AT_EQUAL_TIME, *_LONGER_AT_EQUAL_TIME),
     eps_values=(0.2, 0.3),
     images=1000,
 )
