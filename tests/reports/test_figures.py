@@ -23,7 +23,8 @@ from steadygrad.reports import (
     series_styles,
     training_figure,
 )
-from steadygrad.reports.figures.canvas import wrapped
+from steadygrad.reports.figures import letters
+from steadygrad.reports.figures.canvas import literal_text, new_figure, style, wrapped
 
 MakeRun = Callable[..., Path]
 HOSTILE = "_a $x^{$ <b>&amp;"
@@ -172,6 +173,22 @@ def test_gallery_shows_images_changes_and_predictions() -> None:
     assert float(axes[2].images[0].get_array()[1, 1]) == 0.5
 
 
+@pytest.mark.parametrize("count", [1, 17, 33, 60])
+def test_the_legend_names_every_run_within_the_figure(make_run: MakeRun, count: int) -> None:
+    long = "a name of several lines, as "
+    names = [f"{number} " + (long * 3 if number % 5 == 0 else "") for number in range(count)]
+    (comparison,) = compare_runs(load_runs([make_run(name.strip()) for name in names]))
+    figure = robustness_figure(comparison)
+    figure.canvas.draw()
+    (legend,), (axes,) = figure.legends, figure.axes
+    assert len(legend.get_texts()) == count
+    frame = figure.bbox.padded(1)
+    for box in (legend.get_window_extent(), axes.get_tightbbox()):
+        assert frame.containsx(box.x0) and frame.containsx(box.x1)
+        assert frame.containsy(box.y0) and frame.containsy(box.y1)
+    assert axes.get_window_extent().width > 3 * figure.dpi
+
+
 def test_names_stand_as_they_are(make_run: MakeRun) -> None:
     (run,) = load_runs([make_run(HOSTILE.replace("/", ""))])
     (comparison,) = compare_runs([run])
@@ -181,11 +198,37 @@ def test_names_stand_as_they_are(make_run: MakeRun) -> None:
     assert "_a $x^{$ &lt;b&gt;" in inline_svg(cost_figure([run]), "p", "")
 
 
-def test_letters_that_the_font_lacks_do_not_stop_a_figure(
-    make_run: MakeRun, tmp_path: Path
+def test_letters_that_no_font_has_are_boxes_and_told_of_once(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = load_runs([make_run("数字")])
-    assert save_figure(cost_figure(runs), tmp_path / "cost.png").stat().st_size > 0
+    monkeypatch.setattr(letters, "families_for", lambda _: ())
+    figure = cost_figure(load_runs([make_run("数字")]))
+    with pytest.warns(UserWarning, match=r"^cost\.png shows boxes in place of 数字: no font"):
+        assert save_figure(figure, tmp_path / "cost.png").stat().st_size > 0
+    save_figure(figure, tmp_path / "cost.svg")  # drawn with the reader's fonts
+    assert "数字" in (tmp_path / "cost.svg").read_text(encoding="utf-8")
+
+
+def test_letters_that_the_font_lacks_are_taken_from_another(tmp_path: Path) -> None:
+    """U+1D15 is in DejaVu Serif, which matplotlib brings along too."""
+    names = ["plain", "network \u1d15 $a_b$ $"]
+    with style():
+        figure = new_figure(3, 1)
+        axes = figure.subplots()
+        axes.set_yticks([0, 1], names)
+        literal_text(axes)
+    save_figure(figure, tmp_path / "a.png")
+    plain, other = (text.get_fontfamily() for text in axes.get_yticklabels())
+    assert plain == other[:1] == [letters.FONT]
+    assert len(other) == 2
+
+
+def test_as_few_fonts_as_have_the_letters_are_taken() -> None:
+    assert letters.missing_letters("plain ASCII, größe, Ω, שלום") == ()
+    assert letters.missing_letters("\u1d15a\u1d24\u1d15\n") == ("\u1d15", "\u1d24")
+    (family,) = letters.families_for(frozenset("\u1d15\u1d24"))
+    assert {"\u1d15", "\u1d24"} <= letters._letters_of(family)
+    assert letters.families_for(frozenset("\U0010fff0")) == ()  # of private use
 
 
 def test_inline_svg_shares_no_id_and_loads_nothing(make_run: MakeRun) -> None:
