@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -274,3 +275,25 @@ def test_the_users_own_matplotlib_settings_play_no_part_and_stay(make_run: MakeR
 def test_long_names_break_where_they_have_parts() -> None:
     assert wrapped("mynets:build,levels=256,scale=1.5") == "mynets:build,levels=256,\nscale=1.5"
     assert wrapped("complex, squared L1 0.125, at uniform:0.3").count("\n") == 1
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_long_class_names_and_titles_stay_in_their_place(count: int) -> None:
+    names = "Staffordshire bull terrier, American breed", "long_name_" * 5, "cat"
+    labels = torch.arange(count) % 3
+    images = torch.rand(count, 1, 8, 8)
+    figure = gallery_figure(
+        Gallery(0.1, images, images, labels, labels, labels.flip(0)),
+        "a title of several lines " * 5,
+        class_names=names,
+    )
+    figure.canvas.draw()
+    frame = figure.bbox.padded(1)
+    boxes = [axes.xaxis.label.get_window_extent() for axes in figure.axes if axes.get_xlabel()]
+    assert len(boxes) == 2 * count
+    for row in (boxes[:count], boxes[count:]):
+        for left, right in pairwise(row):
+            assert left.x1 < right.x0
+    for box in (*boxes, figure._suptitle.get_window_extent()):
+        assert frame.x0 <= box.x0 and box.x1 <= frame.x1
+        assert frame.y0 <= box.y0 and box.y1 <= frame.y1

@@ -6,11 +6,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matplotlib.font_manager import (
-        FontEntry,
-    )
     from matplotlib.figure import (
         Figure,
+    )
+    from matplotlib.font_manager import (
+        FontEntry,
     )
 
 __all__ = ["FONT", "families_for", "missing_letters", "use_fonts_with_all_letters", "warn_of_boxes"]
@@ -52,8 +52,8 @@ def warn_of_boxes(letters: str, name: str) -> None:
     shown = letters if len(letters) <= 12 else f"{letters[:12]} and {len(letters) - 12} others"
     warnings.warn(
         f"{name} shows boxes in place of {shown}: no font on this machine has these letters; "
-        "install one, such as Noto Sans CJK for Chinese, Japanese and Korean, or use the SVG, which "
-        "the viewer draws with its own fonts",
+        "install one, such as Noto Sans CJK for Chinese, Japanese and Korean, or use the SVG, "
+        "which the viewer draws with its own fonts",
         stacklevel=4,
     )
 
