@@ -1,6 +1,7 @@
 """Named tensors with a text each in safetensors files: read without executing anything."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError, OutputError
 
-__all__ = ["read_tensors", "write_tensors"]
+__all__ = ["check_is_whole", "read_tensors", "write_tensors"]
 
 
 def write_tensors(
@@ -48,3 +49,26 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     except SafetensorError as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
     return tensors, header.get("__metadata__") or {}
+
+
+def check_is_whole(path: Path | str) -> None:
+    """Refuse a file that is shorter or longer than its header says, without reading the tensors.
+
+    Raises: CheckpointError, if the file cannot be read, or is no whole safetensors file.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            start = 8 + int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(start - 8)) if start <= size else None
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError:
+        header = None
+    try:
+        tensors = [entry for name, entry in header.items() if name != "__metadata__"]
+        expected = start + max((entry["data_offsets"][1] for entry in tensors), default=0)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file") from error
+    if size != expected:
+        raise CheckpointError(f"{path} is damaged: it has {size} bytes, and should have {expected}")

@@ -61,6 +61,24 @@ def test_a_folder_with_another_configuration_is_refused(store: NetworkStore) -> 
         store.load(other)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "metrics.jsonl"])
+@pytest.mark.parametrize("left", [0, 4, 60])
+def test_a_damaged_network_is_named_before_anything_is_measured(
+    store: NetworkStore, name: str, left: int
+) -> None:
+    if name == "metrics.jsonl" and left == 0:
+        pytest.skip("a run without a finished epoch is not damaged: it goes on")
+    network = Network("plain", CONFIG)
+    store.train(network)
+    file = store.path(network) / name
+    file.write_bytes(file.read_bytes()[:left])
+    for asked in (store.has, store.load, store.metrics, lambda one: missing([one], store)):
+        with pytest.raises(CheckpointError) as caught:
+            asked(network)
+        assert str(file) in str(caught.value)
+        assert f"delete the folder {store.path(network)}" in str(caught.value)
+
+
 def test_a_network_that_is_not_there_is_named(store: NetworkStore) -> None:
     with pytest.raises(CheckpointError, match="plain is not trained yet"):
         store.load(Network("plain", CONFIG))

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.covariance import DataFacts, prepared
-from steadygrad.errors import HyperparameterError, ShapeError
+from steadygrad.errors import CheckpointError, HyperparameterError, LabelError, ShapeError
 from steadygrad.integrations import PenalizedTraining
+from steadygrad.integrations.batches import images_and_labels, whole_pass
 from steadygrad.integrations.first_batch import PreparedByFirstBatch
 from steadygrad.penalties import PENALTIES
 
@@ -59,7 +60,8 @@ class Module(PenalizedTraining, nn.Module):
         self.penalty, self.network = penalty, network()
         self.logged: dict[str, Tensor] = {}
 
-    def log(self, name: str, value: Tensor) -> None:
+    def log(self, name: str, value: Tensor, *, batch_size: int) -> None:
+        assert batch_size == 6
         self.logged[name] = value
 
     def forward(self, images: Tensor) -> Tensor:
@@ -77,3 +79,68 @@ def test_a_module_of_lightning_keeps_what_its_penalty_has_learned() -> None:
     module.penalty = "norm:eps=0.1"
     plain = PENALTIES.parse("norm:eps=0.1")(network(), *batches()[0]).loss
     torch.testing.assert_close(module.training_step(batches()[0], 0), plain)
+
+
+def test_what_a_penalty_has_learned_goes_on_from_its_state() -> None:
+    """Also where it is saved again before the first batch, as a callback may do."""
+    whole, first, again, second = (PreparedByFirstBatch(LEARNING) for _ in range(4))
+    expected = [whole(network(), images, labels).loss for images, labels in batches()]
+    first(network(), *batches()[0])
+    again.load_state_dict(first.state_dict())
+    second.load_state_dict(again.state_dict())
+    for (images, labels), loss in zip(batches()[1:], expected[1:], strict=True):
+        torch.testing.assert_close(second(network(), images, labels).loss, loss, rtol=0, atol=0)
+
+
+def test_an_object_that_has_learned_is_restored_and_forgets() -> None:
+    def prepared_penalty() -> Any:
+        return prepared(PENALTIES.parse(LEARNING), DataFacts((2, 4, 4)))
+
+    expected = prepared_penalty()
+    losses = [expected(network(), images, labels).loss for images, labels in batches()]
+    ours, other = (PreparedByFirstBatch(prepared_penalty()) for _ in range(2))
+    ours(network(), *batches()[0])
+    other.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(other(network(), *batches()[1]).loss, losses[1], rtol=0, atol=0)
+    other.forget()
+    torch.testing.assert_close(other(network(), *batches()[0]).loss, losses[0], rtol=0, atol=0)
+
+
+def test_the_state_of_another_penalty_is_left_out_and_another_thing_refused() -> None:
+    learned = PreparedByFirstBatch(LEARNING)
+    for images, labels in batches():
+        learned(network(), images, labels)
+    other = PreparedByFirstBatch("norm:eps=0.1")
+    other.load_state_dict(learned.state_dict())
+    plain = PENALTIES.parse("norm:eps=0.1")(network(), *batches()[0]).loss
+    torch.testing.assert_close(other(network(), *batches()[0]).loss, plain)
+    with pytest.raises(CheckpointError, match="expected the state of a penalty"):
+        other.load_state_dict({"learned": None})
+
+
+@pytest.mark.parametrize(
+    "batch", [None, torch.rand(2), [torch.rand(2)], {"image": torch.rand(2)}, ["a", "b"], {}]
+)
+def test_a_batch_without_images_and_labels_is_refused_in_one_sentence(batch: Any) -> None:
+    with pytest.raises(LabelError, match=r"expected batches \(images, labels, \.\.\.\)"):
+        images_and_labels(batch)
+
+
+def test_a_whole_pass_is_the_same_in_every_process_and_leaves_the_draws_alone() -> None:
+    class Noisy(torch.utils.data.Dataset[Tensor]):
+        def __len__(self) -> int:
+            return 7
+
+        def __getitem__(self, number: int) -> Tensor:
+            return number + torch.rand(1)
+
+    passes = []
+    for rank in (0, 1):
+        torch.manual_seed(rank)
+        before = torch.get_rng_state()
+        sampler = torch.utils.data.DistributedSampler(Noisy(), num_replicas=2, rank=rank)
+        loader = torch.utils.data.DataLoader(Noisy(), 2, sampler=sampler)
+        passes.append(torch.cat(list(whole_pass(loader))))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*passes)
+    assert passes[0].floor().flatten().tolist() == [0, 1, 2, 3, 4, 5, 6]

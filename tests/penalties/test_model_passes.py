@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
+from checkpointed_attention import Attending
 from steadygrad import checks, pending_checks
 from steadygrad.errors import ModelError
 from steadygrad.held_statistics import modules_of
 from steadygrad.layers import use_fast_layers
+from steadygrad.models import Classifier
 from steadygrad.penalties import (
     DoubleBackprop,
     FiniteDifference,
@@ -191,6 +194,17 @@ def test_reentrant_checkpointing_is_refused_with_its_remedy(backend: Any) -> Non
     penalty, net = SquaredNormPenalty(strength=1.0, backend=backend), small()
     with pytest.raises(ModelError, match="use_reentrant=False"):
         penalty(lambda x: checkpoint(net, x, use_reentrant=True), X, Y)
+
+
+def test_checkpointed_attention_works_within_the_context_that_the_refusal_names() -> None:
+    model = Classifier(Attending(8, 4, recomputes=True))
+    with pytest.raises(ModelError, match=r"inside torch\.nn\.attention\.sdpa_kernel"):
+        PENALTY(model, X, Y)
+    with sdpa_kernel(SDPBackend.MATH):
+        PENALTY(model, X, Y).loss.backward()
+    found = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+    plain = Classifier(Attending(8, 4, recomputes=False))
+    torch.testing.assert_close(found, parameter_gradient(plain, PENALTY(plain, X, Y).loss))
 
 
 @pytest.mark.parametrize("fast", [False, True])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -23,7 +24,8 @@ from steadygrad.reports import (
     series_styles,
     training_figure,
 )
-from steadygrad.reports.figures.canvas import wrapped
+from steadygrad.reports.figures import letters
+from steadygrad.reports.figures.canvas import literal_text, new_figure, style, wrapped
 
 MakeRun = Callable[..., Path]
 HOSTILE = "_a $x^{$ <b>&amp;"
@@ -172,6 +174,22 @@ def test_gallery_shows_images_changes_and_predictions() -> None:
     assert float(axes[2].images[0].get_array()[1, 1]) == 0.5
 
 
+@pytest.mark.parametrize("count", [1, 17, 33, 60])
+def test_the_legend_names_every_run_within_the_figure(make_run: MakeRun, count: int) -> None:
+    long = "a name of several lines, as "
+    names = [f"{number} " + (long * 3 if number % 5 == 0 else "") for number in range(count)]
+    (comparison,) = compare_runs(load_runs([make_run(name.strip()) for name in names]))
+    figure = robustness_figure(comparison)
+    figure.canvas.draw()
+    (legend,), (axes,) = figure.legends, figure.axes
+    assert len(legend.get_texts()) == count
+    frame = figure.bbox.padded(1)
+    for box in (legend.get_window_extent(), axes.get_tightbbox()):
+        assert frame.containsx(box.x0) and frame.containsx(box.x1)
+        assert frame.containsy(box.y0) and frame.containsy(box.y1)
+    assert axes.get_window_extent().width > 3 * figure.dpi
+
+
 def test_names_stand_as_they_are(make_run: MakeRun) -> None:
     (run,) = load_runs([make_run(HOSTILE.replace("/", ""))])
     (comparison,) = compare_runs([run])
@@ -181,11 +199,37 @@ def test_names_stand_as_they_are(make_run: MakeRun) -> None:
     assert "_a $x^{$ &lt;b&gt;" in inline_svg(cost_figure([run]), "p", "")
 
 
-def test_letters_that_the_font_lacks_do_not_stop_a_figure(
-    make_run: MakeRun, tmp_path: Path
+def test_letters_that_no_font_has_are_boxes_and_told_of_once(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = load_runs([make_run("数字")])
-    assert save_figure(cost_figure(runs), tmp_path / "cost.png").stat().st_size > 0
+    monkeypatch.setattr(letters, "families_for", lambda _: ())
+    figure = cost_figure(load_runs([make_run("数字")]))
+    with pytest.warns(UserWarning, match=r"^cost\.png shows boxes in place of 数字: no font"):
+        assert save_figure(figure, tmp_path / "cost.png").stat().st_size > 0
+    save_figure(figure, tmp_path / "cost.svg")  # drawn with the reader's fonts
+    assert "数字" in (tmp_path / "cost.svg").read_text(encoding="utf-8")
+
+
+def test_letters_that_the_font_lacks_are_taken_from_another(tmp_path: Path) -> None:
+    """U+1D15 is in DejaVu Serif, which matplotlib brings along too."""
+    names = ["plain", "network \u1d15 $a_b$ $"]
+    with style():
+        figure = new_figure(3, 1)
+        axes = figure.subplots()
+        axes.set_yticks([0, 1], names)
+        literal_text(axes)
+    save_figure(figure, tmp_path / "a.png")
+    plain, other = (text.get_fontfamily() for text in axes.get_yticklabels())
+    assert plain == other[:1] == [letters.FONT]
+    assert len(other) == 2
+
+
+def test_as_few_fonts_as_have_the_letters_are_taken() -> None:
+    assert letters.missing_letters("plain ASCII, größe, Ω, שלום") == ()
+    assert letters.missing_letters("\u1d15a\u1d24\u1d15\n") == ("\u1d15", "\u1d24")
+    (family,) = letters.families_for(frozenset("\u1d15\u1d24"))
+    assert {"\u1d15", "\u1d24"} <= letters._letters_of(family)
+    assert letters.families_for(frozenset("\U0010fff0")) == ()  # of private use
 
 
 def test_inline_svg_shares_no_id_and_loads_nothing(make_run: MakeRun) -> None:
@@ -231,3 +275,25 @@ def test_the_users_own_matplotlib_settings_play_no_part_and_stay(make_run: MakeR
 def test_long_names_break_where_they_have_parts() -> None:
     assert wrapped("mynets:build,levels=256,scale=1.5") == "mynets:build,levels=256,\nscale=1.5"
     assert wrapped("complex, squared L1 0.125, at uniform:0.3").count("\n") == 1
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_long_class_names_and_titles_stay_in_their_place(count: int) -> None:
+    names = "Staffordshire bull terrier, American breed", "long_name_" * 5, "cat"
+    labels = torch.arange(count) % 3
+    images = torch.rand(count, 1, 8, 8)
+    figure = gallery_figure(
+        Gallery(0.1, images, images, labels, labels, labels.flip(0)),
+        "a title of several lines " * 5,
+        class_names=names,
+    )
+    figure.canvas.draw()
+    frame = figure.bbox.padded(1)
+    boxes = [axes.xaxis.label.get_window_extent() for axes in figure.axes if axes.get_xlabel()]
+    assert len(boxes) == 2 * count
+    for row in (boxes[:count], boxes[count:]):
+        for left, right in pairwise(row):
+            assert left.x1 < right.x0
+    for box in (*boxes, figure._suptitle.get_window_extent()):
+        assert frame.x0 <= box.x0 and box.x1 <= frame.x1
+        assert frame.y0 <= box.y0 and box.y1 <= frame.y1

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from checkpointed_attention import Attending
 from starts_at_zero import Zeros
 from steadygrad.datasets import batches, load_dataset
+from steadygrad.models import Classifier
 from steadygrad.seeds import derive_seed
 from steadygrad.training import (
     TrainingConfig,
@@ -187,3 +190,19 @@ def test_averaging_changes_no_step(tmp_path: Path, config: Make) -> None:
     assert [m.loss for m in plain.history] == [m.loss for m in averaged.history]
     train(config(), tmp_path / "averaged", overwrite=True)
     assert not (tmp_path / "averaged" / "raw_model.safetensors").exists()
+
+
+def test_checkpointed_attention_is_trained_as_without(
+    tmp_path: Path, config: Make, build_tiny: BuildTiny
+) -> None:
+    ended = []
+    for recomputes in (True, False):
+        build_tiny(partial(_attending, recomputes))
+        settings = config(limit_train=16, batch_size=8, epochs=1, penalty="norm:eps=0.1")
+        ended.append(train(settings, tmp_path / str(recomputes)).model.state_dict())
+    for name, tensor in ended[1].items():
+        torch.testing.assert_close(ended[0][name], tensor)
+
+
+def _attending(recomputes: bool) -> nn.Module:
+    return Classifier(Attending(8, 10, recomputes=recomputes))

@@ -7,10 +7,11 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -83,7 +84,7 @@ def main() -> None:
     the output has ended.
     """
     tolerate_any_encoding()
-    with _main_process_alone_prints():
+    with _main_process_alone_prints(), _warnings_as_sentences():
         try:
             app()
         except MainProcessError as error:
@@ -114,6 +115,31 @@ def _explained(error: Exception) -> int:
     traceback.print_exception(error)
     tell(f"error: unexpected {described(error)}")
     return FAULT
+
+
+@contextmanager
+def _warnings_as_sentences() -> Iterator[None]:
+    """Show our own warnings without the line of code that gave them."""
+    show, ours = warnings.showwarning, Path(__file__).parents[1]
+
+    def told(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if category is UserWarning and Path(filename).is_relative_to(ours):
+            tell(f"warning: {message}")
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = told
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 @contextmanager

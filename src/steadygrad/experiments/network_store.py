@@ -1,14 +1,16 @@
 """Trained networks in one folder, under digests of their configurations, shared by experiments."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.experiments.network import Network
+from steadygrad.tensor_file import check_is_whole
 from steadygrad.training import (
     EpochMetrics,
     Progress,
@@ -38,12 +40,19 @@ class NetworkStore:
         return self.folder / network.folder_name
 
     def has(self, network: Network) -> bool:
-        """Return whether the network is there, trained to its last epoch."""
+        """Return whether the network is there, trained to its last epoch.
+
+        Raises: CheckpointError, if a file of it is damaged, or its folder holds another network.
+        """
         run = RunFolder(self.path(network))
         if not (run.config.is_file() and run.model.is_file() and run.metrics.is_file()):
             return False
-        self._refuse_another(network)
-        return len(read_metrics(run.metrics)) >= network.config.epochs
+        with self._remedy(network):
+            stored = decisive_settings(run_config(self.path(network)))
+            epochs = len(read_metrics(run.metrics))
+            check_is_whole(run.model)
+        self._refuse_another(network, stored)
+        return epochs >= network.config.epochs
 
     def train(
         self, network: Network, progress: Progress | None = None, minutes: float | None = None
@@ -71,11 +80,13 @@ class NetworkStore:
     def load(self, network: Network, device: torch.device | str = "cpu") -> TrainedRun:
         """Return a trained network in eval mode.
 
-        Raises: CheckpointError, if it is not there, not finished or of another configuration.
+        Raises: CheckpointError, if it is not there, not finished, damaged or of another
+            configuration.
         """
         if not self.has(network):
             raise CheckpointError(f"{network.label} is not trained yet in {self.path(network)}")
-        return load_run_model(self.path(network), device)
+        with self._remedy(network):
+            return load_run_model(self.path(network), device)
 
     def metrics(self, network: Network) -> tuple[EpochMetrics, ...]:
         """Return what the training measured, epoch by epoch.
@@ -86,9 +97,19 @@ class NetworkStore:
             raise CheckpointError(f"{network.label} is not trained yet in {self.path(network)}")
         return read_metrics(RunFolder(self.path(network)).metrics)
 
-    def _refuse_another(self, network: Network) -> None:
+    @contextmanager
+    def _remedy(self, network: Network) -> Iterator[None]:
+        """Say what helps where a file of a network is damaged."""
+        try:
+            yield
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}; to train the network {network.label!r} again, delete the folder "
+                f"{self.path(network)}"
+            ) from error
+
+    def _refuse_another(self, network: Network, stored: Mapping[str, Any]) -> None:
         # A digest shortened for a folder's name, or a folder copied by hand, proves nothing.
-        stored = decisive_settings(run_config(self.path(network)))
         wanted = decisive_settings(network.config)
         differing = sorted(name for name in wanted if stored.get(name) != wanted[name])
         if differing:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,7 +20,13 @@ from steadygrad.layers import PixelNormalization
 from steadygrad.logits import logits_of
 from steadygrad.model_answer import changes_of
 
-__all__ = ["Classifier", "check_fits", "grey_output", "refuse_without_numbers"]
+__all__ = [
+    "Classifier",
+    "check_fits",
+    "differentiable_attention",
+    "grey_output",
+    "refuse_without_numbers",
+]
 
 _OF_SIZE = re.compile(r"\b(sizes?|shapes?|small|height|width|resolution)\b", re.IGNORECASE)
 """Words by which errors of networks and layers speak of an image's side."""
@@ -92,7 +98,7 @@ class Classifier(nn.Module):
             images = interpolate(
                 images, (self.resize, self.resize), mode="bilinear", antialias=shrinks
             )
-        with _attention(self.fused_attention):
+        with nullcontext() if self.fused_attention else differentiable_attention():
             return logits_of(self._ask(self.normalization(images), images))
 
     def _ask(self, prepared: Images, images: Images) -> Any:
@@ -127,8 +133,14 @@ class Classifier(nn.Module):
 
 
 @contextmanager
-def _attention(fused: bool) -> Iterator[None]:
-    if fused or torch.compiler.is_compiling():
+def differentiable_attention() -> Iterator[None]:
+    """Let attention be computed by operations that have a second derivative.
+
+    A ``Classifier`` does so in its forward. A network whose layers are computed anew in the
+    backward pass (``torch.utils.checkpoint``) needs it there, too: in the penalty's own, and in
+    ``backward()``.
+    """
+    if torch.compiler.is_compiling():
         yield
         return
     with sdpa_kernel(SDPBackend.MATH):

@@ -213,6 +213,14 @@ _RULES: tuple[tuple[str, Callable[[str], str]], ...] = (
             'gradient_checkpointing_kwargs={"use_reentrant": False}'
         ),
     ),
+    (
+        "Recomputed values for the following tensors have different metadata",
+        lambda _: (
+            "a part of the model that torch.utils.checkpoint computes anew took another way than "
+            "at first; where it holds attention, call penalty and backward() inside "
+            "torch.nn.attention.sdpa_kernel(SDPBackend.MATH), or switch checkpointing off"
+        ),
+    ),
     ("inside of a function being transformed", lambda _: _TRANSFORMED),
     ("vmap: ", lambda _: _TRANSFORMED),
 )

@@ -13,6 +13,7 @@ from steadygrad.distributed import Ranks, sum_over_ranks
 from steadygrad.draws import DrawsOfParts
 from steadygrad.errors import HyperparameterError
 from steadygrad.layers.joint_batch_norm import joint_batch_norm
+from steadygrad.models.classifier import differentiable_attention
 from steadygrad.penalties import CapturedGradient, PenalizedLoss, parameter_gradient
 from steadygrad.penalties.update_similarity import as_one_vector
 from steadygrad.training.config import TrainingConfig
@@ -95,13 +96,19 @@ class BatchGradient:
         for part in parts:
             own, own_targets, own_labels = (part.own(whole) for whole in (images, targets, labels))
             with self.weights.gathered(self.model):
-                with share_of_batch(part), self._as_one_process(), self._precision():
+                with (
+                    share_of_batch(part),
+                    self._as_one_process(),
+                    self._precision(),
+                    self._attention(),
+                ):
                     result = self._result(own, own_targets, counts, draws.of_part())
                 if self.config.update_similarity:
                     plain_gradient = plain_gradient + parameter_gradient(
                         self._part(result.data_loss, part), self.model.parameters()
                     )
-                self.weights.backward(self._part(result.loss, part))
+                with self._attention():
+                    self.weights.backward(self._part(result.loss, part))
             sums = sums + self._sums(result, own_labels, part)
         if self.objective.attack is not None:
             draws.settle()
@@ -149,6 +156,15 @@ class BatchGradient:
         if self.config.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+
+    def _attention(self) -> AbstractContextManager[None]:
+        """Return a context in which layers that are checkpointed are computed as at first.
+
+        ``torch.utils.checkpoint`` computes them anew in a backward pass, outside of the forward of
+        the ``Classifier`` that chooses differentiable attention.
+        """
+        is_math = getattr(self.model, "fused_attention", None) is False
+        return differentiable_attention() if is_math else nullcontext()
 
     def _capturing(self) -> CapturedGradient | None:
         """Return what records the step, where the configuration wants that."""

@@ -1,6 +1,7 @@
 """What all figures share: size, type, colours and lines, legends, and how they become files."""
 
 import io
+import logging
 import re
 import textwrap
 import warnings
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import OutputError
 from steadygrad.extras import extra
+from steadygrad.reports.figures.letters import FONT, use_fonts_with_all_letters, warn_of_boxes
 
 if TYPE_CHECKING:
     from matplotlib.artist import (
@@ -57,7 +59,7 @@ GRID = "#d9dee4"
 
 
 _STYLE: dict[Any, Any] = {
-    "font.family": ["DejaVu Sans"],
+    "font.family": [FONT],
     "font.size": 9.5,
     "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
@@ -217,7 +219,7 @@ def save_figure(figure: "Figure", path: Path | str) -> Path:
     path = Path(path)
     if path.suffix not in (".svg", ".png"):
         raise OutputError(f"expected a figure file ending in .svg or .png, got {path.name!r}")
-    data = _svg(figure, path.stem).encode() if path.suffix == ".svg" else _png(figure)
+    data = _svg(figure, path.stem).encode() if path.suffix == ".svg" else _png(figure, path.name)
     write_atomically(path, data)
     return path
 
@@ -248,22 +250,32 @@ def _svg(figure: "Figure", salt: str) -> str:
 
     buffer = io.StringIO()
     with style(), _missing_glyphs_allowed():
+        use_fonts_with_all_letters(figure)
         matplotlib.rcParams["svg.hashsalt"] = salt
         figure.savefig(buffer, format="svg", metadata=_UNDATED)
     # Measured with the font that matplotlib brings along, shown in the reader's own.
-    return buffer.getvalue().replace("'DejaVu Sans'", _FONTS)
+    return buffer.getvalue().replace(f"'{FONT}'", _FONTS)
 
 
-def _png(figure: "Figure") -> bytes:
+def _png(figure: "Figure", name: str) -> bytes:
     buffer = io.BytesIO()
     with style(), _missing_glyphs_allowed():
+        boxes = use_fonts_with_all_letters(figure)
         figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    if boxes:
+        warn_of_boxes(boxes, name)
     return buffer.getvalue()
 
 
 @contextmanager
 def _missing_glyphs_allowed() -> Iterator[None]:
-    """Draw a box for letters that the font lacks (run names can be in any script)."""
+    """Draw a box for letters that no installed font has, and take a font in the weight it has."""
+    about_fonts = logging.getLogger("matplotlib.font_manager")
+    level = about_fonts.level
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
+        about_fonts.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            about_fonts.setLevel(level)

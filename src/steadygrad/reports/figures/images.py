@@ -1,12 +1,14 @@
 """Images before and after an attack or noise, with what the network took them for."""
 
+import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from steadygrad.evaluation import CorrelatedSamples, Gallery
-from steadygrad.reports.figures.canvas import GRID, new_figure, style
+from steadygrad.reports.figures.canvas import GRID, new_figure, style, wrapped
 from steadygrad.reports.wording import eps_text
 
 if TYPE_CHECKING:
@@ -53,7 +55,12 @@ def gallery_figure(
         (f"eps {eps_text(gallery.eps)}", gallery.adversarial, gallery.adversarial_predictions),
     )
     with style():
-        figure = new_figure(1.1 + 0.95 * count, 4.0)
+        taller = _caption_inches(
+            (gallery.clean_predictions[:count], gallery.adversarial_predictions[:count]),
+            class_names,
+        )
+        width = 1.1 + 0.95 * count
+        figure = new_figure(width, 4.0 + taller)
         grid = figure.subplots(len(rows), count, squeeze=False)
         for cells, (name, images, predictions) in zip(grid, rows, strict=True):
             cells[0].set_ylabel(name, fontweight="bold")
@@ -62,7 +69,12 @@ def gallery_figure(
                 if predictions is not None:
                     caption(axes, int(predictions[index]), int(gallery.labels[index]), class_names)
         figure.suptitle(
-            title, fontsize=10.5, fontweight="bold", x=0.01, ha="left", parse_math=False
+            textwrap.fill(title, int(10 * width)),
+            fontsize=10.5,
+            fontweight="bold",
+            x=0.01,
+            ha="left",
+            parse_math=False,
         )
     return figure
 
@@ -94,13 +106,29 @@ def show_image(axes: "Axes", image: Tensor) -> None:
 
 def caption(axes: "Axes", prediction: int, label: int, class_names: tuple[str, ...] | None) -> None:
     """Write a prediction under an image, with a check mark if right and a cross if wrong."""
-    is_right = prediction == label
+    is_right, name = prediction == label, _below(prediction, class_names)
     axes.set_xlabel(
-        f"{'✓' if is_right else '✗'} {class_name(prediction, class_names)}",
+        f"{'✓' if is_right else '✗'} {name}",
         color=RIGHT if is_right else WRONG,
-        fontsize=9,
+        fontsize=9 if len(name) <= 9 else 7,
         parse_math=False,
     )
+
+
+def _below(prediction: int, class_names: tuple[str, ...] | None) -> str:
+    """Return a class's name in lines that are not wider than an image."""
+    return wrapped(class_name(prediction, class_names), _CAPTION_LETTERS)
+
+
+def _caption_inches(predictions: Iterable[Tensor], class_names: tuple[str, ...] | None) -> float:
+    """Return by how much captions make a figure taller, whose rows these are predictions of."""
+    return sum(
+        0.11 * max(_below(int(one), class_names).count("\n") for one in row) for row in predictions
+    )
+
+
+_CAPTION_LETTERS = 14
+"""Letters of 7 points that fit under an image."""
 
 
 def correlated_samples_figure(
@@ -120,7 +148,10 @@ def correlated_samples_figure(
         ("noise", noise, None),
     )
     with style():
-        figure = new_figure(0.5 + 0.98 * count, 4.0)
+        taller = _caption_inches(
+            (samples.clean_predictions, samples.noisy_predictions), class_names
+        )
+        figure = new_figure(0.5 + 0.98 * count, 4.0 + taller)
         grid = figure.subplots(3, count, squeeze=False)
         for cells, (name, images, predicted) in zip(grid, rows, strict=True):
             cells[0].set_ylabel(name, fontweight="bold", fontsize=9)

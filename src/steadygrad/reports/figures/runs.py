@@ -1,5 +1,6 @@
 """Figures of trained runs: accuracy against the radius, how they learned, what they cost."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -49,8 +50,14 @@ def robustness_figure(
     names = [entry.run.name for entry in comparison.entries]
     styles = series_styles(names) if styles is None else styles
     scale = _scale(comparison)
+    order = sorted(
+        range(len(names)),
+        key=lambda index: -comparison.entries[index].evaluation.curve.mean_accuracy,
+    )
+    listed = [wrapped(names[index]) for index in order]
+    columns, height = _legend_size(listed)
     with style():
-        figure = new_figure(7.6, 4.1)
+        figure = new_figure(7.6 + 2.3 * (columns - 1), max(4.1, height))
         axes = figure.subplots()
         handles = {
             index: _curve(axes, entry, styles[entry.run.name], scale)
@@ -58,21 +65,37 @@ def robustness_figure(
         }
         _guessing(axes, comparison)
         _label(axes, comparison, scale)
-        order = sorted(
-            handles, key=lambda index: -comparison.entries[index].evaluation.curve.mean_accuracy
-        )
         add_legend(
             figure,
             [handles[index] for index in order],
-            [wrapped(names[index]) for index in order],
+            listed,
             loc="outside right upper",
             title="run (line) with\n95 % interval (band)",
             alignment="left",
             title_fontproperties={"size": 8.5},
-            labelspacing=0.7,
+            labelspacing=_ENTRY_GAP,
             handlelength=3.2,
+            ncols=columns,
         )
     return figure
+
+
+_ENTRY_GAP = 0.7
+"""Between the entries of a legend beside its curves, in heights of a letter."""
+
+
+def _legend_size(names: Sequence[str]) -> tuple[int, float]:
+    """Return the columns that a legend of these names needs beside a figure, and its inches."""
+    letter = 9.5 / 72
+    heights = [letter * (1.25 * (name.count("\n") + 1) + _ENTRY_GAP) for name in names]
+    columns = max(1, math.ceil(sum(heights) / _TALLEST_LEGEND))
+    rows = math.ceil(len(names) / columns)
+    tallest = max(sum(heights[start : start + rows]) for start in range(0, len(names), rows))
+    return columns, tallest + _LEGEND_TITLE
+
+
+_TALLEST_LEGEND, _LEGEND_TITLE = 7.0, 0.7
+"""Inches of a column of entries, and of what is above and below it."""
 
 
 def _curve(axes: "Axes", entry: ComparedRun, look: SeriesStyle, scale: float) -> "Line2D":
