@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -60,7 +61,7 @@ def check_is_whole(path: Path | str) -> None:
         with Path(path).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             start = 8 + int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(start - 8)) if start <= size else None
+            header: Any = json.loads(file.read(start - 8)) if start <= size else None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError:
