@@ -28,14 +28,16 @@ def main(**arguments: Any) -> float:
     """Train a tiny vision transformer on the embedded digits; return its evaluation loss."""
     torch.manual_seed(0)
     config = ViTConfig(
-        image_size=8, patch_size=2, num_channels=1, hidden_size=32, num_hidden_layers=2,
-        num_attention_heads=2, intermediate_size=64, num_labels=10,
+        image_size=8, patch_size=2, num_channels=1, hidden_size=64, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=128, num_labels=10,
     )  # fmt: skip
     settings = {
         "output_dir": tempfile.mkdtemp(),
-        "num_train_epochs": 1,
+        "num_train_epochs": 6,
         "per_device_train_batch_size": 32,
         "learning_rate": 2e-3,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 20,
         "use_cpu": True,
         "report_to": [],
         "save_strategy": "no",
@@ -43,9 +45,9 @@ def main(**arguments: Any) -> float:
     trainer = HardeningTrainer(
         model=ViTForImageClassification(config),
         args=TrainingArguments(**(settings | arguments)),
-        train_dataset=rows("train", 512),
+        train_dataset=rows("train", 1437),
         eval_dataset=rows("test", 128),
-        penalty="norm:eps=0.05",
+        penalty="norm:eps=0.02",
         mean=MEAN,
         std=STD,
     )

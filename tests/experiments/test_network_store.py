@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from steadygrad.errors import CheckpointError
-from steadygrad.experiments import Network, NetworkStore, distinct, missing, train_networks
+from steadygrad.errors import CheckpointError, OutputError, UnknownNameError
+from steadygrad.experiments import (
+    Network,
+    NetworkStore,
+    distinct,
+    missing,
+    scale_by_name,
+    train_networks,
+)
 from steadygrad.time_budget import TimeBudget
 from steadygrad.training import LineProgress, TrainingConfig
 
@@ -141,3 +148,16 @@ def test_when_time_is_over_nothing_is_trained_to_its_end(store: NetworkStore, jo
     networks = [Network(f"seed {seed}", replace(CONFIG, seed=seed)) for seed in (0, 1)]
     assert not train_networks(networks, store, jobs=jobs, budget=TimeBudget(1e-6))
     assert missing(networks, store) == tuple(networks)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = NetworkStore(tmp_path / "file")
+    assert not store.has(Network("plain", CONFIG))
+    with pytest.raises(OutputError, match=r"expected a folder for the networks, but .*file is a"):
+        store.train(Network("plain", CONFIG))
+
+
+def test_a_misspelt_scale_is_told_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"got 'smoek' \(did you mean 'smoke'\?\)"):
+        scale_by_name("smoek")

@@ -295,6 +295,12 @@ class Processor:
     """An image processor that leaves pixels as they are, whatever its mean and std."""
 
     image_mean, image_std, do_normalize = 0.5, 0.25, False
+    rescale_factor, rescale_offset = 1 / 255, False
+
+
+class TimesTwoMinusOne(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return 2 * images - 1
 
 
 def test_the_normalisation_of_transformers_is_that_of_the_processor(tmp_path: Path) -> None:
@@ -303,11 +309,18 @@ def test_the_normalisation_of_transformers_is_that_of_the_processor(tmp_path: Pa
         trainer = small_trainer(tmp_path, **{name: Processor()})
         trainer.train()
         assert_same(expected, weights_of(trainer))
+    images, labels = images_and_labels()
+    rows = [{"pixel_values": 2 * v - 1, "labels": y} for v, y in zip(images, labels, strict=True)]
+    halved = Processor()
+    halved.rescale_factor, halved.rescale_offset = 1 / 127.5, True
+    trainer = small_trainer(tmp_path, image_processor=halved, train_dataset=rows)
+    trainer.train()
+    expected = plain_loop(nn.Sequential(TimesTwoMinusOne(), network()), 32)
+    assert_same({k[2:]: v for k, v in expected.items()}, weights_of(trainer))
     with pytest.raises(ImageError, match="got mean without std"):
         small_trainer(tmp_path, mean=[0.5], std=None)
     with pytest.raises(ImageError, match=r"expected pixel_values of shape \(batch, 3,"):
         small_trainer(tmp_path, mean=[0.0] * 3, std=[1.0] * 3).train()
-    images, _ = images_and_labels()
     with pytest.raises(LabelError, match="with the tensors pixel_values and labels"):
         small_trainer(tmp_path, train_dataset=[{"pixel_values": image} for image in images]).train()
 

@@ -1,6 +1,8 @@
 """The figures of perturbation structure: labelled, and the curves are the numbers."""
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -139,6 +141,24 @@ def test_a_softmax_panel_names_the_classes_that_lead_somewhere() -> None:
     true = [axes.texts[0].get_color() for axes in panels]
     assert [axes.texts[0].get_text() for axes in panels] == ["cat", "dog", "cat", "dog"]
     assert len(set(true)) == 1
+
+
+def test_names_of_classes_whose_lines_meet_do_not_overlap() -> None:
+    drawn = lines(1)
+    # The first three lead in turn, all with their top at the left edge, at nearly one height.
+    probabilities = torch.full((1, len(drawn.positions), 3), 0.3)
+    for index in range(3):
+        probabilities[0, 0, index] = 0.34 + 0.005 * index
+        probabilities[0, 3 * index + 1, index] = 0.335
+    figure = softmax_line_figure(
+        replace(drawn, probabilities=probabilities), torch.tensor([0]), class_names=("a", "b", "c")
+    )
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
+    assert len(boxes) == 3
+    for lower, upper in pairwise(boxes):
+        assert upper.y0 >= lower.y1 - 2
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

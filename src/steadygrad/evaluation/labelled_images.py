@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from steadygrad._typing import Images, Labels
+from steadygrad.batch_pair import pair_kind, pair_of
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import ImageError, LabelError
 from steadygrad.evaluation.image_rows import AnyImages, joined, rows_of_dataset
@@ -36,7 +37,8 @@ def labelled_rows(source: ImageSource, labels: Labels | None) -> tuple[AnyImages
     Args:
         source: images as a tensor; an ``ImageDataset``; a torch ``Dataset`` or any
             other iterable of pairs (image, label); or one of batches (images, labels), such as a
-            ``DataLoader``.
+            ``DataLoader``. Instead of a pair, a mapping with "pixel_values", "images" or "image",
+            and "labels" or "label".
         labels: of images given as a tensor; None otherwise.
 
     Raises:
@@ -77,12 +79,14 @@ def _example(example: Any) -> tuple[Tensor, Tensor]:
 
 
 def _pair(example: Any) -> tuple[Tensor, Tensor]:
-    if not (isinstance(example, tuple | list) and len(example) >= 2):
+    pair = pair_of(example)
+    if pair is None:
         raise ImageError(
-            f"expected pairs of images and labels from a data set or loader, "
-            f"got {type(example).__name__}"
+            "expected pairs of images and labels from a data set or loader, or mappings with "
+            "pixel_values, images or image, and labels or label, "
+            f"got {pair_kind(example)}"
         )
-    images, labels = example[:2]
+    images, labels = pair
     if not isinstance(images, Tensor):
         raise ImageError(
             f"expected images as tensors, got {type(images).__name__}; "

@@ -121,6 +121,8 @@ class NetworkStore:
     @contextmanager
     def _alone(self, path: Path) -> Iterator[None]:
         lock = path.with_name(f".{path.name}.lock")
+        if self.folder.exists() and not self.folder.is_dir():
+            raise OutputError(f"expected a folder for the networks, but {self.folder} is a file")
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
             file = lock.open("w")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from steadygrad.errors import UnknownNameError
 from steadygrad.experiments.network import Network
+from steadygrad.parts import nearest
 from steadygrad.training import Constant, MultiStep, Schedule, TrainingConfig
 
 __all__ = ["SCALES", "Scale", "scale_by_name"]
@@ -140,5 +141,7 @@ def scale_by_name(name: str) -> Scale:
     Raises: UnknownNameError, listing the names.
     """
     if name not in SCALES:
-        raise UnknownNameError(f"expected scale one of {', '.join(SCALES)}, got {name!r}")
+        raise UnknownNameError(
+            f"expected scale one of {', '.join(SCALES)}, got {name!r}{nearest(name, list(SCALES))}"
+        )
     return SCALES[name]

@@ -1,17 +1,16 @@
 """What loops of other libraries call a batch, and a pass over all of their training images."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from steadygrad.batch_pair import pair_kind, pair_of
 from steadygrad.errors import LabelError
 
 __all__ = ["images_and_labels", "whole_pass"]
-
-_IMAGES, _LABELS = ("pixel_values", "images", "image"), ("labels", "label")
 
 
 def images_and_labels(batch: Any) -> tuple[Tensor, Tensor]:
@@ -24,23 +23,14 @@ def images_and_labels(batch: Any) -> tuple[Tensor, Tensor]:
     Raises:
         LabelError: there is no such pair of tensors.
     """
-    if isinstance(batch, Mapping):
-        images, labels = (_first(batch, names) for names in (_IMAGES, _LABELS))
-        came = f"a mapping with {', '.join(map(str, batch)) or 'nothing'}"
-    else:
-        is_row = isinstance(batch, Sequence) and len(batch) >= 2
-        images, labels = batch[:2] if is_row else (None, None)
-        kinds = ", ".join(type(item).__name__ for item in batch) if is_row else ""
-        came = f"{type(batch).__name__} ({kinds})" if is_row else type(batch).__name__
-        if isinstance(batch, Sequence) and not is_row:
-            came = f"a {came} of {len(batch)}"
-    if not (isinstance(images, Tensor) and isinstance(labels, Tensor)):
+    pair = pair_of(batch)
+    if pair is None or not all(isinstance(item, Tensor) for item in pair):
         raise LabelError(
             "expected batches (images, labels, ...), or mappings with pixel_values, images or "
-            f"image, and labels or label, got {came}; a LightningModule can have a method "
-            "images_and_labels(batch) of its own that returns both"
+            f"image, and labels or label, got {pair_kind(batch)}; a LightningModule can have a "
+            "method images_and_labels(batch) of its own that returns both"
         )
-    return images, labels
+    return pair
 
 
 def whole_pass(loader: Iterable[Any]) -> Iterator[Any]:
@@ -64,7 +54,3 @@ def whole_pass(loader: Iterable[Any]) -> Iterator[Any]:
         else:
             workers = getattr(loader, "num_workers", 0)
             yield from DataLoader(data, size, collate_fn=collate, num_workers=workers)
-
-
-def _first(batch: Mapping[str, Any], names: Iterable[str]) -> Any:
-    return next((batch[name] for name in names if name in batch), None)

@@ -14,12 +14,24 @@ from steadygrad.integrations.first_batch import PreparedByFirstBatch
 from steadygrad.layers import PixelNormalization
 from steadygrad.models import Classifier
 from steadygrad.models.classifier import differentiable_attention
+from steadygrad.models.image_processor import pixel_normalization
 from steadygrad.penalties import LOSSES, CrossEntropy, ExampleLoss, Penalty, example_losses
 
 __all__ = ["PenalizedTrainerMixin"]
 
 _TOLERANCE = 1e-3
 """How far from [0, 1] pixels may be after normalisation is undone, through rounding."""
+
+_OF_PROCESSORS = (
+    "do_rescale",
+    "rescale_factor",
+    "rescale_offset",
+    "do_normalize",
+    "image_mean",
+    "image_std",
+    "include_top",
+)
+"""The settings of an image processor that change the values of pixels."""
 
 _STATE_FILE = "penalty_state.pt"
 """What the penalty has learned, in a checkpoint folder of the Trainer."""
@@ -38,9 +50,9 @@ class PenalizedTrainerMixin:
 
     Args:
         penalty: a part of ``steadygrad.penalties.PENALTIES`` or its text, ``"norm:eps=2/255"``.
-        image_processor: has ``image_mean`` and ``image_std``; with ``do_normalize = False`` it
-            leaves pixels as they are. None takes the Trainer's ``processing_class``, or give mean
-            and std.
+        image_processor: that of the model; what it does to pixels is read from its settings, such
+            as ``image_mean``, ``do_normalize`` and ``rescale_factor``. None takes the Trainer's
+            ``processing_class``; or give mean and std.
         mean: one number a channel.
         std: one positive number a channel.
         loss: of single images, a part of ``steadygrad.penalties.LOSSES`` or its text; None is the
@@ -199,13 +211,16 @@ def _normalisation(
     if (mean is None) != (std is None):
         given, missing = ("std", "mean") if mean is None else ("mean", "std")
         raise ImageError(f"expected both mean and std, got {given} without {missing}")
-    if mean is None and getattr(processor, "do_normalize", True) is False:
-        return (0.0,), (1.0,)
-    found: list[Any] = [
-        getattr(processor, f"image_{name}", None) if value is None else value
-        for name, value in (("mean", mean), ("std", std))
-    ]
-    if None in found:
+    found: tuple[Any, Any] | None = (mean, std)
+    if mean is None:
+        told = {name: getattr(processor, name, None) for name in _OF_PROCESSORS}
+        settings = {name: value for name, value in told.items() if value is not None}
+        if settings.get("do_rescale") is False:  # of images that were in [0, 1] already
+            settings = {k: v for k, v in settings.items() if "rescale" not in k}
+        found = pixel_normalization(settings)
+        if found is None and (settings.get("do_normalize") is False or "image_mean" in settings):
+            found = (0.0, 1.0)
+    if found is None:
         raise ImageError(
             "expected the mean and std that pixel_values are normalised with, or the "
             "image_processor that did it, got neither; use (0, 0, 0) and (1, 1, 1) for none"

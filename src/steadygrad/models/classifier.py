@@ -25,6 +25,7 @@ __all__ = [
     "check_fits",
     "differentiable_attention",
     "grey_output",
+    "has_fused_attention",
     "refuse_without_numbers",
 ]
 
@@ -153,9 +154,41 @@ def grey_output(model: nn.Module, input_shape: tuple[int, int, int]) -> Any:
 
     Its mode and buffers are left as they were.
     """
+    return _grey_output(model, input_shape)
+
+
+def _grey_output(model: nn.Module, input_shape: tuple[int, int, int]) -> Any:
     place = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     with evaluation_mode(model), held_statistics(model, in_eval=True):
-        return model(torch.full((1, *input_shape), 0.5, device=place))
+        grey = torch.full((1, *input_shape), 0.5, device=place)
+        # No leaf: a network may work in place on what it is given.
+        return model(grey.requires_grad_() * 1 if torch.is_grad_enabled() else grey)
+
+
+def has_fused_attention(model: nn.Module, input_shape: tuple[int, int, int]) -> bool:
+    """Return whether a network uses attention kernels that have no second derivative.
+
+    Its mode and buffers are left as they were.
+
+    Args:
+        model: returns a tensor for one grey image.
+        input_shape: (channels, height, width) of the image.
+    """
+    try:
+        with torch.enable_grad():
+            output = _grey_output(model, input_shape)
+    except Exception:  # what it does not do under autograd is told of in the first step
+        return False
+    pending, seen = [output.grad_fn], set()
+    while pending:
+        node = pending.pop()
+        if node is None or node in seen:
+            continue
+        if "Attention" in node.name():  # that of differentiable operations has no node of its own
+            return True
+        seen.add(node)
+        pending.extend(parent for parent, _ in node.next_functions)
+    return False
 
 
 def check_fits(

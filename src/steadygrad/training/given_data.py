@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Images, Labels
+from steadygrad.batch_pair import pair_kind, pair_of
 from steadygrad.checks import check_images, check_labels
 from steadygrad.datasets import DATA_SOURCES, ImageDataset, ImageLoader, batches
 from steadygrad.errors import DatasetError
@@ -21,10 +22,10 @@ class LoaderImages:
     """A loader as a training set: epochs of batches that are never in memory together.
 
     Args:
-        loader: yields (images, labels), images float32 in [0, 1] of one size, labels int64; its
-            length is the number of batches. A ``torch.utils.data.DataLoader`` or an
-            ``image_loader``. Its random draws follow from the epoch's seed, as far as they come
-            from torch's global generator.
+        loader: yields (images, labels, ...) or mappings with both (``batch_pair``), images float32
+            in [0, 1] of one size, labels int64; its length is the number of batches. A
+            ``torch.utils.data.DataLoader`` or an ``image_loader``. Its random draws follow from the
+            epoch's seed, as far as they come from torch's global generator.
         num_classes: of the labels; None asks the loader, or else its data set, for ``classes``.
         name: for messages and results.
 
@@ -193,17 +194,13 @@ def _size(owner: Any) -> int:
 
 
 def _pair(batch: Any, name: str) -> tuple[Tensor, Tensor]:
-    if isinstance(batch, dict) and {"pixel_values", "labels"} <= batch.keys():
-        batch = (batch["pixel_values"], batch["labels"])
-    if not (
-        isinstance(batch, list | tuple)
-        and len(batch) == 2
-        and all(isinstance(part, Tensor) for part in batch)
-    ):
+    pair = pair_of(batch)
+    if pair is None or not all(isinstance(part, Tensor) for part in pair):
         raise DatasetError(
-            f"expected (images, labels) from the loader of {name}, got {type(batch).__name__}"
+            f"expected batches (images, labels, ...) from the loader of {name}, or mappings with "
+            f"pixel_values, images or image, and labels or label, got {pair_kind(batch)}"
         )
-    images, labels = batch
+    images, labels = pair
     # Weights are float32, and classes are counted in int64, whatever a Dataset holds.
     return (
         images.float() if images.is_floating_point() else images,

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from checkpointed_attention import Attending
 from steadygrad.errors import CheckpointError, HyperparameterError, ModelError, UnknownNameError
 from steadygrad.models import (
     MODELS,
@@ -22,6 +23,7 @@ from steadygrad.models import (
     registry,
     save_model,
 )
+from steadygrad.penalties import NormPenalty
 
 NETWORKS = """
 import torch
@@ -148,6 +150,20 @@ def test_an_object_stands_for_itself_and_says_so_when_it_is_gone() -> None:
         read.build()
     with pytest.raises(HyperparameterError, match=r"expected weights for a model from outside"):
         model_source(network, "w.pt")
+
+
+@pytest.mark.parametrize("frozen", [(), ("key",), ("key", "head")])
+def test_an_object_with_fused_attention_gets_a_second_derivative(frozen: tuple[str, ...]) -> None:
+    network = Attending(8, 4, recomputes=False)
+    for name in frozen:
+        getattr(network, name).requires_grad_(False)
+    model = ObjectModel.of(network).build(input_shape=(1, 8, 8), num_classes=4)
+    assert isinstance(model, Classifier) and model.model is network
+    images = torch.rand(2, 1, 8, 8)
+    NormPenalty(eps=0.1)(model, images.requires_grad_(), torch.tensor([0, 1])).loss.backward()
+    torch.testing.assert_close(model(images), network(images))
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    assert ObjectModel.of(plain).build(input_shape=(1, 8, 8), num_classes=4) is plain
 
 
 @pytest.mark.usefixtures("place")

@@ -11,6 +11,7 @@ from torch import nn
 from steadygrad.errors import MissingExtraError, ModelError
 from steadygrad.models.classifier import Classifier
 from steadygrad.models.entry import ImageShape
+from steadygrad.models.image_processor import pixel_normalization
 from steadygrad.models.registry import model
 from steadygrad.models.sources.checkpoints import FOLDER_FILES
 from steadygrad.models.sources.foreign import Foreign, ForeignModel, described
@@ -222,13 +223,12 @@ def _processed(
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
     image_size = size if isinstance(size, int) else side
-    if told.get("do_normalize") is False or "image_mean" not in told:
+    found = pixel_normalization(told)
+    if found is None:
         return None, None, image_size
-    # Pixels of ours are in [0, 1]; a processor that does not divide by 255 normalises bytes.
-    scale = 255.0 if told.get("do_rescale", True) is False else 1.0
-    mean, std = (
-        [float(value) / scale for value in told[key]] for key in ("image_mean", "image_std")
-    )
+    channels = getattr(config, "num_channels", None)
+    channels = channels if isinstance(channels, int) else 3
+    mean, std = (row * max(channels, 1) if len(row) == 1 else row for row in found)
     return mean, std, image_size
 
 

@@ -16,7 +16,12 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from steadygrad.errors import HyperparameterError, ModelError
-from steadygrad.models.classifier import Classifier, check_fits, grey_output
+from steadygrad.models.classifier import (
+    Classifier,
+    check_fits,
+    grey_output,
+    has_fused_attention,
+)
 from steadygrad.models.entry import ImageShape
 from steadygrad.models.model_file import load_model, read_spec
 from steadygrad.models.registry import MODELS, ModelSource, bare, model
@@ -167,7 +172,9 @@ class ObjectModel:
     def build(
         self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
     ) -> nn.Module:
-        """Return the network that was given, in a ``Classifier`` if it returns more than logits.
+        """Return the network that was given, in a ``Classifier`` if it needs one.
+
+        It does if it returns more than logits, or uses attention without a second derivative.
 
         Raises:
             ModelError: the program that gave it is gone, or it is of other images or classes.
@@ -181,7 +188,9 @@ class ObjectModel:
             return self.network
         check_fits(self.network, input_shape, num_classes, self.description)
         is_plain = isinstance(grey_output(self.network, input_shape), Tensor)
-        return self.network if is_plain else Classifier(self.network)
+        if is_plain and not has_fused_attention(self.network, input_shape):
+            return self.network
+        return Classifier(self.network)
 
 
 def read_unnamed(text: str) -> ModelSource | None:

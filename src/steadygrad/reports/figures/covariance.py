@@ -18,6 +18,7 @@ from steadygrad.reports.figures.canvas import (
     add_legend,
     new_figure,
     style,
+    wrapped,
 )
 from steadygrad.reports.figures.images import class_name
 
@@ -235,7 +236,7 @@ def softmax_line_figure(
                 continue
             label = int(labels[index])
             _panel(axes, lines.positions, lines.probabilities[index], label, class_names)
-            axes.set_title(class_name(label, class_names), parse_math=False)
+            axes.set_title(wrapped(class_name(label, class_names), 34), parse_math=False)
         for axes in grid[:, 0]:
             axes.set_ylabel("probability")
         figure.supxlabel("t, in image + t · perturbation", fontsize=9.5)
@@ -256,6 +257,7 @@ def _panel(
         axes.axvline(place, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
     others = sorted({int(winner) for winner in probabilities.argmax(dim=1)} - {label})
     named = [label, *others]  # the true class has the first colour in every panel
+    tops: list[tuple[float, float]] = []
     for index, line in enumerate(probabilities.T):
         if index not in named:
             axes.plot(positions.numpy(), line.numpy(), color=GRID, linewidth=1)
@@ -263,11 +265,14 @@ def _panel(
         line, color = probabilities[:, index], COLORS[rank % len(COLORS)]
         axes.plot(positions.numpy(), line.numpy(), color=color, linewidth=1.7)
         top = int(line.argmax())
-        share = top / (len(positions) - 1)
+        share, height = top / (len(positions) - 1), line[top].item()
+        # Above the names that stand there: a name is some 8 % of a panel high.
+        below = sum(abs(share - x) < 0.3 and abs(height - y) < 0.1 for x, y in tops)
+        tops.append((share, height))
         axes.annotate(
-            class_name(index, class_names),
-            xy=(positions[top].item(), line[top].item()),
-            xytext=(0, 3),
+            wrapped(class_name(index, class_names), 30).partition("\n")[0],
+            xy=(positions[top].item(), height),
+            xytext=(0, 3 + 10 * below),
             textcoords="offset points",
             ha="left" if share < 0.2 else "right" if share > 0.8 else "center",
             fontsize=8.5,
