@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from steadygrad.datasets import load_dataset
-from steadygrad.errors import CheckpointError, HyperparameterError, ImageError, LabelError
+from steadygrad.errors import (
+    CheckpointError,
+    HyperparameterError,
+    ImageError,
+    LabelError,
+    ModelError,
+)
 from steadygrad.integrations import PenalizedTrainerMixin, PenalizedTraining, robustness_callback
 from steadygrad.models import Classifier
 from steadygrad.penalties import CrossEntropy, NormPenalty
@@ -201,6 +207,12 @@ def test_lightning_steps_by_hand() -> None:
     module = lightning_module(automatic_optimization=False, training_step=training_step)
     lightning_trainer(max_epochs=1).fit(module, loader())
     assert_same(plain_loop(network(), 32), dict(module.network.state_dict()))
+
+
+def test_a_compiled_module_of_lightning_is_refused_in_one_sentence() -> None:
+    compiled = torch.compile(lightning_module(), backend="aot_eager")
+    with pytest.raises(ModelError, match=r"the model from before torch\.compile"):
+        lightning_trainer(max_epochs=1).fit(compiled, loader())
 
 
 LEARNING = "sgr:strength=5,covariance=stationary,covariance.source=gradient"

@@ -65,7 +65,11 @@ class PenalizedTraining:
         """
         loss = self.example_loss
         chosen = None if loss is None else LOSSES.of(loss)
-        return self._ready_penalty()(self, images, labels, loss=chosen)
+        # Traced by torch.compile, a penalty ends in an error that names no remedy.
+        untraced: Any = torch.compiler.disable  # which torch leaves untyped
+        ready = untraced(self._ready_penalty().__call__)
+        result: PenalizedLoss = ready(self, images, labels, loss=chosen)
+        return result
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:  # noqa: ARG002
         """Return the penalised loss of a batch.
