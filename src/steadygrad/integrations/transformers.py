@@ -1,5 +1,6 @@
 """An input-gradient penalty in the Trainer of transformers, in pixels of the images."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
+from steadygrad.atomic_file import write_atomically
 from steadygrad.errors import CheckpointError, HyperparameterError, ImageError, LabelError
 from steadygrad.integrations.batches import whole_pass
 from steadygrad.integrations.first_batch import PreparedByFirstBatch
@@ -128,7 +130,9 @@ class PenalizedTrainerMixin:
         _method(super(), "_save_optimizer_and_scheduler")(output_dir)
         trainer: Any = self
         if trainer.args.should_save:
-            torch.save(self.penalty.state_dict(), Path(output_dir) / _STATE_FILE)
+            buffer = io.BytesIO()
+            torch.save(self.penalty.state_dict(), buffer)
+            write_atomically(Path(output_dir) / _STATE_FILE, buffer.getvalue())
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         _method(super(), "_load_optimizer_and_scheduler")(checkpoint)
