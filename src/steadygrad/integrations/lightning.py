@@ -96,7 +96,8 @@ class PenalizedTraining:
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put what the penalty has learned into a checkpoint of Lightning."""
         _of_next(super(), "on_save_checkpoint", checkpoint)
-        checkpoint[_STATE] = self._ready_penalty().state_dict()
+        if getattr(self, "penalty", None) is not None:
+            checkpoint[_STATE] = self._ready_penalty().state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with what the penalty had learned when the checkpoint was saved.
