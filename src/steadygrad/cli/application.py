@@ -110,7 +110,7 @@ def _explained(error: Exception) -> int:
         tell(f"error: out of memory; a smaller --batch-size needs less ({described(error)})")
         return REFUSED
     if isinstance(error, OSError) and error.errno in _OF_A_DISK:
-        tell(f"error: a file or the output could not be written ({described(error)})")
+        tell(f"error: a file or the output could not be read or written ({described(error)})")
         return REFUSED
     traceback.print_exception(error)
     tell(f"error: unexpected {described(error)}")
