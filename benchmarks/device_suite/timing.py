@@ -87,7 +87,7 @@ def _sample(contestant: Contestant, device: torch.device, repeats: int) -> float
     """Return the seconds of one call, from ``repeats`` of them queued in a row."""
     if device.type == "cuda":
         start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call] # torch leaves it untyped
-        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call] # the same
         torch.cuda.synchronize(device)
         start.record()
         for _ in range(repeats):

@@ -128,6 +128,10 @@ def _gallery_tensors(gallery: Gallery | None) -> dict[str, Tensor]:
     }
 
 
+_KINDS = {"step_size": (int, float), "target": (str,), "loss": (str,), "norm": (str,)}
+"""What settings of an attack that reports make words of may be, besides None."""
+
+
 def _evaluation(record: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> Evaluation:
     broken_at, labels = tensors["broken_at"], tensors["labels"]
     points = tuple(_point(result, where) for result in required(record, "results", list, where))
@@ -136,6 +140,9 @@ def _evaluation(record: Mapping[str, Any], tensors: Mapping[str, Tensor], where:
     if any(point.n != len(broken_at) for point in points):
         raise ValueError(f"the tensors are of {len(broken_at)} examples, the points of others")
     attack = modern_description(required(record, "attack", dict, where))
+    for key, kinds in _KINDS.items():
+        if (value := attack.get(key)) is not None and not isinstance(value, kinds):
+            raise ValueError(f"its attack's {key} is {value!r}")
     largest = math.inf if attack.get("norm") in ("l2", "l1") else 1
     for point in points:
         if not (0 <= point.correct <= point.n and 0 <= point.eps <= largest):

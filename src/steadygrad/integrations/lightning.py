@@ -63,12 +63,12 @@ class PenalizedTraining:
             images: (batch, channels, height, width) in [0, 1].
             labels: int64 (batch,), or what ``example_loss`` takes, such as (batch, classes).
         """
-        loss = self.example_loss
-        chosen = None if loss is None else LOSSES.of(loss)
+        if isinstance(self.example_loss, str):  # read once, not in every step
+            self.example_loss = LOSSES.of(self.example_loss)
         # Traced by torch.compile, a penalty ends in an error that names no remedy.
         untraced: Any = torch.compiler.disable  # which torch leaves untyped
         ready = untraced(self._ready_penalty().__call__)
-        result: PenalizedLoss = ready(self, images, labels, loss=chosen)
+        result: PenalizedLoss = ready(self, images, labels, loss=self.example_loss)
         return result
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:  # noqa: ARG002
@@ -179,22 +179,11 @@ def robustness_callback(
         ) -> None:
             self._attack(pl_module, batch, batch_idx, dataloader_idx)
 
+        on_test_epoch_start = on_validation_epoch_start
+        on_test_batch_end = on_validation_batch_end
+
         def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
             self._log(name, pl_module)
-
-        def on_test_epoch_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
-            self.correct = self.total = 0
-
-        def on_test_batch_end(
-            self,
-            trainer: Any,  # noqa: ARG002
-            pl_module: nn.Module,
-            outputs: Any,  # noqa: ARG002
-            batch: Any,
-            batch_idx: int,
-            dataloader_idx: int = 0,
-        ) -> None:
-            self._attack(pl_module, batch, batch_idx, dataloader_idx)
 
         def on_test_epoch_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
             self._log(test_name, pl_module)

@@ -42,10 +42,6 @@ def _check(evaluation: Evaluation, path: Path) -> None:
     if missing or "name" not in evaluation.curve.attack:
         what = f"data set has no {missing[0]!r}" if missing else "attack has no name"
         raise CheckpointError(f"{path} is damaged: its {what}")
-    for key, kinds in _WORDED.items():
-        value = evaluation.curve.attack.get(key)
-        if value is not None and not isinstance(value, kinds):
-            raise CheckpointError(f"{path} is damaged: its attack's {key} is {value!r}")
     if data["n"] != n:
         raise CheckpointError(f"{path} is damaged: it says n = {data['n']} for {n} images")
     gallery = evaluation.gallery
@@ -63,9 +59,6 @@ def _check(evaluation: Evaluation, path: Path) -> None:
     ):
         raise CheckpointError(f"{path} is damaged: the shapes of its gallery do not fit together")
 
-
-_WORDED = {"step_size": (int, float), "target": (str,), "loss": (str,), "norm": (str,)}
-"""What the settings of an attack that sentences are made of may be, besides None."""
 
 PROVENANCE = ("steadygrad", "torch", "python", "threads", "created")
 """What config.json says beside the settings."""

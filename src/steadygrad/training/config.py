@@ -191,8 +191,9 @@ class TrainingConfig:
         Raises:
             UnknownNameError, HyperparameterError: as ``from_dict``, or the file is not TOML.
         """
+        settings = read_settings(path) | overrides
         with naming_file(path):
-            return cls.from_dict(read_settings(path) | overrides)
+            return cls.from_dict(settings)
 
 
 @contextmanager
@@ -201,7 +202,7 @@ def naming_file(path: Path | str | None) -> Iterator[None]:
     try:
         yield
     except SteadygradError as error:
-        if path is not None and str(path) not in str(error):
+        if path is not None:
             error.args = (f"{error} (settings of {path} and those given with it)",)
         raise
 

@@ -18,6 +18,7 @@ from steadygrad.errors import HyperparameterError
 
 __all__ = [
     "Climb",
+    "Climbing",
     "GradientSource",
     "check_ascent",
     "climb",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from steadygrad._typing import Images, Labels
-from steadygrad.attacks.adapted.ascent import Climb
+from steadygrad.attacks.adapted.ascent import Climb, Climbing
 from steadygrad.attacks.ball import Norm
 from steadygrad.attacks.goal import Goal
 from steadygrad.draws import ImageDraws, integers, normal
@@ -19,13 +19,9 @@ TOGETHER = 512
 """Images that go through a model at once, where an image has several copies."""
 
 
-class Blurring(Protocol):
-    """The settings of an attack that blurs the loss."""
+class Blurring(Climbing, Protocol):
+    """The settings of an attack that climbs a blurred loss."""
 
-    @property
-    def eps(self) -> float: ...
-    @property
-    def norm(self) -> Norm: ...
     @property
     def widths(self) -> tuple[float, ...]: ...
 

@@ -1,6 +1,5 @@
 """Images before and after an attack or noise, with what the network took them for."""
 
-import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -69,7 +68,7 @@ def gallery_figure(
                 if predictions is not None:
                     caption(axes, int(predictions[index]), int(gallery.labels[index]), class_names)
         figure.suptitle(
-            textwrap.fill(title, int(10 * width)),
+            wrapped(title, int(10 * width)),
             fontsize=10.5,
             fontweight="bold",
             x=0.01,
