@@ -183,6 +183,17 @@ def test_measurements_draw_the_same_tables_without_the_networks(
     earlier = Measurements.read(tmp_path / "measurements.json")
     alone = replace(bench, store=NetworkStore(tmp_path / "none"), earlier=earlier)
     assert experiment.measure(alone).tables == before.tables
+    needed = experiment.networks(SCALE, (0,))
+    assert alone.measurable(needed) == needed
+
+
+def test_a_transfer_outlives_its_source(bench: Workbench, tmp_path: Path) -> None:
+    known = replace(bench, measurements=Measurements())
+    before = TABLE.measure(known)
+    victims = NetworkStore(tmp_path / "networks")
+    assert train_networks(TABLE.networks(SCALE, (0,))[:3], victims)
+    later = replace(bench, store=victims, earlier=known.measurements, measurements=Measurements())
+    assert TABLE.measure(later).tables == before.tables
 
 
 def test_unseen_disturbances_have_a_row_for_each_network(bench: Workbench) -> None:

@@ -113,8 +113,8 @@ class MethodAttacks:
             attack=describe_attack(attack),
             eps=list(radii),
         )
-        is_known = bench.earlier.find(victim, question) is not None
-        if not (bench.store.has(attacked) if bench.store.has(victim) else is_known):
+        is_shown = bench.store.has(attacked) and bench.store.has(victim)
+        if not is_shown and bench.earlier.find(victim, question) is None:
             return None
 
         def measure() -> dict[str, Any]:
@@ -137,8 +137,13 @@ class MethodAttacks:
                 correct.append(int(right.sum()))
             return {"correct": correct}
 
-        bench.progress(f"{source.network.label} to {victim.label}: transfer")
-        answer = bench.answer(victim, question, measure)
+        if is_shown:
+            bench.progress(f"{source.network.label} to {victim.label}: transfer")
+            answer = bench.answer(victim, question, measure)
+        else:
+            answer = bench.measurements.take_over(victim, question, bench.earlier)
+        for partner in bench.measurable([attacked]):
+            bench.training_seconds(partner)  # noted, so that a source counts as measured
         correct = required(answer, "correct", list, f"what was measured of {victim.label}")
         return mean_over_radii(
             [AccuracyPoint(eps, k, len(data)) for eps, k in zip(radii, correct, strict=True)]
