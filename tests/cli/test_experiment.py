@@ -198,9 +198,17 @@ def test_what_was_measured_counts_when_the_networks_are_gone(
     assert "3 networks" in again.out
     assert measured(kept) == after
 
+    content, other = json.loads(kept.read_text()), "f" * 64
+    of_one = [a for a in content["answers"] if a["key"]["network"] == min(after)]
+    content["answers"] += [{**a, "key": {**a["key"], "network": other}} for a in of_one]
+    kept.write_text(json.dumps(content))
+    beside = run(program, tmp_path, "--keep-measured", "--only-trained")
+    assert "3 networks" in beside.out
+    assert measured(kept).keys() == after.keys() | {other}
+
     run(program, tmp_path, "--shard", "3/3")
     fewer = run(program, tmp_path, "--only-trained")
-    assert "2 networks that are not available here" in " ".join(fewer.err.split())
+    assert "3 networks that are not available here" in " ".join(fewer.err.split())
     assert len(measured(kept)) == 1
 
 

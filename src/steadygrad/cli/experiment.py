@@ -90,7 +90,7 @@ def _run(
         bool,
         typer.Option(
             "--keep-measured",
-            help="For missing networks, use the measurements of earlier results in OUT.",
+            help="Use what earlier results in OUT measured of networks that are missing now.",
         ),
     ] = False,
     device: Annotated[

@@ -1,6 +1,6 @@
 """What was measured of networks: counts and seconds, which outlive the networks themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +65,17 @@ class Measurements:
     def has(self, network: Network) -> bool:
         """Return whether anything is known of a network."""
         return network.digest in self._networks
+
+    def count_beside(self, networks: Iterable[Network]) -> int:
+        """Return of how many networks beside these something is known."""
+        return len(self._networks.keys() - {network.digest for network in networks})
+
+    def keep_beside(self, networks: Iterable[Network], earlier: "Measurements") -> None:
+        """Add all that is known ``earlier`` of networks beside these."""
+        asked = {network.digest for network in networks}
+        for digest, known in earlier._networks.items():
+            if digest not in asked:
+                self._networks.setdefault(digest, known)
 
     def find(self, network: Network, question: Question) -> Answer | None:
         """Return the answer to a question; None, if that was not asked of the network."""

@@ -137,7 +137,8 @@ def run_experiment(
         only_trained: train nothing, and measure what can be measured with the networks that are
             there; the record names those that are missing.
         keep_measured: what earlier results in ``out`` measured of networks that are not in the
-            store counts: these are not trained.
+            store counts: these are not trained. What they measured of networks that are not asked
+            for, such as those of other seeds, is kept.
         device: of the attacks; "auto" is CUDA if there is one.
         minutes: that training may take: then what is trained is measured.
         progress: follows the training.
@@ -166,8 +167,6 @@ def run_experiment(
             return None
         message("the time for training is over; the same command goes on with it")
     lacking = missing(networks, store)
-    if not keep_measured:
-        _say_what_is_lost(folder, lacking, message)
     taken_over = tuple(network for network in lacking if earlier.has(network))
     untrained = tuple(network for network in lacking if not earlier.has(network))
     measured = tuple(network for network in networks if network not in untrained)
@@ -175,6 +174,8 @@ def run_experiment(
         if budget.is_spent():
             return None
         raise CheckpointError(f"{store.folder} has none of the networks of {experiment.name}")
+    if not keep_measured:
+        _say_what_is_lost(folder, measured, message)
     bench = Workbench(
         store=store,
         scale=scale,
@@ -185,6 +186,7 @@ def run_experiment(
         earlier=earlier,
     )
     outcome = experiment.measure(bench)
+    bench.measurements.keep_beside(networks, earlier)
     record = ExperimentRecord(
         name=experiment.name,
         title=experiment.title,
@@ -201,18 +203,18 @@ def run_experiment(
 
 
 def _say_what_is_lost(
-    folder: Path, lacking: Sequence[Network], message: Callable[[str], None]
+    folder: Path, measured: Sequence[Network], message: Callable[[str], None]
 ) -> None:
-    """Warn before results without these networks replace results that know of them."""
+    """Warn before results of these networks replace results that know of others."""
     try:
         earlier = Measurements.of_results(folder)
     except CheckpointError:
         return  # nothing to be read there
-    lost = [network for network in lacking if earlier.has(network)]
+    lost = earlier.count_beside(measured)
     if lost:
         message(
-            f"{folder} has measurements of {len(lost)} networks that are not available here: these "
-            "results will be without them; --keep-measured takes them over"
+            f"{folder} has measurements of {lost} networks that are not available here, or of "
+            "other seeds: these results will be without them; --keep-measured keeps them"
         )
 
 

@@ -156,7 +156,7 @@ def _comparison(outcome: ExperimentOutcome, record: ExperimentRecord) -> str:
         rows=tuple(_comparison_row(entry) for entry in outcome.compared),
         intervals=("95 % interval",),
     )
-    return "\n".join(lines) + _markdown(table)
+    return "\n".join([*lines, _markdown(table)])
 
 
 def _comparison_row(entry: Compared) -> tuple[Cell, ...]:
