@@ -33,6 +33,6 @@ def made_up_training(
 ) -> None:
     """Leave what a training of these epochs would have left, but for weights to load."""
     run = RunFolder(store.path(network))
-    run.create(network.config)
+    run.create(network.config, torch.device("cpu"))
     run.write_metrics([made_up_epoch(epoch=n, **e) for n, e in enumerate(epochs, start=1)])
     write_tensors(run.model, {}, {"made": "up"})

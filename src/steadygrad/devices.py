@@ -4,7 +4,7 @@ import torch
 
 from steadygrad.errors import HyperparameterError
 
-__all__ = ["resolve_device"]
+__all__ = ["device_name", "resolve_device"]
 
 
 def resolve_device(name: str | torch.device) -> torch.device:
@@ -24,3 +24,8 @@ def resolve_device(name: str | torch.device) -> torch.device:
             "expected a device that computes, got 'meta', which has no numbers"
         )
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """Return what people call a device: the name of the card, or the kind, such as "cpu"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -71,6 +71,8 @@ def write_run(
     epochs_done: int | None = None,
     seconds: float = 2.0,
     threads: int = 1,
+    device_name: str | None = "cpu",  # None: not recorded, as in earlier versions
+    processes: int | None = 1,
     **evaluation: Any,
 ) -> Path:
     folder.mkdir(parents=True)
@@ -78,6 +80,8 @@ def write_run(
     settings = (TODAY if "data" in config else VERSION_0_1) | config
     provenance = {"steadygrad": "0.1.0", "torch": "2.13.0", "python": "3.11.2"}
     created = {"threads": threads, "created": "2025-01-02T03:04:05+00:00"}
+    where = {"device_name": device_name, "processes": processes}
+    created |= {key: value for key, value in where.items() if value is not None}
     (folder / "config.json").write_text(json.dumps(settings | provenance | created))
     done = settings["epochs"] if epochs_done is None else epochs_done
     lines = [_epoch(epoch, settings, seconds) for epoch in range(1, done + 1)]
@@ -118,6 +122,7 @@ def write_evaluation(
     digest: str = "",
     created: str = "2025-01-02T04:00:00+00:00",
     gallery: bool = True,
+    search: str = "sweep",
 ) -> Path:
     """Write a curve of ``round(n * clean / (1 + (eps / half)^4))`` survivors at each eps."""
     order = (torch.arange(n, dtype=torch.float64) + 0.5) / n
@@ -140,7 +145,7 @@ def write_evaluation(
         "model": "digits-real",
         "model_digest": None,
         "created": created,
-        "search": "sweep",
+        "search": search,
         "versions": {"steadygrad": "0.1.0", "torch": "2.13.0"},
     }
     path.write_text(json.dumps(values))

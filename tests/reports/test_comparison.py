@@ -33,6 +33,8 @@ def test_equal_protocols_share_one_comparison(make_run: MakeRun) -> None:
         ({"attack": FGSM}, r"with FGSM instead of PGD\(8\)"),
         ({"attack": LONG_PGD}, r"with PGD\(50\) instead of PGD\(8\)"),
         ({"note": "another split"}, "on another preparation of the data set"),
+        ({"search": "continued"}, "by the search 'continued' instead of 'sweep'"),
+        ({"search": "separate"}, "by the search 'separate' instead of 'sweep'"),
     ],
 )
 def test_other_data_numbers_and_attacks_are_set_apart_and_named(

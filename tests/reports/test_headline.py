@@ -35,15 +35,27 @@ def test_a_clear_winner_is_named_with_its_costs(make_run: MakeRun) -> None:
     assert time == "An epoch of robust took 2.5\u00a0s, one of plain 1.0\u00a0s: 2.5 times as long."
 
 
-def test_overlapping_intervals_are_not_distinguishable(make_run: MakeRun) -> None:
+def test_a_few_images_more_or_less_are_not_distinguishable(make_run: MakeRun) -> None:
     first, *_, clean, _ = sentences(
         make_run("plain", half=0.03),
         make_run("one", config=L1, half=0.2),
-        make_run("two", config=L1 | {"seed": 1}, half=0.205),
+        make_run("two", config=L1 | {"seed": 1}, half=0.202),
     )
     assert first.startswith("At eps 0.14, two measures best: ")
     assert "one (78.9\u00a0%) is not distinguishable from it; the next, plain at" in first
     assert clean.endswith("not distinguishable.")
+
+
+@pytest.mark.parametrize(("search", "differ"), [("sweep", True), ("separate", False)])
+def test_runs_on_the_same_images_are_paired_where_each_image_is_known(
+    make_run: MakeRun, search: str, differ: bool
+) -> None:
+    # 284 and 294 of 360 survive, the same 284 in both: intervals overlap, McNemar says 0.002.
+    first, *_ = sentences(
+        make_run("one", half=0.2, search=search), make_run("two", half=0.21, search=search)
+    )
+    assert ("two keeps the most accuracy" in first) == differ
+    assert ("the runs are not distinguishable" in first) == (not differ)
 
 
 def test_no_price_is_named_for_nothing_shown(make_run: MakeRun) -> None:
@@ -56,9 +68,20 @@ def test_no_better_than_guessing_is_said(make_run: MakeRun) -> None:
     assert "That is no better than guessing (10.0\u00a0%)." in told
 
 
-def test_times_of_unlike_machines_are_not_divided(make_run: MakeRun) -> None:
-    told = sentences(make_run("a", half=0.03), make_run("b", config=L1, half=0.2, threads=2))
-    assert told[-1].endswith("on different devices or numbers of threads: not comparable.")
+@pytest.mark.parametrize(
+    "other", [{"threads": 2}, {"device_name": "NVIDIA H200"}, {"processes": 4}], ids=str
+)
+def test_times_of_unlike_machines_are_not_divided(
+    make_run: MakeRun, other: dict[str, object]
+) -> None:
+    told = sentences(make_run("a", half=0.03), make_run("b", config=L1, half=0.2, **other))
+    assert told[-1].endswith("numbers of threads or processes: not comparable.")
+
+
+def test_times_of_runs_that_did_not_record_their_device_are_compared(make_run: MakeRun) -> None:
+    old = make_run("a", half=0.03, device_name=None, processes=None)
+    told = sentences(old, make_run("b", config=L1, half=0.2, seconds=4.0))
+    assert told[-1].endswith("2.0 times as long.")
 
 
 def test_without_eps_zero_clean_accuracy_is_not_invented(make_run: MakeRun) -> None:

@@ -106,6 +106,7 @@ def test_config_json_holds_configuration_and_versions(run: TrainingResult) -> No
     assert values["penalty"]["strength"] == 0.01
     assert values["torch"] == torch.__version__
     assert values["threads"] == torch.get_num_threads()
+    assert (values["device_name"], values["processes"]) == ("cpu", 1)
     assert {"steadygrad", "python", "created"} < values.keys()
 
 

@@ -157,6 +157,13 @@ class AccuracyCurve:
         """Number of examples."""
         return len(self.broken_at)
 
+    def standing(self, eps: float) -> Tensor | None:
+        """Return which examples withstand a radius of the grid, bool (n,) on the CPU.
+
+        None after a "separate" search, which does not tell.
+        """
+        return self.broken_at.cpu() > eps if self.reuse_broken else None
+
     @property
     def eps_values(self) -> tuple[float, ...]:
         """The radii, ascending."""

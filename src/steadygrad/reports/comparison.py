@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from steadygrad.datasets import dataset_entry, dataset_names
 from steadygrad.errors import HyperparameterError, UnknownNameError
-from steadygrad.evaluation import AccuracyPoint, Evaluation
+from steadygrad.evaluation import AccuracyPoint, Evaluation, paired_comparison
 from steadygrad.reports.runs import RunRecord
 from steadygrad.reports.wording import about_record, attack_name, count_text
 
@@ -37,12 +39,12 @@ class Protocol:
     """How accuracy was measured: on which images, against which attack.
 
     attack_json: the attack's settings without eps, as sorted JSON (so that protocols hash).
-    is_separate: True if every eps was attacked on its own, not as each image's worst case.
+    search: how the curve was found, see ``AccuracyCurve``.
     """
 
     data: EvaluatedData
     attack_json: str
-    is_separate: bool
+    search: str
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> "Protocol":
@@ -53,7 +55,7 @@ class Protocol:
         digest = "" if name in dataset_names() else str(values.get("digest") or "")
         data = EvaluatedData(name, split, curve.n, note, digest)
         attack = json.dumps(curve.attack, sort_keys=True)
-        return cls(data, attack, is_separate=not curve.reuse_broken)
+        return cls(data, attack, curve.search)
 
     @property
     def attack(self) -> Mapping[str, Any]:
@@ -99,12 +101,8 @@ class Protocol:
             parts.append(f"on {count_text(self.data.n, 'image')} instead of {other.data.n:,}")
         if self.attack_json != other.attack_json:
             parts.append(f"with {self._attack_beside(other)}")
-        if self.is_separate != other.is_separate:
-            parts.append(
-                "with every eps attacked separately"
-                if self.is_separate
-                else "as each image's worst case up to eps, not every eps separately"
-            )
+        if self.search != other.search:
+            parts.append(f"by the search {self.search!r} instead of {other.search!r}")
         if not parts and self.data.note != other.data.note:
             parts.append("on another preparation of the data set")
         if not parts and self.data.digest != other.data.digest:
@@ -139,6 +137,19 @@ class ComparedRun:
     def point(self, eps: float) -> AccuracyPoint:
         """Return the point at a shared radius."""
         return next(point for point in self.points if point.eps == eps)
+
+    def differs_from(self, other: "ComparedRun", eps: float) -> bool:
+        """Say whether two runs' accuracies at a shared radius differ significantly, at 5 %.
+
+        By McNemar's test on the images that they share; where the evaluations do not tell how each
+        image fared, whether their 95 % intervals lie apart, which is stricter.
+        """
+        mine, theirs = (run.evaluation.curve.standing(eps) for run in (self, other))
+        is_paired = torch.equal(self.evaluation.labels, other.evaluation.labels)
+        if mine is not None and theirs is not None and is_paired and len(mine) > 0:
+            return paired_comparison(mine, theirs).p_value < 0.05
+        (low, high), (other_low, other_high) = self.point(eps).ci95, other.point(eps).ci95
+        return low > other_high or high < other_low
 
 
 @dataclass(frozen=True, eq=False)

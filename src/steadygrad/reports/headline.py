@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from steadygrad.evaluation import AccuracyPoint
 from steadygrad.reports.comparison import ComparedRun, Comparison
 from steadygrad.reports.scope import has_comparable_times
 from steadygrad.reports.training_words import is_plain
@@ -15,14 +14,13 @@ from steadygrad.reports.wording import (
     seconds_text,
 )
 
-__all__ = ["headline", "is_distinguishable"]
+__all__ = ["headline"]
 
 
 def headline(comparison: Comparison) -> list[str]:
     """Return sentences: who keeps most accuracy at the middle eps, and what that costs.
 
-    Two accuracies count as different only if their 95 % intervals do not overlap: stricter than
-    a test of their difference, and so never claims too much for one pair.
+    Two accuracies count as different if ``ComparedRun.differs_from`` says so.
     """
     eps = comparison.middle_eps
     if eps is None:
@@ -35,7 +33,7 @@ def headline(comparison: Comparison) -> list[str]:
         low, _ = best.ci95
         if low <= chance:
             sentences.append(f"That is no better than guessing ({percent(chance)}).")
-    if others and not any(is_distinguishable(best, entry.point(eps)) for entry in others):
+    if others and not any(leader.differs_from(entry, eps) for entry in others):
         return sentences  # a price for nothing that was shown would mislead
     reference = _reference(comparison, leader)
     if reference is not None:
@@ -44,12 +42,6 @@ def headline(comparison: Comparison) -> list[str]:
     if reference is not None and (time := _time_cost(leader, reference)):
         sentences.append(time)
     return sentences
-
-
-def is_distinguishable(a: AccuracyPoint, b: AccuracyPoint) -> bool:
-    """Say whether two accuracies' 95 % intervals lie apart."""
-    (low, high), (other_low, other_high) = a.ci95, b.ci95
-    return low > other_high or high < other_low
 
 
 def _at(
@@ -61,12 +53,12 @@ def _at(
     start = f"At eps {eps_text(eps)}"
     if not others:
         return f"{start}, {name} still classifies {kept} of {images} correctly."
-    level = [entry for entry in others if not is_distinguishable(best, entry.point(eps))]
-    below = [entry for entry in others if is_distinguishable(best, entry.point(eps))]
+    level = [entry for entry in others if not leader.differs_from(entry, eps)]
+    below = [entry for entry in others if leader.differs_from(entry, eps)]
     if not below:
         return (
             f"{start}, the runs are not distinguishable on {images}: {name} measures best with "
-            f"{kept}, and the intervals of all others overlap with its own."
+            f"{kept}, and no other differs from it significantly."
         )
     following = f"{below[0].run.name} at {percent(below[0].point(eps).accuracy)}"
     if not level:
@@ -123,7 +115,7 @@ def _clean_cost(comparison: Comparison, leader: ComparedRun, reference: Compared
         f"{percent(theirs.accuracy)}"
     )
     difference = 100 * (clean.accuracy - theirs.accuracy)
-    if not is_distinguishable(clean, theirs):
+    if not leader.differs_from(reference, 0):
         return f"{sentence}: not distinguishable."
     change = "fewer" if difference < 0 else "more"
     return f"{sentence}: {abs(difference):.1f} percentage points {change}."
@@ -136,7 +128,7 @@ def _time_cost(leader: ComparedRun, reference: ComparedRun) -> str | None:
     name, other = leader.run.name, reference.run.name
     both = f"An epoch of {name} took {seconds_text(ours)}, one of {other} {seconds_text(theirs)}"
     if not has_comparable_times([leader.run, reference.run]):
-        return f"{both}, on different devices or numbers of threads: not comparable."
+        return f"{both}, on different devices or numbers of threads or processes: not comparable."
     if leader.run.metrics[0].images != reference.run.metrics[0].images:
         return f"{both}, over different numbers of images: not comparable."
     ratio = ours / theirs

@@ -12,7 +12,7 @@ from steadygrad.parts import Setting, part_fields, value_text
 from steadygrad.reports.comparison import ComparedRun, Comparison, compare_runs
 from steadygrad.reports.figures import cost_figure, inline_svg, robustness_figure, training_figure
 from steadygrad.reports.figures.canvas import SeriesStyle, series_styles
-from steadygrad.reports.headline import headline, is_distinguishable
+from steadygrad.reports.headline import headline
 from steadygrad.reports.html import (
     date_text,
     gallery_examples,
@@ -22,7 +22,7 @@ from steadygrad.reports.html import (
 )
 from steadygrad.reports.runs import RunRecord, load_runs
 from steadygrad.reports.scope import cautions, tested, untested
-from steadygrad.reports.tables import SummaryRow, summary_rows
+from steadygrad.reports.tables import summary_rows
 from steadygrad.reports.wording import (
     attack_name,
     count_text,
@@ -114,7 +114,7 @@ def _comparison(
         "disturbance": disturbance_text(attack),
         "svg": Markup(inline_svg(robustness_figure(comparison, styles), prefix, description)),
         "rows": rows,
-        "best": _level_with_best(rows),
+        "best": _level_with_best(comparison),
         "shown_eps": comparison.shown_eps,
         "middle_eps": comparison.middle_eps,
         "shared_count": len(comparison.shared_eps),
@@ -129,17 +129,16 @@ def _comparison(
     }
 
 
-def _level_with_best(rows: Sequence[SummaryRow]) -> list[list[bool]]:
-    """Say, per accuracy column and run, whether it cannot be told from the column's best."""
-    columns = list(zip(*([row.clean, *row.attacked] for row in rows), strict=True))
-    flags = []
-    for column in columns:
-        points = [point for point in column if point is not None]
-        best = max(points, key=lambda point: point.correct, default=None)
-        if best is None or best.correct == 0 or len(rows) == 1:
-            flags.append([False] * len(column))
+def _level_with_best(comparison: Comparison) -> list[list[bool]]:
+    """Say, for clean and each shown eps, which runs cannot be told from the best one."""
+    entries, flags = comparison.entries, []
+    for eps in (0.0, *comparison.shown_eps):
+        if eps not in comparison.shared_eps or len(entries) == 1:
+            flags.append([False] * len(entries))
             continue
-        flags.append([p is not None and not is_distinguishable(best, p) for p in column])
+        best = max(entries, key=lambda entry: entry.point(eps).correct)
+        has_any = best.point(eps).correct > 0
+        flags.append([has_any and not best.differs_from(entry, eps) for entry in entries])
     return flags
 
 

@@ -19,6 +19,7 @@ from steadygrad.reports.training_words import model_text
 from steadygrad.training import TrainingConfig, run_config
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.metrics_file import read_metrics
+from steadygrad.training.run_folder import PROVENANCE
 
 __all__ = ["RunRecord", "load_evaluations", "load_run", "load_runs"]
 
@@ -60,16 +61,12 @@ def _check(evaluation: Evaluation, path: Path) -> None:
         raise CheckpointError(f"{path} is damaged: the shapes of its gallery do not fit together")
 
 
-PROVENANCE = ("steadygrad", "torch", "python", "threads", "created")
-"""What config.json says beside the settings."""
-
-
 @dataclass(frozen=True, eq=False)
 class RunRecord:
     """What a run folder says.
 
     name: the folder's, safe to print; config: the settings that decided the run; provenance:
-        versions, threads and date, as far as recorded.
+        versions, device, threads, processes and date, as far as recorded.
     metrics: one per finished epoch; evaluations: at least one, oldest first.
     weights_digest: SHA-256 of the latest weights' file, None without one.
     parameters, macs: real numbers trained, and real multiply-accumulates an image; None for a

@@ -40,9 +40,17 @@ def cautions(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> li
 
 
 def has_comparable_times(runs: Sequence[RunRecord]) -> bool:
-    """Say whether the runs, as far as recorded, trained on the same kind of device and threads."""
-    settings = {(run.config.device, run.provenance.get("threads")) for run in runs}
-    return len(settings) <= 1
+    """Say whether the runs, as far as recorded, trained on equal devices, threads and processes."""
+    used = [{"device_name": _device(run.config.device), **run.provenance} for run in runs]
+    return all(
+        len({here[key] for here in used if here.get(key) is not None}) <= 1
+        for key in ("device_name", "threads", "processes")
+    )
+
+
+def _device(asked: str) -> str | None:
+    """Return the device of a run that did not record its name, None where it was not told."""
+    return None if asked == "auto" else asked
 
 
 def _incomparable(runs: Sequence[RunRecord], comparisons: Sequence[Comparison]) -> list[str]:
@@ -131,8 +139,8 @@ def _timing(runs: Sequence[RunRecord]) -> list[str]:
     if has_comparable_times(runs):
         return []
     return [
-        "The runs were trained on different devices or numbers of threads: training times are "
-        "not comparable."
+        "The runs were trained on different devices or numbers of threads or processes: training "
+        "times are not comparable."
     ]
 
 
@@ -162,7 +170,8 @@ def tested(comparison: Comparison) -> list[tuple[str, str]]:
             "Uncertainty",
             "Bands and intervals are Wilson's 95\u00a0% intervals. They cover only the choice of "
             "test images, not other trainings or better attacks. Two accuracies are called "
-            "different only where their intervals do not overlap. Seed of the attack's random "
+            "different where McNemar's test on the shared images says so at 5\u00a0%, or, without "
+            "each image's outcome, where their intervals lie apart. Seed of the attack's random "
             f"draws: {', '.join(map(str, seeds))}.",
         )
     )
@@ -286,12 +295,23 @@ def _radii(comparison: Comparison) -> str:
     return f"{span}{shared}, in units of the pixel range [0, 1]: 8/255 is 8 grey levels."
 
 
+_HOW_RADII_WERE_TRIED = {
+    "continued": " The attack went on from the smaller eps with half of its steps, so that its "
+    "curve lies lower or higher than that of a sweep.",
+    "bisection": " Only the eps around the smallest that breaks an image were tried, so that its "
+    "curve may lie above that of a sweep.",
+    "distance": " The attack looked for the nearest adversarial image once.",
+}
+"""What ``AccuracyCurve.search`` means for a reader, where it is not the ordinary sweep."""
+
+
 def _counting(protocol: Protocol) -> str:
-    if protocol.is_separate:
+    if protocol.search == "separate":
         return "Every image was attacked separately at every eps, so a curve may rise by chance."
     return (
         "Each image counts at its worst: one that is misclassified without attack or at one eps "
         "counts as misclassified at every larger eps."
+        f"{_HOW_RADII_WERE_TRIED.get(protocol.search, '')}"
     )
 
 

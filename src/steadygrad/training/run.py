@@ -148,7 +148,7 @@ def _trained(
             if resume:
                 folder.update_config(config)
             else:
-                folder.create(config)
+                folder.create(config, device)
 
         return TrainingLoop(session, held_out, folder, progress, interruption, begin).run()
 

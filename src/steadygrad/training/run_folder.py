@@ -13,6 +13,8 @@ from torch import nn
 
 from steadygrad.atomic_file import write_atomically
 from steadygrad.datasets.sources import with_settings
+from steadygrad.devices import device_name
+from steadygrad.distributed import current_ranks
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.folder_lock import LOCK_NAME
 from steadygrad.models import ModelSource, RunModel
@@ -25,13 +27,16 @@ from steadygrad.training.training_state import TrainingState, read_state
 from steadygrad.training.version_0_1 import is_flat, nested_settings
 from steadygrad.versions import library_versions
 
-__all__ = ["RunFolder", "TrainedRun", "load_run_model", "run_config"]
+__all__ = ["PROVENANCE", "RunFolder", "TrainedRun", "load_run_model", "run_config"]
 
 _FREE_TO_CHANGE = frozenset({"epochs", "checkpoint_seconds", "device", "shard", "trackers"})
 """Settings that a resumed run may change: how far to go, and what moves no number."""
 
-_PROVENANCE = ("steadygrad", "torch", "python", "threads", "created")
-"""What config.json says beside the configuration."""
+PROVENANCE = (
+    *("steadygrad", "torch", "python", "threads"),
+    *("device_name", "processes", "created"),
+)
+"""What config.json says beside the configuration; earlier files lack some of it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """The configuration, versions, threads and date."""
+        """The configuration, versions, device, threads, processes and date."""
         return self.path / "config.json"
 
     @property
@@ -107,10 +112,10 @@ class RunFolder:
                 "choose another folder"
             )
 
-    def create(self, config: TrainingConfig) -> None:
+    def create(self, config: TrainingConfig, device: torch.device) -> None:
         """Make the folder with its config.json, and remove what an earlier run left in it.
 
-        Files that no run writes are left alone.
+        Files that no run writes are left alone. device: where the run computes.
         Raises: OutputError.
         """
         try:
@@ -128,6 +133,8 @@ class RunFolder:
         provenance = {
             **library_versions(),
             "threads": torch.get_num_threads(),
+            "device_name": device_name(device),
+            "processes": current_ranks().count,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         write_atomically(self.config, _as_json(config.to_dict() | provenance))
@@ -223,7 +230,7 @@ def load_run_model(run: Path | str, device: torch.device | str = "cpu") -> Train
 
 
 def _config_of(values: Mapping[str, Any]) -> TrainingConfig:
-    settings = {key: value for key, value in values.items() if key not in _PROVENANCE}
+    settings = {key: value for key, value in values.items() if key not in PROVENANCE}
     if is_flat(settings):
         settings = nested_settings(settings)
     return TrainingConfig.from_dict(settings)
