@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from steadygrad.experiments import Network, NetworkStore
 from steadygrad.tensor_file import write_tensors
 from steadygrad.training import EpochMetrics, RunFolder

@@ -3,9 +3,10 @@
 import math
 
 import torch
+from scipy import stats
 from torch import nn
 
-from steadygrad.experiments.loss_shape import loss_shape
+from steadygrad.experiments.loss_shape import loss_shape, ranks
 
 
 def two_class_network(weight: torch.Tensor) -> nn.Module:
@@ -47,3 +48,9 @@ def test_means_are_over_images_and_do_not_depend_on_the_chunks() -> None:
         mean = (100 * getattr(first, name) + 200 * getattr(rest, name)) / 300
         assert math.isclose(getattr(whole, name), mean, rel_tol=1e-9)
     assert whole.turn > 0
+
+
+def test_equal_values_share_the_mean_of_their_ranks() -> None:
+    values = torch.tensor([0.3, 0.1, 0.3, 0.2, 0.1, 0.3])
+    assert ranks(values).tolist() == [4.0, 0.5, 4.0, 2.0, 0.5, 4.0]
+    assert ranks(values).add(1).tolist() == list(stats.rankdata(values))

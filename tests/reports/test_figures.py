@@ -25,6 +25,7 @@ from steadygrad.reports import (
     training_figure,
 )
 from steadygrad.reports.figures import letters
+from steadygrad.reports.figures.before_after import before_after_figure
 from steadygrad.reports.figures.canvas import literal_text, new_figure, style, wrapped
 
 MakeRun = Callable[..., Path]
@@ -67,6 +68,16 @@ def test_radii_in_grey_levels_are_drawn_as_such(make_run: MakeRun) -> None:
     assert list(axes.lines[0].get_xdata()) == pytest.approx(list(range(0, 17, 2)))
 
 
+def test_what_hardening_bought_is_drawn_in_the_units_of_its_norm(make_run: MakeRun) -> None:
+    (comparison,) = compare_runs(load_runs([make_run("a")]))
+    curve = comparison.entries[0].evaluation.curve
+    for norm, unit, label in (("linf", 255, "1/255"), ("l2", 1, "length of the change eps (L2)")):
+        (axes,) = before_after_figure({"before": curve}, 0.1, norm, "PGD").axes
+        assert list(axes.lines[0].get_xdata()) == [unit * eps for eps in curve.eps_values]
+        assert list(axes.lines[1].get_xdata()) == [unit * 0.1] * 2
+        assert label in axes.get_xlabel()
+
+
 def test_one_radius_has_an_error_bar(make_run: MakeRun) -> None:
     (comparison,) = compare_runs(load_runs([make_run("a", eps=(0.1,))]))
     (axes,) = robustness_figure(comparison).axes
@@ -98,7 +109,7 @@ def test_training_has_a_panel_a_quantity_with_units(make_run: MakeRun) -> None:
     figure = training_figure(runs)
     loss, penalty, accuracy = figure.axes
     assert loss.get_ylabel() == "cross-entropy (nats)"
-    assert penalty.get_ylabel() == "strength × squared norm (nats)"
+    assert penalty.get_ylabel() == "as it enters the loss (nats)"
     assert accuracy.get_ylabel() == "accuracy (%), training images"
     assert all(axes.get_xlabel() == "epoch" for axes in figure.axes)
     assert [len(axes.lines) for axes in figure.axes] == [2, 1, 2]

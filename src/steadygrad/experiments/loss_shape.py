@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
 from steadygrad.attacks.goal import Goal
@@ -157,8 +157,8 @@ class LossShape(Artefact):
         slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
         intercept = float(y.mean() - slope * x.mean())
         spread = float((y - intercept - slope * x).square().sum() / (len(y) - 2)) ** 0.5
-        ranks = torch.stack([values.argsort().argsort().double() for values in (x, y)])
-        return _Line(slope, intercept, spread, float(torch.corrcoef(ranks)[0, 1]))
+        ranked = torch.stack([ranks(values) for values in (x, y)])
+        return _Line(slope, intercept, spread, float(torch.corrcoef(ranked)[0, 1]))
 
     def _table(self, found: Sequence[tuple[Network, Shape, MeanAccuracy]]) -> Table:
         rows: list[tuple[Cell, ...]] = [
@@ -241,6 +241,13 @@ class LossShape(Artefact):
             ),
             y_range=PERCENT_RANGE,
         )
+
+
+def ranks(values: Tensor) -> Tensor:
+    """Return the rank of each of (n,) values from 0, equal ones having the mean of theirs."""
+    others = values.unsqueeze(1)
+    below, equal = (values < others).sum(dim=1), (values == others).sum(dim=1)
+    return below + (equal - 1) / 2
 
 
 @dataclass(frozen=True)

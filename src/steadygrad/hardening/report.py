@@ -256,7 +256,9 @@ class HardeningReport:
             OutputError: a file cannot be written.
         """
         curves = {"before": self.before.curve, "after": self.after.curve}
-        figure = before_after_figure(curves, self.eps, f"PGD({_STEPS}) on {self.data['name']}")
+        figure = before_after_figure(
+            curves, self.eps, self.norm, f"PGD({_STEPS}) on {self.data['name']}"
+        )
         for suffix in ("png", "svg"):
             save_figure(figure, out / f"robustness.{suffix}")
         write_atomically(out / "report.md", self.markdown().encode())

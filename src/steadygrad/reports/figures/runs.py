@@ -203,7 +203,7 @@ def training_figure(
         _title(
             penalty,
             "Penalty on the input gradient",
-            "strength × squared norm (nats)",
+            "as it enters the loss (nats)",
             if_empty="no run was penalised",
         )
         _accuracy(accuracy, runs, styles)
