@@ -152,8 +152,9 @@ class MethodTable(Artefact):
             rows=tuple(cells),
             intervals=intervals,
             note="Accuracies in percent, under attacks the mean over the radii; 'from': on the "
-            "examples of a network trained so, of another seed. DeepFool: mean of |r|/|x| over the "
-            "images whose prediction it changed; the last column has the share of the others.",
+            "examples of a network trained so, of another seed. Intervals of means over radii are "
+            "Wilson's of a single proportion, somewhat too wide. DeepFool: mean of |r|/|x| over "
+            "the images whose prediction it changed; the last column has the share of the others.",
         )
 
     def _chart(self, rows: Sequence[MethodRow]) -> LineChart:
