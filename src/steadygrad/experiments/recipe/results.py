@@ -56,6 +56,7 @@ MNIST_CURVES = WhiteBox(
     curves=pgd_curves(_EPS, MNIST.attack_eps, steps=20),
     of_paper=(
         _PROPOSED,
+        _LONGEST,
         _SLOWER,
         _WIDER,
         _TWIN,
