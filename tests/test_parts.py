@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -169,6 +170,26 @@ def test_any_value_survives_text_and_table(
 )
 def test_numbers_are_as_short_as_they_can_be(value: float, text: str) -> None:
     assert number_text(value) == text
+
+
+def test_numbers_of_numpy_are_as_those_of_python() -> None:
+    plain = Saw(eps=0.25, steps=2, step_size=0.5, at=(1, 2), shape=Square(side=3))
+    part = Saw(
+        eps=np.float32(0.25),
+        steps=np.int64(2),
+        step_size=np.float64(0.5),
+        at=(np.int64(1), np.uint8(2)),
+        shape=Square(side=np.int32(3)),
+    )
+    assert repr(part) == repr(plain)
+    assert TOOLS.text(part) == TOOLS.text(plain)
+    assert repr(TOOLS.build(TOOLS.table(plain) | {"eps": np.float32(0.25)})) == repr(
+        TOOLS.build(TOOLS.table(plain))
+    )
+    with pytest.raises(HyperparameterError, match=r"expected a whole number, got 2\.5"):
+        Saw(eps=0.25, steps=np.float32(2.5))
+    with pytest.raises(HyperparameterError, match="expected a tool, got "):
+        TOOLS.of(np.float32(1))
 
 
 def test_what_text_cannot_hold_prints_as_its_repr() -> None:
