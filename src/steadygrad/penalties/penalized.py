@@ -18,6 +18,7 @@ from steadygrad.penalties.model_passes import (
     couples_images,
     explained,
     running_statistics,
+    uses_running_statistics,
 )
 from steadygrad.penalties.part import (
     Backend,
@@ -151,7 +152,7 @@ def _terms(
 
 
 def _takes_running_statistics(backend: Backend, model: Classifier) -> bool:
-    return getattr(backend, "statistics", "batch") == "running" and couples_images(model)
+    return uses_running_statistics(getattr(backend, "statistics", "batch"), model)
 
 
 def _statistics_of(backend: Backend, model: Classifier) -> AbstractContextManager[None]:
