@@ -94,7 +94,9 @@ def plain_loss(
     """Return the mean loss with a penalty of 0."""
     losses, logits = example_losses(model, images, labels, loss)
     data_loss = losses.mean()
-    return PenalizedLoss(data_loss, data_loss, data_loss.new_zeros(()), logits)
+    result = PenalizedLoss(data_loss, data_loss, data_loss.new_zeros(()), logits)
+    refuse_when_not_finite(model, result)
+    return result
 
 
 def check_strength(strength: float) -> None:
