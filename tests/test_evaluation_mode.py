@@ -1,5 +1,7 @@
 """Eval mode for a while, then exactly as before."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -46,7 +48,29 @@ def test_also_after_an_error() -> None:
     assert modes(model) == before
 
 
-def test_plain_callables_pass_through() -> None:
+@pytest.mark.parametrize("wrap", [lambda model: model.forward, lambda model: lambda x: model(x)])
+def test_the_network_of_a_function_or_a_method_is_switched_too(wrap: Any) -> None:
+    model = Mixed()
+    before = modes(model)
+    with evaluation_mode(wrap(model)):
+        assert not any(modes(model))
+    assert modes(model) == before
+
+
+def test_a_networks_own_eval_is_called() -> None:
+    class Merging(nn.Linear):
+        is_merged = False
+
+        def train(self, mode: bool = True) -> "Merging":
+            self.is_merged = not mode
+            return super().train(mode)
+
+    model = nn.Sequential(Merging(2, 2))
+    with evaluation_mode(lambda x: model(x)):
+        assert model[0].is_merged
+
+
+def test_callables_without_a_network_pass_through() -> None:
     with evaluation_mode(lambda images: images):
         pass
 

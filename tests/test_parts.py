@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,15 @@ class Square:
     label: str = "plain"
 
 
+@SHAPES.register("drawing")
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    positional: ClassVar[str] = "file"
+
+    file: Path
+    scale: float = 1.0
+
+
 @SHAPES.register("dot")
 @dataclass(frozen=True, kw_only=True)
 class Dot:
@@ -41,7 +51,7 @@ class Saw:
     step_size: float | None = None
     at: tuple[int, ...] = ()
     rates: tuple[float, ...] = ()
-    shape: Annotated[Square | Dot | None, SHAPES] = None
+    shape: Annotated[Square | Drawing | Dot | None, SHAPES] = None
     shapes: Annotated[tuple[Square | Dot, ...], SHAPES] = ()
     is_sharp: bool = True
     path: Path = Path("x")
@@ -113,7 +123,7 @@ def test_text_table_and_constructor_build_equal_parts_and_print_back(text: str) 
         (
             "saw:eps=1,shape=sqare",
             {"eps": 1, "shape": "sqare"},
-            "unknown shape 'sqare' (did you mean 'square'?); choose one of square, dot",
+            "unknown shape 'sqare' (did you mean 'square'?); choose one of square, drawing, dot",
         ),
         (
             "saw:eps=1,shape=dot,shape.side=2",
@@ -129,6 +139,24 @@ def test_text_and_table_are_refused_with_the_same_sentence(
         with pytest.raises((HyperparameterError, UnknownNameError)) as refusal:
             build()
         assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize("place", ["a=b", "data/date=2024", "./lr=0.1/x.svg", "a,b=c", "it's=x"])
+def test_a_path_with_an_equals_sign_needs_no_key(place: str) -> None:
+    part = Drawing(file=Path(place), scale=2.0)
+    assert SHAPES.parse(SHAPES.text(part)) == part
+    tool = Saw(eps=0.0, shape=part)
+    assert TOOLS.parse(TOOLS.text(tool)) == tool
+
+
+def test_a_path_with_an_equals_sign_is_told_from_a_setting() -> None:
+    part = Drawing(file=Path("runs/lr=0.1/x.svg"), scale=2.0)
+    assert SHAPES.parse("drawing:runs/lr=0.1/x.svg,scale=2") == part
+    assert TOOLS.parse("saw:eps=0,shape=drawing:runs/lr=0.1/x.svg,shape.scale=2").shape == part
+    with pytest.raises(HyperparameterError, match=r"no setting 'scal' \(did you mean 'scale'"):
+        SHAPES.parse("drawing:scal=2")
+    with pytest.raises(HyperparameterError, match=r"no setting 'shap' \(did you mean 'shape'"):
+        TOOLS.parse("saw:shap.scale=2,eps=0")
 
 
 @pytest.mark.parametrize(
@@ -169,6 +197,26 @@ def test_any_value_survives_text_and_table(
 )
 def test_numbers_are_as_short_as_they_can_be(value: float, text: str) -> None:
     assert number_text(value) == text
+
+
+def test_numbers_of_numpy_are_as_those_of_python() -> None:
+    plain = Saw(eps=0.25, steps=2, step_size=0.5, at=(1, 2), shape=Square(side=3))
+    part = Saw(
+        eps=np.float32(0.25),
+        steps=np.int64(2),
+        step_size=np.float64(0.5),
+        at=(np.int64(1), np.uint8(2)),
+        shape=Square(side=np.int32(3)),
+    )
+    assert repr(part) == repr(plain)
+    assert TOOLS.text(part) == TOOLS.text(plain)
+    assert repr(TOOLS.build(TOOLS.table(plain) | {"eps": np.float32(0.25)})) == repr(
+        TOOLS.build(TOOLS.table(plain))
+    )
+    with pytest.raises(HyperparameterError, match=r"expected a whole number, got 2\.5"):
+        Saw(eps=0.25, steps=np.float32(2.5))
+    with pytest.raises(HyperparameterError, match="expected a tool, got "):
+        TOOLS.of(np.float32(1))
 
 
 def test_what_text_cannot_hold_prints_as_its_repr() -> None:

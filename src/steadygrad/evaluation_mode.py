@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from steadygrad._typing import Classifier
+from steadygrad.held_statistics import modules_of
 
 __all__ = ["evaluation_mode", "to_evaluation_mode"]
 
@@ -14,13 +15,15 @@ __all__ = ["evaluation_mode", "to_evaluation_mode"]
 def evaluation_mode(model: Classifier) -> Iterator[None]:
     """Put ``model`` in eval mode; afterwards restore each module's own mode, also after an error.
 
-    ``model.train(was_training)`` would not do: it would wake modules that someone had frozen. A
-    plain callable has no mode and passes through.
+    ``model.train(was_training)`` would not do: it would wake modules that someone had frozen. Of a
+    function, a method or another object the modules that it runs are switched (``modules_of``).
     """
-    modes = []
-    if isinstance(model, nn.Module):
-        modes = [(module, module.training) for module in model.modules()]
-        to_evaluation_mode(model)
+    modules = modules_of(model)
+    modes = [(module, module.training) for module in modules]
+    inner = {id(child) for module in modules for child in module.children()}
+    for module in modules:
+        if id(module) not in inner:
+            to_evaluation_mode(module)
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import ModuleType
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
@@ -12,32 +13,55 @@ from steadygrad._typing import Classifier
 
 __all__ = ["Buffers", "buffer_copies", "held_statistics", "modules_of"]
 
+DEPTH = 5
+"""How many holders deep a module is looked for: an object in a list of an object of a method."""
+MANY = 100
+"""A longer container holds data, and no networks."""
+HOLD_NOTHING = (type(None), bool, int, float, str, bytes, Tensor, type, ModuleType)
+"""Kinds of values in which no network is looked for."""
+
 
 def modules_of(model: Classifier) -> list[nn.Module]:
-    """Return the modules that a model runs, also those that a function or a method wraps."""
+    """Return the modules that a model runs, also those that functions, methods and objects hold."""
     if isinstance(model, nn.Module):
         return list(model.modules())
     found: dict[int, nn.Module] = {}
-    for value in _held_by(model):
-        if isinstance(value, nn.Module):
-            found |= {id(module): module for module in value.modules()}
+    seen, level = {id(model)}, [model]
+    for _ in range(DEPTH):
+        held = [value for holder in level for value in _held_by(holder)]
+        level = []
+        for value in held:
+            if id(value) in seen or isinstance(value, HOLD_NOTHING):
+                continue
+            seen.add(id(value))
+            if isinstance(value, nn.Module):
+                found |= {id(module): module for module in value.modules()}
+            else:
+                level.append(value)
     return list(found.values())
 
 
-def _held_by(model: Any) -> Iterator[Any]:
-    """Yield what a callable holds: its object, its arguments, its closure, the globals it names."""
-    if isinstance(model, partial):
-        yield from (model.func, *model.args, *model.keywords.values())
-    yield getattr(model, "__self__", None)
-    yield from getattr(model, "__dict__", {}).values()
-    for cell in getattr(model, "__closure__", None) or ():
+def _held_by(holder: Any) -> Iterator[Any]:
+    """Yield what a container holds, or a callable or an object of its kind.
+
+    That is: the object of a method, arguments, attributes, the closure, the globals that are named.
+    """
+    if isinstance(holder, dict | list | tuple):
+        values = holder.values() if isinstance(holder, dict) else holder
+        yield from values if len(holder) <= MANY else ()
+        return
+    if isinstance(holder, partial):
+        yield from (holder.func, *holder.args, *holder.keywords.values())
+    yield getattr(holder, "__self__", None)
+    yield from getattr(holder, "__dict__", {}).values()
+    for cell in getattr(holder, "__closure__", None) or ():
         try:
             yield cell.cell_contents
         except ValueError:  # not yet assigned
             continue
-    code = getattr(model, "__code__", None)
-    if code is not None:
-        named = getattr(model, "__globals__", {})
+    code, named = getattr(holder, "__code__", None), getattr(holder, "__globals__", {})
+    # Those of torch's own functions are many, and hold no user's network.
+    if code is not None and not str(named.get("__name__")).startswith("torch."):
         yield from (named.get(name) for name in code.co_names)
 
 

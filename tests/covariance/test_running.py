@@ -98,6 +98,20 @@ def test_the_state_before_the_first_update_restores_that_too() -> None:
         running.apply(batch(0))
 
 
+@pytest.mark.parametrize("scale", [1e-40, 1e-23, 1e20, 1e37])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_perturbations_whose_squares_are_no_numbers_count_like_any_other(
+    structure: str | Structure, scale: float
+) -> None:
+    plain, extreme = RunningCovariance(structure), RunningCovariance(structure)
+    for seed in range(2):
+        plain.offer(batch(seed).float())
+        extreme.offer((batch(seed) * scale).float())
+    tolerance = 1e-3 if scale == 1e-40 else 1e-5  # so small a float32 has few digits
+    for found, expected in ((extreme.dense(), plain.dense()), (extreme.mean, plain.mean)):
+        torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+
+
 def test_half_precision_perturbations_are_averaged_in_float32() -> None:
     running = RunningCovariance("dense")
     running.update(batch(0).bfloat16())

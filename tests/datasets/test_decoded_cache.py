@@ -159,6 +159,23 @@ def test_under_a_limit_no_more_is_decoded(mnist_like, decodings) -> None:
     assert decodings == [3, 20]  # a copy of all serves every limit
 
 
+def test_the_channels_under_a_limit_do_not_depend_on_earlier_copies(tmp_path, png, pixels) -> None:
+    place = tmp_path / "birds" / "train" / "owl"
+    place.mkdir(parents=True)
+    for number in range(4):  # two grey images, then two in colour
+        image = pixels(6, 5, 3, seed=number) if number > 1 else pixels(6, 5, seed=number)
+        (place / f"{number}.png").write_bytes(png(image))
+    folder = str(tmp_path / "birds")
+
+    def channels(cache: bool) -> list[int]:
+        return [
+            load_dataset(folder, "train", limit=limit, cache=cache).input_shape[0]
+            for limit in (None, 1, 2, 3, 4)
+        ]
+
+    assert channels(cache=False) == channels(cache=True) == channels(cache=True) == [3, 1, 1, 3, 3]
+
+
 def test_every_size_has_a_copy_of_its_own(mnist_like, decodings) -> None:
     sizes = (14, None, 7, 14)
     shapes = [

@@ -138,6 +138,30 @@ def test_several_configurations_have_to_be_told_apart(client: Hub) -> None:
     assert len(load_dataset("hub:some/birds,config=small", "test")) == 10
 
 
+def test_a_configuration_that_was_downloaded_is_not_taken_for_the_only_one(client: Hub) -> None:
+    shutil.copytree(client.remote / "main/mnist", client.remote / "main/small")
+    load_dataset("hub:some/birds,config=small", "test")
+    with pytest.raises(DatasetError, match="expected config, one of mnist, small, for some/birds"):
+        load_dataset("hub:some/birds", "test")
+    client.failure = ConnectionError("no route")
+    with pytest.raises(DatasetError, match=r"cannot get birds .* name the configuration"):
+        load_dataset("hub:some/birds", "test")
+    assert len(load_dataset("hub:some/birds,config=small", "test")) == 10
+
+
+def test_a_revision_is_that_one_or_refused(client: Hub) -> None:
+    place = client.remote / CONVERTED
+    place.parent.mkdir(parents=True)
+    (client.remote / "main").rename(place)
+    load_dataset("hub:some/birds,config=mnist", "test")
+    for config in ("", ",config=mnist"):
+        with pytest.raises(DatasetError, match="expected parquet files in revision old of some/"):
+            load_dataset(f"hub:some/birds,revision=old{config}", "test")
+    shutil.copytree(place, client.remote / "old")
+    assert len(load_dataset("hub:some/birds,revision=old", "test")) == 10
+    assert client.kept.joinpath("old").exists()
+
+
 def test_sets_of_other_kinds_come_as_the_hub_converts_them(client: Hub) -> None:
     for path in (client.remote / "main/mnist").iterdir():
         split, _, number = path.stem.partition("-0000")

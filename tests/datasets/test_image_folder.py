@@ -168,6 +168,27 @@ def test_a_link_to_nothing_stops_its_own_split_only(folder) -> None:
     assert refusal(folder, "test").endswith("the file that its link points to does not exist")
 
 
+@pytest.mark.parametrize("place", ["owl/photo.heic", "photo.png", "owl/9.png"])
+def test_a_copy_does_not_hide_what_is_refused(folder, place) -> None:
+    for split in ("train", "test"):
+        load_dataset(str(folder), split)
+    (folder / "train" / place).symlink_to(folder / "nowhere.png")
+    assert f"cannot read {place} of" in refusal(folder)
+    assert len(load_dataset(str(folder), "test")) == 2
+    (folder / "train" / place).unlink()
+    assert len(load_dataset(str(folder), "train")) == 6
+
+
+def test_notes_are_those_of_the_folder_as_it_is(folder) -> None:
+    load_dataset(str(folder), "train")
+    (folder / "train" / "owl" / "notes.txt").write_text("x")
+    (folder / "train" / "emu").mkdir()
+    for cache in (True, False):
+        assert load_dataset(str(folder), "train", cache=cache).note == (
+            "no image in train/emu; left out of train, being no images: owl/notes.txt"
+        )
+
+
 def test_one_split_under_two_names_is_refused(folder) -> None:
     shutil.copytree(folder / "test", folder / "val")
     shutil.copytree(folder / "test", folder / "validation")

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -132,8 +133,22 @@ def test_a_loop_goes_through_the_epochs_and_its_state_resumes_it(mixed_sizes) ->
     assert resumed.state_dict() == state == {"epoch": 1, "batch": 2}
     assert torch.equal(torch.cat([images for images, _ in resumed]), torch.cat(second[2:]))
     assert resumed.state_dict() == {"epoch": 2, "batch": 0}
-    next(iter(resumed))  # a loop that is left begins its epoch again
-    assert torch.equal(torch.cat([images for images, _ in resumed]), flat(make(), 2)[0])
+
+
+def test_after_a_loop_that_is_left_early_comes_the_next_epoch(mixed_sizes) -> None:
+    def make() -> ImageLoader:
+        return image_loader(str(mixed_sizes), "train", batch_size=3, image_size=8, seed=3)
+
+    loader, states = make(), []
+    for epoch in range(3):
+        images = torch.cat([images for images, _ in islice(loader, 2)])
+        assert torch.equal(images, flat(make(), epoch)[0][:6])
+        states.append(loader.state_dict())
+    assert states == [{"epoch": epoch, "batch": 2} for epoch in range(3)]
+    loader.load_state_dict(states[1])
+    images = torch.cat([images for images, _ in islice(loader, 1)])
+    assert torch.equal(images, flat(make(), 1, 2)[0][:3])
+    assert torch.equal(torch.cat([images for images, _ in loader]), flat(make(), 2)[0])
 
 
 def test_random_parts_differ_and_keep_their_size(mixed_sizes) -> None:

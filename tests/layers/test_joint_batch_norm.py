@@ -45,6 +45,17 @@ def test_a_share_of_everything_is_normalised_as_pytorch_does(layer: type[nn.Modu
     torch.testing.assert_close(second[1], second[0])
 
 
+def test_a_part_of_one_process_is_normalised_by_hand() -> None:
+    layer, images = BatchNorm2d(3), IMAGES.clone().requires_grad_()
+    plain = layer(images)
+    with share_of_batch(BatchShare(Ranks(0, 2), 10)):
+        part = layer(images)
+        with joint_batch_norm():
+            joint = layer(images)
+    assert torch.equal(part, plain)
+    assert part.grad_fn.name() == plain.grad_fn.name() != joint.grad_fn.name()
+
+
 def test_a_single_value_is_refused_in_pytorchs_words() -> None:
     with (
         share_of_batch(BatchShare(Ranks(0, 2), 1)),

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from torch.utils.checkpoint import checkpoint
 from checkpointed_attention import Attending
 from steadygrad import checks, pending_checks
 from steadygrad.errors import ModelError
-from steadygrad.held_statistics import modules_of
 from steadygrad.layers import use_fast_layers
 from steadygrad.models import Classifier
 from steadygrad.penalties import (
@@ -282,7 +282,7 @@ def test_every_layer_learns_from_a_batch_once(backend: Any, fast: bool, wrapped:
     if fast:
         use_fast_layers(once), use_fast_layers(model)
     once(X)
-    seen = (lambda x: model(x)) if wrapped else model
+    seen = partial(lambda models, x: models[0](x), [model]) if wrapped else model
     SquaredNormPenalty(strength=0.01, backend=backend)(seen, X, Y)
     for ours, expected in zip(model.buffers(), once.buffers(), strict=True):
         torch.testing.assert_close(ours, expected)
@@ -290,13 +290,12 @@ def test_every_layer_learns_from_a_batch_once(backend: Any, fast: bool, wrapped:
     assert model[2].num_batches_tracked == 1
 
 
-def test_modules_are_found_behind_functions_and_methods() -> None:
-    net = small()
-    holder = type("Holder", (), {"forward": lambda self, x: net(x)})()
-    holder.net = net
-    for model in (net, net.forward, lambda x: net(x), partial(lambda n, x: n(x), net), holder):
-        assert net[1] in modules_of(model)
-    assert modules_of(torch.relu) == []
+def test_running_statistics_of_layers_that_are_not_found_are_refused() -> None:
+    weight = torch.ones(64, 4)
+    for backend, fraction in product((BACKENDS[1], BACKENDS[4]), (1.0, 0.5)):
+        penalty = SquaredNormPenalty(strength=1.0, fraction=fraction, backend=backend)
+        with pytest.raises(ModelError, match='layers are found for statistics "running", got <f'):
+            penalty(lambda x: x.flatten(1) @ weight, X, Y)
 
 
 # Randomness.

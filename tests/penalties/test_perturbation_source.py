@@ -1,5 +1,6 @@
 """Laws of steadygrad.penalties.perturbation_source: the attacks that a covariance learns from."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -7,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.attacks import PGD
+from steadygrad.covariance import DataFacts, Stationary, prepared
 from steadygrad.errors import HyperparameterError
+from steadygrad.penalties import Standardized, Structured
 from steadygrad.penalties.perturbation_source import (
     PGD_EPS,
     DeepFoolSource,
@@ -17,6 +20,7 @@ from steadygrad.penalties.perturbation_source import (
 
 IMAGES = torch.full((8, 1, 4, 4), 0.5)
 LABELS = torch.arange(8) % 3
+LEARNING = Structured(strength=1.0, covariance=Stationary(source="pgd"))
 
 
 @pytest.fixture
@@ -57,6 +61,22 @@ def test_a_source_draws_nothing_and_needs_no_true_label(model: nn.Module, source
     first = perturbed(LABELS)
     assert torch.equal(first, perturbed(2 - LABELS))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    "penalty", [LEARNING, Standardized(penalty=LEARNING)], ids=["sgr", "standardized"]
+)
+def test_an_attack_meets_the_network_in_eval_mode(
+    model: nn.Sequential, penalty: Any, wrapped: bool
+) -> None:
+    seen: list[bool] = []
+    model.append(nn.Dropout())
+    model[-1].register_forward_hook(lambda module, *_: seen.append(module.training))
+    learning = prepared(penalty, DataFacts((1, 4, 4)))
+    learning(partial(lambda net, x: net(x), model) if wrapped else model, IMAGES, LABELS)
+    assert seen == [False] * 11 + [True]
+    assert model[-1].training
 
 
 def test_fewer_steps_of_deepfool_end_sooner(model: nn.Module) -> None:

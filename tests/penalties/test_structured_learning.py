@@ -12,6 +12,7 @@ from steadygrad.attacks import PGD
 from steadygrad.attacks.deepfool import DeepFool
 from steadygrad.covariance import RunningCovariance, estimate_covariance
 from steadygrad.errors import CheckpointError, CovarianceError
+from steadygrad.penalties import BinaryCrossEntropy
 from steadygrad.penalties.structured import StructuredPenalty
 from structured_setting import (
     COVARIANCES,
@@ -118,6 +119,32 @@ def test_an_attack_of_ones_own_is_a_source() -> None:
     StructuredPenalty(strength=1.0, covariance=running, source=attack)(model, IMAGES, LABELS)
     expected = estimate_covariance(attack(model, IMAGES, LABELS) - IMAGES, "dense")
     torch.testing.assert_close(running.dense(), expected.dense())
+
+
+@each_source
+@pytest.mark.parametrize(
+    "labels", [LABELS % 2, (LABELS % 2).double()[:, None], 0.1 + 0.8 * (LABELS % 2)]
+)
+def test_a_network_of_one_logit_is_learned_from_as_one_of_two_classes(
+    source: Any, labels: Tensor
+) -> None:
+    one, two = (RunningCovariance("dense") for _ in range(2))
+    model = nn.Sequential(smooth(), nn.Linear(4, 1)).double()
+    weight = torch.linspace(-1, 1, 4, dtype=torch.float64)
+    model[1].weight.data, model[1].bias.data = weight[None], torch.zeros(1, dtype=torch.float64)
+
+    def of_two_classes(images: Tensor) -> Tensor:
+        logits: Tensor = model(images)
+        return torch.cat((torch.zeros_like(logits), logits), dim=1)
+
+    binary = BinaryCrossEntropy()
+    StructuredPenalty(strength=1.0, covariance=one, source=source)(
+        model, IMAGES, labels, loss=binary
+    )
+    soft = torch.stack((1 - labels.reshape(-1), labels.reshape(-1)), dim=1).double()
+    StructuredPenalty(strength=1.0, covariance=two, source=source)(of_two_classes, IMAGES, soft)
+    assert one.updates == two.updates == 1
+    torch.testing.assert_close(one.dense(), two.dense())
 
 
 @each_source

@@ -7,14 +7,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from steadygrad.errors import CheckpointError, HyperparameterError
+from steadygrad.penalties import NormPenalty
 from steadygrad.training import (
     SilentProgress,
     TrainingConfig,
@@ -238,6 +241,15 @@ def test_more_epochs_continue_a_finished_run_as_if_planned_from_the_start(
         whole, train(config(epochs=3, schedule="multi-step:2"), tmp_path / "run", resume=True)
     )
     assert run_config(tmp_path / "run").epochs == 3
+
+
+def test_a_run_with_numbers_of_numpy_resumes(tmp_path: Path, config: Make) -> None:
+    penalty = NormPenalty(eps=np.float64(0.01))
+    planned = config(epochs=np.int64(1), checkpoint_seconds=np.float32(60), penalty=penalty)
+    train(planned, tmp_path / "run")
+    resumed = train(replace(planned, epochs=np.int64(2)), tmp_path / "run", resume=True)
+    assert len(resumed.history) == 2
+    assert run_config(tmp_path / "run") == replace(planned, epochs=2)
 
 
 def test_fewer_epochs_than_done_are_refused(run: TrainingResult) -> None:

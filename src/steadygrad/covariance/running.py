@@ -55,13 +55,13 @@ class RunningCovariance(Covariance):
             CovarianceError: they are not finite or all zero, in all processes together.
         """
         self._check_shape(perturbations)
-        is_useful = _is_useful(perturbations)
+        largest, is_useful = _largest_of_all(perturbations)
         if not is_useful:
             check_perturbations(perturbations)  # says what is wrong with those of this process
             raise CovarianceError(
                 "expected finite perturbations that are not all zero, got others in another process"
             )
-        self._take(perturbations, is_useful)
+        self._take(perturbations, largest, is_useful)
 
     @torch.no_grad()
     def offer(self, perturbations: Images) -> None:
@@ -77,9 +77,9 @@ class RunningCovariance(Covariance):
             ShapeError: they are no images, or of another shape than before.
         """
         self._check_shape(perturbations)
-        is_useful = _is_useful(perturbations)
+        largest, is_useful = _largest_of_all(perturbations)
         if (self._moments is not None and reading_waits(perturbations)) or is_useful:
-            self._take(perturbations, is_useful)
+            self._take(perturbations, largest, is_useful)
 
     def _check_shape(self, perturbations: Images) -> None:
         if len(perturbations) or current_ranks().count == 1:
@@ -90,12 +90,13 @@ class RunningCovariance(Covariance):
                 f"expected perturbations of images {self.image_shape}, got {image_shape}"
             )
 
-    def _take(self, perturbations: Images, is_useful: Tensor) -> None:
+    def _take(self, perturbations: Images, largest: Tensor, is_useful: Tensor) -> None:
         channels, height, width = perturbations.shape[1:]
         image_shape = channels, height, width
         count, perturbations = len(perturbations), as_working_dtype(perturbations)
         if count == 0:  # of the right shape, and counted as none
             perturbations = perturbations.new_zeros(1, *image_shape)
+        perturbations = perturbations * _power_of_two_over(largest)
         with torch.autocast(perturbations.device.type, enabled=False):
             moments = self.structure.moments(perturbations)
         moments, mean = _of_all_processes(moments, perturbations.mean(dim=0), count)
@@ -200,14 +201,24 @@ def check_decay(decay: float) -> None:
         raise HyperparameterError(f"expected decay in (0, 1], got {decay}")
 
 
-def _is_useful(perturbations: Tensor) -> Tensor:
-    """Return whether perturbations are finite and not all zero, in all processes together."""
-    zero_or_not_finite = torch.stack((~perturbations.any(), ~perturbations.isfinite().all()))
-    votes, processes = zero_or_not_finite.to(torch.int32), current_ranks().count
-    if processes > 1:
+def _largest_of_all(perturbations: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest absolute entry in all processes, and whether all are finite, one not 0."""
+    entries = as_working_dtype(perturbations).abs()
+    is_finite = entries.isfinite().all()
+    own = entries.amax() if entries.numel() else entries.new_zeros(())
+    found = torch.stack((torch.where(is_finite, own, 0), (~is_finite).to(own)))
+    if current_ranks().count > 1:
         with others_alive():
-            distributed.all_reduce(votes)  # zero has to be said by all, not finite by one
-    return (votes[0] < processes) & (votes[1] == 0)
+            distributed.all_reduce(found, distributed.ReduceOp.MAX)
+    return found[0], (found[0] > 0) & (found[1] == 0)
+
+
+def _power_of_two_over(largest: Tensor) -> Tensor:
+    """Return about ``1 / largest``: what is multiplied by it has squares that are no 0 or infinity.
+
+    A power of two, which changes no digit of what is then divided by its own size.
+    """
+    return torch.exp2(-torch.frexp(largest).exponent.clamp(-126, 126).to(largest))
 
 
 def _of_all_processes(moments: Tensor, mean: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -79,8 +79,9 @@ def read_split(
     if not cache:
         return _decode(table, split, limit, framing)
     signature = _signature(table.files(split))
-    for wanted in dict.fromkeys((None, limit)):  # a copy of all images serves every limit
-        if (found := _load(_path(table, split, wanted, framing), signature)) is not None:
+    for wanted in dict.fromkeys((None, limit)):  # a copy of all images serves a limit
+        found = _load(_path(table, split, wanted, framing), signature)
+        if found is not None and (wanted == limit or _has_channels_of_first(found, limit)):
             return found if limit is None else _first(found, limit)
     decoded = _decode(table, split, limit, framing)
     if len(decoded.labels) == decoded.count:
@@ -128,6 +129,16 @@ def _decode(
         count,
         table.notes(split),
     )
+
+
+def _has_channels_of_first(decoded: DecodedSplit, limit: int | None) -> bool:
+    """Return whether the first images alone would certainly have as many channels.
+
+    A grey image among images in colour has three equal ones, and so may a file in colour.
+    """
+    first = decoded.pixels[:limit]
+    is_all = len(first) == decoded.count
+    return is_all or first.shape[1] == 1 or bool((first != first[:, :1]).any())
 
 
 def _first(decoded: DecodedSplit, limit: int) -> DecodedSplit:

@@ -17,7 +17,9 @@ ANSWER_SECONDS = 5.0
 ADDRESS = "hf://datasets/"
 """What precedes OWNER/NAME in the address of a file that is read without being kept."""
 CONVERTED = "refs/convert/parquet"
-"""The branch in which the hub itself keeps sets of other kinds as parquet files."""
+"""The branch in which the hub itself keeps sets of other kinds as parquet files, as of now."""
+UNNAMED = "default"
+"""What the hub calls the configuration of a set that names none."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,16 @@ class HubSet:
         return self._table(f"{ADDRESS}{self.hub_id}{at}", files)
 
     def _kept(self) -> ParquetTable | None:
-        """Return the set as the hub's cache holds it, if that is whole."""
+        """Return the set as the hub's cache holds it, if that is whole.
+
+        A named configuration may be one of several, the others never downloaded: unless it is asked
+        for by name, the hub has to say whether it is the only one.
+        """
         with extra("data"):
             from huggingface_hub import snapshot_download
             from huggingface_hub.errors import LocalEntryNotFoundError
 
-        for revision in (self.revision, CONVERTED):
+        for revision in self._revisions:
             # ValueError: no name that a set could have; asking the hub for it says so.
             with contextlib.suppress(LocalEntryNotFoundError, DatasetError, ValueError):
                 root = Path(
@@ -91,15 +97,24 @@ class HubSet:
                     )
                 )
                 files = [path.relative_to(root).as_posix() for path in root.rglob("*.parquet")]
-                return self._table(root, self._chosen(files))
+                if self.config is not None or set(map(_config, files)) == {UNNAMED}:
+                    return self._table(root, self._chosen(files))
         return None
+
+    @property
+    def _revisions(self) -> tuple[str | None, ...]:
+        """Where the files may lie: the hub converts the newest revision alone."""
+        return (None, CONVERTED) if self.revision is None else (self.revision,)
 
     def _files(self) -> tuple[list[str], str | None]:
         """Return the set's parquet files on the hub, and the revision that holds them."""
-        for revision in (self.revision, CONVERTED):
+        for revision in self._revisions:
             if files := self._chosen(self._listing(revision)):
                 return files, revision
-        raise DatasetError(f"expected parquet files in {self.hub_id} on the hub, got none")
+        of_revision = "" if self.revision is None else f"revision {self.revision} of "
+        raise DatasetError(
+            f"expected parquet files in {of_revision}{self.hub_id} on the hub, got none"
+        )
 
     def _listing(self, revision: str | None) -> list[str]:
         with extra("data"):
@@ -162,4 +177,4 @@ def _folder(file: str) -> str:
 
 def _config(file: str) -> str:
     folder = _folder(file)
-    return "default" if folder in ("", "data") else folder.removeprefix("data/")
+    return UNNAMED if folder in ("", "data") else folder.removeprefix("data/")

@@ -122,14 +122,17 @@ class ImageFolder:
         return tuple(sorted(listing.classes))
 
     def files(self, split: str) -> list[Path]:
-        """Return the images of the split and of the one that names the classes."""
-        splits = dict.fromkeys((self._leading_split, split))
-        return [
-            path
-            for one in splits
-            for paths in self._listing(one).classes.values()
-            for path in paths
-        ]
+        """Return the images of the split and of the one that names the classes.
+
+        What is refused or left out there decides too: on an error or a note.
+        """
+        found: list[Path] = []
+        for one in dict.fromkeys((self._leading_split, split)):
+            listing = self._listing(one)
+            found += [path for paths in listing.classes.values() for path in paths]
+            found += [*listing.others, *(path for path, _ in listing.refused)]
+            found += [self._folders[one] / name for name in listing.empty]
+        return found
 
     def notes(self, split: str) -> tuple[str, ...]:
         """Name the folders without an image and the files that are no images."""

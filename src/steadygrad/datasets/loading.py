@@ -105,9 +105,10 @@ def _whole(source: DataSource, split: str, cache: bool) -> ImageDataset:
 class ImageLoader:
     """Epochs of (images, labels) batches; made by ``image_loader``.
 
-    ``for images, labels in loader`` goes through the next epoch. ``state_dict`` tells the place in
-    it, and after ``load_state_dict`` the loop goes on from there with the very batches that an
-    uninterrupted one would have got; so does ``epoch(number, start)``, which keeps no state.
+    ``for images, labels in loader`` goes through the next epoch, also after a loop that was left
+    early. ``state_dict`` tells the place where the loop is or stopped, and after
+    ``load_state_dict`` the next one goes on from there with the very batches that an uninterrupted
+    one would have got; so does ``epoch(number, start)``, which keeps no state.
 
     Attributes:
         title: the set's name.
@@ -134,7 +135,8 @@ class ImageLoader:
         self.title, self.split, self.class_names = title, split, class_names
         self.num_images, self.note = num_images, note
         self._source, self._seed, self._steps, self._device = source, seed, tuple(steps), device
-        self._epoch = self._batch = self._start = 0
+        self._epoch = self._batch = 0
+        self._goes_on = False  # the next loop, from the place that was loaded
 
     @property
     def num_classes(self) -> int:
@@ -186,7 +188,9 @@ class ImageLoader:
             yield images, labels.to(self._device, non_blocking=True)
 
     def __iter__(self) -> Iterator[tuple[Images, Labels]]:
-        self._batch, self._start = self._start, 0
+        if self._batch > 0 and not self._goes_on:  # the last loop was left early
+            self._epoch, self._batch = self._epoch + 1, 0
+        self._goes_on = False
         for batch in self.epoch(self._epoch, self._batch):
             self._batch += 1
             yield batch
@@ -198,8 +202,8 @@ class ImageLoader:
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Let the next loop begin at the place that ``state_dict`` told."""
-        self._epoch, self._start = int(state["epoch"]), int(state["batch"])
-        self._batch = self._start
+        self._epoch, self._batch = int(state["epoch"]), int(state["batch"])
+        self._goes_on = True
 
 
 def image_loader(

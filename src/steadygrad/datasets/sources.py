@@ -275,6 +275,8 @@ class HubImages(EncodedImages):
         """Return the set as encoded images."""
         address = f"https://huggingface.co/datasets/{self.hub_id}"
         remedy = f"download its parquet files from {address} and give parquet:FOLDER"
+        if self.config is None:
+            remedy += ", or name the configuration (config=...) if it was downloaded before"
         found = HubSet(
             self.hub_id,
             self.config,

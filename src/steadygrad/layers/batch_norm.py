@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from steadygrad.batch_share import current_share
 from steadygrad.layers.hand_written.applicability import (
     DTYPES,
     HandWrittenLayer,
@@ -31,6 +30,7 @@ from steadygrad.layers.hand_written.torch_internals import (
     batch_norm_gradients,
     has_batch_norm,
 )
+from steadygrad.layers.joint_batch_norm import joins_processes
 
 __all__ = ["BatchNorm2d"]
 
@@ -52,7 +52,7 @@ class BatchNorm2d(HandWrittenLayer, nn.BatchNorm2d):
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
         if not self.training or not self.affine or not _apply((input,), (self.weight, self.bias)):
             return None
-        if current_share() is not None:  # then ``joint_batch_norm`` takes PyTorch's place
+        if joins_processes():  # then ``joint_batch_norm`` takes PyTorch's place
             return None
         # A single value has no variance: PyTorch says so.
         if input.ndim != 4 or not input.requires_grad or input.numel() <= input.shape[1]:

@@ -11,7 +11,9 @@ from torch.nn import functional
 from steadygrad.batch_share import current_share
 from steadygrad.distributed import sum_over_ranks
 
-__all__ = ["joint_batch_norm"]
+__all__ = ["joins_processes", "joint_batch_norm"]
+
+_TORCHS = functional.batch_norm
 
 
 @contextmanager
@@ -33,6 +35,11 @@ def joint_batch_norm() -> Iterator[None]:
         yield
     finally:
         functional.batch_norm = torchs
+
+
+def joins_processes() -> bool:
+    """Return whether a batch norm now normalises by statistics of more than its own images."""
+    return functional.batch_norm is not _TORCHS and current_share() is not None
 
 
 def _batch_norm(

@@ -14,7 +14,7 @@ part takes that part's name, and its own settings by dotted keys::
     sgr:strength=0.005,covariance=exponential,covariance.decay_length=4
 
 Values: numbers (``8/255`` too), ``true`` and ``false``, ``none``, names, texts (in quotes where
-they hold a comma), and several values joined by ``+`` (``at=10+20``).
+they hold a comma, or, without a key, ``=``), and several values joined by ``+`` (``at=10+20``).
 """
 
 from steadygrad.parts.family import Family

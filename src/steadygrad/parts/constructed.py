@@ -1,7 +1,6 @@
 """A part built in Python: its settings are of the kinds it declares, as text and table assure."""
 
 import functools
-import numbers
 import os
 import types
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.parts.settings import fields_of
-from steadygrad.parts.values import KINDS, nearest
+from steadygrad.parts.values import KINDS, nearest, python_numbers
 
 __all__ = ["with_checked_settings"]
 
@@ -19,7 +18,8 @@ C = TypeVar("C", bound=type[Any])
 def with_checked_settings(cls: C, where: str) -> C:
     """Return the class, whose constructor from now on refuses a setting of another kind.
 
-    The part's own checks come first: they can say more. ``where`` opens the sentence.
+    The part's own checks come first: they can say more. ``where`` opens the sentence. Numbers of
+    other libraries become Python's, which text, table and stored state can hold.
     """
     construct = cls.__init__
     if hasattr(construct, "checks_settings"):  # registered again, under another name
@@ -27,6 +27,8 @@ def with_checked_settings(cls: C, where: str) -> C:
 
     @functools.wraps(construct)
     def constructed(self: Any, *arguments: Any, **settings: Any) -> None:
+        arguments = python_numbers(arguments)
+        settings = {key: python_numbers(value) for key, value in settings.items()}
         try:
             construct(self, *arguments, **settings)
         except (AttributeError, TypeError):  # a check of its own met what it cannot compare
@@ -73,8 +75,8 @@ def _is_of_kind(value: Any, annotation: Any) -> bool:
     if member not in KINDS:
         return True
     if member in (int, float):
-        kind = numbers.Integral if member is int else numbers.Real
-        return isinstance(value, kind) and not isinstance(value, bool)
+        allowed = int if member is int else int | float
+        return isinstance(value, allowed) and not isinstance(value, bool)
     return isinstance(value, (str, os.PathLike) if member is Path else member)
 
 

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from numbers import Number
 from typing import Any, Generic, TypeVar, cast
 
 from steadygrad.errors import HyperparameterError, UnknownNameError
@@ -208,7 +209,7 @@ class Family(FamilyNote, Generic[P]):
             return self.parse(value, **defaults)
         if isinstance(value, Mapping):
             return self.build(value, **defaults)
-        if value is None or isinstance(value, bool | int | float | list | tuple | type):
+        if value is None or isinstance(value, Number | list | tuple | type):
             raise HyperparameterError(f"expected {self.one}, got {value!r}")
         return value
 

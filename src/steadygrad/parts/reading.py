@@ -24,13 +24,14 @@ def read_items(rest: str, cls: type[Any], where: str) -> list[tuple[str, str]]:
     """Return the settings in a text as keys and values, none of them read yet."""
     items: list[tuple[str, str]] = []
     positional = getattr(cls, "positional", None)
+    keys = [setting.key for setting in settings_of(cls)]
     for index, item in enumerate(_split_outside_quotes(rest, ",", where) if rest else []):
         key, equals, value = item.partition("=")
         is_bare = not equals or item.strip()[:1] in "\"'"
-        if is_bare and index == 0 and positional is not None:
+        is_first = index == 0 and (is_bare or _is_of_a_path(key, keys))
+        if is_first and positional is not None:
             items.append((positional, item.strip()))
         elif is_bare:
-            keys = [setting.key for setting in settings_of(cls)]
             raise HyperparameterError(
                 f"{where}: expected key=value with a key among {', '.join(keys) or 'none'}, "
                 f"got {item.strip()!r}"
@@ -38,6 +39,11 @@ def read_items(rest: str, cls: type[Any], where: str) -> list[tuple[str, str]]:
         else:
             items.append((key.strip(), value.strip()))
     return items
+
+
+def _is_of_a_path(key: str, keys: list[str]) -> bool:
+    """Return whether what precedes ``=`` belongs to a path, such as ``runs/lr`` of runs/lr=0.1."""
+    return key.partition(".")[0].strip() not in keys and ("/" in key or "." in key)
 
 
 def _split_outside_quotes(text: str, mark: str, where: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import numbers
 import re
 import types
 from pathlib import Path
@@ -16,6 +17,7 @@ __all__ = [
     "nearest",
     "number_text",
     "plain_text",
+    "python_numbers",
     "read_plain",
     "unquoted",
 ]
@@ -41,13 +43,24 @@ def nearest(name: str, choices: tuple[str, ...] | list[str]) -> str:
     return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""
 
 
+def python_numbers(value: Any) -> Any:
+    """Return a number of another library, such as NumPy's, as Python's; a tuple of them, too."""
+    if type(value) in (bool, int, float):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    return tuple(map(python_numbers, value)) if type(value) is tuple else value
+
+
 def read_plain(where: str, value: Any, annotation: Any) -> Any:
     """Return a text, or a value from TOML or JSON, as a value of this type.
 
     Raises:
         UnknownNameError, HyperparameterError: it cannot be read so; ``where`` opens the sentence.
     """
-    origin = get_origin(annotation)
+    value, origin = python_numbers(value), get_origin(annotation)
     if origin is Annotated:
         return read_plain(where, value, get_args(annotation)[0])
     if origin in (types.UnionType, Union):

@@ -1,5 +1,6 @@
 """From a part to its text and its table."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,27 @@ def text_items(part: Any) -> list[tuple[str, str]]:
         NotTextError: one of them holds what no text can.
     """
     items: list[tuple[str, str]] = []
+    positional = getattr(type(part), "positional", None)
     for setting in fields_of(type(part)):
         value = getattr(part, setting.key)
         if not setting.is_needed and _equal(value, setting.default):
             continue
-        items += _text_of(setting.key, value, setting)
+        texts = _text_of(setting.key, value, setting)
+        items += [(key, _keyless(text) if key == positional else text) for key, text in texts]
     return items
+
+
+def _keyless(text: str) -> str:
+    """Return a value's text for the place without a key, where ``=`` would make one of its start.
+
+    Raises:
+        NotTextError: it is in quotes in part.
+    """
+    if "=" not in text or text[0] in "\"'":
+        return text
+    if re.search("[\"']", text):
+        raise NotTextError
+    return f"'{text}'"
 
 
 def _text_of(key: str, value: Any, setting: Setting) -> list[tuple[str, str]]:
@@ -40,8 +56,6 @@ def _text_of(key: str, value: Any, setting: Setting) -> list[tuple[str, str]]:
     inner = text_items(value)
     first = [text for inner_key, text in inner if inner_key == positional]
     head = f"{name}:{first[0]}" if first else name
-    if first and first[0][:1] in "\"'":
-        raise NotTextError
     others = [(f"{key}.{inner_key}", text) for inner_key, text in inner if inner_key != positional]
     return [(key, head), *others]
 

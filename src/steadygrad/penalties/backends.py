@@ -15,11 +15,11 @@ from steadygrad.parallel_models import parameters_kept_gathered, refuse_static_g
 from steadygrad.penalties.losses import example_losses
 from steadygrad.penalties.model_passes import (
     RandomState,
-    couples_images,
     explained,
     is_compiled,
     refuse_no_second_derivative,
     running_statistics,
+    uses_running_statistics,
 )
 from steadygrad.penalties.part import (
     ExampleLoss,
@@ -84,7 +84,7 @@ class DoubleBackprop:
         keep_freed_memory()
         refuse_static_graph(model)
         with explained(), parameters_kept_gathered(model), _own_layers(model):
-            own = self.statistics == "running" and couples_images(model)
+            own = uses_running_statistics(self.statistics, model)
             randomness = RandomState(images.device) if own else None
             # Only the pass that is differentiated has to record the images.
             moved = images.detach().requires_grad_(randomness is None)

@@ -20,6 +20,7 @@ from steadygrad.penalties.model_passes import (
     couples_images,
     explained,
     running_statistics,
+    uses_running_statistics,
 )
 from steadygrad.penalties.part import ExampleLoss, GradientNorm, PenaltyTerms, backend
 
@@ -155,7 +156,7 @@ class _Passes:
         statistics: Statistics,
     ) -> None:
         self._model, self._images, self._labels, self._loss = model, images, labels, loss
-        self._uses_running = statistics == "running" and couples_images(model)
+        self._uses_running = uses_running_statistics(statistics, model)
         self._randomness = RandomState(images.device)
         self._buffers = buffer_copies(model)
 

@@ -39,31 +39,57 @@ def warn_of_size(model: Classifier, result: PenalizedLoss) -> None:
 def refuse_when_not_finite(model: Classifier, result: PenalizedLoss) -> None:
     """Let ``backward()`` refuse a loss that is not finite, before it changes any gradient.
 
-    On an accelerator, where reading a number waits for all work before it, only every hundredth
-    backward pass of a model looks, at all losses since the last look.
+    Also that of a sum of the two terms by the caller, such as a ramped loss. On an accelerator,
+    where reading a number waits for all work before it, only every hundredth backward pass of a
+    model looks, at all losses since the last look.
 
     Raises:
         NonFiniteLossError: from within ``backward()``.
     """
     if not result.loss.requires_grad:
         return
-    values = torch.stack((result.data_loss, result.penalty)).detach()
+    look = _Look(model, result)
+    if not result.penalty.requires_grad:
+        result.data_loss.register_hook(look.at_both)  # type: ignore[no-untyped-call] # torch's
+        return
+    # A backward pass comes first to what was computed last: the penalty.
+    result.penalty.register_hook(look.at_both)  # type: ignore[no-untyped-call] # torch's
+    if result.data_loss.requires_grad:
+        result.data_loss.register_hook(look.at_data_loss)  # type: ignore[no-untyped-call] # torch's
 
-    def look(_: Tensor) -> None:
+
+class _Look:
+    """The look at a batch's losses, when a backward pass comes to them; one for both of them."""
+
+    def __init__(self, model: Classifier, result: PenalizedLoss) -> None:
+        self._model = model
+        self._data_loss, self._penalty = result.data_loss.detach(), result.penalty.detach()
+        self._has_looked = False
+
+    def at_both(self, _: Tensor) -> None:
+        self._look(self._penalty)
+        self._has_looked = True
+
+    def at_data_loss(self, _: Tensor) -> None:
+        if not self._has_looked:  # the penalty takes no part in this pass
+            self._look(torch.zeros_like(self._penalty))
+        self._has_looked = False
+
+    def _look(self, penalty: Tensor) -> None:
+        values = torch.stack((self._data_loss, penalty))
         if values.is_cuda and torch.cuda.is_current_stream_capturing():
             return  # a replay would not look
-        seen = _Unseen.of(model).take(values) if reading_waits(values) else values
-        if seen is not None and not seen.isfinite().all():
-            data_loss, penalty = seen.tolist()
-            raise NonFiniteLossError(
-                f"expected a finite loss, got a data loss of {data_loss:g} and a penalty of "
-                f"{penalty:g}; lower the penalty's strength or ramp it in (suggest_strength "
-                "proposes both), lower the learning rate, or clip the gradient",
-                data_loss=data_loss,
-                penalty=penalty,
-            )
-
-    result.loss.register_hook(look)  # type: ignore[no-untyped-call] # torch leaves it untyped
+        seen = _Unseen.of(self._model).take(values) if reading_waits(values) else values
+        if seen is None or seen.isfinite().all():
+            return
+        found, of_penalty = seen.tolist()
+        raise NonFiniteLossError(
+            f"expected a finite loss, got a data loss of {found:g} and a penalty of "
+            f"{of_penalty:g}; lower the penalty's strength or ramp it in (suggest_strength "
+            "proposes both), lower the learning rate, or clip the gradient",
+            data_loss=found,
+            penalty=of_penalty,
+        )
 
 
 class _Unseen:

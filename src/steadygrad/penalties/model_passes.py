@@ -22,6 +22,7 @@ __all__ = [
     "is_recording",
     "refuse_no_second_derivative",
     "running_statistics",
+    "uses_running_statistics",
 ]
 
 
@@ -31,6 +32,22 @@ __all__ = [
 def couples_images(model: Classifier) -> bool:
     """Return whether a batch norm in training mode makes an image's loss depend on the others."""
     return any(isinstance(module, _BatchNorm) and module.training for module in modules_of(model))
+
+
+def uses_running_statistics(statistics: str, model: Classifier) -> bool:
+    """Return whether ``statistics`` is "running" and the model has a batch norm that it concerns.
+
+    Raises:
+        ModelError: nobody can tell, since no layer is found in the model.
+    """
+    if statistics != "running":
+        return False
+    if not modules_of(model):
+        raise ModelError(
+            'expected a model whose layers are found for statistics "running", got '
+            f"{model!r}; give the penalty an nn.Module, or a function that names one"
+        )
+    return couples_images(model)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from steadygrad.penalties.model_passes import (
     couples_images,
     explained,
     running_statistics,
+    uses_running_statistics,
 )
 from steadygrad.penalties.part import (
     Backend,
@@ -93,7 +94,9 @@ def plain_loss(
     """Return the mean loss with a penalty of 0."""
     losses, logits = example_losses(model, images, labels, loss)
     data_loss = losses.mean()
-    return PenalizedLoss(data_loss, data_loss, data_loss.new_zeros(()), logits)
+    result = PenalizedLoss(data_loss, data_loss, data_loss.new_zeros(()), logits)
+    refuse_when_not_finite(model, result)
+    return result
 
 
 def check_strength(strength: float) -> None:
@@ -151,7 +154,7 @@ def _terms(
 
 
 def _takes_running_statistics(backend: Backend, model: Classifier) -> bool:
-    return getattr(backend, "statistics", "batch") == "running" and couples_images(model)
+    return uses_running_statistics(getattr(backend, "statistics", "batch"), model)
 
 
 def _statistics_of(backend: Backend, model: Classifier) -> AbstractContextManager[None]:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from steadygrad._typing import Classifier, Images, Labels
+from steadygrad._typing import Classifier, Images, Labels, Logits
 from steadygrad.checks import check_eps
 from steadygrad.covariance import SOURCES, Source, source
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.logits import logits_of
+from steadygrad.penalties.losses import CrossEntropy
+from steadygrad.penalties.part import ExampleLoss
 
 if TYPE_CHECKING:  # attacks are imported when one is built: half the time of importing penalties
     from steadygrad.attacks import PGD, DeepFool
@@ -142,12 +145,39 @@ def resolve_source(source: str | Source | PerturbingAttack) -> Source:
 
 
 def attack_perturbations(
-    attack: PerturbingAttack, model: Classifier, images: Images, labels: Labels
+    attack: PerturbingAttack,
+    model: Classifier,
+    images: Images,
+    labels: Tensor,
+    loss: ExampleLoss | None = None,
 ) -> Tensor:
     """Return what the attack adds to the images; the model, in eval mode meanwhile, is as before.
 
     In training mode each attack step would move batch norm's running statistics, and dropout would
     show the attack another network every time.
+
+    Args:
+        labels: what ``loss`` takes; of probabilities, the attack is told the likeliest class.
+        loss: one that takes a single logit shows the attack the two classes that it tells apart.
     """
+    if not (loss is None or isinstance(loss, CrossEntropy)):
+        model = _TwoClasses(model)
+    is_of_classes = labels.ndim == 2 and labels.shape[1] > 1
+    classes = labels.argmax(dim=1) if is_of_classes else labels.reshape(-1).round().long()
     with evaluation_mode(model):
-        return attack(model, images, labels) - images
+        return attack(model, images, classes) - images
+
+
+class _TwoClasses:
+    """The model itself, whose logits, if there is only one ``z``, are those of classes: 0 and z."""
+
+    def __init__(self, model: Classifier) -> None:
+        self._model = model
+        # What was said once of the model is not said of each wrapper anew.
+        self.__self__ = getattr(model, "__self__", model)
+
+    def __call__(self, images: Images) -> Logits:
+        logits = logits_of(self._model(images))
+        if logits.shape[1] > 1:
+            return logits
+        return torch.cat((torch.zeros_like(logits), logits), dim=1)

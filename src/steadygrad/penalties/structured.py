@@ -198,7 +198,7 @@ class StructuredPenalty:
         """
         learns = self.strength > 0 and torch.is_grad_enabled()
         if learns:
-            self._learn_from_attack(model, images, labels)
+            self._learn_from_attack(model, images, labels, loss)
         result = penalized_loss(
             model,
             images,
@@ -239,12 +239,13 @@ class StructuredPenalty:
     def _is_due(self) -> bool:
         return self.source is not None and self.calls % self.every == 0
 
-    def _learn_from_attack(self, model: Classifier, images: Images, labels: Labels) -> None:
+    def _learn_from_attack(
+        self, model: Classifier, images: Images, labels: Labels, loss: ExampleLoss | None
+    ) -> None:
         attack = None if self.source is None else resolve_source(self.source).attack()
         if attack is not None and self._is_due:
             check_images(images, wait=False)
-            classes = labels.argmax(dim=1) if labels.ndim == 2 else labels.long()
-            self._learn(attack_perturbations(attack, model, images.detach(), classes))
+            self._learn(attack_perturbations(attack, model, images.detach(), labels, loss))
 
     def _learn_from_gradient(self, gradient: Tensor) -> None:
         if self.source is None or not self._is_due:

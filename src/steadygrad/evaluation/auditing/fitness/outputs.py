@@ -10,7 +10,8 @@ from steadygrad.checks import check_logits
 from steadygrad.error_text import described
 from steadygrad.errors import ModelError
 from steadygrad.evaluation.auditing.fitness.problem import Problem
-from steadygrad.evaluation_mode import to_evaluation_mode
+from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.held_statistics import modules_of
 from steadygrad.memory import is_out_of_memory
 from steadygrad.model_answer import ImagesChangedError, answer
 
@@ -34,17 +35,13 @@ _SAME = 1e-3
 
 def mode_problems(model: Classifier) -> Iterator[Problem]:
     """Yield a problem if the model is in training mode; call it before switching to eval mode."""
-    if not isinstance(model, nn.Module):
-        return
-    awake = [type(module).__name__ for module in model.modules() if _is_switched(module)]
+    modules = modules_of(model)
+    awake = [type(module).__name__ for module in modules if _is_switched(module)]
     if not awake:
         return
     kinds = ", ".join(f"{awake.count(kind)} {kind}" for kind in sorted(set(awake)))
-    modes = [(module, module.training) for module in model.modules()]
-    to_evaluation_mode(model)
-    stays = sum(_is_switched(module) for module in model.modules())
-    for module, was_training in modes:
-        module.training = was_training
+    with evaluation_mode(model):
+        stays = sum(_is_switched(module) for module in modules)
     if stays:
         yield Problem(
             "training-mode",
