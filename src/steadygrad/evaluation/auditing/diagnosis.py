@@ -60,8 +60,17 @@ def restated(subject: Subject, found: Diagnosis, adapted: AdaptedRound) -> Diagn
         else f" Attacks adapted to that ({names}) broke no more."
     )
     if said.level == "masked" and not adapted.overcame(said.reasons):
-        told += " They are not fit for this model, so the accuracy that remains is not established."
+        told += f" {_shortcoming(adapted)}, so the accuracy that remains is not established."
     return replace(found, verdict=replace(said, summary=said.summary + told))
+
+
+def _shortcoming(adapted: AdaptedRound) -> str:
+    """Return why adapted attacks did not overcome the reasons of a verdict, begun as a sentence."""
+    if adapted.has_settled or not any(each.is_fit for each in adapted.attacks):
+        return "They are not fit for this model"
+    if adapted.gained is None:
+        return "No second, longer run confirmed that"
+    return f"A second, longer run broke {adapted.gained} more images"
 
 
 def _judged(subject: Subject, found: Verdict) -> Verdict:
