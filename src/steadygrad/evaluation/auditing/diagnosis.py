@@ -75,15 +75,16 @@ def _shortcoming(adapted: AdaptedRound) -> str:
 
 def _judged(subject: Subject, found: Verdict) -> Verdict:
     """Return the verdict, unless nothing, or next to nothing, was tried on the model."""
-    met = [outcome for outcome in subject.outcomes if bool(outcome.attacked.any())]
+    met = [outcome for outcome in subject.outcomes if outcome.has_result]
     if found.level == "masked" or not bool(subject.clean_correct.any()):
         return found
     if not met:
+        failed = "stayed within the ball" if subject.outcomes else "could be run"
         return Verdict(
             level="nothing tested",
             summary=(
-                "No attack could be run, so the accuracy under attack is unknown. The list "
-                "of what was not tested gives the reasons."
+                f"No attack {failed}, so the accuracy under attack is unknown. The list of what "
+                "was not tested gives the reasons."
             ),
             causes=(),
             reasons=(),
