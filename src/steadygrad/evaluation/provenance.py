@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Classifier, Images
-from steadygrad.datasets import ImageDataset
+from steadygrad.datasets import ImageDataset, dataset_entry, dataset_names
 from steadygrad.errors import CheckpointError, ModelError
 from steadygrad.evaluation.image_rows import ImageRows
 from steadygrad.evaluation_mode import evaluation_mode
@@ -107,14 +107,22 @@ def tensors_digest(tensors: Mapping[str, Tensor | ImageRows]) -> str:
 
 
 def data_record(dataset: ImageDataset) -> dict[str, Any]:
-    """Return what stored results say of the images: two folders of them may have the same name."""
-    return {
+    """Return what stored results say of the images: two folders of them may have the same name.
+
+    ``image_shape`` is there where images of a registered set were brought to another one.
+    """
+    record = {
         "name": dataset.name,
         "split": dataset.split,
         "n": len(dataset),
         "note": dataset.note,
         "digest": tensors_digest({"pixels": dataset.pixels, "labels": dataset.labels}),
     }
+    if dataset.name in dataset_names():
+        shape = dataset.input_shape
+        if shape != dataset_entry(dataset.name).input_shape:
+            record["image_shape"] = list(shape)
+    return record
 
 
 _PROBES = 8
