@@ -1,6 +1,7 @@
 """LRC and white noise: what is added, how it scales, and that the worst of N draws counts."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from conv_network import conv_network
 from steadygrad.attacks.base import with_eps
 from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
 from steadygrad.covariance import (
+    CovarianceFile,
     Exponential,
     ExponentialCovariance,
     IdentityCovariance,
     RunningCovariance,
     estimate_covariance,
+    save_covariance,
 )
 from steadygrad.errors import (
     HyperparameterError,
@@ -244,6 +247,17 @@ def test_images_of_another_size_than_the_covariance_are_refused() -> None:
     images, labels = batch()
     with pytest.raises(ShapeError, match=r"\(batch, 1, 4, 4\)"):
         LongRangeCorrelated(eps=0.1, covariance=covariance)(network(), images, labels)
+
+
+def test_a_covariance_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "noise.safetensors"
+    attack = LongRangeCorrelated(eps=0.1, samples=1, covariance=CovarianceFile(path))
+    for length in (1.0, 4.0):
+        covariance = ExponentialCovariance(SHAPE, length)
+        save_covariance(path, covariance)
+        found = attack(network(), GREY, LABELS, generator=seeded())
+        held = LongRangeCorrelated(eps=0.1, samples=1, covariance=covariance)
+        assert torch.equal(found, held(network(), GREY, LABELS, generator=seeded()))
 
 
 def test_noise_in_units_of_the_image_follows_its_contrast() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +20,9 @@ from steadygrad.attacks import (
     with_eps,
 )
 from steadygrad.attacks.adapters import ForeignAttack
-from steadygrad.covariance import estimate_covariance
-from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.covariance import ExponentialCovariance, estimate_covariance, save_covariance
+from steadygrad.errors import CheckpointError, HyperparameterError, UnknownNameError
+from steadygrad.reports.wording import attack_name
 
 
 def test_every_public_name_is_there() -> None:
@@ -63,6 +65,66 @@ def test_a_covariance_is_described_by_what_it_holds() -> None:
         for covariance in [estimate_covariance(draws)]
     ]
     assert descriptions[0] == descriptions[1] != descriptions[2]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Learned:
+    """An attack whose numbers are no settings that a text could hold."""
+
+    eps: float
+    numbers: Any
+
+    def __call__(self, model, images, labels, *, generator=None):
+        return images
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    numbers: Any
+
+
+def filled(value: float) -> torch.nn.Module:
+    layer = torch.nn.Linear(40, 30)
+    torch.nn.init.constant_(layer.weight, value)
+    torch.nn.init.zeros_(layer.bias)
+    return torch.nn.Sequential(layer, torch.nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda value: middle_of(torch.zeros(60, 60), value),
+        lambda value: middle_of(torch.zeros(60, 60, dtype=torch.bfloat16), value),
+        lambda value: middle_of(torch.zeros(60, 60), value).numpy(),
+        filled,
+        lambda value: (1, {"network": filled(value)}),
+        lambda value: Held(filled(value)),
+    ],
+    ids=["tensor", "bfloat16", "array", "module", "inside others", "inside a dataclass"],
+)
+def test_an_attack_is_described_by_the_numbers_that_it_holds(made: Any) -> None:
+    first, same, other = (describe_attack(Learned(eps=0.1, numbers=made(v))) for v in (0, 0, 1))
+    assert first == same != other
+    assert json.loads(json.dumps(first)) == first
+
+
+def middle_of(tensor: torch.Tensor, value: float) -> torch.Tensor:
+    tensor[20:40, 20:40] = value  # the printed tensor leaves it out
+    return tensor
+
+
+def test_a_covariance_file_is_described_by_what_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "noise.safetensors"
+    attack = ATTACKS.parse(f"lrc:covariance={path}", eps=0.1)
+    with pytest.raises(CheckpointError, match="cannot read the covariance file"):
+        describe_attack(attack)
+    descriptions = []
+    for length in (2.0, 2.0, 3.0):
+        save_covariance(path, ExponentialCovariance((1, 4, 4), length))
+        descriptions.append(describe_attack(attack))
+    assert descriptions[0] == descriptions[1] != descriptions[2]
+    assert json.loads(json.dumps(descriptions[0])) == descriptions[0]
+    assert "covariance noise.safetensors, digest" in attack_name(descriptions[0])
 
 
 def test_unknown_name_and_setting_name_the_nearest_and_list_the_known() -> None:

@@ -81,6 +81,20 @@ def test_inside_is_what_the_norm_says(norm: Any) -> None:
     assert found.tolist() == [True, True, False]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_rounding_every_pixel_of_a_large_image_leaves_no_ball(dtype: torch.dtype) -> None:
+    draws = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 224, 224, generator=draws).to(dtype)
+    change = torch.randn(images.shape, generator=draws).double()
+    change *= 0.5 / change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    adversarial = (images.double() + change).clamp(0, 1).to(dtype)
+    lengths = (adversarial.double() - images.double()).flatten(1).norm(dim=1)
+    assert (lengths > 0.501).all()  # the type has no pixels for a shorter change
+    assert are_inside(adversarial, images, eps=0.5, norm="l2").all()
+    far = (images.double() + 4 * change).clamp(0, 1).to(dtype)
+    assert not are_inside(far, images, eps=0.5, norm="l2").any()
+
+
 def test_what_the_library_returns_passes() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))

@@ -102,6 +102,7 @@ def test_examples_need_not_be_kept(program: Program, trained_run: Path, tmp_path
     [
         ("a b --victims c d --eps 1", "a b --victims c --victims d --eps 1"),
         ("a --victims c --victims d b", "a --victims c --victims d --victims b"),
+        ("a --victims=b c --eps 1", "a --victims=b --victims c --eps 1"),
         ("--victims c d -- a b", "--victims c --victims d -- a b"),
         ("a b --eps 1", "a b --eps 1"),
         ("a --eps 1 --victims", "a --eps 1 --victims"),

@@ -65,6 +65,24 @@ def test_a_small_set_stays_in_memory() -> None:
     assert isinstance(rows, Tensor) and torch.equal(rows, images)
 
 
+@pytest.mark.parametrize("most", [0, 1 << 20])
+def test_a_loader_may_fill_the_same_memory_again(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_rows, "MOST_BYTES", most)
+    images, labels = torch.rand(12, 1, 4, 4), torch.arange(12)
+
+    def refilled() -> Iterator[Data]:
+        held, named = torch.empty(4, 1, 4, 4), torch.empty(4, dtype=torch.int64)
+        for start in range(0, 12, 4):
+            held.copy_(images[start : start + 4])
+            named.copy_(labels[start : start + 4])
+            yield held, named
+
+    found, found_labels = labelled_images(refilled(), None)
+    assert torch.equal(found, images) and torch.equal(found_labels, labels)
+
+
 def test_whole_255ths_take_a_byte_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_rows, "MOST_BYTES", 0)
     files = []

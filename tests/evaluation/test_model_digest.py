@@ -9,7 +9,12 @@ from torch.ao.quantization import quantize_dynamic
 
 from steadygrad.errors import ModelError
 from steadygrad.evaluation import model_digest
-from steadygrad.evaluation.provenance import structure_digest, tensors_digest, weights_digest
+from steadygrad.evaluation.provenance import (
+    model_fingerprint,
+    structure_digest,
+    tensors_digest,
+    weights_digest,
+)
 
 
 def network(seed: int = 0, activation: nn.Module | None = None) -> nn.Sequential:
@@ -107,6 +112,45 @@ def test_a_state_that_nobody_can_read_is_refused_or_has_no_digest() -> None:
     with pytest.raises(ModelError, match="tensors, numbers and texts, got object as"):
         model_digest(Extra(object()))
     assert weights_digest(Extra(object())) is None
+
+
+class Shaken(nn.Module):
+    """A network whose logits are off by rounding, as on another machine."""
+
+    def __init__(self, model: nn.Module, size: float) -> None:
+        super().__init__()
+        self.model, self.size = model, size
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = self.model(images)
+        draws = torch.Generator().manual_seed(1)
+        return logits * (1 + self.size * torch.randn(logits.shape, generator=draws))
+
+
+class Changed(nn.Module):
+    """The same weights and layers with a factor on the logits and an input in so many levels."""
+
+    def __init__(self, model: nn.Module, factor: float = 1.0, levels: int = 0) -> None:
+        super().__init__()
+        self.model, self.factor, self.levels = model, factor, levels
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.levels:
+            images = images + ((self.levels * images).round() / self.levels - images).detach()
+        return self.factor * self.model(images)
+
+
+@pytest.mark.parametrize("classes", [10, 1000])
+def test_fingerprints_bear_rounding_and_tell_apart_what_computes_something_else(
+    classes: int,
+) -> None:
+    images = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, classes)).eval()
+    exact, shaken = (model_fingerprint(Shaken(model, size), images, "cpu") for size in (0, 1e-6))
+    assert exact == shaken
+    others = [Changed(model), Changed(model, factor=1.01), Changed(model, levels=15)]
+    assert len({model_fingerprint(each, images, "cpu") for each in others}) == len(others)
 
 
 @pytest.mark.filterwarnings("ignore")

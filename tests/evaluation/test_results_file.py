@@ -120,6 +120,15 @@ def test_the_file_name_follows_everything_that_decides(
     assert slug() == slugs[0] and slugs[0].startswith("fgsm-digits-test-300-")
 
 
+def test_images_of_a_registered_set_at_another_size_keep_their_results_apart(
+    curve: AccuracyCurve, dataset: ImageDataset
+) -> None:
+    larger = replace(dataset, pixels=nn.functional.interpolate(dataset.pixels.float(), size=12))
+    assert evaluation_slug(curve, larger) != evaluation_slug(curve, dataset)
+    assert "image_shape" not in data_record(dataset)  # names of what was stored before stay
+    assert data_record(larger)["image_shape"] == [1, 12, 12]
+
+
 def test_models_that_share_a_folder_keep_their_results_apart(
     tmp_path: Path, curve: AccuracyCurve, dataset: ImageDataset
 ) -> None:

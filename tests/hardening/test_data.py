@@ -1,5 +1,6 @@
 """What may be given as the images of a hardening."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import DatasetError, HyperparameterError
 from steadygrad.hardening.data import HardeningData
+from steadygrad.training import LoaderImages
 
 SETTINGS: dict[str, Any] = {"image_size": None, "num_classes": 10, "batch_size": 64}
 
@@ -74,3 +76,26 @@ def test_what_is_no_data_is_refused_in_a_sentence(
         HardeningData.of(given, None, **SETTINGS)
     with pytest.raises(DatasetError, match=sentence):
         HardeningData.of(digits, given, **SETTINGS)
+
+
+class Refilling:
+    """A loader of one memory for all of its batches."""
+
+    def __init__(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.images) // 4
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        images, labels = torch.empty_like(self.images[:4]), torch.empty_like(self.labels[:4])
+        for start in range(0, len(self.images), 4):
+            images.copy_(self.images[start : start + 4])
+            labels.copy_(self.labels[start : start + 4])
+            yield images, labels
+
+
+def test_a_loader_that_fills_the_same_memory_again_is_collected_whole(digits: ImageDataset) -> None:
+    images, labels = digits.images()[:12], digits.labels[:12]
+    held = LoaderImages(Refilling(images, labels), 10).collected(10)
+    assert torch.equal(held.images(), images[:10]) and torch.equal(held.labels, labels[:10])

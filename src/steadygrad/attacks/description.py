@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steadygrad.attacks.adapters import ForeignAttack
+from steadygrad.attacks.adapters.description import hides_numbers, plain_setting
 from steadygrad.attacks.base import Attack
 from steadygrad.attacks.part import ATTACKS
 from steadygrad.covariance import COVARIANCES, Dataset, Exponential
@@ -20,8 +21,12 @@ def describe_attack(attack: Attack) -> dict[str, Any]:
     """Return name and settings without ``eps``, as values that JSON can hold.
 
     The name is the registry's, or the class name of an attack that is not in it; a setting that
-    JSON cannot hold appears as its ``repr``, a registered part as its text. A foreign attack also
-    names its library's version.
+    JSON cannot hold appears as its ``repr``, a registered part as its text. What these do not show,
+    the numbers of tensors, arrays and modules and what a covariance file holds, appears as a
+    digest: stored results are told apart by it. A foreign attack also names its library's version.
+
+    Raises:
+        CheckpointError: a covariance file cannot be read.
     """
     described: dict[str, Any] = {"name": ATTACKS.name_of(attack) or type(attack).__name__}
     if isinstance(attack, ForeignAttack):
@@ -33,6 +38,8 @@ def describe_attack(attack: Attack) -> dict[str, Any]:
         value, family = getattr(attack, name), families.get(name)
         if value is None or isinstance(value, bool | int | float | str):
             described[name] = value
+        elif hides_numbers(value):
+            described[name] = plain_setting(value)
         else:
             described[name] = repr(value) if family is None else family.text(value)
     return described

@@ -16,6 +16,7 @@ from steadygrad.checks import check_eps, check_finite_losses, check_images, chec
 from steadygrad.covariance import (
     COVARIANCES,
     Covariance,
+    CovarianceFile,
     CovariancePart,
     DataFacts,
     Exponential,
@@ -127,7 +128,8 @@ class LongRangeCorrelated:
             return self.covariance
         channels, height, width = images.shape[1:]
         part: Any = self.covariance  # frozen, so hashable, which no protocol says
-        return _built(part, (channels, height, width))
+        digest = part.record()["digest"] if isinstance(part, CovarianceFile) else None
+        return _built(part, digest, (channels, height, width))
 
 
 @attack("white-noise", title="white noise", family="noise", is_gaussian=True)
@@ -203,7 +205,11 @@ def _worst_draw(
 
 
 @lru_cache(maxsize=8)
-def _built(part: CovariancePart, image_shape: tuple[int, int, int]) -> Covariance:
+def _built(
+    part: CovariancePart,
+    digest: str | None,  # noqa: ARG001 (of a file, which may be written anew: part of the key)
+    image_shape: tuple[int, int, int],
+) -> Covariance:
     # Kept between batches, with the factors that sampling needs.
     return _of_unit_diagonal(built(part, DataFacts(image_shape)))
 

@@ -14,6 +14,8 @@ __all__ = ["are_inside", "check_result"]
 
 _SLACK = 1e-6
 """By how much a pixel may be further away than it should, through rounding."""
+_HALF_STEP = 0.25
+"""Of a type's eps, half the step between its numbers below 1: how far rounding moves a pixel."""
 
 
 def are_inside(
@@ -74,5 +76,7 @@ def _size_and_limit(
     if norm == "linf":
         return pixels.abs().amax(dim=1), eps + 4 * slack
     if norm == "l2":
-        return pixels.norm(dim=1), eps * (1 + 1e-4) + slack
+        # Every pixel is rounded: in half precision that makes the change of a large image longer.
+        rounded = _HALF_STEP * torch.finfo(change.dtype).eps * pixels.shape[1] ** 0.5
+        return pixels.norm(dim=1), eps * (1 + 1e-4) + slack + rounded
     return pixels.abs().sum(dim=1), eps * (1 + 1e-4) + slack * pixels.shape[1]

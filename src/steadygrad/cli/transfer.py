@@ -161,7 +161,8 @@ def _one_option_each(arguments: Sequence[str]) -> list[str]:
     previous, is_victim = "", False
     for word in arguments:
         if word.startswith("-"):
-            is_victim = word == "--victims"
+            # A value that follows "=" is the first victim.
+            is_victim = word.partition("=")[0] == "--victims"
         elif is_victim and previous != "--victims":
             expanded.append("--victims")
         expanded.append(word)

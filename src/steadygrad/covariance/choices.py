@@ -4,6 +4,7 @@ exponential:8                      fixed: what it is follows from the settings a
 stationary:decay=0.2,source=pgd    running: learned from perturbations while a network trains
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -23,7 +24,7 @@ from steadygrad.covariance.files import load_covariance
 from steadygrad.covariance.operator import Covariance, FixedCovariance
 from steadygrad.covariance.part import SOURCES, DataFacts, covariance, source
 from steadygrad.covariance.running import RunningCovariance, check_decay
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import CheckpointError, HyperparameterError
 
 __all__ = [
     "Block",
@@ -152,6 +153,22 @@ class CovarianceFile:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
+
+    def record(self) -> dict[str, str]:
+        """Return what results say of it: the file's name and the SHA-256 of what is in it now.
+
+        The name alone would let a changed file pass for the same covariance.
+
+        Raises:
+            CheckpointError: the file cannot be read.
+        """
+        try:
+            digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot read the covariance file {self.path}: {error.strerror or error}"
+            ) from error
+        return {"file": self.path.name, "digest": digest}
 
     def build(self, facts: DataFacts) -> FixedCovariance:  # noqa: ARG002 - built() compares the size
         """Return what the file holds.

@@ -94,16 +94,19 @@ def joined(batches: Iterable[tuple[Images, Labels]]) -> tuple[AnyImages, Labels]
     labels: list[Labels] = []
     size, spool = 0, _Spool()
     for images, named in batches:
-        labels.append(named)
+        labels.append(named.clone())
         size += images.numel() * images.element_size()
-        parts.append(images)
-        if size > MOST_BYTES:
-            for part in parts:
-                spool.add(part)
-            parts.clear()
+        if size <= MOST_BYTES:
+            parts.append(images.clone())  # the loader may fill the same memory again
+            continue
+        for part in (*parts, images):
+            spool.add(part)
+        parts.clear()
     if not labels:
         raise ImageError("expected at least one image, got none")
-    return torch.cat(parts) if size <= MOST_BYTES else spool.rows(), torch.cat(labels)
+    if size > MOST_BYTES:
+        return spool.rows(), torch.cat(labels)
+    return parts[0] if len(parts) == 1 else torch.cat(parts), torch.cat(labels)
 
 
 class _Spool:

@@ -51,6 +51,11 @@ class AttackOutcome:
     outside: int = 0
     batch_size: int = 0
 
+    @property
+    def has_result(self) -> bool:
+        """Whether any of its results counts: it met examples, and left the ball on some at most."""
+        return int(self.attacked.sum()) > self.outside
+
     def accuracy(self, clean_correct: Tensor) -> AccuracyPoint | None:
         """Return the accuracy under this attack alone, over all examples.
 

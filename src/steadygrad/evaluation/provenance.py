@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Classifier, Images
-from steadygrad.datasets import ImageDataset
+from steadygrad.datasets import ImageDataset, dataset_entry, dataset_names
 from steadygrad.errors import CheckpointError, ModelError
 from steadygrad.evaluation.image_rows import ImageRows
 from steadygrad.evaluation_mode import evaluation_mode
@@ -107,19 +107,29 @@ def tensors_digest(tensors: Mapping[str, Tensor | ImageRows]) -> str:
 
 
 def data_record(dataset: ImageDataset) -> dict[str, Any]:
-    """Return what stored results say of the images: two folders of them may have the same name."""
-    return {
+    """Return what stored results say of the images: two folders of them may have the same name.
+
+    ``image_shape`` is there where images of a registered set were brought to another one.
+    """
+    record = {
         "name": dataset.name,
         "split": dataset.split,
         "n": len(dataset),
         "note": dataset.note,
         "digest": tensors_digest({"pixels": dataset.pixels, "labels": dataset.labels}),
     }
+    if dataset.name in dataset_names():
+        shape = dataset.input_shape
+        if shape != dataset_entry(dataset.name).input_shape:
+            record["image_shape"] = list(shape)
+    return record
 
 
 _PROBES = 8
 _DIGITS = 3
 """Of outputs and gradients, significant: rounding differs between machines and batch sizes."""
+_EACH_LOGIT = 20
+"""Classes up to which every logit counts; of thousands, on each machine another is rounded up."""
 
 
 def model_fingerprint(
@@ -129,7 +139,8 @@ def model_fingerprint(
 
     Neither weights nor what a model prints as says what its ``forward`` computes: a factor on the
     logits, or rounding in front of the network, shows in neither. So its outputs and the lengths
-    of their input gradients on up to 8 images count too, to three digits.
+    of their input gradients on up to 8 images count too, to three digits; of more than 20 classes
+    each image's length, largest and smallest of the logits.
 
     device: the model's. The model is in eval mode meanwhile.
     Raises: ModelError, if the model does not take the images.
@@ -150,11 +161,20 @@ def model_fingerprint(
             (gradient,) = torch.autograd.grad(logits.square().sum(), probes, allow_unused=True)
     gradient = torch.zeros_like(probes) if gradient is None else gradient
     lengths = gradient.flatten(start_dim=1).double().norm(dim=1)
-    numbers = [*logits.detach().double().flatten().tolist(), *lengths.tolist()]
+    numbers = [*_telling(logits.detach().double()), *lengths.tolist()]
     behaviour = " ".join(f"{number:.{_DIGITS}g}" for number in numbers)
     structure = structure_digest(model) if isinstance(model, nn.Module) else None
     text = f"{weights_digest(model)} {structure} {behaviour}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _telling(logits: Tensor) -> list[float]:
+    """Return every logit, or of many classes what few numbers say of each image's."""
+    if logits.ndim == 2 and logits.shape[1] > _EACH_LOGIT:
+        parts = (logits.norm(dim=1), logits.amax(dim=1), logits.amin(dim=1))
+        logits = torch.stack(parts, dim=1)
+    numbers: list[float] = logits.flatten().tolist()
+    return numbers
 
 
 def provenance(

@@ -25,6 +25,8 @@ def result_slug(
     decisive = [*decisive, data["name"], *([model] if model else [])]
     if data["name"] not in dataset_names():  # a folder, and there may be others of its name
         decisive.append(data["digest"])
+    if "image_shape" in data:  # else it is the set's own
+        decisive.append(data["image_shape"])
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
     return f"{re.sub(r'[^a-z0-9]+', '-', said.lower())}-{digest}"
 

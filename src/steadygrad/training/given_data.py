@@ -109,7 +109,8 @@ class LoaderImages:
         held: list[tuple[Tensor, Tensor]] = []
         count = 0
         for images, labels in self.batches(0):
-            held.append((images.cpu(), labels.cpu()))
+            # Copies: a loader may fill the same memory again.
+            held.append((images.cpu().clone(), labels.cpu().clone()))
             count += len(images)
             if count >= limit:
                 break

@@ -27,6 +27,7 @@ from steadygrad.attacks import (
     draws_needed,
     substituted_operations,
 )
+from steadygrad.attacks.adapted import blurred
 from steadygrad.errors import HyperparameterError
 
 Data = tuple[Tensor, Tensor]
@@ -143,6 +144,37 @@ def test_smoothing_finds_the_slope_under_the_ripple() -> None:
     data, radius = (images, labels), 0.125
     assert left(Rippled(), data, PGD(eps=radius, steps=1, step_size=radius)) > 4
     assert left(Rippled(), data, SmoothedGradient(eps=radius)) == 0
+
+
+class CountingRippled(Rippled):
+    """The rippled model, and the most images that it was shown at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.most = max(self.most, len(x))
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("attack", [SmoothedGradient, WideDifferences])
+@pytest.mark.parametrize("limit", ["TOGETHER", "MOST_NUMBERS"])
+def test_copies_come_a_few_at_a_time_and_are_the_same_however_many(
+    attack: type[SmoothedGradient | WideDifferences], limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = torch.full((4, 1, 2, 2), 0.6, dtype=torch.float64)
+    labels = torch.zeros(4, dtype=torch.int64)
+
+    def found() -> tuple[Tensor, int]:
+        model, draws = CountingRippled(), torch.Generator().manual_seed(0)
+        return attack(eps=0.05, steps=3)(model, images, labels, generator=draws), model.most
+
+    together, many = found()
+    monkeypatch.setattr(blurred, limit, {"TOGETHER": 8, "MOST_NUMBERS": 8 * 4}[limit])
+    apart, few = found()
+    assert many >= 4 * 8 and few == 8  # two copies of each image
+    torch.testing.assert_close(apart, together)
 
 
 class Jumping(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from steadygrad.attacks import FGSM, PGD, DeepFool, IterativeFGSM, WhiteNoise
+from steadygrad.attacks import FGSM, PGD, DeepFool, IterativeFGSM, NoisyFGSM, SparseL1, WhiteNoise
 from steadygrad.attacks.adapters import FoolboxAttack, from_foolbox, to_foolbox
 from steadygrad.errors import HyperparameterError
 
@@ -156,3 +156,17 @@ def test_what_foolbox_could_not_mean_is_refused(
         theirs(wide, images, labels, epsilons=0.1)
     with pytest.raises(HyperparameterError, match="WhiteNoise, whose eps is a standard deviation"):
         to_foolbox(WhiteNoise(eps=0.1))
+    with pytest.raises(HyperparameterError, match="NoisyFGSM, whose results may lie further away"):
+        to_foolbox(NoisyFGSM(eps=0.1))
+
+
+def test_an_attack_within_an_l1_ball_is_one_there_too(
+    trained: nn.Module, few: tuple[Tensor, Tensor]
+) -> None:
+    images, labels = few
+    theirs = to_foolbox(SparseL1(eps=1.0, steps=5))
+    assert theirs.distance == foolbox.distances.l1
+    _, clipped, success = theirs(wrapped(trained), images, labels, epsilons=3.0)
+    found = SparseL1(eps=3.0, steps=5)(trained, images, labels)
+    torch.testing.assert_close(clipped, found)
+    assert torch.equal(success, misclassified(trained, found, labels))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from made_up_audit import made_up_audit
 from steadygrad.evaluation.auditing import AuditResult, audit, read_audit, write_audit
+from steadygrad.evaluation.auditing import run as run_module
 from steadygrad.evaluation.auditing.adapted import AdaptedAttack, AdaptedRound
 from steadygrad.evaluation.auditing.gate import Gate
 from steadygrad.evaluation.masking import Verdict
@@ -55,6 +56,48 @@ def test_a_quantiser_is_broken_by_the_attack_that_its_diagnosis_asks_for(
     assert "Attacks adapted to that" in result.verdict.summary
 
 
+@dataclasses.dataclass
+class SpentAt:
+    """A limit of time that is met at one of the looks that adapted attacks take at it."""
+
+    look: int
+    looks: int = 0
+
+    def is_spent(self, share: float = 1.0) -> bool:
+        self.looks += share == 1.0
+        return share == 1.0 and self.looks >= self.look
+
+
+def test_no_time_to_confirm_a_masked_number_never_establishes_it(
+    trained: nn.Module,
+    held_out: Data,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: object,
+) -> None:
+    data = (held_out[0][:12], held_out[1][:12])
+    whole, out = SpentAt(1000), str(tmp_path)
+
+    def audited(limit: SpentAt) -> AuditResult:
+        monkeypatch.setattr(run_module, "TimeBudget", lambda _: limit)
+        return audit(
+            *(Quantised(trained), *data),
+            eps=0.1,
+            budget=None,
+            attacks=["pgd:steps=5"],
+            batch_size=8,
+            minutes=1,
+            out=out,
+        )
+
+    assert audited(whole).is_established
+    for look in (3, whole.looks - 1, whole.looks):
+        cut = audited(SpentAt(look))
+        assert cut.worst_case.correct > 0
+        assert cut.is_established is (not cut.late)
+        if cut.adapted.after < cut.adapted.before:
+            assert ("No second, longer run confirmed that" in cut.verdict.summary) is bool(cut.late)
+
+
 def test_the_round_is_written_read_and_shown(quantised: AuditResult, tmp_path: object) -> None:
     folder = str(tmp_path)
     write_audit(quantised, folder)
@@ -68,9 +111,10 @@ def test_the_round_is_written_read_and_shown(quantised: AuditResult, tmp_path: o
     ("adapted", "is_established"),
     [
         (AdaptedRound(), False),
-        (AdaptedRound((fit("staircase"),), 90, 20, None, 200), True),
-        (AdaptedRound((fit("staircase", broken=8),), 90, 20, None, 200), False),
-        (AdaptedRound((fit("zero-gradients"),), 90, 20, None, 200), False),
+        (AdaptedRound((fit("staircase"),), 90, 0, None, 200), True),
+        (AdaptedRound((fit("staircase"),), 90, 20, None, 200), False),
+        (AdaptedRound((fit("staircase", broken=8),), 90, 20, 0, 200), False),
+        (AdaptedRound((fit("zero-gradients"),), 90, 20, 0, 200), False),
         (AdaptedRound((fit("staircase"),), 90, 20, 4, 200), True),
         (AdaptedRound((fit("staircase"),), 90, 20, 5, 200), False),
     ],

@@ -30,6 +30,9 @@ def test_results_outside_the_ball_or_the_pixel_range_break_nothing(
     (noise,), right = result.outcomes, result.clean.correct
     assert noise.outside == right
     assert f"white-noise: {right} of its {right} results left the ball" in " ".join(result.untested)
+    # Nothing that counts was tried: that all are still correct says nothing.
+    assert result.verdict.level == "nothing tested" and not result.is_established
+    assert "No attack stayed within the ball" in result.verdict.summary
 
 
 @pytest.mark.parametrize(

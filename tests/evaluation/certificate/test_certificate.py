@@ -1,15 +1,20 @@
 """Proofs: never above what an attack leaves, exact where the network is linear."""
 
+import warnings
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from steadygrad.attacks import PGD
 from steadygrad.attacks.losses import LOSSES
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.certificate import certify, chain_of, proof
+from steadygrad.evaluation.certificate.bounds import Region, interval_bounds
 from steadygrad.evaluation.certificate.proof import margin_lower_bound
 from steadygrad.models import Classifier
 
@@ -208,6 +213,111 @@ def test_the_wrapper_that_the_commands_put_around_a_network_is_seen_through() ->
     assert (
         chain_of(Classifier(network("dense", 0), resize=4).eval(), torch.rand(2, 1, 8, 8)) is None
     )
+
+
+def pruned(layer: nn.Module) -> nn.Module:
+    return prune.l1_unstructured(layer, "weight", amount=0.3)
+
+
+def pruned_normalisation(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            prune.identity(module, "weight")
+
+
+WAYS = {
+    "pruned": pruned,
+    "weight norm": parametrizations.weight_norm,
+    "spectral norm": parametrizations.spectral_norm,
+    "weight norm by a hook": weight_norm,
+    "spectral norm by a hook": spectral_norm,
+}
+
+
+def with_computed_weights(kind: str, way: str) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return a network whose layers compute their weights, and one that holds those weights."""
+    model, plain = network(kind, 0), network(kind, 0)
+    with warnings.catch_warnings(), torch.random.fork_rng():
+        warnings.simplefilter("ignore", FutureWarning)  # the hooks are deprecated, not gone
+        torch.manual_seed(0)
+        for place, layer in enumerate(model):
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                model[place] = WAYS[way](layer)
+    pruned_normalisation(model)
+    model.eval()(data(0)[0])  # hooks have computed the weights once
+    for layer, held in zip(model, plain, strict=True):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            held.weight.data = layer.weight.detach().clone()
+    return model, plain
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_weights_that_a_layer_computes_are_bounded_like_weights_that_it_holds(
+    kind: str, way: str
+) -> None:
+    model, plain = with_computed_weights(kind, way)
+    images, labels = data(0)
+    eps = 0.1
+    of_both = []
+    for each in (model, plain):
+        chain = chain_of(each, images)
+        assert chain is not None
+        of_both.append(
+            margin_lower_bound(chain, images, labels, eps=eps, norm="linf", is_refined=False)
+        )
+    torch.testing.assert_close(*of_both, rtol=1e-5, atol=1e-5)
+    chain = chain_of(model, images)
+    assert chain is not None
+    lower, upper = interval_bounds(chain, Region.around(images, eps, "linf"))[-1]
+    draws = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        change = eps * (2 * torch.rand(images.shape, generator=draws) - 1).sign()
+        with torch.no_grad():
+            logits = model((images + change).clamp(0, 1))
+        assert (logits >= lower - 1e-5).all() and (logits <= upper + 1e-5).all()
+
+
+def doubled(*given: Tensor | tuple[Tensor, ...] | nn.Module) -> Tensor:
+    output = given[-1]
+    assert isinstance(output, Tensor)
+    return 2 * output
+
+
+def own_forward(layer: nn.Module) -> None:
+    layer.forward = lambda x: 2 * x.relu()  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: layer.register_forward_hook(doubled),
+        lambda layer: layer.register_forward_pre_hook(lambda _, given: (2 * given[0],)),
+        own_forward,
+    ],
+    ids=["hook", "hook before", "own forward"],
+)
+def test_a_layer_that_something_else_acts_on_has_no_proof(
+    change: Callable[[nn.Module], object],
+) -> None:
+    images, _ = data(0)
+    model = network("dense", 0)
+    # Without effect on the images that chain and model are compared on: negative before the ReLU.
+    model[1].bias.data.fill_(-100.0)
+    assert chain_of(model, images) is not None
+    change(model[2])
+    assert chain_of(model, images) is None
+
+
+def test_a_hook_around_the_whole_network_is_traced_like_the_rest() -> None:
+    images, _ = data(0)
+    model = network("dense", 0)
+    model.register_forward_hook(lambda _, __, logits: logits.clamp(-100, 100))
+    assert chain_of(model, images) is None
+    wrapped = Classifier(network("dense", 0)).eval()
+    assert chain_of(wrapped, images) is not None
+    wrapped.register_forward_pre_hook(lambda _, given: (given[0].clamp(0, 1),))
+    assert chain_of(wrapped, images) is None
 
 
 class Residual(nn.Module):

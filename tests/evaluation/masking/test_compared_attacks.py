@@ -19,6 +19,7 @@ from steadygrad.evaluation.masking import (
     Subject,
 )
 from steadygrad.evaluation.masking.sample import Sample
+from steadygrad.evaluation.outcome import Family
 from steadygrad.evaluation.statistics import wilson_interval
 
 
@@ -125,6 +126,44 @@ def test_longer_attacks_of_the_battery_are_compared(sample_of: MakeSample) -> No
     assert MoreSteps()(sample).measured == pytest.approx(100 * 3 / 32)
     assert "PGD(50) takes 9 points" in MoreSteps()(sample).meaning
     assert MoreRestarts()(sample).measured == pytest.approx(100 * 1 / 32)
+
+
+def met_by(name: str, family: Family, broken: list[int], met: range, **attack: Any) -> Any:
+    is_met = torch.zeros(32, dtype=torch.bool)
+    is_met[list(met)] = True
+    return replace(outcome(name, family, broken, **attack), attacked=is_met)
+
+
+def test_an_ensemble_is_compared_on_what_a_single_attack_met_too(sample_of: MakeSample) -> None:
+    ensemble = outcome("autoattack", "ensemble", list(range(16)))
+    spot_check = met_by("pgd", "white-box", [0, 1, 2], range(4))
+    finding = EnsembleGap()(linear(sample_of, outcomes=(spot_check, ensemble)))
+    assert finding.measured == pytest.approx(100 * 1 / 4)
+    assert "breaks 1 of 4 examples" in finding.meaning
+    elsewhere = met_by("autoattack", "ensemble", [20], range(20, 24))
+    apart = EnsembleGap()(linear(sample_of, outcomes=(spot_check, elsewhere)))
+    assert apart.status == "not tested"
+
+
+def test_an_attack_on_a_few_examples_is_no_longer_or_shorter_one(sample_of: MakeSample) -> None:
+    few = met_by("pgd-50", "white-box", [0], range(4), steps=50, restarts=2)
+    every = outcome("pgd-8", "white-box", [0, 1, 2, 3], steps=8)
+    for battery in ((few, every), (replace(few, attack=few.attack | {"restarts": 1}), every)):
+        sample = linear(sample_of, outcomes=battery)
+        for diagnostic in (MoreSteps(), MoreRestarts()):
+            sources = {each["source"] for each in diagnostic(sample).evidence["attacks"]}
+            assert sources == {"the diagnostic's own attack"}
+
+
+def test_an_attack_that_always_left_the_ball_is_compared_with_none(sample_of: MakeSample) -> None:
+    outside = replace(outcome("pgd", "white-box", []), outside=32)
+    noise = outcome("noise", "noise", [0, 1, 2, 3])
+    sample = linear(sample_of, Linear(offset=50.0), outcomes=(noise, outside))
+    assert BlackBoxBeatsWhiteBox()(sample).evidence["weaker"] != ["noise"]
+    assert (
+        EnsembleGap()(linear(sample_of, outcomes=(outside, outcome("aa", "ensemble", [1])))).status
+        == "not tested"
+    )
 
 
 class Scripted(Sample):

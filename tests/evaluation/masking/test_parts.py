@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -91,6 +92,41 @@ def test_a_strangers_diagnostic_that_fails_is_not_tested_and_ends_nothing(
     (finding,), _ = diagnose(subject_of(Large(), held_out), [own()])
     assert finding.status == "not tested"
     assert finding.meaning == "It raised RuntimeError: far too large"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answering(Diagnostic):
+    """Answer with what it is given, as it is."""
+
+    threshold: float = 0.5
+    answer: Any = None
+    evidence: Any = None
+
+    def __call__(self, sample: Sample) -> Finding:
+        return self.answered(
+            self.answer, passed="Small.", suspicious="Large.", evidence=self.evidence or {}
+        )
+
+
+def test_what_a_stranger_measures_may_be_a_tensor_and_what_json_cannot_hold_ends_nothing(
+    own: type[Diagnostic], trained: nn.Module, held_out: Digits
+) -> None:
+    register = diagnostic("answering", question="?", unit="u", role="hint", cause="c")
+    asked = register(Answering)
+    subject = subject_of(trained, held_out)
+    (small, large, odd, several), _ = diagnose(
+        subject,
+        [
+            asked(answer=torch.tensor(0.25)),
+            asked(answer=np.float32(2)),
+            asked(answer=0.0, evidence={"images": torch.zeros(2)}),
+            asked(answer=torch.zeros(2)),
+        ],
+    )
+    assert (small.status, small.measured) == ("passed", 0.25)
+    assert type(large.measured) is float and large.status == "suspicious"
+    assert odd.status == "not tested" and "Tensor is not JSON serializable" in odd.meaning
+    assert several.status == "not tested" and several.meaning.startswith("It raised")
 
 
 def test_an_unknown_suspicious_finding_is_refused(trained: nn.Module, held_out: Digits) -> None:

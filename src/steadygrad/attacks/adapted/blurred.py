@@ -15,8 +15,9 @@ from steadygrad.errors import HyperparameterError
 
 __all__ = ["Blurring", "CopiesSlope", "blurred_climbs", "check_widths"]
 
-TOGETHER = 512
-"""Images that go through a model at once, where an image has several copies."""
+TOGETHER, MOST_NUMBERS = 512, 1 << 24
+"""Images that go through a model at once, and pixels of them all, where an image has several
+copies; one copy of each image at least."""
 
 
 class Blurring(Climbing, Protocol):
@@ -77,14 +78,17 @@ def _noisy_copies(labels: Labels, generator: torch.Generator | None) -> _NoisyCo
     def of(images: Images, rows: Tensor, copies: int) -> Iterator[Tensor]:
         nonlocal taken
         taken += 1
-        streams = ImageDraws(seeds[rows] + (taken << 20))
-        noise = normal(
-            (len(images), copies, *images.shape[1:]),
-            streams,
-            dtype=images.dtype,
-            device=images.device,
-        )
-        yield from torch.split(noise, max(1, TOGETHER // len(images)), dim=1)
+        together = max(1, min(TOGETHER // len(images), MOST_NUMBERS // images.numel()))
+        # A stream for each copy: what it gets does not depend on how many are drawn together.
+        streams = seeds[rows].unsqueeze(1) + (taken << 20)
+        for part in torch.arange(copies, device=seeds.device).split(together):  # type: ignore[no-untyped-call] # torch leaves it untyped
+            noise = normal(
+                (len(images) * len(part), *images.shape[1:]),
+                ImageDraws((streams + part).flatten()),
+                dtype=images.dtype,
+                device=images.device,
+            )
+            yield noise.view(len(images), len(part), *images.shape[1:])
 
     return of
 

@@ -13,9 +13,9 @@ from steadygrad.attacks.adapters.foreign import ForeignAttack
 from steadygrad.attacks.adapters.library import library_version, load_library
 from steadygrad.attacks.adapters.shielded_model import ShieldedModel
 from steadygrad.attacks.ball import Norm
-from steadygrad.attacks.base import Attack, with_eps
+from steadygrad.attacks.base import Attack, norm_of, with_eps
 from steadygrad.attacks.deepfool import DeepFool
-from steadygrad.attacks.longrange_correlated import LongRangeCorrelated, WhiteNoise
+from steadygrad.attacks.part import about_attack
 from steadygrad.errors import HyperparameterError
 
 __all__ = ["FoolboxAttack", "from_foolbox", "to_foolbox"]
@@ -95,20 +95,25 @@ def to_foolbox(attack: Attack | DeepFool) -> Any:
     It is a ``FixedEpsilonAttack`` at foolbox's ``epsilons``, whatever its own eps; one without an
     eps, ``DeepFool``, is a ``MinimizationAttack`` in L2. The foolbox model needs bounds (0, 1);
     the criterion is misclassification. Randomness comes from torch's global generator.
-    Raises: MissingExtraError; HyperparameterError, for Gaussian noise, which foolbox would cut off
-        at epsilon; when called, for other bounds or criteria.
+    Raises: MissingExtraError; HyperparameterError, for an attack that may leave its ball, such as
+        Gaussian noise, whose results foolbox would cut off at epsilon; when called, for other
+        bounds or criteria.
     """
-    if isinstance(attack, LongRangeCorrelated | WhiteNoise):
+    about = about_attack(attack)
+    if not about.stays_in_ball and not isinstance(attack, DeepFool):
+        why = (
+            "whose eps is a standard deviation"
+            if about.is_gaussian
+            else "whose results may lie further away"
+        )
         raise HyperparameterError(
-            f"expected an attack that stays within eps, got {type(attack).__name__}, whose eps is "
-            "a standard deviation"
+            f"expected an attack that stays within eps, got {type(attack).__name__}, {why}"
         )
     base = load_library("foolbox", ".attacks.base")
     distances = load_library("foolbox", ".distances")
     if isinstance(attack, DeepFool):
         return _minimizing(base, distances)(attack)
-    distance = distances.l2 if getattr(attack, "norm", "linf") == "l2" else distances.linf
-    return _bounded(base, distance)(attack)
+    return _bounded(base, getattr(distances, norm_of(attack)))(attack)
 
 
 def _norm(label: str, attack: Any) -> Norm:

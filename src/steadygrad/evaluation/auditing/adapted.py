@@ -78,7 +78,7 @@ class AdaptedRound:
 
     before, after: examples standing before and after them.
     gained: of the examples standing, that the most successful one broke when it ran once more, for
-        twice as long; None where it did not run again.
+        twice as long; None where it did not run again on all of them.
     n: examples of the audit.
     """
 
@@ -91,8 +91,15 @@ class AdaptedRound:
     def overcame(self, reasons: Iterable[str]) -> bool:
         """Whether a fit attack answers each of these diagnostics, and more steps gain nothing."""
         answered = {name for each in self.attacks if each.is_fit for name in each.asked_by}
-        has_settled = self.gained is None or self.gained <= GAIN * self.n
-        return bool(answered) and has_settled and answered.issuperset(reasons)
+        return bool(answered) and self.has_settled and answered.issuperset(reasons)
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether a second, longer run gains next to nothing, or nothing stands to be gained.
+
+        Where time cut an attack short, it left out the second run too.
+        """
+        return self.after == 0 or (self.gained is not None and self.gained <= GAIN * self.n)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -271,5 +278,7 @@ def _again(campaign: Campaign, entries: Sequence[BatteryEntry]) -> int | None:
         attack = replace(attack, steps=2 * attack.steps)
     again = replace(best, name=f"{best.name}-again", attack=attack, stream=f"{best.stream}, again")
     campaign.run_all([again])
+    if again.name in campaign.late:
+        return None
     runs = [run for run in campaign.runs if run.outcome.name == again.name]
     return int(runs[0].outcome.broken.sum()) if runs else None

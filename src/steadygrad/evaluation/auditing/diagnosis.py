@@ -60,21 +60,31 @@ def restated(subject: Subject, found: Diagnosis, adapted: AdaptedRound) -> Diagn
         else f" Attacks adapted to that ({names}) broke no more."
     )
     if said.level == "masked" and not adapted.overcame(said.reasons):
-        told += " They are not fit for this model, so the accuracy that remains is not established."
+        told += f" {_shortcoming(adapted)}, so the accuracy that remains is not established."
     return replace(found, verdict=replace(said, summary=said.summary + told))
+
+
+def _shortcoming(adapted: AdaptedRound) -> str:
+    """Return why adapted attacks did not overcome the reasons of a verdict, begun as a sentence."""
+    if adapted.has_settled or not any(each.is_fit for each in adapted.attacks):
+        return "They are not fit for this model"
+    if adapted.gained is None:
+        return "No second, longer run confirmed that"
+    return f"A second, longer run broke {adapted.gained} more images"
 
 
 def _judged(subject: Subject, found: Verdict) -> Verdict:
     """Return the verdict, unless nothing, or next to nothing, was tried on the model."""
-    met = [outcome for outcome in subject.outcomes if bool(outcome.attacked.any())]
+    met = [outcome for outcome in subject.outcomes if outcome.has_result]
     if found.level == "masked" or not bool(subject.clean_correct.any()):
         return found
     if not met:
+        failed = "stayed within the ball" if subject.outcomes else "could be run"
         return Verdict(
             level="nothing tested",
             summary=(
-                "No attack could be run, so the accuracy under attack is unknown. The list "
-                "of what was not tested gives the reasons."
+                f"No attack {failed}, so the accuracy under attack is unknown. The list of what "
+                "was not tested gives the reasons."
             ),
             causes=(),
             reasons=(),

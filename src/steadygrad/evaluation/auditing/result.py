@@ -133,7 +133,7 @@ class AuditResult:
         """Whether ``worst_case`` tells anything of the model: attacked, and not misleading.
 
         Of a masked model it does where attacks adapted to each reason of the verdict are fit for
-        the model and gain nothing more when they run once more.
+        the model and gain nothing more when they run once more, for which there has to be time.
         """
         if self.is_proven:
             return True

@@ -124,7 +124,7 @@ def _joined(subject: Subject, families: Collection[str]) -> _Joined | None:
         if outcome.family in families
         and outcome.norm == subject.norm
         and math.isclose(outcome.eps, subject.eps)
-        and outcome.attacked.any()
+        and outcome.has_result
     ]
     if not chosen:
         return None
@@ -284,7 +284,7 @@ class BlackBoxBeatsWhiteBox(Diagnostic):
 )
 @dataclass(frozen=True, kw_only=True)
 class EnsembleGap(Diagnostic):
-    """Count the examples that only an ensemble broke, by the battery's outcomes.
+    """Count the examples that only an ensemble broke, of those that single attacks met too.
 
     AutoAttack holds attacks with gradients and one without (Square): from its outcome alone nobody
     can say which of them succeeded. A large gap is a reason to run them one by one.
@@ -294,28 +294,18 @@ class EnsembleGap(Diagnostic):
 
     def __call__(self, sample: Sample) -> Finding:
         """Return the finding on a sample."""
-        subject = sample.subject
-        of_radius = [
-            outcome
-            for outcome in subject.outcomes
-            if outcome.norm == subject.norm and math.isclose(outcome.eps, subject.eps)
-        ]
-        ensembles = [outcome for outcome in of_radius if outcome.family == "ensemble"]
-        single = [outcome for outcome in of_radius if outcome.family in ("one-step", "white-box")]
-        if not ensembles or not single:
+        ensemble = _joined(sample.subject, {"ensemble"})
+        single = _joined(sample.subject, {"one-step", "white-box"})
+        if ensemble is None or single is None:
             return self.untested("No ensemble was run beside single attacks with gradients.")
-        by_ensemble, by_single = (
-            torch.stack([outcome.broken.cpu() for outcome in group]).any(dim=0)
-            for group in (ensembles, single)
-        )
-        attacked = int(
-            torch.stack([outcome.attacked.cpu() for outcome in ensembles]).any(dim=0).sum()
-        )
-        only = int((by_ensemble & ~by_single).sum())
-        points = 100 * only / attacked if attacked else 0.0
-        names = ", ".join(outcome.name for outcome in ensembles)
+        met = ensemble.attacked & single.attacked
+        attacked = int(met.sum())
+        if attacked == 0:
+            return self.untested("No example met both an ensemble and a single attack.")
+        only = int((met & ensemble.broken & ~single.broken).sum())
+        names = ", ".join(ensemble.names)
         return self.answered(
-            points,
+            100 * only / attacked,
             passed=f"Single attacks with gradients break nearly all that {names} breaks.",
             suspicious=(
                 f"{names} breaks {only} of {attacked} examples that no single attack with "
@@ -323,8 +313,8 @@ class EnsembleGap(Diagnostic):
                 "mislead: the standard budget runs its attacks one by one and shows which it was."
             ),
             evidence={
-                "ensembles": [outcome.name for outcome in ensembles],
-                "single": [outcome.name for outcome in single],
+                "ensembles": ensemble.names,
+                "single": single.names,
                 "examples": attacked,
                 "broken_by_ensemble_alone": only,
             },

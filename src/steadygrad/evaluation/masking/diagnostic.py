@@ -171,7 +171,11 @@ class Diagnostic(ABC):
     def answered(
         self, measured: float, *, passed: str, suspicious: str, evidence: dict[str, Any]
     ) -> Finding:
-        """Return the finding for a number; ``passed`` or ``suspicious`` becomes its meaning."""
+        """Return the finding for a number; ``passed`` or ``suspicious`` becomes its meaning.
+
+        measured: also a tensor or array of one number.
+        """
+        measured = float(measured)
         is_suspicious = measured > self.threshold
         return self._finding(
             measured,

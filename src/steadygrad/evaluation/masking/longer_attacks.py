@@ -152,8 +152,8 @@ def _own(sample: Sample, steps: int, restarts: int = 1) -> _Run:
 
 
 def _from_battery(subject: Subject, *, restarts: int | None = None) -> list[_Run]:
-    """Return the battery's runs of plain PGD, the shortest first."""
-    runs = []
+    """Return the battery's runs of plain PGD on all right examples, the shortest first."""
+    runs, right = [], subject.clean_correct.cpu()
     for outcome in subject.outcomes:
         made = outcome.attack
         is_plain = (
@@ -162,11 +162,14 @@ def _from_battery(subject: Subject, *, restarts: int | None = None) -> list[_Run
             and made.get("target") is None
             and outcome.norm == subject.norm
             and math.isclose(outcome.eps, subject.eps)
+            and outcome.has_result
+            and not bool((right & ~outcome.attacked.cpu()).any())
         )
         if is_plain and restarts in (None, made["restarts"]):
-            n = int(subject.clean_correct.sum())
-            broken = outcome.broken.cpu()
-            runs.append(_Run(made["steps"], made["restarts"], broken, n, outcome.name))
+            broken = outcome.broken.cpu() & right
+            runs.append(
+                _Run(made["steps"], made["restarts"], broken, int(right.sum()), outcome.name)
+            )
     return sorted(runs, key=lambda run: (run.steps, run.restarts))
 
 

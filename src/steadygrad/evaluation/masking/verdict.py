@@ -1,6 +1,8 @@
 """Every diagnostic of gradient masking on one subject, and what all findings say together."""
 
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import torch
 
@@ -155,7 +157,9 @@ def _finding(diagnostic: Diagnostic, sample: Sample) -> Finding:
     if type(diagnostic).__module__.startswith("steadygrad."):
         return diagnostic(sample)
     try:
-        return diagnostic(sample)
+        finding = diagnostic(sample)
+        json.dumps(asdict(finding))  # as it is stored
+        return finding
     except Exception as error:  # a stranger's diagnostic must not end the audit
         said = " ".join(str(error).split())
         return diagnostic.untested(f"It raised {type(error).__name__}: {said}")
