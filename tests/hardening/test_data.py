@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from steadygrad.datasets import ImageDataset
+from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.errors import DatasetError, HyperparameterError
 from steadygrad.hardening.data import HardeningData
 
@@ -35,6 +35,14 @@ def test_images_in_double_and_short_labels_are_read_in_the_kinds_that_training_h
     examples = TensorDataset(digits.images().double(), digits.labels.int())
     for images, labels in HardeningData.of(examples, None, **SETTINGS).train.batches(0):
         assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
+
+
+@pytest.mark.parametrize(("wanted", "held"), [(None, 143), (30, 30), ("30", 30), (0, None)])
+def test_of_a_named_set_as_many_images_are_held_out_as_asked(wanted: Any, held: int | None) -> None:
+    sets = HardeningData.of("digits", None, **SETTINGS, held_out=wanted)
+    assert sets.settings["validation_size"] == (held or 0)
+    assert (None if sets.validation is None else len(sets.validation)) == held
+    assert len(sets.train) == len(load_dataset("digits", "train")) - (held or 0)
 
 
 @pytest.mark.parametrize("size", [0, "many"])

@@ -11,6 +11,7 @@ from steadygrad.checks import check_batch_size
 from steadygrad.datasets import DataSource, ImageDataset, data_source, load_dataset
 from steadygrad.datasets.sources import with_settings
 from steadygrad.errors import DatasetError
+from steadygrad.parts import read_plain
 from steadygrad.training import GivenImages, LoaderImages, TrainingImages
 
 __all__ = ["Data", "HardeningData", "is_named"]
@@ -50,14 +51,14 @@ class HardeningData:
         image_size: int | None,
         num_classes: int | None,
         batch_size: int,
-        held_out: int = 0,
+        held_out: int | None = None,
     ) -> "HardeningData":
-        """Return the sets that were given, or a named set with a tenth of it held out.
+        """Return the sets that were given, or a named set with a part of it held out.
 
         Args:
             train, validation, image_size, num_classes: as in ``harden``.
             batch_size: in which the examples of a torch ``Dataset`` are read.
-            held_out: in place of a tenth, if above 0: what the network did not learn from before.
+            held_out: images of a named set; 0 for none, None for a tenth, at most 1,000.
 
         Raises:
             DatasetError: one is no data, or the two are of other images or classes.
@@ -73,9 +74,11 @@ class HardeningData:
             named = data_source(cast("Any", train))
             if image_size is not None:
                 named = with_settings(named, image_size=image_size)
-            size = held_out or min(1000, max(1, len(load_dataset(named, "train")) // 10))
+            size = read_plain("validation_size", held_out, int | None)
+            if size is None:
+                size = min(1000, max(1, len(load_dataset(named, "train")) // 10))
             learned = load_dataset(named, "train", validation_size=size)
-            held = load_dataset(named, "validation", validation_size=size)
+            held = load_dataset(named, "validation", validation_size=size) if size else None
             return cls(learned, held, {"data": named, "validation_size": size})
         else:
             learned = _images(train, "train", image_size, num_classes, batch_size)

@@ -122,7 +122,8 @@ def harden(
         train_data: a data set by name, path, part or as an object; a torch ``Dataset`` of (image,
             label); a loader of (images, labels).
         validation: the same, for the report and for each epoch's accuracy; None cuts a tenth of a
-            named training set, at most 1,000 images, and leaves any other without.
+            named training set, at most 1,000 images (or ``validation_size``), and leaves any other
+            without.
         eps: radius in pixels, such as 2/255.
         norm: of the ball, "linf" or "l2".
         out: the folder.
@@ -168,6 +169,10 @@ def harden(
         raise HyperparameterError("expected resume or overwrite, not both")
     if report_images < 1:
         raise HyperparameterError(f"expected report_images >= 1, got {report_images}")
+    if "data" in settings:
+        raise HyperparameterError(
+            "expected the images to train on as train_data alone, got a setting 'data' besides"
+        )
     accepted = check_accepted(accept)
     folder, progress = HardeningFolder(Path(out)), progress or SilentProgress()
     if isinstance(model, nn.Module):
@@ -181,7 +186,7 @@ def harden(
         image_size=image_size,
         num_classes=num_classes,
         batch_size=settings.get("batch_size", TrainingConfig.batch_size),
-        held_out=held_out_before(source, train_data),
+        held_out=settings.get("validation_size", held_out_before(source, train_data) or None),
     )
     plain = _plain_epochs(plain_epochs, epochs, activation)
     if batch_norm is None:
