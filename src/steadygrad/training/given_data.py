@@ -25,7 +25,8 @@ class LoaderImages:
         loader: yields (images, labels, ...) or mappings with both (``batch_pair``), images float32
             in [0, 1] of one size, labels int64; its length is the number of batches. A
             ``torch.utils.data.DataLoader`` or an ``image_loader``. Its random draws follow from the
-            epoch's seed, as far as they come from torch's global generator.
+            epoch's seed, as far as they come from torch's global generator; a sampler with
+            ``set_epoch`` is told the epoch. Each of several processes reads the whole batches.
         num_classes: of the labels; None asks the loader, or else its data set, for ``classes``.
         name: for messages and results.
 
@@ -79,8 +80,32 @@ class LoaderImages:
         self.device = torch.device(device)
         return self
 
-    def batches(self, seed: int, start: int = 0) -> Iterator[tuple[Images, Labels]]:
-        """Yield an epoch from batch ``start`` on; the epoch follows from ``seed``."""
+    def refuse_parts(self) -> None:
+        """Refuse a loader that gives each of several processes a part of every epoch.
+
+        The processes divide the batches themselves: images of other parts would never be seen.
+
+        Raises:
+            DatasetError: it is one.
+        """
+        for sampler in _samplers(self.loader):
+            # As torch's DistributedSampler and accelerate's shards of a loader call it.
+            counts = [getattr(sampler, key, None) for key in ("num_replicas", "num_processes")]
+            parts = max(count or 1 for count in counts)
+            if parts > 1:
+                raise DatasetError(
+                    f"expected the loader of {self.name} without {type(sampler).__name__}, which "
+                    f"gives each of {parts} processes other images: every process reads the whole "
+                    "batch, and takes its part of it"
+                )
+
+    def batches(
+        self, seed: int, start: int = 0, *, epoch: int = 0
+    ) -> Iterator[tuple[Images, Labels]]:
+        """Yield an epoch from batch ``start`` on; it follows from ``seed`` and its number.
+
+        epoch: from 0, for samplers with ``set_epoch``.
+        """
         if isinstance(self.loader, ImageLoader):
             pairs = self.loader.epoch(seed % (1 << 31), start)
             yield from ((x.to(self.device), y.to(self.device)) for x, y in pairs)
@@ -88,6 +113,9 @@ class LoaderImages:
         own = getattr(self.loader, "generator", None)
         if isinstance(own, torch.Generator):
             own.manual_seed(seed)
+        for sampler in _samplers(self.loader):
+            if hasattr(sampler, "set_epoch"):
+                sampler.set_epoch(epoch)
         iterator: Iterator[Any] | None = None
         position = 0
         while True:
@@ -123,11 +151,11 @@ TrainingImages: TypeAlias = ImageDataset | LoaderImages
 
 
 def epoch_batches(
-    images: TrainingImages, batch_size: int, *, seed: int | None, start: int = 0
+    images: TrainingImages, batch_size: int, *, seed: int | None, start: int = 0, epoch: int = 0
 ) -> Iterator[tuple[Images, Labels]]:
     """Yield the batches of an epoch; a loader has its own batch size and order."""
     if isinstance(images, LoaderImages):
-        return images.batches(0 if seed is None else seed, start)
+        return images.batches(0 if seed is None else seed, start, epoch=epoch)
     return batches(images, batch_size, shuffle_seed=seed, start=start)
 
 
@@ -184,6 +212,13 @@ def _digest(images: TrainingImages) -> str:
     if isinstance(images, LoaderImages):
         return "loader"
     return hashlib.sha256(images.labels.cpu().numpy().tobytes()).hexdigest()[:12]
+
+
+def _samplers(loader: Any) -> list[Any]:
+    """Return what decides which examples a loader gives, and in which order."""
+    of_batches = getattr(loader, "batch_sampler", None)
+    found = (getattr(loader, "sampler", None), of_batches, getattr(of_batches, "sampler", None))
+    return [sampler for sampler in found if sampler is not None]
 
 
 def _size(owner: Any) -> int:

@@ -173,6 +173,9 @@ def _load_data(config: TrainingConfig, device: torch.device) -> tuple[TrainingIm
         given = {name: images.to(device) for name, images in config.data.sets.items()}
         if "train" not in given:
             config.data.load("train")
+        for images in given.values():
+            if isinstance(images, LoaderImages) and current_ranks().count > 1:
+                images.refuse_parts()
         return _limited(given["train"], config), HeldOut(validation=given.get("validation"))
     load = partial(load_dataset, config.data)
     size = config.validation_size

@@ -90,7 +90,13 @@ class TrainingSession:
         if self.steps_done >= self.steps_per_epoch:
             return iter(())
         order = derive_seed(self.config.seed, f"order of epoch {self.epochs_done + 1}")
-        rest = epoch_batches(self.train, self.config.batch_size, seed=order, start=self.steps_done)
+        rest = epoch_batches(
+            self.train,
+            self.config.batch_size,
+            seed=order,
+            start=self.steps_done,
+            epoch=self.epochs_done,
+        )
         return with_last_image_joined(rest) if self.joins_last_image else rest
 
     @property

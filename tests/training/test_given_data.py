@@ -1,0 +1,70 @@
+"""Laws of steadygrad.training.given_data: loaders that a program gave."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, TensorDataset
+
+from distributed_world import in_processes
+from steadygrad.errors import DatasetError
+from steadygrad.models import ObjectModel
+from steadygrad.training import GivenImages, LoaderImages, TrainingConfig, train
+from steadygrad.training.session import TrainingSession
+
+IMAGES = torch.arange(16.0).view(16, 1, 1, 1).expand(16, 1, 4, 4) / 16
+DATA = TensorDataset(IMAGES, torch.arange(16) % 2)
+
+
+def config(loader: DataLoader[Any], epochs: int) -> TrainingConfig:
+    torch.manual_seed(0)
+    model = ObjectModel.of(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)))
+    data = GivenImages.of(LoaderImages(loader, 2), None)
+    return TrainingConfig(data=data, model=model, epochs=epochs, device="cpu")
+
+
+def refusal(rank: int) -> str:
+    sampler = DistributedSampler(DATA, num_replicas=2, rank=rank)
+    try:
+        train(config(DataLoader(DATA, batch_size=4, sampler=sampler), 1), "never written")
+    except DatasetError as error:
+        return str(error)
+    except Exception as error:  # what the others are told
+        return repr(error)
+    return "trained"
+
+
+def test_processes_refuse_a_loader_that_gives_each_of_them_other_images() -> None:
+    sentence = (
+        "expected the loader of TensorDataset without DistributedSampler, which gives each of 2 "
+        "processes other images"
+    )
+    assert all(sentence in answer for answer in in_processes(refusal))
+    assert not Path("never written").exists()
+
+
+@pytest.mark.parametrize("is_of_batches", [False, True])
+def test_a_sampler_has_another_order_in_each_epoch_and_the_same_when_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_of_batches: bool
+) -> None:
+    seen: list[list[float]] = []
+    step = TrainingSession.step
+
+    def noted(session: TrainingSession, images: Tensor, labels: Tensor) -> Tensor:
+        seen.append((16 * images[:, 0, 0, 0]).tolist())
+        return step(session, images, labels)
+
+    monkeypatch.setattr(TrainingSession, "step", noted)
+    sampler = DistributedSampler(DATA, num_replicas=1, rank=0)
+    loader: DataLoader[Any] = DataLoader(DATA, batch_size=4, sampler=sampler)
+    if is_of_batches:
+        loader = DataLoader(DATA, batch_sampler=BatchSampler(sampler, 4, drop_last=False))
+    train(config(loader, 2), tmp_path / "whole")
+    whole = list(seen)
+    assert whole[:4] != whole[4:]
+    seen.clear()
+    train(config(loader, 1), tmp_path / "run")
+    train(config(loader, 2), tmp_path / "run", resume=True)
+    assert seen == whole
