@@ -1,6 +1,7 @@
 """The folder of a hardening: what a refusal, a resumption and a replacement do to it."""
 
 import copy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from steadygrad.errors import (
     SteadygradError,
 )
 from steadygrad.hardening import Hardened, harden
-from steadygrad.training import SilentProgress
+from steadygrad.models import MODELS, RunModel, load_model
+from steadygrad.training import SilentProgress, TrainingConfig, train
 
 Run = Callable[..., Hardened]
 
@@ -101,6 +103,24 @@ class PressCtrlC(SilentProgress):
             import signal
 
             signal.raise_signal(signal.SIGINT)
+
+
+def test_a_hardening_outlives_the_run_that_its_network_comes_from(
+    digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    train(TrainingConfig(data="digits", model="digits-gelu", epochs=1), tmp_path / "run")
+
+    class Removed(SilentProgress):
+        def epoch(self, metrics: Any) -> None:
+            shutil.rmtree(tmp_path / "run")
+
+    source, out = RunModel(path=tmp_path / "run"), tmp_path / "out"
+    images = digits.first(64), held_out.first(16)
+    done = harden(
+        source, *images, eps=0.1, epochs=1, audited=False, out=out, progress=Removed(), device="cpu"
+    )
+    assert done.report is not None and done.taken is not None
+    assert load_model(out / "original.safetensors")[1].model == MODELS.of("digits-gelu")
 
 
 def test_what_never_began_begins_when_it_is_resumed(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +16,12 @@ import torch
 from torch import nn
 
 from steadygrad.errors import CheckpointError, HyperparameterError
+from steadygrad.models import MODELS, RunModel
 from steadygrad.training import (
     SilentProgress,
     TrainingConfig,
     TrainingResult,
+    load_run_model,
     loop,
     run_config,
     train,
@@ -238,6 +241,29 @@ def test_more_epochs_continue_a_finished_run_as_if_planned_from_the_start(
         whole, train(config(epochs=3, schedule="multi-step:2"), tmp_path / "run", resume=True)
     )
     assert run_config(tmp_path / "run").epochs == 3
+
+
+def replaced(source: Path, config: Make) -> None:
+    train(config(model="digits-complex", epochs=1), source, overwrite=True)
+
+
+@pytest.mark.parametrize("change", [replaced, lambda source, _config: shutil.rmtree(source)])
+def test_a_run_outlives_the_run_that_its_network_comes_from(
+    tmp_path: Path, config: Make, stop_after: Callable[..., Any], change: Callable[..., None]
+) -> None:
+    source = tmp_path / "source"
+    train(config(epochs=1), source)
+    tuned = config(model=RunModel(path=source))
+    whole = train(tuned, tmp_path / "whole")
+
+    def happens() -> None:
+        change(source, config)
+        press_ctrl_c()
+
+    first = train(tuned, tmp_path / "run", progress=stop_after(1, 2, happens))
+    assert not first.is_finished
+    assert_equal_runs(whole, train(tuned, tmp_path / "run", resume=True))
+    assert load_run_model(tmp_path / "run").spec.model == MODELS.of("digits-gelu")
 
 
 def test_fewer_epochs_than_done_are_refused(run: TrainingResult) -> None:

@@ -260,7 +260,7 @@ def harden(
         folder.export,
         input_shape=sets.train.input_shape,
         class_names=sets.train.class_names,
-        name=MODELS.text(bare(source)),
+        name=MODELS.text(spec.model),
         results=None if report is None else report.to_json(),
     )
     for note in taken.notes:
@@ -309,13 +309,14 @@ def _with_recipe(
 def _original(
     source: ModelSource, images: TrainingImages, seed: int
 ) -> tuple[nn.Module, ModelSpec]:
-    """Return the network before hardening, which the training begins with too."""
+    """Return the network before hardening, which the training begins with too, and what it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initialisation"))
         spec = ModelSpec(source, images.input_shape, images.num_classes)
         network = spec.build().eval()
     _check_class_names(network, images)
-    return network, spec
+    # Now: a run that it comes from may be replaced or removed in the meantime.
+    return network, replace(spec, model=bare(source))
 
 
 def _check_fit_for_audit(network: nn.Module, data: ImageDataset, accepted: Sequence[str]) -> None:

@@ -123,13 +123,17 @@ def _trained(
         elif ranks.is_main and not overwrite:
             folder.refuse_unless_empty()  # again: another process may have been quicker
         state = agree_on(state)
+        source = None
+        if ranks.is_main and state is not None:
+            source = folder.architecture_to_resume(config.model)
+        source = agree_on(source)
         with main_rank_first():  # it fills the caches
             train_set, held_out = _load_data(config, device)
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
         stack.enter_context(
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
         )
-        session = TrainingSession(config, train_set, device)
+        session = TrainingSession(config, train_set, device, source)
         if state is not None:
             session.restore(state)
         for note in _without_effect(config):

@@ -18,7 +18,7 @@ from steadygrad.distributed import current_ranks
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.folder_lock import LOCK_NAME
 from steadygrad.models import ModelSource, RunModel
-from steadygrad.models.model_file import ModelSpec, load_model
+from steadygrad.models.model_file import ModelSpec, load_model, read_spec, runs_code
 from steadygrad.models.registry import innermost
 from steadygrad.parts import part_fields
 from steadygrad.training.config import TrainingConfig
@@ -161,6 +161,16 @@ class RunFolder:
                 f"{state.epochs_done} epochs and {state.steps_done} steps are done"
             )
         return state
+
+    def architecture_to_resume(self, model: ModelSource) -> ModelSource | None:
+        """Return what the run's own weights are of, if it began with the network of another run.
+
+        That one may be replaced or gone by now.
+        """
+        if not isinstance(innermost(model), RunModel) or not self.model.exists():
+            return None
+        own = read_spec(self.model).model
+        return None if runs_code(own) else own
 
     def update_config(self, config: TrainingConfig) -> None:
         """Note what a resumed run changed, such as more epochs; versions and date stay.
