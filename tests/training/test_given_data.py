@@ -1,5 +1,8 @@
 """Laws of steadygrad.training.given_data: loaders that a program gave."""
 
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,11 @@ IMAGES = torch.arange(16.0).view(16, 1, 1, 1).expand(16, 1, 4, 4) / 16
 DATA = TensorDataset(IMAGES, torch.arange(16) % 2)
 
 
-def config(loader: DataLoader[Any], epochs: int) -> TrainingConfig:
+def config(loader: Any, epochs: int, validation: Any = None) -> TrainingConfig:
     torch.manual_seed(0)
     model = ObjectModel.of(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)))
-    data = GivenImages.of(LoaderImages(loader, 2), None)
+    held_out = None if validation is None else LoaderImages(validation, 2)
+    data = GivenImages.of(LoaderImages(loader, 2), held_out)
     return TrainingConfig(data=data, model=model, epochs=epochs, device="cpu")
 
 
@@ -43,6 +47,54 @@ def test_processes_refuse_a_loader_that_gives_each_of_them_other_images() -> Non
     )
     assert all(sentence in answer for answer in in_processes(refusal))
     assert not Path("never written").exists()
+
+
+class WorkersEnd:
+    """A loader whose workers are ended by a Ctrl-C at its n-th reading, as a terminal's is."""
+
+    classes = ("even", "odd")
+
+    def __init__(
+        self, reading: int | None = None, action: Callable[[], None] = lambda: None
+    ) -> None:
+        self.reading, self.action, self.readings = reading, action, 0
+
+    def __len__(self) -> int:
+        return 4
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in DataLoader(DATA, batch_size=4, shuffle=True):
+            self.readings += 1
+            if self.readings == self.reading:
+                self.action()
+                raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
+            yield images, labels
+
+
+def press_ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("reading", [3, 6])  # the first one is that of the images' size
+def test_ctrl_c_that_ends_the_workers_ends_the_run_with_a_checkpoint(
+    tmp_path: Path, reading: int
+) -> None:
+    whole = train(config(WorkersEnd(), 2, WorkersEnd()), tmp_path / "whole")
+    ended = {"training": (reading, None), "validation": (None, reading)}
+    for name, readings in ended.items():
+        learned, held_out = (WorkersEnd(each, press_ctrl_c) for each in readings)
+        cut = config(learned, 2, held_out)
+        assert not train(cut, tmp_path / name).is_finished
+        done = train(cut, tmp_path / name, resume=True)
+        assert done.is_finished
+        for ours, theirs in zip(whole.history, done.history, strict=True):
+            assert replace(ours, seconds=0) == replace(theirs, seconds=0)
+
+
+def test_a_loader_that_fails_by_itself_ends_the_run_with_its_error(tmp_path: Path) -> None:
+    failing = config(WorkersEnd(reading=3), 2)
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        train(failing, tmp_path / "run")
 
 
 @pytest.mark.parametrize("is_of_batches", [False, True])

@@ -26,7 +26,9 @@ class LoaderImages:
             in [0, 1] of one size, labels int64; its length is the number of batches. A
             ``torch.utils.data.DataLoader`` or an ``image_loader``. Its random draws follow from the
             epoch's seed, as far as they come from torch's global generator; a sampler with
-            ``set_epoch`` is told the epoch. Each of several processes reads the whole batches.
+            ``set_epoch`` is told the epoch. What persistent workers draw does not: torch seeds them
+            once, so that a resumed run meets other draws. Each of several processes reads the whole
+            batches.
         num_classes: of the labels; None asks the loader, or else its data set, for ``classes``.
         name: for messages and results.
 
