@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,35 @@ def test_processes_refuse_a_loader_that_gives_each_of_them_other_images() -> Non
     )
     assert all(sentence in answer for answer in in_processes(refusal))
     assert not Path("never written").exists()
+
+
+class Stating(TensorDataset):
+    def __init__(self, classes: Any) -> None:
+        super().__init__(*DATA.tensors)
+        self.classes = classes
+
+
+@pytest.mark.parametrize(
+    ("classes", "num_classes", "names"),
+    [
+        (np.array(["cat", "dog"]), None, ("cat", "dog")),
+        (torch.arange(2), None, ("0", "1")),
+        (["cat", "dog"], 2, ("cat", "dog")),
+        (["cat", "dog"], 3, ("0", "1", "2")),
+        (2, 3, ("0", "1", "2")),
+    ],
+)
+def test_classes_are_named_by_the_data_set_and_counted_as_asked(
+    classes: Any, num_classes: int | None, names: tuple[str, ...]
+) -> None:
+    loader = DataLoader(Stating(classes), batch_size=4)
+    assert LoaderImages(loader, num_classes).class_names == names
+
+
+def test_a_data_set_that_states_a_number_of_classes_does_not_name_them() -> None:
+    for classes in (2, "two", []):
+        with pytest.raises(DatasetError, match=r"expected the number of classes of Stating"):
+            LoaderImages(DataLoader(Stating(classes), batch_size=4))
 
 
 class WorkersEnd:

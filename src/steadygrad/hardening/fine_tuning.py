@@ -120,7 +120,7 @@ def harden(
         model: as in ``steadygrad.models.model_source``; an ``nn.Module`` stays as it is. Wrappers
             (torch.compile, DistributedDataParallel, DataParallel) are taken off.
         train_data: a data set by name, path, part or as an object; a torch ``Dataset`` of (image,
-            label); a loader of (images, labels).
+            label, ...) or mappings with both; a loader of batches of such.
         validation: the same, for the report and for each epoch's accuracy; None cuts a tenth of a
             named training set, at most 1,000 images (or ``validation_size``), and leaves any other
             without.

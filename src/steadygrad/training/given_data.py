@@ -1,10 +1,11 @@
 """Images that a Python program gave: sets in memory, and anyone's loader."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from steadygrad.datasets import DATA_SOURCES, ImageDataset, ImageLoader, batches
 from steadygrad.errors import DatasetError
 from steadygrad.seeds import derive_seed
 
-__all__ = ["GivenImages", "LoaderImages", "TrainingImages", "epoch_batches"]
+__all__ = ["GivenImages", "LoaderImages", "TrainingImages", "epoch_batches", "stated_class_names"]
 
 
 class LoaderImages:
@@ -29,7 +30,8 @@ class LoaderImages:
             ``set_epoch`` is told the epoch. What persistent workers draw does not: torch seeds them
             once, so that a resumed run meets other draws. Each of several processes reads the whole
             batches.
-        num_classes: of the labels; None asks the loader, or else its data set, for ``classes``.
+        num_classes: of the labels; None asks the loader for ``class_names``, or its data set for
+            ``classes``, which name the classes where they are as many.
         name: for messages and results.
 
     Raises:
@@ -45,13 +47,15 @@ class LoaderImages:
         self.loader, self.device = loader, torch.device("cpu")
         owner: Any = getattr(loader, "dataset", loader)
         self.name = name or str(getattr(loader, "title", type(owner).__name__))
-        names = getattr(loader, "class_names", None) or getattr(owner, "classes", None)
-        if names is None and num_classes is None:
+        names = stated_class_names(loader)
+        if num_classes is not None and len(names) != num_classes:
+            names = tuple(map(str, range(num_classes)))
+        if not names:
             raise DatasetError(
                 f"expected the number of classes of {self.name} (num_classes=...), which the "
                 "loader does not state"
             )
-        self.class_names = tuple(map(str, names or range(num_classes or 0)))
+        self.class_names = names
         try:
             self.steps_per_epoch = len(loader)  # type: ignore[arg-type]
         except TypeError as error:
@@ -63,6 +67,7 @@ class LoaderImages:
             raise DatasetError(f"expected images in {self.name}, got an empty loader")
         images, labels = first
         check_images(images)
+        self._example = images[:1]
         check_labels(labels, len(images), self.num_classes)
         channels, height, width = images.shape[1:]
         self.input_shape = (int(channels), int(height), int(width))
@@ -76,6 +81,20 @@ class LoaderImages:
     def num_classes(self) -> int:
         """How many classes the set has."""
         return len(self.class_names)
+
+    @property
+    def example(self) -> Images:
+        """One image, as a batch."""
+        return self._example.to(self.device)
+
+    @property
+    def cut(self) -> tuple[int, int] | None:
+        """How many images an epoch has, and a batch; None where the loader does not say."""
+        size = getattr(self.loader, "batch_size", None)
+        if not isinstance(size, int) or getattr(self.loader, "drop_last", False):
+            return None
+        sampler = getattr(self.loader, "sampler", None)
+        return _size(sampler) or len(self), size
 
     def to(self, device: torch.device | str) -> "LoaderImages":
         """Send batches to a device from now on."""
@@ -146,6 +165,17 @@ class LoaderImages:
         pixels = torch.cat([images for images, _ in held])[:limit].float()
         labels = torch.cat([labels for _, labels in held])[:limit]
         return ImageDataset(self.name, self.split, pixels, labels, self.class_names, self.note)
+
+
+def stated_class_names(loader: Any) -> tuple[str, ...]:
+    """Return the names of the classes that a loader or its data set states; none if it does not."""
+    given: Any = getattr(loader, "class_names", None)
+    if given is None:
+        given = getattr(getattr(loader, "dataset", loader), "classes", None)
+    if isinstance(given, Tensor | np.ndarray):
+        given = given.tolist()
+    is_named = isinstance(given, Sequence) and not isinstance(given, str)
+    return tuple(map(str, given)) if is_named else ()
 
 
 TrainingImages: TypeAlias = ImageDataset | LoaderImages

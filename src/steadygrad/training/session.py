@@ -68,10 +68,7 @@ class TrainingSession:
         self.given_to_learn = [p.requires_grad for p in self.model.parameters()]
         self.ranks = current_ranks()
         same_as_main_rank(self.model.state_dict().values())
-        # A loader cuts its own batches.
-        self.joins_last_image = not isinstance(train, LoaderImages) and joins_last_image(
-            self.model, train, config.batch_size
-        )
+        self.joins_last_image = joins_last_image(self.model, train, config.batch_size)
         self.averaged = None
         if config.averaging is not None:
             self.averaged = AveragedWeights(config.averaging, self.model)
@@ -99,7 +96,7 @@ class TrainingSession:
     def steps_per_epoch(self) -> int:
         """Batches an epoch has, the last partial one included unless it joins the one before."""
         if isinstance(self.train, LoaderImages):
-            return self.train.steps_per_epoch
+            return self.train.steps_per_epoch - self.joins_last_image
         return -(-len(self.train) // self.config.batch_size) - self.joins_last_image
 
     def remaining_batches(self) -> Iterator[tuple[Images, Labels]]:
