@@ -19,7 +19,7 @@ from steadygrad.errors import (
     SteadygradError,
 )
 from steadygrad.hardening import Hardened, harden
-from steadygrad.models import MODELS, RunModel, load_model
+from steadygrad.models import MODELS, RunModel, TransformersModel, load_model
 from steadygrad.training import SilentProgress, TrainingConfig, train
 
 Run = Callable[..., Hardened]
@@ -27,7 +27,7 @@ Run = Callable[..., Hardened]
 
 @pytest.fixture
 def run(digits: ImageDataset, held_out: ImageDataset, tmp_path: Path) -> Run:
-    def hardened(model: nn.Module, **settings: Any) -> Hardened:
+    def hardened(model: Any, **settings: Any) -> Hardened:
         chosen: dict[str, Any] = {
             "eps": 0.1,
             "epochs": 1,
@@ -92,6 +92,21 @@ def test_a_replaced_hardening_leaves_no_results_beside_the_new_run(
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"original.safetensors", "run", "notes.txt"}
     assert run(trained, resume=True, batch_size=16).report is not None
+
+
+def test_a_hardening_is_not_replaced_by_one_of_its_own_network(
+    run: Run, trained: nn.Module, tmp_path: Path
+) -> None:
+    run(trained)
+    before = contents(tmp_path)
+    exported = tmp_path / "out" / "export" / "hub"
+    for model in (RunModel(path=tmp_path / "out" / "run"), TransformersModel(source=str(exported))):
+        with pytest.raises(OutputError, match=r"cannot overwrite .*: the network comes from"):
+            run(model, overwrite=True)
+    with pytest.raises(OutputError, match=r"the network comes from .*original\.safetensors"):
+        weights = tmp_path / "out" / "original.safetensors"
+        run("my.nets:build", weights=weights, overwrite=True)
+    assert contents(tmp_path) == before
 
 
 class PressCtrlC(SilentProgress):

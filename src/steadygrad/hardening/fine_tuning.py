@@ -178,6 +178,8 @@ def harden(
     if isinstance(model, nn.Module):
         model = without_wrappers(model)
     source = model_source(model, weights)
+    if overwrite:
+        RunFolder(folder.path).refuse_to_replace_source_of(source)
     if getattr(source, "head", "keep") == "new":  # a new last layer has not learned any label yet
         accepted = (*accepted, "labels-do-not-match")
     sets = HardeningData.of(
