@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -130,9 +130,7 @@ def _trained(
         with main_rank_first():  # it fills the caches
             train_set, held_out = _load_data(config, device)
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
-        stack.enter_context(
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-        )
+        stack.enter_context(_repeatable_convolutions())
         session = TrainingSession(config, train_set, device, source)
         if state is not None:
             session.restore(state)
@@ -155,6 +153,18 @@ def _trained(
                 folder.create(config, device)
 
         return TrainingLoop(session, held_out, folder, progress, interruption, begin).run()
+
+
+@contextmanager
+def _repeatable_convolutions() -> Iterator[None]:
+    """Let cuDNN give equal numbers each time, and leave what else the user chose, such as TF32."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = before
 
 
 def _without_effect(config: TrainingConfig) -> Iterator[str]:
