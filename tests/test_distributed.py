@@ -22,6 +22,7 @@ from steadygrad.distributed import (
     main_rank_first,
     mean_of_shares,
     same_as_main_rank,
+    sum_gradients,
     sum_over_ranks,
 )
 from steadygrad.draws import ImageDraws
@@ -180,6 +181,7 @@ def two_ranks(rank: int) -> dict[str, Any]:
     (first,) = torch.autograd.grad(sum_over_ranks(x) ** 3, x, create_graph=True)
     (second,) = torch.autograd.grad(first, x)
     found["derivatives"] = first.detach(), second
+    found["gradients"] = summed_gradients(rank)
     order: list[int] = []
     with main_rank_first():
         order.append(rank)
@@ -191,6 +193,15 @@ def two_ranks(rank: int) -> dict[str, Any]:
     except (OSError, RuntimeError) as error:
         found["failure"] = f"{type(error).__name__}: {error}"
     return found
+
+
+def summed_gradients(rank: int) -> list[Any]:
+    """Return what parameters get of which both processes, the second one or none has a gradient."""
+    parameters = [nn.Parameter(torch.zeros(2, dtype=d)) for d in (torch.float32, torch.cfloat) * 3]
+    for parameter in parameters[: 4 if rank else 2]:
+        parameter.grad = torch.full_like(parameter, 1.0 + rank)
+    sum_gradients(parameters)
+    return [None if p.grad is None else p.grad.real.tolist() for p in parameters]
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +263,11 @@ def test_processes_share_average_gather_and_agree(found: list[dict[str, Any]]) -
         flag, numbers, number = rank["same"]
         assert flag.item() is True and torch.equal(numbers, torch.full((3, 2), 0.5))
         assert number == 1j
+
+
+def test_a_gradient_of_one_process_is_one_of_all(found: list[dict[str, Any]]) -> None:
+    for rank in found:
+        assert rank["gradients"] == [[3, 3], [3, 3], [2, 2], [2, 2], None, None]
 
 
 def test_a_sum_over_processes_is_differentiated_as_the_sum_of_all_their_losses(

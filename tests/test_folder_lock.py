@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,13 @@ def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -
     with only_writer(folder):
         (folder / "result").write_text("")
     assert [path.name for path in folder.iterdir()] == ["result"]
+
+
+def test_who_is_patient_waits_for_the_other(tmp_path: Path) -> None:
+    with holder(tmp_path / "made") as first:
+        threading.Timer(0.2, first.kill).start()
+        with only_writer(tmp_path / "made", patience=60):
+            assert first.wait(60) != 0
 
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:

@@ -152,7 +152,8 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace every ``parameter.grad`` by its sum over the processes.
 
     Gradients are exchanged as one vector for each dtype, after the backward pass: so any graph will
-    do, that of double backpropagation too. A parameter without a gradient keeps none.
+    do, that of double backpropagation too. A parameter that has a gradient in any process has the
+    sum in all of them, or their weights would drift apart; one without any keeps none.
 
     Args:
         parameters: the same in every process, and with the same ``requires_grad``.
@@ -165,12 +166,16 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
             trainable.setdefault((parameter.dtype, parameter.device), []).append(parameter)
     for alike in trainable.values():
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in alike]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        has_own = [parameter.grad is not None for parameter in alike]
+        flags = gradients[0].new_tensor(has_own)
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), flags])
         with others_alive():
             distributed.all_reduce(torch.view_as_real(flat) if flat.is_complex() else flat)
-        pieces = torch.split(flat, [gradient.numel() for gradient in gradients])
-        for parameter, piece in zip(alike, pieces, strict=True):
-            if parameter.grad is not None:
+        *pieces, counts = torch.split(flat, [*(g.numel() for g in gradients), len(alike)])
+        # Reading them makes an accelerator wait: only where a gradient is missing.
+        has_any = has_own if all(has_own) else [count != 0 for count in counts.tolist()]
+        for parameter, piece, is_there in zip(alike, pieces, has_any, strict=True):
+            if is_there:
                 parameter.grad = piece.view_as(parameter)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,15 +15,18 @@ __all__ = ["LOCK_NAME", "only_writer"]
 LOCK_NAME = ".writing"
 """A hidden file in the folder; the system drops the lock on it when its process ends."""
 
+_SECONDS_BETWEEN_TRIES = 0.05
+
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     """Let no other process write into the folder meanwhile; make it if it is missing.
 
     Where the file system knows no locks, nothing is locked.
 
     Args:
         folder: the folder.
+        patience: seconds to wait for another process to end.
 
     Raises:
         OutputError: another process is writing into it, or it cannot be written.
@@ -30,7 +34,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     make_folder(folder)
     path = folder / LOCK_NAME
-    descriptor = _opened(path)
+    descriptor = _opened(path, time.monotonic() + patience)
     try:
         yield
     finally:
@@ -43,15 +47,21 @@ def only_writer(folder: Path) -> Iterator[None]:
                 each.rmdir()  # only if nothing was written
 
 
-def _opened(path: Path) -> int:
-    """Return the descriptor of the locked file."""
+def _opened(path: Path, until: float) -> int:
+    """Return the descriptor of the locked file, for which another process may let us wait."""
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # its last owner has just removed the folder that it had made
+            make_folder(path.parent)
+            continue
         except OSError as error:
             raise OutputError(f"cannot write {path.parent}: {error.strerror or error}") from error
         if not _locked(descriptor):
             os.close(descriptor)
+            if time.monotonic() < until:
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+                continue
             raise OutputError(
                 f"another process is writing into {path.parent}; wait until it has ended, or "
                 "choose another folder"

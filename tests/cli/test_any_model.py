@@ -1,12 +1,16 @@
 """evaluate, margin, transfer, covariance and check-model of a model from outside."""
 
 import json
+import re
+import shlex
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
 from program import Program
+from steadygrad.training import SilentProgress, StepMetrics, run_config
 
 FEW = ("--dataset", "digits", "--limit", 12)
 
@@ -165,6 +169,31 @@ def test_a_run_s_file_does_not_decide_which_code_resumes_it(
     assert bare.code == 2 and "expected --model, or a --config" in bare.err
     named = program("train", *few, "--model", outside, "--epochs", 2, "--resume")
     assert named.code == 0, named.err
+
+
+class StopAtOnce(SilentProgress):
+    def step(self, epoch: int, step: int, latest: StepMetrics) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupted_run_of_own_code_goes_on_by_the_command_that_it_prints(
+    program: Program, outside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    named = ("--dataset", "digits", "--model", outside, "--out", run)
+    with monkeypatch.context() as patch:
+        patch.setattr("steadygrad.cli.train.console_progress", StopAtOnce)
+        few = ("--limit-train", 64, "--batch-size", 16, "--epochs", 2, "--recipe", "wide-noise:0.1")
+        stopped = program("train", *named, *few)
+    assert stopped.code == 130, stopped.err
+    hint = re.search(r"stopped; steadygrad (.*) continues", stopped.err)
+    assert hint is not None and f"--model {outside}" in hint[1]
+    assert program(*shlex.split(hint[1])).code == 0
+    for more in ((), ("--recipe", "wide-noise:0.1"), ("--seed", 0)):
+        again = program("train", *named, *more, "--resume")
+        assert again.code == 0, again.err
+    kept = run_config(run)
+    assert (kept.epochs, kept.batch_size, kept.limit_train) == (2, 16, 64)
 
 
 def test_harden_searches_for_a_target_and_takes_several_radii(

@@ -1,14 +1,18 @@
 """What may be given as the images of a hardening."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from steadygrad.datasets import ImageDataset
+from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.errors import DatasetError, HyperparameterError
+from steadygrad.hardening import harden
 from steadygrad.hardening.data import HardeningData
 from steadygrad.training import LoaderImages
 
@@ -39,11 +43,59 @@ def test_images_in_double_and_short_labels_are_read_in_the_kinds_that_training_h
         assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
 
 
+@pytest.mark.parametrize(("wanted", "held"), [(None, 143), (30, 30), ("30", 30), (0, None)])
+def test_of_a_named_set_as_many_images_are_held_out_as_asked(wanted: Any, held: int | None) -> None:
+    sets = HardeningData.of("digits", None, **SETTINGS, held_out=wanted)
+    assert sets.settings["validation_size"] == (held or 0)
+    assert (None if sets.validation is None else len(sets.validation)) == held
+    assert len(sets.train) == len(load_dataset("digits", "train")) - (held or 0)
+
+
 @pytest.mark.parametrize("size", [0, "many"])
 def test_a_batch_size_that_means_nothing_is_refused(digits: ImageDataset, size: Any) -> None:
     examples = TensorDataset(digits.images(), digits.labels)
     with pytest.raises(HyperparameterError, match=f"expected batch_size >= 1, got {size!r}"):
         HardeningData.of(examples, None, **SETTINGS | {"batch_size": size})
+
+
+class Examples(Dataset[Any]):
+    """Gives examples in another form than pairs."""
+
+    def __init__(self, images: ImageDataset, form: Callable[[Tensor, Tensor], Any]) -> None:
+        self.pairs, self.form = TensorDataset(images.images(), images.labels), form
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.form(*self.pairs[index])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda image, label: (image, label, {"path": object()}),
+        lambda image, label: {"image": image, "label": label, "path": object()},
+    ],
+)
+def test_examples_may_be_mappings_or_hold_more_than_image_and_label(
+    digits: ImageDataset, form: Callable[[Tensor, Tensor], Any]
+) -> None:
+    ours = HardeningData.of(Examples(digits, form), None, **SETTINGS)
+    theirs = HardeningData.of(TensorDataset(digits.images(), digits.labels), None, **SETTINGS)
+    for one, other in zip(ours.train.batches(3), theirs.train.batches(3), strict=True):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+
+
+def test_a_last_batch_of_one_image_is_trained_on(digits: ImageDataset, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10))
+    data = TensorDataset(digits.images()[:65], digits.labels[:65])
+    out = tmp_path / "out"
+    settings: dict[str, Any] = {"num_classes": 10, "batch_norm": "learn", "device": "cpu"}
+    done = harden(network, data, eps=0.1, epochs=2, audited=False, out=out, **settings)
+    assert done.is_finished
+    lines = (out / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [(line["steps"], line["images"]) for line in map(json.loads, lines)] == [(1, 65)] * 2
 
 
 class Pictures(Dataset[Any]):

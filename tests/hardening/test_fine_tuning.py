@@ -179,6 +179,7 @@ def test_frozen_layers_stay_and_early_layers_move_less(
         ({"report_images": -3}, HyperparameterError, "expected report_images >= 1, got -3"),
         ({"epoch": 5}, HyperparameterError, "no setting 'epoch' .did you mean 'epochs'"),
         ({"mixing": "mixup", "attack": "fgsm:eps=0.1"}, HyperparameterError, "not both"),
+        ({"data": "mnist"}, HyperparameterError, "as train_data alone, got a setting 'data'"),
     ],
 )
 def test_bad_settings_end_in_one_sentence(

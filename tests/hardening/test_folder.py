@@ -1,6 +1,7 @@
 """The folder of a hardening: what a refusal, a resumption and a replacement do to it."""
 
 import copy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ from steadygrad.errors import (
     SteadygradError,
 )
 from steadygrad.hardening import Hardened, harden
-from steadygrad.training import SilentProgress
+from steadygrad.models import MODELS, RunModel, TransformersModel, load_model
+from steadygrad.training import SilentProgress, TrainingConfig, train
 
 Run = Callable[..., Hardened]
 
 
 @pytest.fixture
 def run(digits: ImageDataset, held_out: ImageDataset, tmp_path: Path) -> Run:
-    def hardened(model: nn.Module, **settings: Any) -> Hardened:
+    def hardened(model: Any, **settings: Any) -> Hardened:
         chosen: dict[str, Any] = {
             "eps": 0.1,
             "epochs": 1,
@@ -92,6 +94,21 @@ def test_a_replaced_hardening_leaves_no_results_beside_the_new_run(
     assert run(trained, resume=True, batch_size=16).report is not None
 
 
+def test_a_hardening_is_not_replaced_by_one_of_its_own_network(
+    run: Run, trained: nn.Module, tmp_path: Path
+) -> None:
+    run(trained)
+    before = contents(tmp_path)
+    exported = tmp_path / "out" / "export" / "hub"
+    for model in (RunModel(path=tmp_path / "out" / "run"), TransformersModel(source=str(exported))):
+        with pytest.raises(OutputError, match=r"cannot overwrite .*: the network comes from"):
+            run(model, overwrite=True)
+    with pytest.raises(OutputError, match=r"the network comes from .*original\.safetensors"):
+        weights = tmp_path / "out" / "original.safetensors"
+        run("my.nets:build", weights=weights, overwrite=True)
+    assert contents(tmp_path) == before
+
+
 class PressCtrlC(SilentProgress):
     def __init__(self, at: int) -> None:
         self.at = at
@@ -101,6 +118,24 @@ class PressCtrlC(SilentProgress):
             import signal
 
             signal.raise_signal(signal.SIGINT)
+
+
+def test_a_hardening_outlives_the_run_that_its_network_comes_from(
+    digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    train(TrainingConfig(data="digits", model="digits-gelu", epochs=1), tmp_path / "run")
+
+    class Removed(SilentProgress):
+        def epoch(self, metrics: Any) -> None:
+            shutil.rmtree(tmp_path / "run")
+
+    source, out = RunModel(path=tmp_path / "run"), tmp_path / "out"
+    images = digits.first(64), held_out.first(16)
+    done = harden(
+        source, *images, eps=0.1, epochs=1, audited=False, out=out, progress=Removed(), device="cpu"
+    )
+    assert done.report is not None and done.taken is not None
+    assert load_model(out / "original.safetensors")[1].model == MODELS.of("digits-gelu")
 
 
 def test_what_never_began_begins_when_it_is_resumed(

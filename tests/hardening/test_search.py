@@ -1,17 +1,25 @@
 """Searching for the penalty's radius that keeps a clean accuracy."""
 
+import copy
 import json
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError, OutputError
-from steadygrad.hardening import CleanDrop, Searched, search_hardening
+from steadygrad.hardening import CleanDrop, Searched, search, search_hardening
 from steadygrad.hardening.search import STUDY
+from steadygrad.training import SilentProgress
 
-pytest.importorskip("optuna")
+optuna = pytest.importorskip("optuna")
 EPS = 0.1
 
 
@@ -97,8 +105,6 @@ def test_a_refused_search_writes_no_trial_and_the_next_one_starts_at_eps(
 def test_a_trial_whose_process_was_killed_is_run_again(
     trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
 ) -> None:
-    import optuna
-
     storage = f"sqlite:///{tmp_path}/search.db"
     study = optuna.create_study(storage=storage, study_name=STUDY, direction="maximize")
     study.enqueue_trial({"factor": 1.0})
@@ -124,6 +130,68 @@ def test_no_penalty_is_for_more_than_the_pixel_range(
         trained, digits, held_out, tmp_path, eps=0.5, trials=1, smallest=3.0, largest=4.0
     )
     assert [trial.penalty_radius for trial in found.trials] == [1.0]
+
+
+def test_a_search_goes_on_with_the_network_and_images_that_it_began_with(
+    trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
+) -> None:
+    class Stopped(SilentProgress):
+        def step(self, epoch: int, step: int, latest: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        searched(trained, digits, held_out, tmp_path, progress=Stopped())
+    other = copy.deepcopy(trained)
+    with torch.no_grad():
+        other[0].weight.add_(0.1)
+    with pytest.raises(HyperparameterError, match=r"expected model .* with weights"):
+        searched(other, digits, held_out, tmp_path)
+    mirrored = replace(held_out, pixels=held_out.pixels.flip(-1))
+    with pytest.raises(HyperparameterError, match="expected validation ImageDataset of 120, "):
+        searched(trained, digits, mirrored, tmp_path)
+    assert len(searched(trained, digits, held_out, tmp_path, trials=1).trials) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"recipe": "wide-noise:0.1"}, {"penalty": "norm:eps=0.1"}, {"penalty_radius": 0.1}],
+)
+def test_a_radius_that_is_fixed_is_not_searched_for(
+    trained: nn.Module,
+    digits: ImageDataset,
+    held_out: ImageDataset,
+    tmp_path: Path,
+    settings: dict[str, Any],
+) -> None:
+    with pytest.raises(HyperparameterError, match="along with a target, since the search chooses"):
+        searched(trained, digits, held_out, tmp_path, **settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_searches_that_start_together_share_the_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = SimpleNamespace(
+        clean=SimpleNamespace(accuracy=0.9), worst_case=lambda _: SimpleNamespace(accuracy=0.5)
+    )
+    report = SimpleNamespace(before=measured, after=measured, eps=EPS)
+
+    def harden(*_: Any, out: Path, **__: Any) -> Any:
+        return SimpleNamespace(is_finished=True, report=report, folder=out)
+
+    monkeypatch.setattr(search, "harden", harden)
+    monkeypatch.setattr(search, "_write", lambda *_: None)
+    monkeypatch.setattr(search, "_SECONDS_BETWEEN_LOOKS", 0.01)
+
+    def begin(_: int) -> list[str]:
+        found = search_hardening("digits-gelu", "digits", eps=EPS, trials=4, out=tmp_path)
+        return [trial.folder.name for trial in found.trials]
+
+    with ThreadPoolExecutor(3) as pool:
+        first, *others = pool.map(begin, range(3))
+    assert len(set(first)) == 4 and others == [first, first]
+    study = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{tmp_path}/search.db")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4
 
 
 @pytest.mark.parametrize("text", ["clean-drop<1", "clean<=1", "clean-drop<=x", "clean-drop<=1.2.3"])

@@ -75,3 +75,19 @@ def test_a_report_on_seen_images_says_so(
         assert ("had been trained on" in text) == is_seen
     assert done.report.data["n"] == (143 if is_seen else 100)
     assert bool(done.report.to_json()["caution"]) == is_seen
+
+
+def test_no_image_that_is_reported_on_was_trained_on(tmp_path: Path) -> None:
+    done = harden(
+        "digits-gelu",
+        "digits",
+        eps=0.1,
+        epochs=1,
+        audited=False,
+        out=tmp_path / "hardened",
+        validation_size=30,
+        device="cpu",
+    )
+    assert done.report is not None and done.report.data["n"] == 30
+    reported = load_dataset("digits", "validation", validation_size=30)
+    assert count_seen(RunModel(path=done.folder / "run"), reported) == 0

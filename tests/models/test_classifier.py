@@ -143,6 +143,15 @@ def test_smooth_activations_take_the_place_of_all_piecewise_linear_ones() -> Non
         smooth_activations(network)
 
 
+def test_one_activation_in_several_places_is_replaced_in_all_of_them() -> None:
+    relu = nn.ReLU()
+    network = nn.Sequential(nn.Linear(2, 2), relu, nn.Sequential(nn.Linear(2, 2), relu), relu)
+    assert piecewise_linear(network) == ["1", "2.1", "3"]
+    assert smooth_activations(network) == 3
+    assert [type(network[index]) for index in (1, 3)] == [nn.GELU, nn.GELU]
+    assert piecewise_linear(network) == []
+
+
 class Raising(nn.Module):
     def __init__(self, error: Exception) -> None:
         super().__init__()

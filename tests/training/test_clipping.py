@@ -40,6 +40,13 @@ def test_value_cuts_entry_by_entry() -> None:
     assert torch.equal(gradient(made), before.clamp(-2, 2))
 
 
+def test_value_cuts_both_parts_of_a_complex_gradient() -> None:
+    parameter = nn.Parameter(torch.zeros(2, dtype=torch.complex64))
+    parameter.grad = torch.tensor([3 - 1j, 0.5 + 4j]).conj()
+    ClipValue(largest=2.0).clip([parameter])
+    assert torch.equal(parameter.grad, torch.tensor([2 + 1j, 0.5 - 2j]))
+
+
 @pytest.mark.parametrize("part", examples(CLIPPINGS), ids=CLIPPINGS.text)
 def test_no_clipping_lengthens_a_gradient_and_a_short_one_stays(part: Clipping) -> None:
     for scale in (1.0, 1e-3, 0.0):

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError
-from steadygrad.training import TrainingConfig, train
+from steadygrad.training import LoaderImages, TrainingConfig, train
 from steadygrad.training.last_batch import joins_last_image, with_last_image_joined
 
 DENSE = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16), nn.Linear(16, 2))
@@ -40,6 +41,10 @@ def test_joins_only_what_the_model_could_not_take(
 ) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     assert joins_last_image(model, images(n), batch_size) == joins
+    loader = DataLoader(TensorDataset(images(n).images(), images(n).labels), batch_size)
+    assert joins_last_image(model, LoaderImages(loader, 2), 64) == joins
+    without = DataLoader(loader.dataset, batch_size, drop_last=True)
+    assert not joins_last_image(model, LoaderImages(without, 2), 64)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 

@@ -176,6 +176,23 @@ def test_a_run_is_not_replaced_by_one_of_its_own_network(tmp_path: Path, config:
     train(again, tmp_path / "b")
 
 
+def test_weights_and_folders_are_not_replaced_by_a_run_of_their_network(
+    tmp_path: Path, config: Make
+) -> None:
+    run = tmp_path / "a"
+    train(config(epochs=1), run)
+    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    weights = run / "model.safetensors"
+    for model in (
+        f"torchvision:resnet18,weights={weights}",
+        f"smooth:model=torchvision:resnet18,model.weights={weights}",
+        f"hf:{run}",
+    ):
+        with pytest.raises(OutputError, match=r"cannot overwrite .*: the network comes from"):
+            train(config(epochs=1, model=model), run, overwrite=True)
+    assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
 class WithoutGradient(Zeros):
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images.detach())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,13 @@ import torch
 from torch import nn
 
 from steadygrad.errors import CheckpointError, HyperparameterError
+from steadygrad.models import MODELS, RunModel
 from steadygrad.penalties import NormPenalty
 from steadygrad.training import (
     SilentProgress,
     TrainingConfig,
     TrainingResult,
+    load_run_model,
     loop,
     run_config,
     train,
@@ -250,6 +253,29 @@ def test_a_run_with_numbers_of_numpy_resumes(tmp_path: Path, config: Make) -> No
     resumed = train(replace(planned, epochs=np.int64(2)), tmp_path / "run", resume=True)
     assert len(resumed.history) == 2
     assert run_config(tmp_path / "run") == replace(planned, epochs=2)
+
+
+def replaced(source: Path, config: Make) -> None:
+    train(config(model="digits-complex", epochs=1), source, overwrite=True)
+
+
+@pytest.mark.parametrize("change", [replaced, lambda source, _config: shutil.rmtree(source)])
+def test_a_run_outlives_the_run_that_its_network_comes_from(
+    tmp_path: Path, config: Make, stop_after: Callable[..., Any], change: Callable[..., None]
+) -> None:
+    source = tmp_path / "source"
+    train(config(epochs=1), source)
+    tuned = config(model=RunModel(path=source))
+    whole = train(tuned, tmp_path / "whole")
+
+    def happens() -> None:
+        change(source, config)
+        press_ctrl_c()
+
+    first = train(tuned, tmp_path / "run", progress=stop_after(1, 2, happens))
+    assert not first.is_finished
+    assert_equal_runs(whole, train(tuned, tmp_path / "run", resume=True))
+    assert load_run_model(tmp_path / "run").spec.model == MODELS.of("digits-gelu")
 
 
 def test_fewer_epochs_than_done_are_refused(run: TrainingResult) -> None:

@@ -15,6 +15,8 @@ from steadygrad.errors import (
 )
 from steadygrad.penalties import parameter_update_similarity
 from steadygrad.training import (
+    EpochMetrics,
+    SilentProgress,
     TrainingConfig,
     TrainingResult,
     load_run_model,
@@ -134,6 +136,23 @@ def test_training_leaves_torchs_random_state_alone(tmp_path: Path, config: Make)
         before = torch.get_rng_state()
         train(config(epochs=1), tmp_path / "run")
         assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_convolutions_are_repeatable_and_the_users_choice_of_tf32_stays(
+    tmp_path: Path, config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cudnn = torch.backends.cudnn
+    found = []
+
+    class Noted(SilentProgress):
+        def epoch(self, metrics: EpochMetrics) -> None:
+            found.append((cudnn.allow_tf32, cudnn.enabled, cudnn.benchmark, cudnn.deterministic))
+
+    for setting, chosen in (("allow_tf32", False), ("enabled", False), ("benchmark", True)):
+        monkeypatch.setattr(cudnn, setting, chosen)
+    train(config(epochs=1), tmp_path / "run", progress=Noted())
+    assert found == [(False, False, False, True)]
+    assert cudnn.benchmark and not cudnn.deterministic and not cudnn.allow_tf32
 
 
 def test_strength_zero_trains_the_plain_network_to_the_bit(tmp_path: Path, config: Make) -> None:

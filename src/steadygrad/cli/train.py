@@ -199,12 +199,11 @@ def _train(
         "trackers": tracker,
         "checkpoint_seconds": checkpoint_seconds,
     }
-    settings = read_settings(config) if config is not None else {}
-    if resume and all(each is None for each in (data, model, config, recipe, paper_lambda)):
-        settings = _stored_settings(out)
-    settings |= {name: value for name, value in given.items() if value is not None}
+    chosen = read_settings(config) if config is not None else {}
+    chosen |= {name: value for name, value in given.items() if value is not None}
     if recipe is not None:
-        settings = with_recipe(recipe, settings)
+        chosen = with_recipe(recipe, chosen)
+    settings = (_stored_settings(out) if resume else {}) | chosen
     if paper_lambda is not None:
         settings["penalty"] = _with_lambda(settings.get("penalty"), paper_lambda)
     if data_dir is not None and "data" in settings:
@@ -229,7 +228,8 @@ def _train(
         progress=console_progress(),
     )
     if not result.is_finished:
-        tell(f"stopped; {command('train', '--resume', '--out', out)} continues")
+        named = ["--model", MODELS.text(training.model)] if runs_code(training.model) else []
+        tell(f"stopped; {command('train', '--resume', *named, '--out', out)} continues")
         raise typer.Exit(INTERRUPTED)
     tell(f"run folder: {out}")
     target: list[object] = [out]

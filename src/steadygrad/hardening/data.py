@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
+from steadygrad.batch_pair import pair_kind, pair_of
 from steadygrad.checks import check_batch_size
 from steadygrad.datasets import DataSource, ImageDataset, data_source, load_dataset
 from steadygrad.datasets.sources import with_settings
 from steadygrad.errors import DatasetError
+from steadygrad.parts import read_plain
 from steadygrad.training import GivenImages, LoaderImages, TrainingImages
+from steadygrad.training.given_data import stated_class_names
 
 __all__ = ["Data", "HardeningData", "is_named"]
 
@@ -50,14 +53,14 @@ class HardeningData:
         image_size: int | None,
         num_classes: int | None,
         batch_size: int,
-        held_out: int = 0,
+        held_out: int | None = None,
     ) -> "HardeningData":
-        """Return the sets that were given, or a named set with a tenth of it held out.
+        """Return the sets that were given, or a named set with a part of it held out.
 
         Args:
             train, validation, image_size, num_classes: as in ``harden``.
             batch_size: in which the examples of a torch ``Dataset`` are read.
-            held_out: in place of a tenth, if above 0: what the network did not learn from before.
+            held_out: images of a named set; 0 for none, None for a tenth, at most 1,000.
 
         Raises:
             DatasetError: one is no data, or the two are of other images or classes.
@@ -66,16 +69,18 @@ class HardeningData:
         if not is_named(train):
             learned = _images(train, "train", image_size, num_classes, batch_size)
             if validation is not None:
-                held = _images(
-                    validation, "validation", image_size, learned.num_classes, batch_size
-                )
+                if num_classes is None and not stated_class_names(validation):
+                    num_classes = learned.num_classes
+                held = _images(validation, "validation", image_size, num_classes, batch_size)
         elif validation is None:
             named = data_source(cast("Any", train))
             if image_size is not None:
                 named = with_settings(named, image_size=image_size)
-            size = held_out or min(1000, max(1, len(load_dataset(named, "train")) // 10))
+            size = read_plain("validation_size", held_out, int | None)
+            if size is None:
+                size = min(1000, max(1, len(load_dataset(named, "train")) // 10))
             learned = load_dataset(named, "train", validation_size=size)
-            held = load_dataset(named, "validation", validation_size=size)
+            held = load_dataset(named, "validation", validation_size=size) if size else None
             return cls(learned, held, {"data": named, "validation_size": size})
         else:
             learned = _images(train, "train", image_size, num_classes, batch_size)
@@ -132,12 +137,16 @@ def _loader(data: Any, batch_size: Any, *, shuffled: bool) -> DataLoader[Any]:
     check_batch_size(batch_size)
     if len(data) == 0:
         raise DatasetError(f"expected images in {type(data).__name__}, got none")
-    example = data[0]
-    is_pair = isinstance(example, tuple | list) and len(example) == 2
-    if not (is_pair and isinstance(example[0], Tensor)):
-        got = type(example[0] if is_pair else example).__name__
+    pair = pair_of(data[0])
+    if pair is None or not isinstance(pair[0], Tensor):
+        got = pair_kind(data[0]) if pair is None else type(pair[0]).__name__
         raise DatasetError(
             f"expected pairs (image, label) from {type(data).__name__}, images as tensors, got "
             f"{got}; give it a transform such as torchvision's ToTensor"
         )
-    return DataLoader(data, batch_size, shuffle=shuffled)
+    return DataLoader(data, batch_size, shuffle=shuffled, collate_fn=_collated)
+
+
+def _collated(examples: list[Any]) -> Any:
+    """Return a batch of images and labels alone: what else examples hold may not fit into one."""
+    return default_collate([pair_of(example) for example in examples])

@@ -120,9 +120,10 @@ def harden(
         model: as in ``steadygrad.models.model_source``; an ``nn.Module`` stays as it is. Wrappers
             (torch.compile, DistributedDataParallel, DataParallel) are taken off.
         train_data: a data set by name, path, part or as an object; a torch ``Dataset`` of (image,
-            label); a loader of (images, labels).
+            label, ...) or mappings with both; a loader of batches of such.
         validation: the same, for the report and for each epoch's accuracy; None cuts a tenth of a
-            named training set, at most 1,000 images, and leaves any other without.
+            named training set, at most 1,000 images (or ``validation_size``), and leaves any other
+            without.
         eps: radius in pixels, such as 2/255.
         norm: of the ball, "linf" or "l2".
         out: the folder.
@@ -168,11 +169,17 @@ def harden(
         raise HyperparameterError("expected resume or overwrite, not both")
     if report_images < 1:
         raise HyperparameterError(f"expected report_images >= 1, got {report_images}")
+    if "data" in settings:
+        raise HyperparameterError(
+            "expected the images to train on as train_data alone, got a setting 'data' besides"
+        )
     accepted = check_accepted(accept)
     folder, progress = HardeningFolder(Path(out)), progress or SilentProgress()
     if isinstance(model, nn.Module):
         model = without_wrappers(model)
     source = model_source(model, weights)
+    if overwrite:
+        RunFolder(folder.path).refuse_to_replace_source_of(source)
     if getattr(source, "head", "keep") == "new":  # a new last layer has not learned any label yet
         accepted = (*accepted, "labels-do-not-match")
     sets = HardeningData.of(
@@ -181,7 +188,7 @@ def harden(
         image_size=image_size,
         num_classes=num_classes,
         batch_size=settings.get("batch_size", TrainingConfig.batch_size),
-        held_out=held_out_before(source, train_data),
+        held_out=settings.get("validation_size", held_out_before(source, train_data) or None),
     )
     plain = _plain_epochs(plain_epochs, epochs, activation)
     if batch_norm is None:
@@ -255,7 +262,7 @@ def harden(
         folder.export,
         input_shape=sets.train.input_shape,
         class_names=sets.train.class_names,
-        name=MODELS.text(bare(source)),
+        name=MODELS.text(spec.model),
         results=None if report is None else report.to_json(),
     )
     for note in taken.notes:
@@ -304,13 +311,14 @@ def _with_recipe(
 def _original(
     source: ModelSource, images: TrainingImages, seed: int
 ) -> tuple[nn.Module, ModelSpec]:
-    """Return the network before hardening, which the training begins with too."""
+    """Return the network before hardening, which the training begins with too, and what it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initialisation"))
         spec = ModelSpec(source, images.input_shape, images.num_classes)
         network = spec.build().eval()
     _check_class_names(network, images)
-    return network, spec
+    # Now: a run that it comes from may be replaced or removed in the meantime.
+    return network, replace(spec, model=bare(source))
 
 
 def _check_fit_for_audit(network: nn.Module, data: ImageDataset, accepted: Sequence[str]) -> None:

@@ -1,14 +1,14 @@
 """The folder of a hardening: where things lie, and the network before, which it keeps."""
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from steadygrad.errors import CheckpointError, OutputError
-from steadygrad.models import ModelSpec, bare, save_model
+from steadygrad.models import ModelSpec, save_model
 from steadygrad.store import make_folder
 from steadygrad.tensor_file import read_tensors
 from steadygrad.training import RunFolder
@@ -72,7 +72,7 @@ class HardeningFolder:
         make_folder(self.path)
         if overwrite:
             self._remove_results()
-        save_model(self.original, network, replace(spec, model=bare(spec.model)))
+        save_model(self.original, network, spec)
 
     def _remove_results(self) -> None:
         names = ("report.json", "report.md", "robustness.png", "robustness.svg")

@@ -3,8 +3,10 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +22,23 @@ from steadygrad.hardening.data import Data
 from steadygrad.hardening.fine_tuning import Hardened, check_radius, harden
 from steadygrad.hardening.folder import HardeningFolder
 from steadygrad.hardening.report import HardeningReport
+from steadygrad.hardening.same_search import asked, refuse_another_search, refuse_fixed_radius
 from steadygrad.models import ModelSource
 from steadygrad.reports.figures import save_figure
 from steadygrad.reports.figures.trade_off import trade_off_figure
 from steadygrad.reports.wording import percent
-from steadygrad.store import make_folder
 from steadygrad.training import Progress, SilentProgress
 
 __all__ = ["CleanDrop", "Searched", "Trial", "search_hardening"]
 
 STUDY = "steadygrad-harden"
 """The study's name in Optuna's storage."""
+
+_PATIENCE = 60.0
+"""Seconds to wait for another process that begins, or takes a trial, at the same time."""
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+"""At the trials of other processes, where none is left to begin."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,7 @@ def search_hardening(
         audited: whether the best network's report has the quick audit.
         seed: of the training and the search.
         progress: as in ``harden``.
-        settings: of ``harden``.
+        settings: of ``harden``; no penalty, and no recipe for a radius of its own.
 
     Raises:
         MissingExtraError: optuna is not installed.
@@ -173,6 +181,7 @@ def search_hardening(
         raise HyperparameterError(f"expected trials >= 1, got {trials}")
     norm = settings.get("norm", "linf")
     check_radius(eps, norm)
+    refuse_fixed_radius(settings, eps)
     if not 0 < smallest <= largest < math.inf:
         raise HyperparameterError(
             f"expected 0 < smallest <= largest, got smallest {smallest:g} and largest {largest:g}"
@@ -184,35 +193,23 @@ def search_hardening(
         import optuna
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folder, told = Path(out), progress or SilentProgress()
-    make_folder(folder)
-    place = storage or f"sqlite:///{(folder / 'search.db').resolve()}"
-    try:
-        study = optuna.create_study(
-            storage=place, study_name=STUDY, direction="maximize", load_if_exists=True
-        )
-    except Exception as error:  # whatever a database and its driver raise
-        raise OutputError(f"cannot keep the search in {place}: {described(error)}") from error
-    asked = _asked(
+    wish = asked(
+        model,
         settings,
-        model=model,
         train_data=train_data,
         validation=validation,
         eps=eps,
         seed=seed,
     )
-    _refuse_another_search(study.user_attrs.get("asked", asked), asked, folder)
-    for dead in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        factor = dead.params.get("factor")
-        if factor is None or not _is_at_work(folder, factor):  # its process was killed
-            study.tell(dead.number, state=optuna.trial.TrialState.FAIL)
-            if factor is not None:
-                study.enqueue_trial({"factor": factor})
-    trial_states = [trial.state for trial in study.get_trials(deepcopy=False)]
-    begun = len(trial_states) - trial_states.count(optuna.trial.TrialState.FAIL)  # those refused
-    # A search that goes on, or a second process, must not draw the same radii again.
-    study.sampler = optuna.samplers.TPESampler(seed=seed + begun)
-    if begun == 0:
-        study.enqueue_trial({"factor": min(max(1.0, smallest), largest)})
+    place = storage or f"sqlite:///{(folder / 'search.db').resolve()}"
+    with only_writer(folder, patience=_PATIENCE):
+        try:
+            study = optuna.create_study(
+                storage=place, study_name=STUDY, direction="maximize", load_if_exists=True
+            )
+        except Exception as error:  # whatever a database and its driver raise
+            raise OutputError(f"cannot keep the search in {place}: {described(error)}") from error
+        _join(study, wish, folder, first=min(max(1.0, smallest), largest), seed=seed)
 
     def hardened(factor: float, *, is_audited: bool) -> Hardened:
         place = folder / f"penalty-{factor:g}"
@@ -230,19 +227,14 @@ def search_hardening(
             **settings,
         )
 
-    def run(trial: optuna.Trial) -> float:
-        # Rounded, it may lie beyond the end.
-        drawn = trial.suggest_float("factor", smallest, largest, log=True)
-        factor = min(_three_digits(drawn), largest)
+    def run(trial: optuna.Trial, factor: float) -> float:
         told.message(f"trial {trial.number + 1} of {trials}: penalty for {factor:g} eps")
-        with only_writer(_work(folder, factor)):
-            done = hardened(factor, is_audited=False)
+        done = hardened(factor, is_audited=False)
         if not done.is_finished:
             study.enqueue_trial({"factor": factor})
             raise KeyboardInterrupt
         if done.report is None:
             raise HyperparameterError("expected validation images to search on, got none")
-        study.set_user_attr("asked", asked)
         result = _trial(done.report, factor * eps, done.folder)
         trial.set_user_attr("factor", factor)
         trial.set_user_attr("folder", done.folder.name)
@@ -251,58 +243,108 @@ def search_hardening(
         # Below every value that meets the target, and nearer to it the less is lost.
         return result.robust if result.drop <= wanted.points else -result.drop
 
-    states = (optuna.trial.TrialState.COMPLETE,)
-    if len(study.get_trials(deepcopy=False, states=states)) < trials:
-        # Trials of other processes on this storage count too.
-        study.optimize(run, callbacks=[optuna.study.MaxTrialsCallback(trials, states=states)])
-    complete = study.get_trials(deepcopy=False, states=states)
+    states = optuna.trial.TrialState
+    while _count(study, "COMPLETE") < trials:
+        with ExitStack() as held:
+            begun = _begun_trial(study, folder, trials, (smallest, largest), held)
+            if begun is None:
+                continue
+            try:
+                value = run(*begun)
+            except BaseException:
+                _tell(study, folder, begun[0], state=states.FAIL)
+                raise
+            _tell(study, folder, begun[0], value)
+    complete = study.get_trials(deepcopy=False, states=(states.COMPLETE,))
     found = sorted(_read(folder, complete), key=lambda trial: trial.penalty_radius)
     meeting = [trial for trial in found if trial.drop <= wanted.points]
     best = max(meeting, key=lambda trial: trial.robust, default=None)
     factors = {trial.user_attrs["folder"]: trial.user_attrs["factor"] for trial in complete}
     final = None
     if best is not None:
-        try:
-            final = hardened(factors[best.folder.name], is_audited=audited)
-        except UnfitError as error:  # the search is not to be lost for it
-            told.message(f"the report of the best network is without an audit: {error}")
-            final = hardened(factors[best.folder.name], is_audited=False)
+        factor = factors[best.folder.name]
+        with only_writer(_work(folder, factor), patience=math.inf):  # other processes end here, too
+            try:
+                final = hardened(factor, is_audited=audited)
+            except UnfitError as error:  # the search is not to be lost for it
+                told.message(f"the report of the best network is without an audit: {error}")
+                final = hardened(factor, is_audited=False)
     searched = Searched(eps=eps, target=wanted, trials=tuple(found), best=best, hardened=final)
     _write(searched, folder)
     return searched
 
 
-_FREE_TO_CHANGE = frozenset({"progress", "device", "cuda_graph", "shard", "trackers", "accept"})
-"""Settings of ``harden`` that a search may go on without, or with others."""
+def _join(study: Any, wish: dict[str, str], folder: Path, *, first: float, seed: int) -> None:
+    """Begin a search, or go on with one that was begun alike.
+
+    Args:
+        study: Optuna's.
+        wish: what decides the results.
+        folder: of the search.
+        first: factor to begin with.
+        seed: of the search.
+
+    Raises:
+        HyperparameterError: it was begun with something else.
+    """
+    import optuna
+
+    if len(study.get_trials(deepcopy=False)) > _count(study, "FAIL"):  # some were not refused
+        refuse_another_search(study.user_attrs.get("asked", wish), wish, folder)
+    else:
+        study.enqueue_trial({"factor": first})
+    joined = study.user_attrs.get("joined", 0)
+    study.set_user_attr("asked", wish)
+    study.set_user_attr("joined", joined + 1)
+    # A search that goes on, or a second process, must not draw the same radii again.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + joined)
 
 
-def _asked(settings: Mapping[str, Any], **others: Any) -> dict[str, str]:
-    """Return in texts what decides the results of a search."""
-    every = {**settings, **others}
-    return {key: _said(value) for key, value in every.items() if key not in _FREE_TO_CHANGE}
+def _begun_trial(
+    study: Any, folder: Path, trials: int, ends: tuple[float, float], held: ExitStack
+) -> tuple[Any, float] | None:
+    """Return a new trial with its factor, and hold its lock.
+
+    None, after a while, where others are at work on all that are left, or on this factor.
+    """
+    import optuna
+
+    with only_writer(folder, patience=_PATIENCE):
+        _give_up_killed(study, folder)
+        if _count(study, "COMPLETE", "RUNNING") < trials:
+            trial = study.ask()
+            drawn = trial.suggest_float("factor", *ends, log=True)
+            factor = min(_three_digits(drawn), ends[1])  # rounded, it may lie beyond the end
+            if not _is_at_work(folder, factor):
+                held.enter_context(only_writer(_work(folder, factor)))
+                return trial, factor
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return None
 
 
-def _refuse_another_search(then: Mapping[str, str], now: Mapping[str, str], folder: Path) -> None:
-    """Raise HyperparameterError, naming the first setting in which two searches differ."""
-    for key in sorted(now.keys() | then.keys()):
-        ours, theirs = now.get(key, "its default"), then.get(key, "its default")
-        if ours != theirs:
-            raise HyperparameterError(
-                f"expected {key} {theirs}, as the search in {folder} was begun with, got {ours}; "
-                "choose another folder (and storage) for another search"
-            )
+def _tell(study: Any, folder: Path, trial: Any, *result: float, **state: Any) -> None:
+    """End a trial, while no other process looks whether it was killed."""
+    with only_writer(folder, patience=_PATIENCE):
+        study.tell(trial, *result, **state)
 
 
-def _said(value: Any) -> str:
-    """Return a setting as a text that is the same in every process; of an object, its kind."""
-    if isinstance(value, str | int | float | bool | tuple | list | Mapping | Path | None):
-        return str(value)
-    if hasattr(value, "__len__"):  # images
-        return f"{type(value).__name__} of {len(value)}"
-    if is_dataclass(value) and not isinstance(value, type | nn.Module):  # a part
-        places = {f.name: None for f in fields(value) if f.name == "data_dir" and f.init}
-        return repr(replace(value, **places)) if places else repr(value)
-    return type(value).__name__
+def _give_up_killed(study: Any, folder: Path) -> None:
+    """Put trials whose process was killed in line again."""
+    import optuna
+
+    states = optuna.trial.TrialState
+    for trial in study.get_trials(deepcopy=False, states=(states.RUNNING,)):
+        factor = trial.params.get("factor")
+        if factor is None or not _is_at_work(folder, factor):
+            study.tell(trial.number, state=states.FAIL)
+            if factor is not None:
+                study.enqueue_trial({"factor": factor})
+
+
+def _count(study: Any, *names: str) -> int:
+    """Return how many trials are in one of these states."""
+    return sum(trial.state.name in names for trial in study.get_trials(deepcopy=False))
 
 
 def _three_digits(factor: float) -> float:

@@ -20,8 +20,12 @@ _REPLACED = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardswish)
 
 
 def piecewise_linear(network: nn.Module) -> list[str]:
-    """Return the names of the modules whose second derivative is zero or missing."""
-    return [name for name, module in network.named_modules() if isinstance(module, _PIECEWISE)]
+    """Return the names of the modules whose second derivative is zero or missing.
+
+    A module that stands in several places has a name for each.
+    """
+    modules = network.named_modules(remove_duplicate=False)
+    return [name for name, module in modules if isinstance(module, _PIECEWISE)]
 
 
 def smooth_activations(network: nn.Module, activation: SmoothActivation = "gelu") -> int:
@@ -39,7 +43,8 @@ def smooth_activations(network: nn.Module, activation: SmoothActivation = "gelu"
     """
     replaced = 0
     for module in list(network.modules()):
-        for name, child in module.named_children():
+        # named_children() leaves out a module that it has met: one ReLU may stand in many places.
+        for name, child in module._modules.items():
             if isinstance(child, _REPLACED):
                 setattr(module, name, _SMOOTH[activation]())
                 replaced += 1

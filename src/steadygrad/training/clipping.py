@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
+import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
@@ -56,7 +57,10 @@ class ClipNorm:
 @clipping("value")
 @dataclass(frozen=True, kw_only=True)
 class ClipValue:
-    """Cut every entry of the gradient to ``[-largest, largest]``; positive."""
+    """Cut every entry of the gradient to ``[-largest, largest]``; positive.
+
+    Of a complex entry, the real and the imaginary part.
+    """
 
     positional: ClassVar[str] = "largest"
 
@@ -68,4 +72,10 @@ class ClipValue:
 
     def clip(self, parameters: Iterable[nn.Parameter]) -> None:
         """Cut the gradients entry by entry."""
-        clip_grad_value_(parameters, self.largest)
+        learning = [parameter for parameter in parameters if parameter.grad is not None]
+        if real := [parameter for parameter in learning if not parameter.is_complex()]:
+            clip_grad_value_(real, self.largest)
+        for parameter in learning:
+            if parameter.grad is not None and parameter.is_complex():
+                parameter.grad = parameter.grad.resolve_conj()  # view_as_real refuses a conjugate
+                torch.view_as_real(parameter.grad).clamp_(-self.largest, self.largest)

@@ -1,10 +1,11 @@
 """Images that a Python program gave: sets in memory, and anyone's loader."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from steadygrad.datasets import DATA_SOURCES, ImageDataset, ImageLoader, batches
 from steadygrad.errors import DatasetError
 from steadygrad.seeds import derive_seed
 
-__all__ = ["GivenImages", "LoaderImages", "TrainingImages", "epoch_batches"]
+__all__ = ["GivenImages", "LoaderImages", "TrainingImages", "epoch_batches", "stated_class_names"]
 
 
 class LoaderImages:
@@ -25,8 +26,12 @@ class LoaderImages:
         loader: yields (images, labels, ...) or mappings with both (``batch_pair``), images float32
             in [0, 1] of one size, labels int64; its length is the number of batches. A
             ``torch.utils.data.DataLoader`` or an ``image_loader``. Its random draws follow from the
-            epoch's seed, as far as they come from torch's global generator.
-        num_classes: of the labels; None asks the loader, or else its data set, for ``classes``.
+            epoch's seed, as far as they come from torch's global generator; a sampler with
+            ``set_epoch`` is told the epoch. What persistent workers draw does not: torch seeds them
+            once, so that a resumed run meets other draws. Each of several processes reads the whole
+            batches.
+        num_classes: of the labels; None asks the loader for ``class_names``, or its data set for
+            ``classes``, which name the classes where they are as many.
         name: for messages and results.
 
     Raises:
@@ -42,13 +47,15 @@ class LoaderImages:
         self.loader, self.device = loader, torch.device("cpu")
         owner: Any = getattr(loader, "dataset", loader)
         self.name = name or str(getattr(loader, "title", type(owner).__name__))
-        names = getattr(loader, "class_names", None) or getattr(owner, "classes", None)
-        if names is None and num_classes is None:
+        names = stated_class_names(loader)
+        if num_classes is not None and len(names) != num_classes:
+            names = tuple(map(str, range(num_classes)))
+        if not names:
             raise DatasetError(
                 f"expected the number of classes of {self.name} (num_classes=...), which the "
                 "loader does not state"
             )
-        self.class_names = tuple(map(str, names or range(num_classes or 0)))
+        self.class_names = names
         try:
             self.steps_per_epoch = len(loader)  # type: ignore[arg-type]
         except TypeError as error:
@@ -60,6 +67,7 @@ class LoaderImages:
             raise DatasetError(f"expected images in {self.name}, got an empty loader")
         images, labels = first
         check_images(images)
+        self._example = images[:1]
         check_labels(labels, len(images), self.num_classes)
         channels, height, width = images.shape[1:]
         self.input_shape = (int(channels), int(height), int(width))
@@ -74,13 +82,51 @@ class LoaderImages:
         """How many classes the set has."""
         return len(self.class_names)
 
+    @property
+    def example(self) -> Images:
+        """One image, as a batch."""
+        return self._example.to(self.device)
+
+    @property
+    def cut(self) -> tuple[int, int] | None:
+        """How many images an epoch has, and a batch; None where the loader does not say."""
+        size = getattr(self.loader, "batch_size", None)
+        if not isinstance(size, int) or getattr(self.loader, "drop_last", False):
+            return None
+        sampler = getattr(self.loader, "sampler", None)
+        return _size(sampler) or len(self), size
+
     def to(self, device: torch.device | str) -> "LoaderImages":
         """Send batches to a device from now on."""
         self.device = torch.device(device)
         return self
 
-    def batches(self, seed: int, start: int = 0) -> Iterator[tuple[Images, Labels]]:
-        """Yield an epoch from batch ``start`` on; the epoch follows from ``seed``."""
+    def refuse_parts(self) -> None:
+        """Refuse a loader that gives each of several processes a part of every epoch.
+
+        The processes divide the batches themselves: images of other parts would never be seen.
+
+        Raises:
+            DatasetError: it is one.
+        """
+        for sampler in _samplers(self.loader):
+            # As torch's DistributedSampler and accelerate's shards of a loader call it.
+            counts = [getattr(sampler, key, None) for key in ("num_replicas", "num_processes")]
+            parts = max(count or 1 for count in counts)
+            if parts > 1:
+                raise DatasetError(
+                    f"expected the loader of {self.name} without {type(sampler).__name__}, which "
+                    f"gives each of {parts} processes other images: every process reads the whole "
+                    "batch, and takes its part of it"
+                )
+
+    def batches(
+        self, seed: int, start: int = 0, *, epoch: int = 0
+    ) -> Iterator[tuple[Images, Labels]]:
+        """Yield an epoch from batch ``start`` on; it follows from ``seed`` and its number.
+
+        epoch: from 0, for samplers with ``set_epoch``.
+        """
         if isinstance(self.loader, ImageLoader):
             pairs = self.loader.epoch(seed % (1 << 31), start)
             yield from ((x.to(self.device), y.to(self.device)) for x, y in pairs)
@@ -88,6 +134,9 @@ class LoaderImages:
         own = getattr(self.loader, "generator", None)
         if isinstance(own, torch.Generator):
             own.manual_seed(seed)
+        for sampler in _samplers(self.loader):
+            if hasattr(sampler, "set_epoch"):
+                sampler.set_epoch(epoch)
         iterator: Iterator[Any] | None = None
         position = 0
         while True:
@@ -119,16 +168,27 @@ class LoaderImages:
         return ImageDataset(self.name, self.split, pixels, labels, self.class_names, self.note)
 
 
+def stated_class_names(loader: Any) -> tuple[str, ...]:
+    """Return the names of the classes that a loader or its data set states; none if it does not."""
+    given: Any = getattr(loader, "class_names", None)
+    if given is None:
+        given = getattr(getattr(loader, "dataset", loader), "classes", None)
+    if isinstance(given, Tensor | np.ndarray):
+        given = given.tolist()
+    is_named = isinstance(given, Sequence) and not isinstance(given, str)
+    return tuple(map(str, given)) if is_named else ()
+
+
 TrainingImages: TypeAlias = ImageDataset | LoaderImages
 """What a run can train on and be measured on."""
 
 
 def epoch_batches(
-    images: TrainingImages, batch_size: int, *, seed: int | None, start: int = 0
+    images: TrainingImages, batch_size: int, *, seed: int | None, start: int = 0, epoch: int = 0
 ) -> Iterator[tuple[Images, Labels]]:
     """Yield the batches of an epoch; a loader has its own batch size and order."""
     if isinstance(images, LoaderImages):
-        return images.batches(0 if seed is None else seed, start)
+        return images.batches(0 if seed is None else seed, start, epoch=epoch)
     return batches(images, batch_size, shuffle_seed=seed, start=start)
 
 
@@ -185,6 +245,13 @@ def _digest(images: TrainingImages) -> str:
     if isinstance(images, LoaderImages):
         return "loader"
     return hashlib.sha256(images.labels.cpu().numpy().tobytes()).hexdigest()[:12]
+
+
+def _samplers(loader: Any) -> list[Any]:
+    """Return what decides which examples a loader gives, and in which order."""
+    of_batches = getattr(loader, "batch_sampler", None)
+    found = (getattr(loader, "sampler", None), of_batches, getattr(of_batches, "sampler", None))
+    return [sampler for sampler in found if sampler is not None]
 
 
 def _size(owner: Any) -> int:

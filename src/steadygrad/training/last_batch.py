@@ -6,32 +6,36 @@ import torch
 from torch import nn
 
 from steadygrad._typing import Images, Labels
-from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError
 from steadygrad.models import copied
+from steadygrad.training.given_data import LoaderImages, TrainingImages
 
 __all__ = ["joins_last_image", "with_last_image_joined"]
 
 
-def joins_last_image(model: nn.Module, dataset: ImageDataset, batch_size: int) -> bool:
+def joins_last_image(model: nn.Module, dataset: TrainingImages, batch_size: int) -> bool:
     """Tell whether the last batch of an epoch would be an image that the model cannot train on.
 
     Batch normalization of dense features has no variance within one image; torch refuses it.
 
     Args:
         model: on the dataset's device; left as it is.
-        dataset: the training images.
+        dataset: the training images. A loader cuts its own batches; one that does not say how is
+            left alone.
         batch_size: images of a batch, at least 1.
 
     Raises:
         HyperparameterError: every batch would be such an image.
     """
-    if len(dataset) % batch_size != 1 % batch_size or _trains_on_one_image(model, dataset):
+    count = len(dataset)
+    if isinstance(dataset, LoaderImages):
+        count, batch_size = dataset.cut or (0, batch_size)
+    if count % batch_size != 1 % batch_size or count == 0 or _trains_on_one_image(model, dataset):
         return False
-    if batch_size == 1 or len(dataset) == 1:
+    if batch_size == 1 or count == 1:
         raise HyperparameterError(
             "expected batches of at least 2 images, since this model normalizes dense features "
-            f"over the batch, got batch_size {batch_size} and {len(dataset)} training images"
+            f"over the batch, got batch_size {batch_size} and {count} training images"
         )
     return True
 
@@ -51,8 +55,8 @@ def with_last_image_joined(
         yield held
 
 
-def _trains_on_one_image(model: nn.Module, dataset: ImageDataset) -> bool:
-    image = dataset.images(slice(0, 1))
+def _trains_on_one_image(model: nn.Module, dataset: TrainingImages) -> bool:
+    image = dataset.example if isinstance(dataset, LoaderImages) else dataset.images(slice(0, 1))
     devices = [image.device] if image.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         try:

@@ -1,13 +1,15 @@
 """The training loop: steps, epochs, checkpoints and the stop at a diverging loss."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from steadygrad._typing import Images, Labels
 from steadygrad.distributed import any_rank
 from steadygrad.errors import ModelError, NonFiniteLossError
 from steadygrad.models.model_file import save_weights
@@ -51,6 +53,10 @@ class HeldOut:
 
     validation: TrainingImages | None = None
     test: TrainingImages | None = None
+
+
+class _CutOffError(Exception):
+    """The images of a step or a measurement cannot be had, and the run is to stop anyway."""
 
 
 class TrainingLoop:
@@ -143,8 +149,38 @@ class TrainingLoop:
 
     def _epoch(self) -> bool:
         """Do what remains of an epoch; return whether to go on."""
+        try:
+            return self._steps_and_end()
+        except _CutOffError:
+            self._checkpoint()
+            return False
+
+    @contextmanager
+    def _fetching(self) -> Iterator[None]:
+        """Around the reading of images, which fails where Ctrl-C ends a loader's workers, too.
+
+        Of several processes, the others wait for this one in another place: they end with an error.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self.interruption.requested and self.has_begun and self.session.ranks.count == 1:
+                raise _CutOffError from error
+            raise
+
+    def _batches(self) -> Iterator[tuple[Images, Labels]]:
+        """Yield the batches that the epoch in progress still has."""
+        rest = self.session.remaining_batches()
+        while True:
+            with self._fetching():
+                batch = next(rest, None)
+            if batch is None:
+                return
+            yield batch
+
+    def _steps_and_end(self) -> bool:
         session, config = self.session, self.session.config
-        for images, labels in session.remaining_batches():
+        for images, labels in self._batches():
             try:
                 numbers = session.step(images, labels)
             except ModelError:  # what an attack says of weights that diverged a step before
@@ -190,7 +226,7 @@ class TrainingLoop:
     ) -> Performance | None:
         if dataset is None:
             return None
-        with self.session.weights.gathered(network):
+        with self._fetching(), self.session.weights.gathered(network):
             return clean_performance(network, dataset)
 
     def _read(self) -> None:

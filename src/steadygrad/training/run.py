@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -123,13 +123,15 @@ def _trained(
         elif ranks.is_main and not overwrite:
             folder.refuse_unless_empty()  # again: another process may have been quicker
         state = agree_on(state)
+        source = None
+        if ranks.is_main and state is not None:
+            source = folder.architecture_to_resume(config.model)
+        source = agree_on(source)
         with main_rank_first():  # it fills the caches
             train_set, held_out = _load_data(config, device)
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
-        stack.enter_context(
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-        )
-        session = TrainingSession(config, train_set, device)
+        stack.enter_context(_repeatable_convolutions())
+        session = TrainingSession(config, train_set, device, source)
         if state is not None:
             session.restore(state)
         for note in _without_effect(config):
@@ -153,6 +155,18 @@ def _trained(
         return TrainingLoop(session, held_out, folder, progress, interruption, begin).run()
 
 
+@contextmanager
+def _repeatable_convolutions() -> Iterator[None]:
+    """Let cuDNN give equal numbers each time, and leave what else the user chose, such as TF32."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = before
+
+
 def _without_effect(config: TrainingConfig) -> Iterator[str]:
     """Yield what ``accelerate launch`` was asked for and the configuration does not say."""
     precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
@@ -173,6 +187,9 @@ def _load_data(config: TrainingConfig, device: torch.device) -> tuple[TrainingIm
         given = {name: images.to(device) for name, images in config.data.sets.items()}
         if "train" not in given:
             config.data.load("train")
+        for images in given.values():
+            if isinstance(images, LoaderImages) and current_ranks().count > 1:
+                images.refuse_parts()
         return _limited(given["train"], config), HeldOut(validation=given.get("validation"))
     load = partial(load_dataset, config.data)
     size = config.validation_size

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,10 @@ from steadygrad.devices import device_name
 from steadygrad.distributed import current_ranks
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.folder_lock import LOCK_NAME
-from steadygrad.models import ModelSource, RunModel
-from steadygrad.models.model_file import ModelSpec, load_model
+from steadygrad.models import ModelSource, RunModel, TransformersModel
+from steadygrad.models.model_file import ModelSpec, load_model, read_spec, runs_code
 from steadygrad.models.registry import innermost
+from steadygrad.models.sources.foreign import ForeignModel
 from steadygrad.parts import part_fields
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics
@@ -102,15 +103,13 @@ class RunFolder:
             raise OutputError(f"expected a folder for the run, but {self.path} is a file")
 
     def refuse_to_replace_source_of(self, model: ModelSource) -> None:
-        """Raise OutputError, if the run that a network comes from lies here."""
-        model = innermost(model)
-        if not isinstance(model, RunModel):
-            return
-        if model.path.expanduser().resolve().is_relative_to(self.path.resolve()):
-            raise OutputError(
-                f"cannot overwrite {self.path}: the network comes from {model.path}; "
-                "choose another folder"
-            )
+        """Raise OutputError, if the run, file or folder that a network comes from lies here."""
+        for place in _places(model):
+            if place.expanduser().resolve().is_relative_to(self.path.resolve()):
+                raise OutputError(
+                    f"cannot overwrite {self.path}: the network comes from {place}; "
+                    "choose another folder"
+                )
 
     def create(self, config: TrainingConfig, device: torch.device) -> None:
         """Make the folder with its config.json, and remove what an earlier run left in it.
@@ -161,6 +160,16 @@ class RunFolder:
                 f"{state.epochs_done} epochs and {state.steps_done} steps are done"
             )
         return state
+
+    def architecture_to_resume(self, model: ModelSource) -> ModelSource | None:
+        """Return what the run's own weights are of, if it began with the network of another run.
+
+        That one may be replaced or gone by now.
+        """
+        if not isinstance(innermost(model), RunModel) or not self.model.exists():
+            return None
+        own = read_spec(self.model).model
+        return None if runs_code(own) else own
 
     def update_config(self, config: TrainingConfig) -> None:
         """Note what a resumed run changed, such as more epochs; versions and date stay.
@@ -227,6 +236,17 @@ def load_run_model(run: Path | str, device: torch.device | str = "cpu") -> Train
     config = run_config(run)
     model, spec = load_model(RunFolder(Path(run)).model, device)
     return TrainedRun(model, spec, config)
+
+
+def _places(model: ModelSource) -> Iterator[Path]:
+    """Yield the runs, files and folders on this machine that a network comes from."""
+    inner = innermost(model)
+    if isinstance(inner, RunModel):
+        yield inner.path
+    if isinstance(inner, ForeignModel) and inner.weights is not None:
+        yield inner.weights
+    if isinstance(inner, TransformersModel) and Path(inner.source).expanduser().is_dir():
+        yield Path(inner.source)
 
 
 def _config_of(values: Mapping[str, Any]) -> TrainingConfig:

@@ -1,7 +1,7 @@
 """A run in progress: everything that a step changes, and its state as one value."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from steadygrad.checks import check_images
 from steadygrad.datasets import augment
 from steadygrad.distributed import current_ranks, same_as_main_rank, sum_over_ranks
 from steadygrad.errors import CheckpointError
+from steadygrad.models import ModelSource, bare
 from steadygrad.models.model_file import ModelSpec
 from steadygrad.penalties import BackendAgreement, first_agreement, note_first_agreement
 from steadygrad.seeds import derive_seed, derived_generator
@@ -43,18 +44,31 @@ class TrainingSession:
     Uses torch's global random state, for initialisation and dropout: the caller forks it.
     """
 
-    def __init__(self, config: TrainingConfig, train: TrainingImages, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        train: TrainingImages,
+        device: torch.device,
+        source: ModelSource | None = None,
+    ) -> None:
+        """Build what the run needs.
+
+        Args:
+            config: of the run.
+            train: what it learns from.
+            device: where it computes.
+            source: builds the network in place of ``config.model``, for a run to be restored.
+        """
         self.config, self.train, self.device = config, train, device
-        self.spec = ModelSpec(config.model, train.input_shape, train.num_classes)
+        source = source or config.model
+        # Once: a run that the network comes from may be replaced or removed in the meantime.
+        self.spec = ModelSpec(bare(source), train.input_shape, train.num_classes)
         torch.manual_seed(derive_seed(config.seed, "initialisation"))
-        self.model = self.spec.build().to(device)
+        self.model = replace(self.spec, model=source).build().to(device)
         self.given_to_learn = [p.requires_grad for p in self.model.parameters()]
         self.ranks = current_ranks()
         same_as_main_rank(self.model.state_dict().values())
-        # A loader cuts its own batches.
-        self.joins_last_image = not isinstance(train, LoaderImages) and joins_last_image(
-            self.model, train, config.batch_size
-        )
+        self.joins_last_image = joins_last_image(self.model, train, config.batch_size)
         self.averaged = None
         if config.averaging is not None:
             self.averaged = AveragedWeights(config.averaging, self.model)
@@ -82,7 +96,7 @@ class TrainingSession:
     def steps_per_epoch(self) -> int:
         """Batches an epoch has, the last partial one included unless it joins the one before."""
         if isinstance(self.train, LoaderImages):
-            return self.train.steps_per_epoch
+            return self.train.steps_per_epoch - self.joins_last_image
         return -(-len(self.train) // self.config.batch_size) - self.joins_last_image
 
     def remaining_batches(self) -> Iterator[tuple[Images, Labels]]:
@@ -90,7 +104,13 @@ class TrainingSession:
         if self.steps_done >= self.steps_per_epoch:
             return iter(())
         order = derive_seed(self.config.seed, f"order of epoch {self.epochs_done + 1}")
-        rest = epoch_batches(self.train, self.config.batch_size, seed=order, start=self.steps_done)
+        rest = epoch_batches(
+            self.train,
+            self.config.batch_size,
+            seed=order,
+            start=self.steps_done,
+            epoch=self.epochs_done,
+        )
         return with_last_image_joined(rest) if self.joins_last_image else rest
 
     @property
