@@ -180,6 +180,24 @@ def test_a_network_that_a_module_keeps_is_copied_before_it_is_trained(name: str)
     assert not third.state_dict()["model.calls"], "the look at its logits left a trace"
 
 
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("name", ["KEPT", "kept"])
+def test_weights_and_a_new_head_leave_the_network_that_a_module_keeps(
+    place: Path, name: str
+) -> None:
+    target, images = f"nets.small:{name}", torch.rand(2, *SHAPE)
+    as_given = load_classifier(target)
+    logits = as_given(images)
+    weights = {key: tensor + 1 for key, tensor in as_given.model.state_dict().items()}
+    torch.save(weights, place / "more.pt")
+    more = load_classifier(f"{target},weights=more.pt")
+    logits_of_more = more(images)
+    new = load_classifier(f"{target},weights=more.pt,head=new", input_shape=SHAPE, num_classes=5)
+    assert new(images).shape == (2, 5)
+    assert torch.equal(as_given(images), logits)
+    assert torch.equal(more(images), logits_of_more) and not torch.equal(logits_of_more, logits)
+
+
 def test_an_object_is_copied_before_it_is_trained_and_left_without_a_trace() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     network.register_buffer("calls", torch.zeros(()))

@@ -13,6 +13,7 @@ from steadygrad.models.classifier import Classifier, check_fits
 from steadygrad.models.entry import ImageShape
 from steadygrad.models.registry import MODELS
 from steadygrad.models.sources.checkpoints import Weights, fill, read_weights
+from steadygrad.models.wrappers import copied
 
 __all__ = ["Foreign", "ForeignModel", "described", "find_head", "new_head"]
 
@@ -78,7 +79,8 @@ class ForeignModel:
             num_classes: that it has to tell apart; None for any.
 
         Raises:
-            ModelError: the images or classes do not fit, or a library is missing.
+            ModelError: the images or classes do not fit, a library is missing, or a network that is
+                to be changed cannot be copied.
             CheckpointError: the weights cannot be read or do not fit.
         """
         classes = num_classes if self.head == "keep" else None
@@ -86,6 +88,9 @@ class ForeignModel:
         foreign = self._construct(classes, trained=weights is None)
         if weights is not None and self.head == "new":
             foreign = self._sized(foreign, weights)
+        is_changed = weights is not None or self.head == "new"
+        if is_changed and not getattr(self, "builds_anew", False):
+            foreign = replace(foreign, network=copied(foreign.network))
         notes = () if weights is None else fill(foreign.network, weights)
         if self.head == "new":
             if num_classes is None:
