@@ -69,6 +69,27 @@ def test_a_classifier_hands_such_a_network_a_copy(call) -> None:  # type: ignore
     assert torch.equal(images, IMAGES)
 
 
+def _in_inference_mode(model: nn.Module, images: Tensor) -> None:
+    with torch.inference_mode():
+        model(images)
+
+
+UNCOUNTED = {
+    "inference mode": _in_inference_mode,
+    "vmap": torch.func.vmap(lambda model, image: model(image[None])[0], in_dims=(None, 0)),
+    "gradient": lambda model, images: torch.func.grad(lambda x: model(x).sum())(images),
+}
+
+
+@pytest.mark.parametrize("call", UNCOUNTED.values(), ids=UNCOUNTED)
+def test_a_classifier_learns_nothing_from_calls_in_which_nobody_counts(call) -> None:  # type: ignore[no-untyped-def]
+    model, images = Classifier(Centred(True)), IMAGES.clone()
+    for _ in range(2):
+        call(model, IMAGES.clone())
+        model(images)
+        assert torch.equal(images, IMAGES)
+
+
 def test_an_audit_names_the_cause() -> None:
     with pytest.raises(SteadygradError, match=REFUSAL):
         audit(Centred(True), IMAGES, LABELS, eps=0.1, budget="quick")

@@ -73,10 +73,13 @@ def first_answer(model: Classifier, images: Images) -> Logits:
         ) from error
 
 
-def changes_of(tensor: Tensor) -> int:
-    """Return how many operations have changed a tensor in place, its views included."""
+def changes_of(tensor: Tensor) -> int | None:
+    """Return how many operations have changed a tensor in place, its views included.
+
+    None where nobody counts: in compiled code and in ``torch.inference_mode``.
+    """
     if torch.compiler.is_compiling() or tensor.is_inference():
-        return 0  # these have no counter
+        return None
     return tensor._version
 
 

@@ -12,13 +12,17 @@ from torch.autograd import gradcheck, gradgradcheck
 from steadygrad.layers import BatchNorm2d
 
 
-def pair(channels: int, **arguments: float | bool | None) -> tuple[BatchNorm2d, nn.BatchNorm2d]:
+def pair(
+    channels: int, has_bias: bool = True, **arguments: float | bool | None
+) -> tuple[BatchNorm2d, nn.BatchNorm2d]:
     """Return both layers with the same random parameters, in float64."""
     ours = BatchNorm2d(channels, **arguments).double()
     if ours.affine:
         nn.init.normal_(ours.weight)
         nn.init.normal_(ours.bias)
     theirs = nn.BatchNorm2d(channels, **arguments).double()
+    if not has_bias:
+        ours.bias = theirs.bias = None  # what bias=False does in newer releases of PyTorch
     theirs.load_state_dict(ours.state_dict())
     return ours, theirs
 
@@ -42,6 +46,7 @@ def penalised(layer: nn.Module, start: Tensor) -> dict[str, Tensor]:
     momentum=st.sampled_from([0.1, None, 1.0]),
     tracks=st.booleans(),
     affine=st.booleans(),
+    has_bias=st.booleans(),
     layout=st.sampled_from(["contiguous", "channels_last", "transposed"]),
     is_training=st.booleans(),
 )
@@ -50,10 +55,13 @@ def test_a_penalised_step_is_pytorchs(
     momentum: float | None,
     tracks: bool,
     affine: bool,
+    has_bias: bool,
     layout: str,
     is_training: bool,
 ) -> None:
-    ours, theirs = pair(shape[1], momentum=momentum, track_running_stats=tracks, affine=affine)
+    ours, theirs = pair(
+        shape[1], has_bias, momentum=momentum, track_running_stats=tracks, affine=affine
+    )
     start = torch.randn(shape, dtype=torch.float64)
     if layout == "channels_last":
         start = start.contiguous(memory_format=torch.channels_last)
@@ -67,16 +75,18 @@ def test_a_penalised_step_is_pytorchs(
             torch.testing.assert_close(value / scale, expected[name] / scale, msg=name)
 
 
-def test_three_derivatives_of_every_input() -> None:
-    layer, _ = pair(2)
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_three_derivatives_of_every_input(has_bias: bool) -> None:
+    layer, _ = pair(2, has_bias)
+    names, parameters = zip(*layer.named_parameters(), strict=True)
     x = torch.randn(3, 2, 2, 2, dtype=torch.float64, requires_grad=True)
-    inputs = x, *layer.parameters()
+    inputs = x, *parameters
 
-    def y(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, x)
+    def y(x: Tensor, *parameters: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), x)
 
-    def first(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        loss = y(x, weight, bias).square().sum()
+    def first(x: Tensor, *parameters: Tensor) -> Tensor:
+        loss = y(x, *parameters).square().sum()
         return torch.autograd.grad(loss, x, create_graph=True)[0]
 
     assert gradcheck(y, inputs)
@@ -84,8 +94,9 @@ def test_three_derivatives_of_every_input() -> None:
     assert gradgradcheck(first, inputs, atol=1e-4)
 
 
-def test_gradients_of_the_weights_have_a_graph_when_asked() -> None:
-    ours, theirs = pair(3)
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_gradients_of_the_weights_have_a_graph_when_asked(has_bias: bool) -> None:
+    ours, theirs = pair(3, has_bias)
     start = torch.randn(4, 3, 2, 2, dtype=torch.float64)
     found = []
     for layer in (ours, theirs):

@@ -68,6 +68,19 @@ def test_group_sum_adds_contiguous_blocks() -> None:
         ChannelGroupSum(0)
 
 
+def test_pixel_normalization_has_its_numbers_after_the_meta_device() -> None:
+    with torch.device("meta"):
+        module = PixelNormalization((0.5, 0.25), (0.5, 2.0))
+    assert repr(module) == "PixelNormalization(mean=[0.5, 0.25], std=[0.5, 2.0])"
+    module.to_empty(device="cpu").double()
+    for buffer in module.buffers():
+        buffer.fill_(-1)  # whatever lies in empty memory
+    module.reset_parameters()
+    x = images(1, 2, 3, 3)
+    expected = PixelNormalization((0.5, 0.25), (0.5, 2.0)).double()(x)
+    torch.testing.assert_close(module(x), expected)
+
+
 def test_pixel_normalization_travels_with_the_checkpoint_and_is_not_trained() -> None:
     module = PixelNormalization((0.5, 0.25), (0.5, 2.0))
     x = torch.tensor([1.0, 4.25]).view(1, 2, 1, 1)

@@ -47,6 +47,11 @@ def test_complex_rows_in_truth() -> None:
     assert mac_count(fashion, (1, 28, 28)) == printed + dense
 
 
+def test_a_parameter_of_complex_dtype_counts_as_two_real_numbers() -> None:
+    model = nn.Sequential(nn.Linear(3, 2, dtype=torch.complex64), nn.Linear(2, 1))
+    assert parameter_count(model) == 2 * (3 * 2 + 2) + (2 + 1)
+
+
 def test_strided_grouped_convolution_by_hand() -> None:
     # 6 outputs, each reading 2 of 4 channels through 3x3 taps, at 4x4 positions.
     model = nn.Sequential(ComplexConv2d(4, 6, 3, stride=2, padding=1, groups=2))

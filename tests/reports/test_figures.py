@@ -288,6 +288,20 @@ def test_long_names_break_where_they_have_parts() -> None:
     assert wrapped("complex, squared L1 0.125, at uniform:0.3").count("\n") == 1
 
 
+def test_names_too_long_for_their_place_are_told_apart_by_their_ends() -> None:
+    long = "norm-penalty:eps=2/255,strength=0.5,backend=finite-difference,schedule=cosine,"
+    first, second = (wrapped(f"{long}seed={seed}").split("\n") for seed in (1, 2))
+    assert first == [
+        "norm-penalty:eps=2/255,",
+        "strength=0.5,backend=",
+        "…ce,schedule=cosine,seed=1",
+    ]
+    assert second == [*first[:2], "…ce,schedule=cosine,seed=2"]
+    for width in (14, 26):
+        lines = wrapped("x" * 500, width).split("\n")
+        assert len(lines) == 3 and max(map(len, lines)) == width
+
+
 @pytest.mark.parametrize("count", [1, 8])
 def test_long_class_names_and_titles_stay_in_their_place(count: int) -> None:
     names = "Staffordshire bull terrier, American breed", "long_name_" * 5, "cat"

@@ -50,7 +50,9 @@ class BatchNorm2d(HandWrittenLayer, nn.BatchNorm2d):
     _by_pytorch = forward_of(nn.BatchNorm2d)
 
     def _by_hand(self, input: Tensor) -> Tensor | None:  # noqa: A002 # as PyTorch calls it
-        if not self.training or not self.affine or not _apply((input,), (self.weight, self.bias)):
+        if not self.training or self.weight is None:
+            return None
+        if not _apply((input,), (self.weight, self.bias)):
             return None
         if joins_processes():  # then ``joint_batch_norm`` takes PyTorch's place
             return None
@@ -77,7 +79,7 @@ class BatchNorm2d(HandWrittenLayer, nn.BatchNorm2d):
         return self.momentum or 0.0
 
 
-def _apply(images: tuple[Tensor, ...], parameters: tuple[Tensor, ...]) -> bool:
+def _apply(images: tuple[Tensor, ...], parameters: tuple[Tensor | None, ...]) -> bool:
     """Return whether the nodes apply: parameters are of the images' dtype, or float32."""
     if not applies(*images, dtypes=dtypes_on(images[0].device)):
         return False
@@ -86,10 +88,10 @@ def _apply(images: tuple[Tensor, ...], parameters: tuple[Tensor, ...]) -> bool:
 
 
 class _Normalise(Function):
-    """From x, w and b to y; moves the running averages, if there are any."""
+    """From x, w and b, which may be None, to y; moves the running averages, if there are any."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, *settings: Any) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *settings: Any) -> Tensor:
         running_mean, running_var, factor, eps = settings
         y, mean, scale = batch_norm(x, weight, bias, running_mean, running_var, factor, eps)
         ctx.save_for_backward(x, weight, bias, mean, scale)
@@ -177,11 +179,13 @@ def _combined(parts: tuple[tuple[Tensor, Tensor], ...], constant: Tensor, factor
 def _composed(eps: float) -> Any:
     """Return y as a function of x, w and b: PyTorch's own has no right third derivative."""
 
-    def normalised(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def normalised(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         exact = x.to(weight.dtype)
         centred = exact - exact.mean(dim=(0, 2, 3), keepdim=True)
         variance = centred.square().mean(dim=(0, 2, 3), keepdim=True)
-        y = centred * (variance + eps).rsqrt() * weight[:, None, None] + bias[:, None, None]
+        y = centred * (variance + eps).rsqrt() * weight[:, None, None]
+        if bias is not None:
+            y = y + bias[:, None, None]
         return y.to(x.dtype)
 
     return normalised
@@ -189,7 +193,6 @@ def _composed(eps: float) -> Any:
 
 def _composed_gradient(eps: float) -> Any:
     def input_gradient(g: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        inputs = x, weight, torch.zeros_like(weight)
-        return pulled_back(_composed(eps), inputs, g, [True, False, False])[0]  # type: ignore[return-value] # it is wanted
+        return pulled_back(_composed(eps), (x, weight, None), g, [True, False, False])[0]  # type: ignore[return-value] # it is wanted
 
     return input_gradient

@@ -67,8 +67,16 @@ class PixelNormalization(nn.Module):
             raise HyperparameterError(f"expected every std > 0 and finite, got {tuple(std)}")
         if not all(math.isfinite(value) for value in mean):
             raise HyperparameterError(f"expected every mean finite, got {tuple(mean)}")
-        self.register_buffer("mean", torch.tensor([float(value) for value in mean]))
-        self.register_buffer("std", torch.tensor([float(value) for value in std]))
+        self._given = tuple(map(float, mean)), tuple(map(float, std))
+        self.register_buffer("mean", torch.empty(len(mean)))
+        self.register_buffer("std", torch.empty(len(std)))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Set both to the numbers that were given, as after ``to_empty`` from the meta device."""
+        for buffer, numbers in zip((self.mean, self.std), self._given, strict=True):
+            buffer.copy_(torch.tensor(numbers))
 
     def forward(self, x: Tensor) -> Tensor:
         if is_symbolic(x):
@@ -80,9 +88,8 @@ class PixelNormalization(nn.Module):
         return (x - self.mean[:, None, None]) / self.std[:, None, None]
 
     def extra_repr(self) -> str:
-        mean, std = (
-            [round(value, 6) for value in buffer.tolist()] for buffer in (self.mean, self.std)
-        )
+        held = self._given if self.mean.is_meta else (self.mean.tolist(), self.std.tolist())
+        mean, std = ([round(value, 6) for value in values] for values in held)
         return f"mean={mean}, std={std}"
 
 

@@ -17,6 +17,7 @@ from steadygrad.errors import HyperparameterError, ModelError, SteadygradError
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.held_statistics import held_statistics
 from steadygrad.layers import PixelNormalization
+from steadygrad.layers.hand_written.torch_internals import is_plain_eager
 from steadygrad.logits import logits_of
 from steadygrad.model_answer import changes_of
 
@@ -109,8 +110,9 @@ class Classifier(nn.Module):
         prepared = images.clone()
         before = changes_of(prepared)
         output = self.model(prepared)
-        if not torch.compiler.is_compiling():
-            self._changes_images[self.training] = changes_of(prepared) != before
+        if before is not None and is_plain_eager():  # a transform's tensors count no changes
+            has_changed = self._changes_images.get(self.training, False)
+            self._changes_images[self.training] = has_changed or changes_of(prepared) != before
         return output
 
     def describe(self) -> str:

@@ -1,6 +1,7 @@
 """Parameters and multiply-accumulates (MACs) of a network, in real numbers.
 
-A complex parameter counts as two real ones and a complex MAC as four, as in Yeats et al. (2021).
+A complex parameter counts as two real ones, and a complex MAC of our layers as four, as in Yeats et
+al. (2021).
 """
 
 import torch
@@ -33,7 +34,7 @@ def parameter_count(model: nn.Module) -> int:
             f"the lazy layers of {type(model).__name__} have no size yet; run a batch of images "
             "through it first"
         )
-    return sum(parameter.numel() for parameter in trained)
+    return sum(parameter.numel() * (2 if parameter.is_complex() else 1) for parameter in trained)
 
 
 def mac_count(model: nn.Module, input_shape: ImageShape) -> int:
@@ -45,11 +46,12 @@ def mac_count(model: nn.Module, input_shape: ImageShape) -> int:
     evaluation mode, which is left as it was afterwards.
 
     Args:
-        model: any network on images; complex layers are those of ``steadygrad.layers``.
+        model: any network on images. The complex layers of ``steadygrad.layers`` work on real
+            tensors; a product of two tensors of complex dtype counts once, as PyTorch counts it.
         input_shape: (channels, height, width) of the image.
 
     Returns:
-        The number of products of two real numbers that are added up.
+        The number of products of two numbers that are added up.
     """
     return _counted(model, input_shape)[""]
 

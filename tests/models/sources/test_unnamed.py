@@ -55,6 +55,26 @@ def compiled():
 def parallel():
     return nn.DataParallel(build())
 
+class Squeezed(nn.Module):
+    # Weighs channels by dense layers inside, and ends in a head that is registered first.
+    def __init__(self, head, channels=8):
+        super().__init__()
+        self.head = head
+        self.stem = nn.Conv2d(1, channels, 3)
+        self.gate = nn.Sequential(nn.Linear(channels, 4), nn.ReLU(), nn.Linear(4, channels))
+    def forward(self, images):
+        maps = self.stem(images)
+        maps = maps * self.gate(maps.mean((2, 3))).sigmoid()[:, :, None, None]
+        if isinstance(self.head, nn.Conv2d):
+            return self.head(maps).mean((2, 3))
+        return self.head(maps.mean((2, 3)))
+
+def squeezed(dense=True, classes=3):
+    return Squeezed(nn.Linear(8, classes) if dense else nn.Conv2d(8, classes, 1))
+
+def headless():
+    return Squeezed(nn.Conv2d(8, 3, (1, 2)))
+
 def marks(path=None):
     open(path, "w").close()
     return build()
@@ -93,6 +113,21 @@ def test_weights_head_and_classes_of_a_callable(place: Path) -> None:
         load_classifier(text, input_shape=SHAPE, num_classes=5)
     model = load_classifier(f"{text},head=new", input_shape=SHAPE, num_classes=5)
     assert torch.equal(model.model[0].weight, torch.load(place / "w.pt")["0.weight"])
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("text", ["dense=true", "dense=false", "dense=true,classes=8", "resize=6"])
+def test_a_new_head_replaces_the_layer_that_runs_last(text: str) -> None:
+    text = f"nets.small:squeezed,head=new,{text}"
+    model = load_classifier(text, input_shape=SHAPE, num_classes=5)
+    assert model(torch.rand(2, *SHAPE)).shape == (2, 5)
+    assert len(model.model.head.weight) == 5 and model.model.gate[2].out_features == 8
+
+
+@pytest.mark.usefixtures("place")
+def test_a_network_without_a_layer_of_its_logits_has_no_head_to_replace() -> None:
+    with pytest.raises(ModelError, match=r"a dense last layer of 3 outputs, one a logit, in Sq"):
+        load_classifier("nets.small:headless,head=new", input_shape=SHAPE, num_classes=5)
 
 
 @pytest.mark.usefixtures("place")
@@ -178,6 +213,24 @@ def test_a_network_that_a_module_keeps_is_copied_before_it_is_trained(name: str)
     for one, other in zip(second.state_dict().values(), third.state_dict().values(), strict=True):
         assert torch.equal(one, other)
     assert not third.state_dict()["model.calls"], "the look at its logits left a trace"
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("name", ["KEPT", "kept"])
+def test_weights_and_a_new_head_leave_the_network_that_a_module_keeps(
+    place: Path, name: str
+) -> None:
+    target, images = f"nets.small:{name}", torch.rand(2, *SHAPE)
+    as_given = load_classifier(target)
+    logits = as_given(images)
+    weights = {key: tensor + 1 for key, tensor in as_given.model.state_dict().items()}
+    torch.save(weights, place / "more.pt")
+    more = load_classifier(f"{target},weights=more.pt")
+    logits_of_more = more(images)
+    new = load_classifier(f"{target},weights=more.pt,head=new", input_shape=SHAPE, num_classes=5)
+    assert new(images).shape == (2, 5)
+    assert torch.equal(as_given(images), logits)
+    assert torch.equal(more(images), logits_of_more) and not torch.equal(logits_of_more, logits)
 
 
 def test_an_object_is_copied_before_it_is_trained_and_left_without_a_trace() -> None:

@@ -173,7 +173,7 @@ def _has_gelu_gradient() -> bool:
 def batch_norm(
     x: Tensor,
     weight: Tensor,
-    bias: Tensor,
+    bias: Tensor | None,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     factor: float,

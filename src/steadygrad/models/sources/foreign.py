@@ -1,6 +1,6 @@
 """What all sources of foreign networks share: weights, a new last layer, a size, a check."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,10 +9,12 @@ from torch import nn
 
 from steadygrad.error_text import described
 from steadygrad.errors import HyperparameterError, ModelError
-from steadygrad.models.classifier import Classifier, check_fits
+from steadygrad.logits import logits_of
+from steadygrad.models.classifier import Classifier, check_fits, grey_output
 from steadygrad.models.entry import ImageShape
 from steadygrad.models.registry import MODELS
 from steadygrad.models.sources.checkpoints import Weights, fill, read_weights
+from steadygrad.models.wrappers import copied
 
 __all__ = ["Foreign", "ForeignModel", "described", "find_head", "new_head"]
 
@@ -78,21 +80,26 @@ class ForeignModel:
             num_classes: that it has to tell apart; None for any.
 
         Raises:
-            ModelError: the images or classes do not fit, or a library is missing.
+            ModelError: the images or classes do not fit, a library is missing, or a network that is
+                to be changed cannot be copied.
             CheckpointError: the weights cannot be read or do not fit.
         """
         classes = num_classes if self.head == "keep" else None
+        inside = self._inside(input_shape)
         weights = None if self.weights is None else read_weights(self.weights)
         foreign = self._construct(classes, trained=weights is None)
         if weights is not None and self.head == "new":
-            foreign = self._sized(foreign, weights)
+            foreign = self._sized(foreign, weights, inside)
+        is_changed = weights is not None or self.head == "new"
+        if is_changed and not getattr(self, "builds_anew", False):
+            foreign = replace(foreign, network=copied(foreign.network))
         notes = () if weights is None else fill(foreign.network, weights)
         if self.head == "new":
             if num_classes is None:
                 raise ModelError(
                     f"{MODELS.text(self)}: expected the number of classes for a new last layer"
                 )
-            new_head(foreign.network, num_classes)
+            new_head(foreign.network, num_classes, inside)
             foreign = replace(foreign, class_names=())
         classifier = foreign.network
         if not isinstance(classifier, Classifier):
@@ -114,9 +121,15 @@ class ForeignModel:
         """Return the source without weights."""
         return replace(self, weights=None)
 
-    def _sized(self, foreign: Foreign, weights: Weights) -> Foreign:
+    def _inside(self, input_shape: ImageShape | None) -> ImageShape | None:
+        """Return the shape that images of this one have when they reach the network."""
+        if input_shape is None or self.resize is None:
+            return input_shape
+        return input_shape[0], self.resize, self.resize
+
+    def _sized(self, foreign: Foreign, weights: Weights, input_shape: ImageShape | None) -> Foreign:
         """Return the network with as many classes as the weights have."""
-        name, head = find_head(foreign.network)
+        name, head = find_head(foreign.network, input_shape)
         for key, tensor in weights.tensors.items():
             if key == f"{name}.weight" or key.endswith(f".{name}.weight"):
                 if len(tensor) != _outputs(head):
@@ -125,40 +138,81 @@ class ForeignModel:
         return foreign
 
 
-def find_head(network: nn.Module) -> tuple[str, nn.Module]:
-    """Return name and module of the last layer: the last dense one, or 1x1 convolution.
+def find_head(
+    network: nn.Module, input_shape: ImageShape | None = None
+) -> tuple[str, nn.Linear | nn.Conv2d]:
+    """Return name and module of the last layer, which is dense or a 1x1 convolution.
+
+    It is the one of as many outputs as the network has logits that runs last.
+
+    Args:
+        network: its mode and buffers are left as they were.
+        input_shape: (channels, height, width) of images that the network takes. Where it is None,
+            or the network does not take them, the last layer is the last dense one by registration,
+            or 1x1 convolution.
 
     Raises:
         ModelError: there is none.
     """
-    layers = [
-        (name, module)
+    layers = {
+        name: module
         for name, module in network.named_modules()
         if isinstance(module, nn.Linear)
         or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1))
-    ]
-    dense = [(name, module) for name, module in layers if isinstance(module, nn.Linear)]
+    }
+    wanted, calls = "a dense last layer", list[str]()
+    answer = None if input_shape is None else _grey_answer(network, layers, input_shape)
+    if answer is not None:
+        classes, calls = answer
+        wanted = f"a dense last layer of {classes} outputs, one a logit,"
+        layers = {name: layer for name, layer in layers.items() if _outputs(layer) == classes}
     if not layers:
-        raise ModelError(
-            f"expected a dense last layer in {type(network).__name__} to replace, found none"
-        )
-    return (dense or layers)[-1]
+        raise ModelError(f"expected {wanted} in {type(network).__name__} to replace, found none")
+    dense = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
+    by_registration = dense or list(layers)
+    last = ([name for name in calls if name in layers] or by_registration)[-1]
+    return last, layers[last]
 
 
-def new_head(network: nn.Module, num_classes: int) -> str:
+def _grey_answer(
+    network: nn.Module, layers: Mapping[str, nn.Module], input_shape: ImageShape
+) -> tuple[int, list[str]] | None:
+    """Return how many logits a grey image has, and which of the layers ran for it, in order.
+
+    None where the network does not take such images, which ``check_fits`` tells of.
+    """
+    calls: list[str] = []
+    hooks = [
+        layer.register_forward_hook(lambda *_, name=name: calls.append(name))
+        for name, layer in layers.items()
+    ]
+    try:
+        return logits_of(grey_output(network, input_shape)).shape[-1], calls
+    except Exception:  # whatever someone's network raises
+        return None
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def new_head(network: nn.Module, num_classes: int, input_shape: ImageShape | None = None) -> str:
     """Put an untrained last layer for other classes in place; return its name.
+
+    Args:
+        network: is changed.
+        num_classes: at least 2.
+        input_shape: of images that the network takes; as for ``find_head``.
 
     Raises:
         ModelError: no last layer is found, or there are fewer than two classes.
     """
     if num_classes < 2:
         raise ModelError(f"expected at least 2 classes, got {num_classes}")
-    name, head = find_head(network)
+    name, head = find_head(network, input_shape)
     made: nn.Module
     if isinstance(head, nn.Linear):
         made = nn.Linear(head.in_features, num_classes, bias=head.bias is not None)
     else:
-        assert isinstance(head, nn.Conv2d)
         made = nn.Conv2d(head.in_channels, num_classes, 1, bias=head.bias is not None)
     parent, _, child = name.rpartition(".")
     if not name:
@@ -171,5 +225,5 @@ def new_head(network: nn.Module, num_classes: int) -> str:
     return name
 
 
-def _outputs(head: nn.Module) -> int:
-    return int(head.get_parameter("weight").shape[0])
+def _outputs(head: nn.Linear | nn.Conv2d) -> int:
+    return head.out_features if isinstance(head, nn.Linear) else head.out_channels

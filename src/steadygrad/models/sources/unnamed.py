@@ -39,9 +39,10 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 class CallableModel(ForeignModel):
     """What ``package.module:callable`` returns: ``my_package.networks:build,width=3``.
 
-    The current directory can be imported from. A name that stands for a network itself is taken as
-    it is. Of a network that torch.compile or DataParallel wraps, the one inside is taken, so that
-    its keys are those of its own code.
+    The current directory can be imported from. A name may stand for a network itself. Weights and a
+    new head go into a copy: the network is the user's, and may be returned again. Of a network that
+    torch.compile or DataParallel wraps, the one inside is taken, so that its keys are those of its
+    own code.
 
     Args:
         target: the import path.

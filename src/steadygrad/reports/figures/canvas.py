@@ -150,8 +150,14 @@ class _NameWrapper(textwrap.TextWrapper):
 
 
 def wrapped(name: str, width: int = 26) -> str:
-    """Return a name over at most three lines of about ``width`` letters."""
-    lines = _NameWrapper(width, max_lines=3, placeholder=" …").wrap(name) or [name]
+    """Return a name over at most three lines of about ``width`` letters.
+
+    A longer one loses its middle: names of runs often begin alike and differ at the end.
+    """
+    lines = _NameWrapper(width).wrap(name) or [name]
+    if len(lines) > 3:
+        end = " ".join(name.split())[1 - width :]
+        lines = [*lines[:2], f"…{end.lstrip()}"]
     return "\n".join(lines)
 
 
