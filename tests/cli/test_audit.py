@@ -233,6 +233,16 @@ def test_a_gate_that_is_not_met_exits_with_1_and_one_sentence(
     assert refused.code == 2 and "masked, doubtful, incomplete, got 'maskd'" in refused.err
 
 
+def test_a_gate_that_nothing_fails_is_refused(program: Program, place: Path) -> None:
+    call = ("audit", "my_networks:build", *EVERYDAY, "--eps", "0.1")
+    empty = program(*call, "--fail-on", "")
+    assert empty.code == 2 and "masked, doubtful, incomplete, got ''" in empty.err
+    alone = program(*call, "--fail-measure", "lower-bound")
+    assert alone.code == 2
+    assert "expected --fail-under along with --fail-measure, got lower-bound" in alone.err
+    assert not (place / "audit").exists()
+
+
 def test_on_a_narrow_terminal_no_number_is_cut(program: Program, place: Path) -> None:
     call = ("audit", "my_networks:build", "--weights", "w.safetensors", *EVERYDAY, "--eps", "0.1")
     outcome = program(*call, columns=30)

@@ -134,12 +134,13 @@ def _audit(
         typer.Option(help="Exit with 1 if the accuracy is below this, such as 0.40."),
     ] = None,
     fail_measure: Annotated[
-        Measure,
+        Measure | None,
         typer.Option(
             help="Accuracy that --fail-under checks: in the worst case, the lower end of its "
-            "95 % interval, or without attack."
+            r"95 % interval, or without attack. \[default: worst-case]",
+            show_default=False,
         ),
-    ] = "worst-case",
+    ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -168,11 +169,7 @@ def _audit(
     Writes audit.html and audit.json to --out. Finished attacks are stored there, so that the same
     command continues after an interruption, and another one runs only the attacks that are new.
     """
-    gate = Gate(
-        fail_under=fail_under,
-        measure=fail_measure,
-        fail_on=tuple(name.strip() for name in fail_on.split(",")) if fail_on else (),
-    )
+    gate = _gate(fail_under, fail_measure, fail_on)
     forms = {
         "junit": junit,
         "sarif": sarif,
@@ -247,6 +244,19 @@ def _audit(
     if failure is not None:
         tell(f"failed: {failure}")
         raise typer.Exit(FAILED)
+
+
+def _gate(fail_under: float | None, measure: Measure | None, fail_on: str | None) -> Gate:
+    """Return when the audit fails; refuse options under which nothing can."""
+    if measure is not None and fail_under is None:
+        raise HyperparameterError(
+            f"expected --fail-under along with --fail-measure, got {measure} without"
+        )
+    return Gate(
+        fail_under=fail_under,
+        measure=measure or "worst-case",
+        fail_on=() if fail_on is None else tuple(name.strip() for name in fail_on.split(",")),
+    )
 
 
 def _load_source(target: str, device: str) -> nn.Module:
