@@ -70,6 +70,15 @@ def test_every_radius_starts_from_the_given_network(
     assert originals[0] == originals[1]
 
 
+def test_lengths_are_no_fractions_of_255_and_none_is_cut(program: Program, place: Path) -> None:
+    arguments = ("--eps", "0.25,0.5", "--norm", "l2", "--out", "out")
+    done = program("harden", network("plain"), *QUICK, *arguments, columns=40)
+    assert done.code == 0, done.err
+    table = done.out.partition("By radius, on validation images\n")[2]
+    assert "0.25 (L2)\n" in table and "0.5 (L2)\n" in table and "/255" not in table
+    assert {each.name for each in (place / "out").iterdir()} == {"eps-0.25", "eps-0.5"}
+
+
 def test_other_weights_without_overwrite_leave_the_original_alone(
     program: Program, place: Path
 ) -> None:
