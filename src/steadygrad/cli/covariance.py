@@ -17,12 +17,12 @@ from steadygrad.evaluation.judged import JudgedModel
 from steadygrad.models import MODELS
 from steadygrad.reports.covariance import (
     length_text,
-    prepare_folder,
     shift_caution,
     source_name,
     write_covariance_analysis,
 )
 from steadygrad.reports.wording import count_text, eps_text
+from steadygrad.store import make_folder
 
 __all__ = ["register"]
 
@@ -93,7 +93,7 @@ def _covariance(
         image_size=image_size,
         device=device,
     )
-    prepare_folder(out)
+    make_folder(out)  # what cannot be written is refused before the work
     with attack_progress(f"{subject.name}: {attack} on {len(subject.images)} images") as progress:
         analysis = analyse_perturbations(subject.model, subject.images, settings, progress=progress)
     config = subject.config
