@@ -243,6 +243,24 @@ def test_a_gate_that_nothing_fails_is_refused(program: Program, place: Path) -> 
     assert not (place / "audit").exists()
 
 
+def test_reports_that_could_not_be_written_are_refused_before_the_work(
+    program: Program, place: Path
+) -> None:
+    call = ("audit", "my_networks:build", *EVERYDAY, "--eps", "0.1")
+    (place / "folder").mkdir()
+    cases: dict[tuple[str, ...], str] = {
+        ("--junit", "folder"): "expected a file for --junit, but folder is a folder",
+        ("--junit", "one", "--sarif", "folder/../one"): (
+            "expected a file of its own for --sarif, but folder/../one is that of --junit"
+        ),
+        ("--markdown", "audit/audit.html"): "but audit/audit.html is the audit's own",
+    }
+    for reports, sentence in cases.items():
+        refused = program(*call, *reports)
+        assert refused.code == 2 and sentence in refused.err
+        assert not (place / "audit").exists()
+
+
 def test_on_a_narrow_terminal_no_number_is_cut(program: Program, place: Path) -> None:
     call = ("audit", "my_networks:build", "--weights", "w.safetensors", *EVERYDAY, "--eps", "0.1")
     outcome = program(*call, columns=30)
