@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from program import Program
+from program import Program, replaced
 from steadygrad.cli import audit as command
 from steadygrad.evaluation.auditing import read_audit
 
@@ -197,7 +197,7 @@ def test_bad_input_ends_in_one_sentence(
     program: Program, place: Path, arguments: tuple[object, ...], message: str
 ) -> None:
     given = arguments if "--eps" in arguments else (*arguments, "--eps", 0.1)
-    outcome = program("audit", *EVERYDAY, *given)
+    outcome = program("audit", *replaced(EVERYDAY, given))
     assert outcome.code == 2 and outcome.out == ""
     assert message in outcome.err
     assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
