@@ -141,6 +141,11 @@ def test_it_prints_the_reach_and_what_comes_next(
     assert "are their mean" in outcome.err
     assert "index.html" in outcome.err
     assert f"next: steadygrad evaluate {trained_run} --attack lrc --covariance" in outcome.err
+    same = ("--dataset", "digits:limit=30", "--data-dir", tmp_path)
+    named = program(*command, "--attack", "pgd:steps=2,eps=8/255", *same)
+    assert named.code == 0, named.err
+    words = f"--dataset digits:limit=30 --data-dir {tmp_path} --attack lrc --covariance"
+    assert f"next: steadygrad evaluate {trained_run} {words}" in named.err
 
 
 @pytest.mark.parametrize(

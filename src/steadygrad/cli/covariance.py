@@ -104,6 +104,15 @@ def _covariance(
         typer.echo(json.dumps(record))
         return
     _print(subject, out, analysis, record)
+    stationary = out / record["files"]["stationary"]["file"]
+    same = {
+        "--dataset": dataset,
+        "--data-dir": data_dir,
+        "--image-size": image_size,
+        "--weights": weights,
+    }
+    given = [word for pair in same.items() if pair[1] is not None for word in pair]
+    tell_next("evaluate", subject.target, *given, "--attack", "lrc", "--covariance", stationary)
 
 
 def _print(
@@ -134,8 +143,6 @@ def _print(
     if record["no_dense"]:
         tell(f"no dense file: {record['no_dense']}")
     tell(f"page: {out / 'index.html'}")
-    stationary = out / record["files"]["stationary"]["file"]
-    tell_next("evaluate", subject.target, "--attack", "lrc", "--covariance", stationary)
 
 
 def _parse_lengths(text: str) -> tuple[float, ...]:
