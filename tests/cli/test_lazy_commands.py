@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import typer
@@ -84,6 +85,20 @@ def test_an_option_of_one_value_given_twice_is_refused(
 ) -> None:
     outcome = program(*arguments)
     assert (outcome.code, outcome.out, outcome.err) == (2, "", f"error: {sentence}\n")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "margin", "covariance", "compare"])
+def test_ctrl_c_ends_with_a_word_and_code_130(
+    program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("evaluate", "margin", "covariance"):
+        monkeypatch.setattr(f"steadygrad.cli.{name}.judged_model", interrupted)
+    monkeypatch.setattr("steadygrad.cli.compare.write_report", interrupted)
+    outcome = program(command, "run", "--out", tmp_path / "out")
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "interrupted\n")
 
 
 def test_a_mistyped_command_is_refused_with_the_nearest(program: Program) -> None:

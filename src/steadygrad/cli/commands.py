@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from steadygrad.cli.terminal import NO_READER
+from steadygrad.cli.terminal import INTERRUPTED, NO_READER, tell
 from steadygrad.errors import HyperparameterError
 from steadygrad.extras import extra
 
@@ -116,12 +116,12 @@ class LazyGroup(TyperGroup):
 
     def make_context(self, *arguments: Any, **named: Any) -> Any:
         """Read the arguments, and answer those that ask for the help or the version."""
-        with _code_of_a_gone_reader():
+        with _code_of_a_gone_reader(), _word_on_an_interruption():
             return super().make_context(*arguments, **named)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        with _code_of_a_gone_reader():
+        with _code_of_a_gone_reader(), _word_on_an_interruption():
             return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -160,6 +160,20 @@ def _code_of_a_gone_reader() -> Iterator[None]:
         # What is still to be flushed goes nowhere: Python would tell of it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(NO_READER)
+
+
+@contextmanager
+def _word_on_an_interruption() -> Iterator[None]:
+    """End with exit code 130 and a word after Ctrl-C; typer ends in silence.
+
+    Raises:
+        SystemExit: the command was interrupted, and did not say so itself.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell("interrupted")
+        sys.exit(INTERRUPTED)
 
 
 @cache
