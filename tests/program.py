@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["TINY", "Outcome", "Program"]
+__all__ = ["TINY", "Outcome", "Program", "replaced"]
 
 
 class Outcome(NamedTuple):
@@ -18,3 +18,13 @@ Program = Callable[..., Outcome]
 
 TINY = ("--dataset", "digits", "--limit-train", 128, "--epochs", 1, "--batch-size", 32)
 """Training settings for a run of a second."""
+
+
+def replaced(arguments: tuple[object, ...], options: tuple[object, ...]) -> tuple[object, ...]:
+    """Return the arguments with other options, each with its value: no option is given twice."""
+    kept = list(arguments)
+    for option in options:
+        if option in kept and str(option).startswith("--"):
+            place = kept.index(option)
+            del kept[place : place + 2]
+    return (*kept, *options)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from program import Program
+from program import Program, replaced
 from steadygrad.cli import audit as command
 from steadygrad.evaluation.auditing import read_audit
 
@@ -197,7 +197,7 @@ def test_bad_input_ends_in_one_sentence(
     program: Program, place: Path, arguments: tuple[object, ...], message: str
 ) -> None:
     given = arguments if "--eps" in arguments else (*arguments, "--eps", 0.1)
-    outcome = program("audit", *EVERYDAY, *given)
+    outcome = program("audit", *replaced(EVERYDAY, given))
     assert outcome.code == 2 and outcome.out == ""
     assert message in outcome.err
     assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
@@ -231,6 +231,34 @@ def test_a_gate_that_is_not_met_exits_with_1_and_one_sentence(
     assert json.loads(failed.out)["verdict"]["level"] == "incomplete"
     refused = program(*call, "--fail-on", "maskd")
     assert refused.code == 2 and "masked, doubtful, incomplete, got 'maskd'" in refused.err
+
+
+def test_a_gate_that_nothing_fails_is_refused(program: Program, place: Path) -> None:
+    call = ("audit", "my_networks:build", *EVERYDAY, "--eps", "0.1")
+    empty = program(*call, "--fail-on", "")
+    assert empty.code == 2 and "masked, doubtful, incomplete, got ''" in empty.err
+    alone = program(*call, "--fail-measure", "lower-bound")
+    assert alone.code == 2
+    assert "expected --fail-under along with --fail-measure, got lower-bound" in alone.err
+    assert not (place / "audit").exists()
+
+
+def test_reports_that_could_not_be_written_are_refused_before_the_work(
+    program: Program, place: Path
+) -> None:
+    call = ("audit", "my_networks:build", *EVERYDAY, "--eps", "0.1")
+    (place / "folder").mkdir()
+    cases: dict[tuple[str, ...], str] = {
+        ("--junit", "folder"): "expected a file for --junit, but folder is a folder",
+        ("--junit", "one", "--sarif", "folder/../one"): (
+            "expected a file of its own for --sarif, but folder/../one is that of --junit"
+        ),
+        ("--markdown", "audit/audit.html"): "but audit/audit.html is the audit's own",
+    }
+    for reports, sentence in cases.items():
+        refused = program(*call, *reports)
+        assert refused.code == 2 and sentence in refused.err
+        assert not (place / "audit").exists()
 
 
 def test_on_a_narrow_terminal_no_number_is_cut(program: Program, place: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import steadygrad
-from program import TINY, Program
+from program import TINY, Program, replaced
 from steadygrad.cli.commands import SUMMARIES
 from steadygrad.covariance import ExponentialCovariance, save_covariance
 from steadygrad.datasets import dataset_names
@@ -113,7 +113,7 @@ def test_resume_goes_on_and_overwrite_starts_anew(program: Program, tmp_path: Pa
     refused = program(*command)
     assert refused.code == 2
     assert "is not empty" in refused.err
-    longer = program(*command, "--epochs", 2, "--resume")
+    longer = program(*replaced(command, ("--epochs", 2)), "--resume")
     assert longer.code == 0, longer.err
     metrics = tmp_path / "run/metrics.jsonl"
     assert len(metrics.read_text().splitlines()) == 2

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -140,6 +141,11 @@ def test_it_prints_the_reach_and_what_comes_next(
     assert "are their mean" in outcome.err
     assert "index.html" in outcome.err
     assert f"next: steadygrad evaluate {trained_run} --attack lrc --covariance" in outcome.err
+    same = ("--dataset", "digits:limit=30", "--data-dir", tmp_path)
+    named = program(*command, "--attack", "pgd:steps=2,eps=8/255", *same)
+    assert named.code == 0, named.err
+    words = f"--dataset digits:limit=30 --data-dir {tmp_path} --attack lrc --covariance"
+    assert f"next: steadygrad evaluate {trained_run} {words}" in named.err
 
 
 @pytest.mark.parametrize(
@@ -176,7 +182,9 @@ def test_bad_settings_end_in_one_sentence(
     assert not out.exists()
 
 
-def test_bad_lists_folders_and_runs(program: Program, trained_run: Path, tmp_path: Path) -> None:
+def test_bad_lists_folders_and_runs(
+    program: Program, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = ("covariance", trained_run, "--limit", 5)
     typed = program(*command, "--decay-lengths", "1,x", "--out", tmp_path / "out")
     assert (typed.code, typed.out) == (2, "")
@@ -187,6 +195,10 @@ def test_bad_lists_folders_and_runs(program: Program, trained_run: Path, tmp_pat
         refused = program(*command, "--out", out)
         assert refused.code == 2
         assert f"error: cannot write {out}" in refused.err
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
+        refused = program(*command, "--out", tmp_path)
+    assert refused.code == 2 and f"cannot write {tmp_path}: it is read-only here" in refused.err
     alone = program("covariance", trained_run, "--limit", 1, "--out", tmp_path / "one")
     assert alone.code == 2
     assert "error: expected at least 2 images" in alone.err

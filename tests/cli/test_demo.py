@@ -1,5 +1,6 @@
 """``steadygrad demo`` in small; ``test_whole_way.py`` runs it whole."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,21 @@ def test_the_demo_trains_once_and_again_only_for_another_seed(
     assert program("demo", "--out", tmp_path, "--seed", "1").code == 0
     assert weights.read_bytes() != first
     assert run_config(tmp_path / "real").seed == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_what_is_no_run_of_the_demo_is_refused_before_anything_is_trained(
+    program: Program, trained_run: Path, tmp_path: Path
+) -> None:
+    last = "real-regularized"
+    shutil.copytree(trained_run, tmp_path / "run" / last)
+    (tmp_path / "folder" / last).mkdir(parents=True)
+    (tmp_path / "folder" / last / "thesis.txt").touch()
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / last).touch()
+    for out in (tmp_path / each for each in ("run", "folder", "file")):
+        before = sorted(out.rglob("*"))
+        refused = program("demo", "--out", out)
+        assert refused.code == 2
+        assert f"{out / last} is no run of the demo; choose another --out" in refused.err
+        assert sorted(out.rglob("*")) == before

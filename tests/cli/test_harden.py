@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from program import Program
+from program import Program, replaced
 from steadygrad.training.loop import TrainingLoop
 
 NETWORKS = """
@@ -68,6 +68,15 @@ def test_every_radius_starts_from_the_given_network(
     first, second = (place / "out" / each for each in ("eps-12.75-255", "eps-25.5-255"))
     originals = [digests(each)["original.safetensors"] for each in (first, second)]
     assert originals[0] == originals[1]
+
+
+def test_lengths_are_no_fractions_of_255_and_none_is_cut(program: Program, place: Path) -> None:
+    arguments = ("--eps", "0.25,0.5", "--norm", "l2", "--out", "out")
+    done = program("harden", network("plain"), *QUICK, *arguments, columns=40)
+    assert done.code == 0, done.err
+    table = done.out.partition("By radius, on validation images\n")[2]
+    assert "0.25 (L2)\n" in table and "0.5 (L2)\n" in table and "/255" not in table
+    assert {each.name for each in (place / "out").iterdir()} == {"eps-0.25", "eps-0.5"}
 
 
 def test_other_weights_without_overwrite_leave_the_original_alone(
@@ -151,8 +160,8 @@ def test_settings_that_mean_nothing_are_refused_at_once(program: Program, place:
         ("--epochs", 0): "expected epochs >= 1, got 0",
     }
     for more, sentence in cases.items():
-        arguments = ("harden", network("plain"), *QUICK, "--eps", "0.1", "--out", "out", *more)
-        refused = program(*arguments)
+        arguments = ("harden", network("plain"), *QUICK, "--eps", "0.1", "--out", "out")
+        refused = program(*replaced(arguments, more))
         assert refused.code == 2 and sentence in refused.err
     assert not (place / "out").exists()
 

@@ -4,13 +4,16 @@ import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from program import Program
 from steadygrad.cli.application import app
-from steadygrad.cli.commands import SUMMARIES, LazyGroup
+from steadygrad.cli.commands import SUMMARIES, LazyGroup, OnceCommand
 from steadygrad.cli.terminal import NO_READER
 
 GROUP = typer.main.get_command(app)
@@ -43,6 +46,59 @@ def test_help_and_version_import_neither_torch_nor_a_command(arguments: tuple[st
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def _commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _commands(command, (*path, name))
+        else:
+            assert isinstance(command, OnceCommand)
+            yield (*path, name)
+
+
+def test_every_command_is_of_the_kind_that_takes_one_value_once() -> None:
+    assert isinstance(GROUP, TyperGroup)
+    assert {("train",), ("transfer",), ("experiment", "run")} <= set(_commands(GROUP))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("evaluate", "run", "--attack", "a", "--attack=b"), "expected --attack once, got a and b"),
+        (
+            ("harden", "run", "--dataset", "digits", "--eps", "0.05", "--eps", "0.1"),
+            "expected --eps once, got 0.05 and 0.1",
+        ),
+        (
+            ("transfer", "a", "--victims", "b", "c", "--eps", "0", "--eps", "0"),
+            "expected --eps once, got 0 and 0",
+        ),
+        (
+            ("experiment", "run", "x", "--scale", "quick", "--scale", "paper"),
+            "expected --scale once, got quick and paper",
+        ),
+    ],
+)
+def test_an_option_of_one_value_given_twice_is_refused(
+    program: Program, arguments: tuple[str, ...], sentence: str
+) -> None:
+    outcome = program(*arguments)
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"error: {sentence}\n")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "margin", "covariance", "compare"])
+def test_ctrl_c_ends_with_a_word_and_code_130(
+    program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("evaluate", "margin", "covariance"):
+        monkeypatch.setattr(f"steadygrad.cli.{name}.judged_model", interrupted)
+    monkeypatch.setattr("steadygrad.cli.compare.write_report", interrupted)
+    outcome = program(command, "run", "--out", tmp_path / "out")
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "interrupted\n")
 
 
 def test_a_mistyped_command_is_refused_with_the_nearest(program: Program) -> None:

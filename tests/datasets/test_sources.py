@@ -48,10 +48,23 @@ def test_the_data_folder_is_the_call_or_the_parts(mnist_like) -> None:
     assert len(load_dataset(own)) == 6
     assert len(load_dataset(own, limit=4)) == 4
     assert len(load_dataset(own, limit=9)) == 6
-    with pytest.raises(DatasetError, match="nowhere does not exist"):
+    with pytest.raises(DatasetError, match="nowhere does not exist; give --data-dir"):
         load_dataset(own, data_dir="nowhere")
     # The division is one of the limited set.
     assert len(load_dataset(own, "train", validation_size=2)) == 4
+
+
+def test_a_data_folder_is_kept_for_calls_from_elsewhere(mnist_like, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(mnist_like[0].parent)
+    kept = data_source("mnist:limit=3", mnist_like[0].name)
+    as_written = data_source(f"mnist:limit=3,data_dir={mnist_like[0].name}")
+    assert len(load_dataset(kept)) == len(load_dataset(as_written)) == 3
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert len(load_dataset(kept)) == 3
+    with pytest.raises(DatasetError, match=f"does not exist in {elsewhere}; give --data-dir"):
+        load_dataset(as_written)
 
 
 def test_image_size_scales_and_crops_a_named_set(mnist_like) -> None:

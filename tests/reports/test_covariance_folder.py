@@ -11,6 +11,8 @@ from steadygrad.covariance import load_covariance
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import OutputError
 from steadygrad.evaluation import AnalysisSettings, CovarianceAnalysis, analyse_perturbations
+from steadygrad.folder_lock import only_writer
+from steadygrad.reports import covariance
 from steadygrad.reports.covariance import length_text, write_covariance_analysis
 
 ABOUT = {"run": "<net>", "model": "linear"}
@@ -58,6 +60,29 @@ def test_a_folder_that_cannot_be_made(large: CovarianceAnalysis, tmp_path: Path)
     with pytest.raises(OutputError, match=r"cannot write .*file"):
         write_covariance_analysis(large, blocker, about=ABOUT)
     assert blocker.read_text() == "in the way"
+
+
+def test_a_folder_holds_no_record_of_other_covariances_after_an_interruption(
+    large: CovarianceAnalysis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_covariance_analysis(large, tmp_path, about=ABOUT)
+    (tmp_path / "matrices.png").write_text("of an earlier analysis of smaller images")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(covariance, "save_covariance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_covariance_analysis(large, tmp_path, about=ABOUT)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "stationary.safetensors" in left
+    assert left.isdisjoint({"covariance.json", "index.html", "matrices.png"})
+
+
+def test_two_processes_do_not_mix_their_analyses(large: CovarianceAnalysis, tmp_path: Path) -> None:
+    with only_writer(tmp_path), pytest.raises(OutputError, match="another process is writing"):
+        write_covariance_analysis(large, tmp_path, about=ABOUT)
+    assert not list(tmp_path.iterdir())
 
 
 def test_decay_lengths_in_words() -> None:

@@ -26,7 +26,7 @@ from steadygrad.cli.terminal import (
 )
 from steadygrad.cli.together import measured_together
 from steadygrad.distributed import main_rank_first
-from steadygrad.errors import HyperparameterError
+from steadygrad.errors import HyperparameterError, OutputError
 from steadygrad.evaluation.auditing import (
     ACCEPTABLE,
     AuditResult,
@@ -134,12 +134,13 @@ def _audit(
         typer.Option(help="Exit with 1 if the accuracy is below this, such as 0.40."),
     ] = None,
     fail_measure: Annotated[
-        Measure,
+        Measure | None,
         typer.Option(
             help="Accuracy that --fail-under checks: in the worst case, the lower end of its "
-            "95 % interval, or without attack."
+            r"95 % interval, or without attack. \[default: worst-case]",
+            show_default=False,
         ),
-    ] = "worst-case",
+    ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -168,11 +169,7 @@ def _audit(
     Writes audit.html and audit.json to --out. Finished attacks are stored there, so that the same
     command continues after an interruption, and another one runs only the attacks that are new.
     """
-    gate = Gate(
-        fail_under=fail_under,
-        measure=fail_measure,
-        fail_on=tuple(name.strip() for name in fail_on.split(",")) if fail_on else (),
-    )
+    gate = _gate(fail_under, fail_measure, fail_on)
     forms = {
         "junit": junit,
         "sarif": sarif,
@@ -181,8 +178,8 @@ def _audit(
         "model-index": model_index,
     }
     files = {form: path for form, path in forms.items() if path is not None}
-    for path in files.values() if launched_ranks().is_main else ():
-        make_folder(path.parent)  # what cannot be written is refused before the work
+    if launched_ranks().is_main:
+        _prepare_reports(files, out)
     radius = parse_fraction(eps)
     size = _batch_size(batch_size)
     shown = None if every_image else limit
@@ -247,6 +244,31 @@ def _audit(
     if failure is not None:
         tell(f"failed: {failure}")
         raise typer.Exit(FAILED)
+
+
+def _gate(fail_under: float | None, measure: Measure | None, fail_on: str | None) -> Gate:
+    """Return when the audit fails; refuse options under which nothing can."""
+    if measure is not None and fail_under is None:
+        raise HyperparameterError(
+            f"expected --fail-under along with --fail-measure, got {measure} without"
+        )
+    return Gate(
+        fail_under=fail_under,
+        measure=measure or "worst-case",
+        fail_on=() if fail_on is None else tuple(name.strip() for name in fail_on.split(",")),
+    )
+
+
+def _prepare_reports(files: dict[str, Path], out: Path) -> None:
+    """Make the folders of the reports; refuse before the work what cannot be written after it."""
+    taken = {(out / name).resolve(): "the audit's own" for name in ("audit.html", "audit.json")}
+    for form, path in files.items():
+        if path.is_dir():
+            raise OutputError(f"expected a file for --{form}, but {path} is a folder")
+        if (owner := taken.get(path.resolve())) is not None:
+            raise OutputError(f"expected a file of its own for --{form}, but {path} is {owner}")
+        taken[path.resolve()] = f"that of --{form}"
+        make_folder(path.parent)
 
 
 def _load_source(target: str, device: str) -> nn.Module:

@@ -10,12 +10,13 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from steadygrad.cli.terminal import NO_READER
+from steadygrad.cli.terminal import INTERRUPTED, NO_READER, tell
+from steadygrad.errors import HyperparameterError
 from steadygrad.extras import extra
 
-__all__ = ["SUMMARIES", "Commands", "LazyGroup"]
+__all__ = ["SUMMARIES", "Commands", "Group", "LazyGroup", "OnceCommand"]
 
 SUMMARIES = {
     "train": "Train a network and keep its weights, settings and metrics in a run folder.",
@@ -41,6 +42,48 @@ SUMMARIES = {
 
 A command ``check-model`` is what ``register`` of ``steadygrad.cli.check_model`` adds.
 """
+
+
+class OnceCommand(TyperCommand):
+    """A command that refuses several values of an option that takes one: the last would count."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments.
+
+        Raises:
+            HyperparameterError: an option that takes one value has several.
+        """
+        given = list(args)  # reading them empties the list
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:  # of a line that is still being typed
+            self._refuse_several_values(ctx, given)
+        return rest
+
+    def _refuse_several_values(self, ctx: Any, args: list[str]) -> None:
+        parser = self.make_parser(ctx)
+        options = [
+            option
+            for option in self.get_params(ctx)
+            if isinstance(option, TyperOption)
+            and not (option.multiple or option.is_flag or option.count)
+        ]
+        for option in options:
+            parser.add_option(option, option.opts, option.name, "append", option.nargs)
+        values = parser.parse_args(args)[0]
+        for option in options:
+            found = values.get(option.name, ())
+            if len(found) > 1:
+                raise HyperparameterError(
+                    f"expected {option.opts[0]} once, got {' and '.join(map(str, found))}"
+                )
+
+
+class Group(typer.Typer):
+    """Commands, each of which is an ``OnceCommand``."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Any:
+        """Add a command."""
+        return super().command(name, **{"cls": OnceCommand} | settings)
 
 
 class Commands(Mapping[str, Any]):
@@ -73,12 +116,12 @@ class LazyGroup(TyperGroup):
 
     def make_context(self, *arguments: Any, **named: Any) -> Any:
         """Read the arguments, and answer those that ask for the help or the version."""
-        with _code_of_a_gone_reader():
+        with _code_of_a_gone_reader(), _word_on_an_interruption():
             return super().make_context(*arguments, **named)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        with _code_of_a_gone_reader():
+        with _code_of_a_gone_reader(), _word_on_an_interruption():
             return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -119,6 +162,20 @@ def _code_of_a_gone_reader() -> Iterator[None]:
         sys.exit(NO_READER)
 
 
+@contextmanager
+def _word_on_an_interruption() -> Iterator[None]:
+    """End with exit code 130 and a word after Ctrl-C; typer ends in silence.
+
+    Raises:
+        SystemExit: the command was interrupted, and did not say so itself.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell("interrupted")
+        sys.exit(INTERRUPTED)
+
+
 @cache
 def _loaded(name: str) -> Any:
     """Return the command, which its module adds to a program of its own.
@@ -126,7 +183,7 @@ def _loaded(name: str) -> Any:
     Raises:
         MissingExtraError: a library of the command line is not installed.
     """
-    alone = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="rich")
+    alone = Group(pretty_exceptions_enable=False, rich_markup_mode="rich")
     with extra("train"):
         module = import_module(f"steadygrad.cli.{name.replace('-', '_')}")
     module.register(alone)

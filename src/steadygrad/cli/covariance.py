@@ -17,12 +17,12 @@ from steadygrad.evaluation.judged import JudgedModel
 from steadygrad.models import MODELS
 from steadygrad.reports.covariance import (
     length_text,
-    prepare_folder,
     shift_caution,
     source_name,
     write_covariance_analysis,
 )
 from steadygrad.reports.wording import count_text, eps_text
+from steadygrad.store import make_folder
 
 __all__ = ["register"]
 
@@ -93,7 +93,7 @@ def _covariance(
         image_size=image_size,
         device=device,
     )
-    prepare_folder(out)
+    make_folder(out)  # what cannot be written is refused before the work
     with attack_progress(f"{subject.name}: {attack} on {len(subject.images)} images") as progress:
         analysis = analyse_perturbations(subject.model, subject.images, settings, progress=progress)
     config = subject.config
@@ -104,6 +104,15 @@ def _covariance(
         typer.echo(json.dumps(record))
         return
     _print(subject, out, analysis, record)
+    stationary = out / record["files"]["stationary"]["file"]
+    same = {
+        "--dataset": dataset,
+        "--data-dir": data_dir,
+        "--image-size": image_size,
+        "--weights": weights,
+    }
+    given = [word for pair in same.items() if pair[1] is not None for word in pair]
+    tell_next("evaluate", subject.target, *given, "--attack", "lrc", "--covariance", stationary)
 
 
 def _print(
@@ -134,8 +143,6 @@ def _print(
     if record["no_dense"]:
         tell(f"no dense file: {record['no_dense']}")
     tell(f"page: {out / 'index.html'}")
-    stationary = out / record["files"]["stationary"]["file"]
-    tell_next("evaluate", subject.target, "--attack", "lrc", "--covariance", stationary)
 
 
 def _parse_lengths(text: str) -> tuple[float, ...]:

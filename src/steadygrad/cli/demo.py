@@ -1,5 +1,6 @@
 """``steadygrad demo``: the whole way from training to report on data that needs no download."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import torch
 import typer
 
 from steadygrad.cli.terminal import INTERRUPTED, print_table, print_text, tell
-from steadygrad.errors import CheckpointError
+from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.evaluation.runs import evaluate_run
 from steadygrad.reports import load_runs, summary_table, write_report
 from steadygrad.training import TrainingConfig, console_progress, train
@@ -43,13 +44,17 @@ def _demo(
     """Train four small networks on scikit-learn's digits, attack them, write a report.
 
     Complex and real, each plain and with the penalty on its input gradient. Runs that are
-    already there with the same settings are not trained again.
+    already there with the same settings are not trained again, those of another seed are replaced.
     """
     # Networks this small gain nothing from threads, which wait for each other on a busy machine.
     torch.set_num_threads(1)
-    runs = [out / name for name in _RUNS]
-    for run, settings in zip(runs, _RUNS.values(), strict=True):
-        config = TrainingConfig.from_dict(_TRAINING | settings | {"seed": seed})
+    configs = {
+        out / name: TrainingConfig.from_dict(_TRAINING | settings | {"seed": seed})
+        for name, settings in _RUNS.items()
+    }
+    for run, config in configs.items():  # before the first of them is trained
+        _refuse_to_replace_others(run, config)
+    for run, config in configs.items():
         tell(f"{run.name} ({config.model_text})")
         can_resume = _is_run_of(run, config)
         result = train(
@@ -63,13 +68,25 @@ def _demo(
             tell("stopped; the same command continues")
             raise typer.Exit(INTERRUPTED)
         evaluate_run(run, "pgd:steps=8", _EPS, seed=seed)
+    runs = list(configs)
     path = write_report(runs, out / "report.html", title="steadygrad demo: handwritten digits")
     print_table(summary_table(load_runs(runs)))
     print_text(f"report: {path}")
 
 
-def _is_run_of(run: Path, config: TrainingConfig) -> bool:
+def _refuse_to_replace_others(run: Path, config: TrainingConfig) -> None:
+    """Raise OutputError, if what lies there is neither a run of the demo nor an empty folder."""
+    if _is_run_of(run, config, any_seed=True):
+        return
     try:
-        return RunFolder(run).config.exists() and run_config(run) == config
+        RunFolder(run).refuse_unless_empty()
+    except OutputError as error:
+        raise OutputError(f"{run} is no run of the demo; choose another --out") from error
+
+
+def _is_run_of(run: Path, config: TrainingConfig, *, any_seed: bool = False) -> bool:
+    try:
+        there = run_config(run)
     except CheckpointError:
         return False
+    return (replace(there, seed=config.seed) if any_seed else there) == config

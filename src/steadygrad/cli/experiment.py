@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from steadygrad.cli import shared_options as options
+from steadygrad.cli.commands import Group
 from steadygrad.cli.experiment_plans import part_of_plan, print_experiments, print_plan
 from steadygrad.cli.terminal import INTERRUPTED, print_table, results, tell
 from steadygrad.distributed import alone
@@ -45,7 +46,7 @@ ScaleOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command group to the program."""
-    group = typer.Typer(
+    group = Group(
         name="experiment",
         help="Reproduce the papers' figures and tables.",
         no_args_is_help=True,

@@ -9,14 +9,14 @@ from rich.table import Table
 from steadygrad.attacks.ball import Norm
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.parsing import augmentation_steps, parse_fraction
-from steadygrad.cli.terminal import FAILED, INTERRUPTED, print_text, results, tell
+from steadygrad.cli.terminal import FAILED, INTERRUPTED, print_table, print_text, tell
 from steadygrad.datasets import DataSource, data_source
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing import ACCEPTABLE
 from steadygrad.hardening import HardeningReport, harden, search_hardening
 from steadygrad.hardening.fine_tuning import check_radius
 from steadygrad.hardening.folder import HardeningFolder
-from steadygrad.reports.wording import percent
+from steadygrad.reports.wording import percent, radius_text
 from steadygrad.training import RunFolder, console_progress
 from steadygrad.training.config import Precision
 
@@ -260,7 +260,8 @@ def _harden(
             print_text(done.report.markdown())
             rows.append((radius, done.report))
     if len(rows) > 1:
-        results.print(_by_radius(rows))
+        print_text("By radius, on validation images")
+        print_table(_by_radius(rows, norm))
     tell(f"results are in {out}")
 
 
@@ -270,7 +271,7 @@ def _places(radii: list[float], out: Path, norm: Norm) -> list[Path]:
         check_radius(radius, norm)
     if len(radii) == 1:
         return [out]
-    places = [out / f"eps-{255 * radius:.4g}-255" for radius in radii]
+    places = [out / _folder_name(radius, norm) for radius in radii]
     for index, place in enumerate(places):
         first = places.index(place)
         if first < index:
@@ -279,6 +280,10 @@ def _places(radii: list[float], out: Path, norm: Norm) -> list[Path]:
                 f"which both are {place.name}"
             )
     return places
+
+
+def _folder_name(radius: float, norm: Norm) -> str:
+    return f"eps-{radius:.4g}" if norm == "l2" else f"eps-{255 * radius:.4g}-255"
 
 
 def _search(
@@ -307,12 +312,12 @@ def _search(
         raise typer.Exit(FAILED)
 
 
-def _by_radius(rows: list[tuple[float, HardeningReport]]) -> Table:
-    table = Table(box=None, pad_edge=False, title="By radius, on validation images")
+def _by_radius(rows: list[tuple[float, HardeningReport]], norm: Norm) -> Table:
+    table = Table(box=None, pad_edge=False)
     for title in ("eps", "clean before", "clean after", "robust before", "robust after"):
         table.add_column(title, justify="right")
     for eps, report in rows:
         sides = [report.before.clean, report.after.clean]
         sides += [report.before.worst_case(eps), report.after.worst_case(eps)]
-        table.add_row(f"{255 * eps:.3g}/255", *(percent(point.accuracy) for point in sides))
+        table.add_row(radius_text(eps, norm), *(percent(point.accuracy) for point in sides))
     return table

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import torch
 import typer
 from torch import nn
-from typer.core import TyperCommand
 
 from steadygrad.atomic_file import write_atomically
 from steadygrad.checks import check_batch_size
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.attack_progress import attack_progress
+from steadygrad.cli.commands import OnceCommand
 from steadygrad.cli.judged import each_once, judged_model
 from steadygrad.cli.parsing import parse_fraction
 from steadygrad.cli.terminal import print_table, tell
@@ -45,7 +45,7 @@ _EPILOG = (
 )
 
 
-class _SeveralVictims(TyperCommand):
+class _SeveralVictims(OnceCommand):
     """Take every word after ``--victims`` up to the next option, as a shell's ``*`` gives them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

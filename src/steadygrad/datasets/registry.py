@@ -162,7 +162,10 @@ class NamedImages(EncodedImages):
         assert self.data_dir is not None
         directory = self.data_dir.expanduser()
         if not directory.is_dir():
-            raise DatasetError(f"the data folder {directory} does not exist")
+            inside = "" if directory.is_absolute() else f" in {Path.cwd()}"
+            raise DatasetError(
+                f"the data folder {directory} does not exist{inside}; give --data-dir (data_dir)"
+            )
         for folder in self._places(directory):
             if holds_parquet(folder):
                 return folder

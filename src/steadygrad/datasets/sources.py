@@ -87,7 +87,8 @@ def data_source(
     Args:
         source: a part's text or table, the path of a folder, that of a folder in ``data_dir``, or
             the part itself.
-        data_dir: holds local copies of the named sets; takes the place of the part's own.
+        data_dir: holds local copies of the named sets; takes the place of the part's own, as an
+            absolute path.
 
     Raises:
         UnknownNameError: no set has that name.
@@ -101,7 +102,7 @@ def data_source(
         found = _source_at(source, places)
     found = found if found is not None else DATA_SOURCES.of(source)
     if directory is not None and _has_field(found, "data_dir"):
-        found = with_settings(found, data_dir=directory)
+        found = with_settings(found, data_dir=directory.absolute())  # a run is used from anywhere
     return found
 
 

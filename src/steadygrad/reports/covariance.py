@@ -20,6 +20,7 @@ from steadygrad.covariance import (
 from steadygrad.errors import OutputError
 from steadygrad.evaluation import CovarianceAnalysis, PerturbationStructure
 from steadygrad.evaluation.perturbations import too_large
+from steadygrad.folder_lock import only_writer
 from steadygrad.reports.figures import (
     correlated_samples_figure,
     covariance_function_figure,
@@ -41,12 +42,14 @@ __all__ = [
     "DrawnFigure",
     "covariance_figures",
     "length_text",
-    "prepare_folder",
     "render_covariance_page",
     "shift_caution",
     "source_name",
     "write_covariance_analysis",
 ]
+
+RECORD = "covariance.json"
+PAGE = "index.html"
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,15 +233,18 @@ def write_covariance_analysis(
     to ``DENSE_LIMIT`` pixels. Each figure is there as PNG and SVG. An earlier analysis in the
     folder is replaced; ``covariance.json`` comes last: where it is, everything is.
     about: what network it is of, for ``covariance.json`` and the page; ``run`` is its name.
-    Raises: OutputError.
+    Raises: OutputError, if the folder cannot be written or another process writes into it.
     """
-    out = prepare_folder(out)
+    with only_writer(Path(out)):
+        return _written(analysis, Path(out), about)
+
+
+def _written(analysis: CovarianceAnalysis, out: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    _remove_earlier(out)
     files = {
         name: _write(covariance, out / f"{name}.safetensors")
         for name, covariance in _covariances(analysis.perturbations).items()
     }
-    if "dense" not in files:
-        (out / "dense.safetensors").unlink(missing_ok=True)  # of an earlier, smaller analysis
     figures = covariance_figures(analysis)
     for stem, drawn in figures.items():
         for suffix in ("png", "svg"):
@@ -251,23 +257,19 @@ def write_covariance_analysis(
     created = datetime.now(UTC)
     record["created"] = created.isoformat(timespec="seconds")
     record["versions"] = library_versions()
-    write_page(out / "index.html", render_covariance_page(analysis, record, figures, created))
+    write_page(out / PAGE, render_covariance_page(analysis, record, figures, created))
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    write_atomically(out / "covariance.json", text.encode())
+    write_atomically(out / RECORD, text.encode())
     return record
 
 
-def prepare_folder(out: Path | str) -> Path:
-    """Make the folder, so that nothing is computed for one that cannot be written.
-
-    Raises: OutputError.
-    """
-    out = Path(out)
+def _remove_earlier(out: Path) -> None:
+    """Remove what describes an earlier analysis, and what this one may not have: its matrices."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        for name in (RECORD, PAGE, "dense.safetensors", "matrices.png", "matrices.svg"):
+            (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
-    return out
 
 
 def _covariances(structure: PerturbationStructure) -> dict[str, FixedCovariance]:
