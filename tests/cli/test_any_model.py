@@ -66,7 +66,8 @@ def test_covariance_of_a_model_from_outside(program: Program, outside: str, tmp_
         "--out", tmp_path / "covariance",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert f"next: steadygrad evaluate {outside} --attack lrc" in done.err
+    assert f"next: steadygrad evaluate {outside} --dataset digits" in done.err
+    assert "--attack lrc --covariance" in done.err
 
 
 @pytest.mark.parametrize(
