@@ -25,6 +25,13 @@ def test_equal_protocols_share_one_comparison(make_run: MakeRun) -> None:
     assert cautions(runs, [comparison]) == []
 
 
+def test_a_search_that_is_no_sweep_is_named(make_run: MakeRun) -> None:
+    runs = load_runs([make_run("a"), make_run("b", search="continued")])
+    first, second = compare_runs(runs)
+    assert first.protocol.name == "PGD(8) on 360 test images of digits"
+    assert second.protocol.name == "PGD(8), continued, on 360 test images of digits"
+
+
 @pytest.mark.parametrize(
     ("change", "difference"),
     [

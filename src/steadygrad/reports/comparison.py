@@ -66,7 +66,8 @@ class Protocol:
     @property
     def name(self) -> str:
         """The protocol in a few words, for titles."""
-        return f"{attack_name(self.attack)} on {self.images_text}"
+        how = "" if self.search in ("sweep", "distance") else f", {self.search},"
+        return f"{attack_name(self.attack)}{how} on {self.images_text}"
 
     @property
     def title(self) -> str:
