@@ -167,7 +167,10 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     for alike in trainable.values():
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in alike]
         has_own = [parameter.grad is not None for parameter in alike]
-        flags = gradients[0].new_tensor(has_own)
+        # Made where they are used: numbers sent to an accelerator would make it wait.
+        flags = gradients[0].new_ones(len(alike))
+        if not all(has_own):
+            flags = flags.new_tensor(has_own)
         flat = torch.cat([*(gradient.flatten() for gradient in gradients), flags])
         with others_alive():
             distributed.all_reduce(torch.view_as_real(flat) if flat.is_complex() else flat)

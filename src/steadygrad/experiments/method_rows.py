@@ -142,8 +142,8 @@ class MethodAttacks:
             answer = bench.answer(victim, question, measure)
         else:
             answer = bench.measurements.take_over(victim, question, bench.earlier)
-        for partner in bench.measurable([attacked]):
-            bench.training_seconds(partner)  # noted, so that a source counts as measured
+        if bench.measurable([attacked]):
+            bench.training_seconds(attacked)  # noted, so that a source counts as measured
         correct = required(answer, "correct", list, f"what was measured of {victim.label}")
         return mean_over_radii(
             [AccuracyPoint(eps, k, len(data)) for eps, k in zip(radii, correct, strict=True)]

@@ -33,7 +33,8 @@ class ModelSource(Protocol):
     """Where a network comes from; a frozen dataclass, so that it can stand in a configuration.
 
     One whose ``build`` returns another network each time says so by ``builds_anew = True``, one
-    for images of a certain shape by a property ``input_shape``, (channels, height, width).
+    for images of a certain shape by a property ``input_shape``, (channels, height, width), and one
+    that reads files or folders of this machine by a property ``places``, their paths.
     """
 
     def build(

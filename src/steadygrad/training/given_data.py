@@ -67,7 +67,7 @@ class LoaderImages:
             raise DatasetError(f"expected images in {self.name}, got an empty loader")
         images, labels = first
         check_images(images)
-        self._example = images[:1]
+        self._example = images[:1].clone()
         check_labels(labels, len(images), self.num_classes)
         channels, height, width = images.shape[1:]
         self.input_shape = (int(channels), int(height), int(width))

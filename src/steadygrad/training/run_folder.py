@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +17,9 @@ from steadygrad.devices import device_name
 from steadygrad.distributed import current_ranks
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.folder_lock import LOCK_NAME
-from steadygrad.models import ModelSource, RunModel, TransformersModel
+from steadygrad.models import ModelSource, RunModel
 from steadygrad.models.model_file import ModelSpec, load_model, read_spec, runs_code
 from steadygrad.models.registry import innermost
-from steadygrad.models.sources.foreign import ForeignModel
 from steadygrad.parts import part_fields
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics
@@ -34,8 +33,13 @@ _FREE_TO_CHANGE = frozenset({"epochs", "checkpoint_seconds", "device", "shard", 
 """Settings that a resumed run may change: how far to go, and what moves no number."""
 
 PROVENANCE = (
-    *("steadygrad", "torch", "python", "threads"),
-    *("device_name", "processes", "created"),
+    "steadygrad",
+    "torch",
+    "python",
+    "threads",
+    "device_name",
+    "processes",
+    "created",
 )
 """What config.json says beside the configuration; earlier files lack some of it."""
 
@@ -104,7 +108,7 @@ class RunFolder:
 
     def refuse_to_replace_source_of(self, model: ModelSource) -> None:
         """Raise OutputError, if the run, file or folder that a network comes from lies here."""
-        for place in _places(model):
+        for place in getattr(innermost(model), "places", ()):
             if place.expanduser().resolve().is_relative_to(self.path.resolve()):
                 raise OutputError(
                     f"cannot overwrite {self.path}: the network comes from {place}; "
@@ -236,17 +240,6 @@ def load_run_model(run: Path | str, device: torch.device | str = "cpu") -> Train
     config = run_config(run)
     model, spec = load_model(RunFolder(Path(run)).model, device)
     return TrainedRun(model, spec, config)
-
-
-def _places(model: ModelSource) -> Iterator[Path]:
-    """Yield the runs, files and folders on this machine that a network comes from."""
-    inner = innermost(model)
-    if isinstance(inner, RunModel):
-        yield inner.path
-    if isinstance(inner, ForeignModel) and inner.weights is not None:
-        yield inner.weights
-    if isinstance(inner, TransformersModel) and Path(inner.source).expanduser().is_dir():
-        yield Path(inner.source)
 
 
 def _config_of(values: Mapping[str, Any]) -> TrainingConfig:

@@ -117,6 +117,11 @@ class ForeignModel:
             check_fits(classifier, input_shape, num_classes, MODELS.text(self))
         return classifier
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The file of weights, if there is one."""
+        return () if self.weights is None else (self.weights,)
+
     def bare(self) -> Any:
         """Return the source without weights."""
         return replace(self, weights=None)

@@ -149,6 +149,12 @@ class TransformersModel(ForeignModel):
     revision: str | None = None
     pretrained: bool = True
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The file or folder of weights and that of the network, if they are on this machine."""
+        folder = Path(self.source)
+        return (*super().places, *([folder] if folder.expanduser().is_dir() else []))
+
     def build(
         self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
     ) -> Classifier:

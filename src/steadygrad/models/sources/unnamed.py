@@ -107,6 +107,11 @@ class RunModel:
 
     path: Path
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The run folder."""
+        return (self.path,)
+
     def build(
         self, *, input_shape: ImageShape | None = None, num_classes: int | None = None
     ) -> nn.Module:
