@@ -13,9 +13,11 @@ from torch.nn.functional import pad
 from steadygrad.datasets import (
     AUGMENTATIONS,
     AugmentationStep,
+    ElasticDeformation,
     GaussianNoise,
     HorizontalFlip,
     RandomCrop,
+    Rotation,
     UniformNoise,
     augment,
 )
@@ -183,6 +185,8 @@ PARTS = [
     ("flip", HorizontalFlip()),
     ("crop:4", RandomCrop(4)),
     ("crop:2,mode=constant,value=0", RandomCrop(2, "constant", 0.0)),
+    ("rotate:10", Rotation(10.0)),
+    ("elastic:1.5,smoothness=4", ElasticDeformation(1.5, 4.0)),
     ("gaussian:0.05", GaussianNoise(0.05)),
     ("uniform:8/255", UniformNoise(8 / 255)),
 ]
@@ -225,6 +229,10 @@ def test_bytes_are_refused() -> None:
         ("crop:1.5", r"expected a whole number, got '1\.5'"),
         ("crop:2,mode=reflect", "'reflect'"),
         ("crop:2,value=3", r"value in \[0, 1\], got 3"),
+        ("rotate:0", "degrees above 0 and at most 180, got 0"),
+        ("rotate:200", "degrees above 0 and at most 180, got 200"),
+        ("elastic:30", "size from 0 to 20, got 30"),
+        ("elastic:1,smoothness=0", "smoothness from 0.001 to 10, got 0"),
         ("gaussian:8", r"got 8\.0; did you mean 8/255\?"),
         ("uniform:-1", r"noise scale in \[0, 1\], got -1"),
         ("gaussian:1/0", "expected a number, got '1/0'"),

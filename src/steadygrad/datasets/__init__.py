@@ -10,6 +10,7 @@ from steadygrad.datasets.augmentation import (
     augment,
 )
 from steadygrad.datasets.decoded_cache import cache_folder
+from steadygrad.datasets.deformation import ElasticDeformation, Rotation
 from steadygrad.datasets.image_dataset import ImageDataset, batches, stratified_split
 from steadygrad.datasets.loading import ImageLoader, Split, image_loader, load_dataset
 from steadygrad.datasets.luminance import centre_luminance
@@ -27,11 +28,13 @@ __all__ = [
     "AugmentationStep",
     "DataSource",
     "DatasetEntry",
+    "ElasticDeformation",
     "GaussianNoise",
     "HorizontalFlip",
     "ImageDataset",
     "ImageLoader",
     "RandomCrop",
+    "Rotation",
     "Split",
     "UniformNoise",
     "augment",

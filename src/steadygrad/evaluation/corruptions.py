@@ -12,10 +12,10 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, conv2d, grid_sample, pad
 
 from steadygrad._typing import Images
 from steadygrad.checks import check_images
+from steadygrad.datasets.deformation import ElasticDeformation, blurred
 from steadygrad.errors import HyperparameterError
 
 __all__ = [
@@ -128,7 +128,7 @@ class GaussianBlur:
     def __call__(self, images: Images, generator: torch.Generator) -> Images:  # noqa: ARG002 - nothing is drawn
         """Return blurred images."""
         check_images(images)
-        return _blurred(images, self.std)
+        return blurred(images, self.std).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -215,43 +215,6 @@ class Shift:
         )
 
 
-@dataclass(frozen=True)
-class ElasticDeformation:
-    """Move every pixel by a smooth random field, by about ``size`` pixels.
-
-    Args:
-        size: root mean square of the moves along each axis, in pixels, in [0, 20].
-        smoothness: standard deviation of the kernel that smooths the field, in pixels.
-    """
-
-    size: float = 1.0
-    smoothness: float = 3.0
-
-    def __post_init__(self) -> None:
-        _check("size", self.size, 0, 20)
-        _check("smoothness", self.smoothness, 1e-3, 10)
-
-    def __call__(self, images: Images, generator: torch.Generator) -> Images:
-        """Return deformed images, border pixels repeated beyond the edge."""
-        check_images(images)
-        count, _, height, width = images.shape
-        field = torch.randn(count, 2, height, width, generator=generator, dtype=images.dtype)
-        field = _blurred(field, self.smoothness)
-        strength = field.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-        field = self.size * field / strength
-        still = affine_grid(
-            torch.eye(2, 3, dtype=images.dtype).expand(count, 2, 3),
-            [count, 1, height, width],
-            align_corners=True,
-        )
-        scale = 2 / torch.tensor([max(width - 1, 1), max(height - 1, 1)], dtype=images.dtype)
-        moved = still + field.permute(0, 2, 3, 1) * scale
-        found = grid_sample(
-            images, moved, mode="bilinear", padding_mode="border", align_corners=True
-        )
-        return found.clamp(0, 1)
-
-
 def _planes(images: Images, generator: torch.Generator) -> Tensor:
     """Return a plane in a random direction for each image, -1 to 1, (batch, 1, height, width)."""
     count, _, height, width = images.shape
@@ -260,19 +223,6 @@ def _planes(images: Images, generator: torch.Generator) -> Tensor:
     columns = torch.linspace(-1, 1, width, dtype=images.dtype)[None, :]
     plane = angle.sin() * rows + angle.cos() * columns
     return plane / plane.abs().amax(dim=(2, 3), keepdim=True)
-
-
-def _blurred(images: Tensor, std: float) -> Tensor:
-    reach = max(1, math.ceil(3 * std))
-    places = torch.arange(-reach, reach + 1, dtype=images.dtype)
-    kernel = torch.exp(-places.square() / (2 * std**2))
-    kernel = kernel / kernel.sum()
-    channels = images.shape[1]
-    wide = pad(images, (reach, reach, reach, reach), mode="replicate")
-    along = kernel.expand(channels, 1, 1, -1)
-    return conv2d(
-        conv2d(wide, along, groups=channels), along.transpose(2, 3), groups=channels
-    ).clamp(images.min().item(), images.max().item())
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

@@ -7,9 +7,11 @@ from steadygrad.attacks import ATTACKS, Mixture, about_attack
 from steadygrad.datasets import (
     AUGMENTATIONS,
     AugmentationStep,
+    ElasticDeformation,
     GaussianNoise,
     HorizontalFlip,
     RandomCrop,
+    Rotation,
     UniformNoise,
 )
 from steadygrad.models import MODELS
@@ -128,6 +130,10 @@ def _step_text(step: AugmentationStep) -> str:
             return "flips"
         case RandomCrop(padding=padding):
             return f"crops (padding {padding})"
+        case Rotation(degrees=degrees):
+            return f"rotations up to {degrees:g} degrees"
+        case ElasticDeformation(size=size):
+            return f"elastic deformations by {size:g} pixels"
         case GaussianNoise(std=scale):
             return f"gaussian noise {eps_text(scale)}"
         case UniformNoise(half_width=scale):
@@ -138,9 +144,8 @@ def _step_text(step: AugmentationStep) -> str:
 
 def _disturbing(config: TrainingConfig) -> list[AugmentationStep]:
     """Return the steps after which an image is no longer one that a camera could have taken."""
-    return [
-        step for step in config.augmentation if not isinstance(step, HorizontalFlip | RandomCrop)
-    ]
+    harmless = HorizontalFlip | RandomCrop | Rotation | ElasticDeformation
+    return [step for step in config.augmentation if not isinstance(step, harmless)]
 
 
 def is_plain(config: TrainingConfig) -> bool:

@@ -136,13 +136,17 @@ class Recipe:
         """Return the same training in other ``epochs``."""
         return Network(f"{network.label}, {epochs} epochs", replace(network.config, epochs=epochs))
 
-    def shifted(self, network: Network) -> Network:
-        """Return the same training with every image shifted by up to a pixel, before the noise."""
+    def varied(self, network: Network, label: str, *steps: AugmentationStep) -> Network:
+        """Return the same training with every image varied by ``steps`` first, before the noise."""
         config = network.config
         return Network(
-            f"{network.label}, shifted",
-            replace(config, augmentation=(RandomCrop(1), *config.augmentation)),
+            f"{network.label}, {label}",
+            replace(config, augmentation=(*steps, *config.augmentation)),
         )
+
+    def shifted(self, network: Network) -> Network:
+        """Return the same training with every image shifted by up to a pixel, before the noise."""
+        return self.varied(network, "shifted", RandomCrop(1))
 
     def along_cosine(self, network: Network) -> Network:
         """Return the same training with a rate that falls along half a cosine from the start."""
