@@ -32,7 +32,13 @@ def images(n: int, channels: int = 3, height: int = 7, width: int = 5) -> Tensor
     return torch.rand(n, channels, height, width, generator=generator(1))
 
 
-ALL_KINDS = (HorizontalFlip(), RandomCrop(2, "constant"), UniformNoise(0.1))
+ALL_KINDS = (
+    HorizontalFlip(),
+    RandomCrop(2, "constant"),
+    Rotation(10.0),
+    ElasticDeformation(),
+    UniformNoise(0.1),
+)
 
 
 def crops(

@@ -115,9 +115,7 @@ def blurred(images: Tensor, std: float) -> Tensor:
     kernel = torch.exp(-places.square() / (2 * std**2))
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
     planes = pad(images, (reach,) * 4, mode="replicate").flatten(0, 1)[:, None]
-    return conv2d(conv2d(planes, kernel), kernel.transpose(2, 3))[:, 0].unflatten(
-        0, images.shape[:2]
-    )
+    return conv2d(conv2d(planes, kernel), kernel.transpose(2, 3)).view(images.shape)
 
 
 def _from_the_centre(images: Images) -> tuple[Tensor, Tensor]:
