@@ -253,7 +253,7 @@ def test_about_and_names_are_asked_of_part_class_or_name() -> None:
 
 def test_entry_points_are_loaded_when_asked_for_and_a_broken_one_stops_nobody_else() -> None:
     family: Family[Any] = Family("thing", "math", group="g")
-    family._entry_points = {
+    family._announced._points = {
         "circle": EntryPoint("circle", "fractions:Fraction", "g"),
         "gone": EntryPoint("gone", "no_such_module:Thing", "g"),
     }
@@ -275,7 +275,7 @@ def test_a_plugin_that_ends_the_program_on_import_is_a_broken_one(
     (tmp_path / "ends_on_import.py").write_text("raise SystemExit(0)")
     monkeypatch.syspath_prepend(tmp_path)
     family: Family[Any] = Family("thing", "math", group="g")
-    family._entry_points = {"gone": EntryPoint("gone", "ends_on_import:Thing", "g")}
+    family._announced._points = {"gone": EntryPoint("gone", "ends_on_import:Thing", "g")}
     with pytest.raises(HyperparameterError, match="cannot be loaded: SystemExit: 0"):
         family.get("gone")
 
@@ -289,7 +289,7 @@ def test_a_name_that_is_taken_is_told_of(monkeypatch: pytest.MonkeyPatch) -> Non
         EntryPoint("circle", "fractions:Fraction", "g"),
         EntryPoint("circle", "decimal:Decimal", "g"),
     ]
-    monkeypatch.setattr("steadygrad.parts.family.entry_points", lambda group: points)
+    monkeypatch.setattr("steadygrad.parts.announced.entry_points", lambda group: points)
     with pytest.warns(UserWarning, match="is left out") as told:
         assert family.names() == ("dot", "circle")
     assert [str(each.message).split(" of the")[0] for each in told] == [

@@ -118,6 +118,7 @@ STEPS = [
     train train {SMALL} --penalty logit-decay:strength=0.01 --out of-options
     evaluate evaluate of-toml --attack checkerboard:side=2 --eps 0,0.2 --limit 40 --json
     audit audit of-toml --eps 0.1 --attack checkerboard --budget quick --limit 20 --out audit
+    experiment experiment run logit-decay/digits --scale smoke --seeds 2 --networks nets --out found
     """.strip().splitlines()
 ]
 
@@ -174,6 +175,19 @@ def test_the_command_line_trains_lists_and_evaluates(printed: dict[str, str], pl
 @pytest.mark.usefixtures("printed")
 def test_an_audit_takes_the_attack_in(place: Path) -> None:
     assert "checkerboard" in (place / "audit" / "audit.json").read_text()
+
+
+def test_its_experiment_trains_both_networks_of_two_seeds(
+    printed: dict[str, str], place: Path
+) -> None:
+    assert "logit-decay/digits: digits with logit decay and without" in printed["experiment"]
+    folder = place / "found" / "logit-decay" / "digits" / "smoke"
+    table = (folder / "accuracies.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in table[1:]] == [
+        ["plain", "0"], ["logit decay", "0"], ["plain", "1"], ["logit decay", "1"],
+    ]  # fmt: skip
+    record = json.loads((folder / "experiment.json").read_text())
+    assert [network["label"] for network in record["networks"]] == ["plain", "logit decay"] * 2
 
 
 LAWS = ["tests/test_part_families.py", "tests/attacks/test_laws.py"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import typer
 
+from announced_experiments import Theirs, announce
 from digits_recipe import DIGITS
 from program import Program
 from steadygrad.cli.terminal import INTERRUPTED
@@ -85,6 +86,42 @@ def test_the_list_fits_80_columns(program: Program, tmp_path: Path) -> None:
     outcome = program("experiment", "list", "--networks", tmp_path, "--out", tmp_path)
     table = outcome.out.partition("\n\n")[0]
     assert max(len(line.rstrip()) for line in table.splitlines()) <= 80
+
+
+def test_the_list_says_what_is_of_another_package(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce(monkeypatch, {"theirs/figure1": Theirs("theirs/figure1")})
+    places = ("--networks", tmp_path, "--out", tmp_path)
+    listing = " ".join(program("experiment", "list", *places).out.split())
+    assert "theirs/figure1 a figure of another package (package their_package:object0)" in listing
+    packages = {
+        row["name"]: row["package"]
+        for row in json.loads(program("experiment", "list", *places, "--json").out)
+    }
+    assert packages["theirs/figure1"] == "their_package:object0"
+    assert packages[NAME] is None
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_package_that_cannot_say_its_networks_hides_no_other_experiment(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(Theirs):
+        def networks(self, scale: Scale, seeds: tuple[int, ...]) -> tuple[Network, ...]:
+            raise KeyError("epochs")
+
+    broken, clash = Broken("theirs/broken"), Theirs(NAME)
+    announce(monkeypatch, {"theirs/broken": broken, "theirs/gone": None, NAME: clash})
+    outcome = program("experiment", "list", "--networks", tmp_path, "--out", tmp_path, "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)[-1]["name"] == NAME
+    lines = outcome.err.splitlines()
+    assert len(lines) == 3
+    assert f"'{NAME}' of the package their_package:object2 is left out" in lines[0]
+    assert lines[0].startswith("warning: ")
+    assert lines[1].startswith("warning: the experiment 'theirs/gone' of the package")
+    assert "theirs/broken of the package their_package:object0 cannot be listed" in lines[2]
 
 
 def test_json_names_every_folder_of_every_plan(program: Program, tmp_path: Path) -> None:

@@ -38,5 +38,5 @@ def test_a_setting_is_printed_and_its_experiment_is_there(paper: str, setting: s
 
 def test_the_catalogue_has_the_experiments_of_both_papers_and_the_recipe() -> None:
     declared = [name for room in (*PAPERS.values(), recipe) for name in room.EXPERIMENTS]
-    assert list(experiment_names()) == declared
+    assert list(experiment_names())[: len(declared)] == declared  # then those of other packages
     assert all(experiment_by_name(name).name == name for name in declared)

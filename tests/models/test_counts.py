@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from steadygrad.errors import UnknownNameError
-from steadygrad.layers import ComplexConv2d
+from steadygrad.layers import ComplexConv2d, ComplexLinear
 from steadygrad.models import (
     build_model,
     mac_count,
@@ -50,6 +50,31 @@ def test_complex_rows_in_truth() -> None:
 def test_a_parameter_of_complex_dtype_counts_as_two_real_numbers() -> None:
     model = nn.Sequential(nn.Linear(3, 2, dtype=torch.complex64), nn.Linear(2, 1))
     assert parameter_count(model) == 2 * (3 * 2 + 2) + (2 + 1)
+
+
+class InComplexNumbers(nn.Module):
+    """Hands a layer of complex dtype its images as complex numbers."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layer(torch.complex(images, images)).abs()
+
+
+def test_a_complex_mac_of_complex_dtype_counts_as_four_real_ones() -> None:
+    dense = nn.Linear(8, 5, dtype=torch.complex64)
+    assert mac_count(InComplexNumbers(dense), (1, 8, 8)) == 4 * 8 * 8 * 5
+    ours = nn.Sequential(nn.Flatten(), ComplexLinear(64, 5))
+    theirs = nn.Sequential(nn.Flatten(), InComplexNumbers(nn.Linear(64, 5, dtype=torch.complex64)))
+    assert mac_count(theirs, (1, 8, 8)) == mac_count(ours, (1, 8, 8))
+
+
+def test_a_complex_convolution_counts_as_the_three_real_ones_that_it_is() -> None:
+    real = nn.Sequential(nn.Conv2d(2, 3, 3))
+    theirs = InComplexNumbers(nn.Conv2d(2, 3, 3, dtype=torch.complex64))
+    assert mac_count(theirs, (2, 8, 8)) == 3 * mac_count(real, (2, 8, 8))
 
 
 def test_strided_grouped_convolution_by_hand() -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import matplotlib
@@ -26,7 +26,8 @@ from steadygrad.reports import (
 )
 from steadygrad.reports.figures import letters
 from steadygrad.reports.figures.before_after import before_after_figure
-from steadygrad.reports.figures.canvas import literal_text, new_figure, style, wrapped
+from steadygrad.reports.figures.canvas import literal_text, new_figure, style
+from steadygrad.reports.figures.names import wrapped, wrapped_names
 
 MakeRun = Callable[..., Path]
 HOSTILE = "_a $x^{$ <b>&amp;"
@@ -300,6 +301,37 @@ def test_names_too_long_for_their_place_are_told_apart_by_their_ends() -> None:
     for width in (14, 26):
         lines = wrapped("x" * 500, width).split("\n")
         assert len(lines) == 3 and max(map(len, lines)) == width
+
+
+def test_long_names_of_one_figure_differ_wherever_the_names_do() -> None:
+    penalty = "norm-penalty:eps={},strength=0.5,backend=finite-difference"
+    name = f"{penalty},averages={{}},schedule=cosine,epochs=40,seed={{}}"
+    grid = [name.format(*one) for one in product(("2/255", "4/255"), ("ema", "none"), (1, 2))]
+    written = wrapped_names([*grid, "plain"])
+    assert written[0] == "norm-penalty:eps=2/255,\n…averages=ema,…seed=1"
+    assert written[-1] == "plain"
+    assert len(set(written)) == 9
+    assert wrapped_names([grid[0], "plain"]) == [wrapped(grid[0]), "plain"]
+    assert wrapped_names([grid[0], grid[0]]) == [wrapped(grid[0])] * 2
+
+
+def test_long_names_that_have_the_same_parts_stand_there_whole() -> None:
+    parts = [f"part-{number:02}" for number in range(20)]
+    swapped = [*parts[:8], parts[9], parts[8], *parts[10:]]
+    solid = ["x" * 100 + letter + "x" * 100 for letter in "ab"]
+    names = [",".join(parts), ",".join(swapped), *solid]
+    written = wrapped_names(names)
+    assert [text.replace("\n", "") for text in written] == names
+
+
+def test_legends_tell_runs_apart_that_differ_in_their_middle(make_run: MakeRun) -> None:
+    names = [f"resnet18-eps-{eps}-of-255-{'a-long-study-' * 6}seed-1" for eps in (2, 4)]
+    runs = load_runs([make_run(name) for name in names])
+    (comparison,) = compare_runs(runs)
+    for figure in (robustness_figure(comparison), training_figure(runs)):
+        assert len({text.get_text() for text in figure.legends[0].get_texts()}) == 2
+    labels = cost_figure(runs).axes[0].get_yticklabels()
+    assert len({label.get_text() for label in labels}) == 2
 
 
 @pytest.mark.parametrize("count", [1, 8])

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,32 @@ def test_ctrl_c_that_ends_the_workers_ends_the_run_with_a_checkpoint(
         assert done.is_finished
         for ours, theirs in zip(whole.history, done.history, strict=True):
             assert replace(ours, seconds=0) == replace(theirs, seconds=0)
+
+
+ENDED = {"training": (3, None), "validation": (None, 6)}
+"""At which reading of its two loaders the workers of a process are ended."""
+
+
+def cut_off(rank: int, folder: Path) -> list[bool]:
+    """Return whether runs are finished in which the second process alone loses its workers."""
+    finished = []
+    for name, readings in ENDED.items():
+        own = readings if rank == 1 else (None, None)
+        learned, held_out = (WorkersEnd(each, press_ctrl_c) for each in own)
+        finished.append(train(config(learned, 2, held_out), folder / name).is_finished)
+    return finished
+
+
+def test_ctrl_c_that_ends_the_workers_of_one_process_ends_all_with_a_checkpoint(
+    tmp_path: Path,
+) -> None:
+    assert in_processes(partial(cut_off, folder=tmp_path)) == [[False] * 2] * 2
+    whole = train(config(WorkersEnd(), 2, WorkersEnd()), tmp_path / "whole")
+    for name in ENDED:
+        done = train(config(WorkersEnd(), 2, WorkersEnd()), tmp_path / name, resume=True)
+        assert done.is_finished
+        losses = [[run.history[n].data_loss for n in range(2)] for run in (whole, done)]
+        assert losses[0] == pytest.approx(losses[1])
 
 
 def test_a_loader_that_fails_by_itself_ends_the_run_with_its_error(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from steadygrad.cli.listing import print_listing
 from steadygrad.cli.terminal import results, tell
+from steadygrad.error_text import reason
 from steadygrad.errors import CheckpointError, HyperparameterError
 from steadygrad.experiments import (
     SCALES,
@@ -19,6 +20,7 @@ from steadygrad.experiments import (
     NetworkStore,
     experiment_by_name,
     experiment_names,
+    experiment_package,
     planned_networks,
     result_folder,
 )
@@ -36,7 +38,7 @@ __all__ = ["part_of_plan", "print_experiments", "print_plan"]
 def print_experiments(store: NetworkStore, out: Path, *, as_json: bool) -> None:
     """Print every experiment with its networks, their minutes and results, at each scale."""
     damaged: list[str] = []
-    rows = [_row(experiment_by_name(name), store, out, damaged) for name in experiment_names()]
+    rows = _rows(store, out, damaged)
     for sentence in dict.fromkeys(damaged):  # experiments share networks
         tell(f"{sentence}; listed as not trained")
     if as_json:
@@ -45,7 +47,7 @@ def print_experiments(store: NetworkStore, out: Path, *, as_json: bool) -> None:
     print_listing(
         {"name": False, **dict.fromkeys(SCALES, True)},
         [(row["name"], *(_cell(row, scale) for scale in SCALES)) for row in rows],
-        [row["title"] for row in rows],
+        [_sentence(row) for row in rows],
     )
     results.print(
         f"\nNetworks that {store.folder} lacks / that one seed needs, and the minutes that those "
@@ -93,6 +95,26 @@ def part_of_plan(planned: Sequence[Network], shard: str) -> tuple[Network, ...]:
             f"expected a shard K/N with K from 1 to N, such as 1/4, got {shard!r}"
         )
     return tuple(planned[first - 1 :: number])
+
+
+def _rows(store: NetworkStore, out: Path, damaged: list[str]) -> list[dict[str, Any]]:
+    rows = []
+    for name in experiment_names():
+        package = experiment_package(name)
+        try:
+            row = _row(experiment_by_name(name), store, out, damaged)
+        except Exception as error:  # of another package, which must not hide the others
+            if package is None:
+                raise
+            tell(f"{name} of the package {package} cannot be listed: {reason(error)}")
+        else:
+            rows.append({**row, "package": package})
+    return rows
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    package = row["package"]
+    return f"{row['title']} (package {package})" if package else f"{row['title']}"
 
 
 def _row(

@@ -1,6 +1,10 @@
 """The papers' figures and tables, each by its name: what it trains, measures and compares."""
 
-from steadygrad.experiments.catalogue import experiment_by_name, experiment_names
+from steadygrad.experiments.catalogue import (
+    experiment_by_name,
+    experiment_names,
+    experiment_package,
+)
 from steadygrad.experiments.chart import (
     Chart,
     ImageGrid,
@@ -66,6 +70,7 @@ __all__ = [
     "distinct",
     "experiment_by_name",
     "experiment_names",
+    "experiment_package",
     "missing",
     "planned_networks",
     "published_number",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from steadygrad.errors import HyperparameterError
 from steadygrad.experiments.chart import Chart
@@ -131,8 +131,11 @@ class Artefact:
         return ()
 
 
+@runtime_checkable
 class Experiment(Protocol):
     """One figure or table of a paper. Implementations are frozen dataclasses or plain classes.
+
+    Other packages announce theirs under the entry point group ``steadygrad.experiments``.
 
     name: "yeats2021/figure6"; title: what it shows.
     """

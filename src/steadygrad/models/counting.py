@@ -1,11 +1,13 @@
 """Parameters and multiply-accumulates (MACs) of a network, in real numbers.
 
-A complex parameter counts as two real ones, and a complex MAC of our layers as four, as in Yeats et
-al. (2021).
+A complex parameter counts as two real ones, and a complex MAC as four, as in Yeats et al. (2021).
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -46,8 +48,9 @@ def mac_count(model: nn.Module, input_shape: ImageShape) -> int:
     evaluation mode, which is left as it was afterwards.
 
     Args:
-        model: any network on images. The complex layers of ``steadygrad.layers`` work on real
-            tensors; a product of two tensors of complex dtype counts once, as PyTorch counts it.
+        model: any network on images. A complex MAC counts as four real ones, in the layers of
+            ``steadygrad.layers`` and in matrix products of complex dtype. Convolutions of complex
+            dtype count three, because PyTorch computes each by three real convolutions.
         input_shape: (channels, height, width) of the image.
 
     Returns:
@@ -68,6 +71,9 @@ def _counted(model: nn.Module, input_shape: ImageShape) -> dict[str, int]:
     like = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.zeros(()))
     image = torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
     counter = FlopCounterMode(display=False)
+    counter.flop_registry = {
+        operation: _in_real_numbers(formula) for operation, formula in counter.flop_registry.items()
+    }
     had_shortcut = torch.backends.mha.get_fastpath_enabled()
     try:
         to_evaluation_mode(model)
@@ -87,6 +93,16 @@ def _counted(model: nn.Module, input_shape: ImageShape) -> dict[str, int]:
         if name != "Global"
     }
     return found | {"": counter.get_total_flops() // 2}
+
+
+def _in_real_numbers(formula: Callable[..., int]) -> Callable[..., int]:
+    """Return a formula of ``FlopCounterMode`` that counts a complex MAC as four real ones."""
+
+    def counted(*args: Any, **kwargs: Any) -> int:
+        is_complex = any(isinstance(value, Tensor) and value.is_complex() for value in args)
+        return formula(*args, **kwargs) * (4 if is_complex else 1)
+
+    return counted
 
 
 def published_counts(name: str) -> tuple[int, int]:

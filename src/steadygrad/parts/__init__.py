@@ -17,6 +17,7 @@ Values: numbers (``8/255`` too), ``true`` and ``false``, ``none``, names, texts 
 they hold a comma, or, without a key, ``=``), and several values joined by ``+`` (``at=10+20``).
 """
 
+from steadygrad.parts.announced import Announced
 from steadygrad.parts.family import Family
 from steadygrad.parts.reading import build_part, read_nested
 from steadygrad.parts.settings import Setting, part_fields
@@ -24,6 +25,7 @@ from steadygrad.parts.values import nearest, number_text, read_plain
 from steadygrad.parts.writing import distinct_settings, plain_settings, value_text
 
 __all__ = [
+    "Announced",
     "Family",
     "Setting",
     "build_part",

@@ -5,11 +5,11 @@ import importlib
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import EntryPoint, entry_points
 from numbers import Number
 from typing import Any, Generic, TypeVar, cast
 
 from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.parts.announced import Announced
 from steadygrad.parts.constructed import with_checked_settings
 from steadygrad.parts.reading import build_part, nested, read_items, split_name
 from steadygrad.parts.settings import FamilyNote, Setting, fields_of, settings_of
@@ -46,8 +46,7 @@ class Family(FamilyNote, Generic[P]):
         self._classes: dict[str, type[Any]] = {}
         self._names: dict[type[Any], str] = {}
         self._about: dict[type[Any], Any] = {}
-        self._entry_points: dict[str, EntryPoint] | None = None
-        self._broken: dict[str, HyperparameterError] = {}
+        self._announced = Announced(kind, self.group, self._paths)
 
     def __repr__(self) -> str:
         return f"Family({self.kind!r})"
@@ -102,7 +101,10 @@ class Family(FamilyNote, Generic[P]):
     def names(self) -> tuple[str, ...]:
         """Return every name, in the order of registration, other packages' last."""
         self._load_home()
-        return (*self._classes, *(name for name in self._plugins() if name not in self._classes))
+        return (
+            *self._classes,
+            *(name for name in self._announced.names() if name not in self._classes),
+        )
 
     def _buildable(self) -> list[str]:
         """Return the names that a text can build: not those of what a program has to give."""
@@ -132,8 +134,8 @@ class Family(FamilyNote, Generic[P]):
             HyperparameterError: the package that announces it cannot be imported.
         """
         self._load_home()
-        if name not in self._classes and name in self._plugins():
-            self._load_plugin(self._plugins()[name])
+        if name not in self._classes and name in self._announced.names():
+            self._load_plugin(name)
         if name not in self._classes:
             raise UnknownNameError(
                 f"unknown {self.kind} {name!r}{nearest(name, self._buildable())}; "
@@ -256,42 +258,18 @@ class Family(FamilyNote, Generic[P]):
     def _load_home(self) -> None:
         importlib.import_module(self.home)
 
-    def _plugins(self) -> dict[str, EntryPoint]:
-        if self._entry_points is None:
-            self._entry_points = {}
-            for point in entry_points(group=self.group):
-                taken = self._classes.get(point.name)
-                if point.name in self._entry_points or (
-                    taken is not None and point.value != f"{taken.__module__}:{taken.__qualname__}"
-                ):
-                    warnings.warn(
-                        f"the {self.kind} {point.name!r} of the package {_package(point)} is left "
-                        "out: there is another one of that name",
-                        stacklevel=2,
-                    )
-                else:
-                    self._entry_points[point.name] = point
-        return self._entry_points
+    def _paths(self) -> dict[str, str]:
+        return {n: f"{cls.__module__}:{cls.__qualname__}" for n, cls in self._classes.items()}
 
-    def _load_plugin(self, point: EntryPoint) -> None:
-        if point.name in self._broken:  # its import is not tried again by every question
-            raise self._broken[point.name]
-        package = _package(point)
-        try:
-            found = point.load()
-        except (Exception, SystemExit) as error:  # one that ends the program on import, too
-            self._broken[point.name] = HyperparameterError(
-                f"the {self.kind} {point.name!r} of the package {package} cannot be loaded: "
-                f"{type(error).__name__}: {error}"
-            )
-            raise self._broken[point.name] from error
-        if point.name not in self._classes:
+    def _load_plugin(self, name: str) -> None:
+        found = self._announced.load(name)
+        if name not in self._classes:
             if not isinstance(found, type):
                 raise HyperparameterError(
-                    f"expected the {self.kind} {point.name!r} of the package {package} to be a "
-                    f"class, got {found!r}"
+                    f"expected the {self.kind} {name!r} of the package "
+                    f"{self._announced.package(name)} to be a class, got {found!r}"
                 )
-            self.register(point.name)(found)
+            self.register(name)(found)
 
 
 def _with_defaults(
@@ -299,10 +277,6 @@ def _with_defaults(
 ) -> dict[str, Any]:
     known = {setting.key for setting in settings_of(cls)}
     return {key: value for key, value in defaults.items() if key in known} | values
-
-
-def _package(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else point.value
 
 
 def _path(cls: type[Any]) -> str:

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from steadygrad.evaluation import AccuracyPoint, TransferMatrix
 from steadygrad.markdown_text import markdown_text
-from steadygrad.reports.figures.canvas import literal_text, new_figure, style, wrapped
+from steadygrad.reports.figures.canvas import literal_text, new_figure, style
+from steadygrad.reports.figures.names import wrapped_names
 from steadygrad.reports.wording import (
     accuracy_text,
     attack_name,
@@ -158,8 +159,8 @@ def transfer_figure(matrix: TransferMatrix) -> "Figure":
         figure = new_figure(3.2 + 1.05 * columns, 1.3 + 0.55 * len(names))
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1, columns])
         _heat(left, clean, ["without\nattack"])
-        _heat(right, attacked, [wrapped(source, 14) for source in matrix.sources])
-        left.set_yticks(range(len(names)), [wrapped(name, 22) for name in names])
+        _heat(right, attacked, wrapped_names(matrix.sources, 14))
+        left.set_yticks(range(len(names)), wrapped_names(names, 22))
         left.set_ylabel("shown to")
         right.set_xlabel("examples made on")
         _frame_own(right, matrix)

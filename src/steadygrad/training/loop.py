@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad._typing import Images, Labels
+from steadygrad.datasets import ImageDataset
 from steadygrad.distributed import any_rank
 from steadygrad.errors import ModelError, NonFiniteLossError
 from steadygrad.models.model_file import save_weights
@@ -23,7 +24,7 @@ from steadygrad.training.session import TrainingSession
 from steadygrad.training.tensorboard_log import TensorBoardLog
 from steadygrad.training.tracking import Tracking
 from steadygrad.training.training_state import TrainingState, write_state
-from steadygrad.training.validation import Performance, clean_performance
+from steadygrad.training.validation import Performance, own_performance
 
 __all__ = ["HeldOut", "TrainingLoop", "TrainingResult"]
 
@@ -156,23 +157,30 @@ class TrainingLoop:
             return False
 
     @contextmanager
-    def _fetching(self) -> Iterator[None]:
+    def _fetching(self, images: TrainingImages) -> Iterator[None]:
         """Around the reading of images, which fails where Ctrl-C ends a loader's workers, too.
 
-        Of several processes, the others wait for this one in another place: they end with an error.
+        Of several processes, all are cut off where one of them is.
         """
+        if isinstance(images, ImageDataset):  # in memory: no workers, and nothing to agree on
+            yield
+            return
         try:
             yield
         except Exception as error:
-            if self.interruption.requested and self.has_begun and self.session.ranks.count == 1:
+            if self.interruption.requested and self.has_begun:
+                any_rank(True)  # the others ask, too, see below
                 raise _CutOffError from error
             raise
+        (is_cut_off,) = any_rank(False)
+        if is_cut_off:
+            raise _CutOffError
 
     def _batches(self) -> Iterator[tuple[Images, Labels]]:
         """Yield the batches that the epoch in progress still has."""
         rest = self.session.remaining_batches()
         while True:
-            with self._fetching():
+            with self._fetching(self.session.train):
                 batch = next(rest, None)
             if batch is None:
                 return
@@ -226,8 +234,9 @@ class TrainingLoop:
     ) -> Performance | None:
         if dataset is None:
             return None
-        with self._fetching(), self.session.weights.gathered(network):
-            return clean_performance(network, dataset)
+        with self._fetching(dataset), self.session.weights.gathered(network):
+            own = own_performance(network, dataset)
+        return own.of_all_ranks()
 
     def _read(self) -> None:
         """Fetch the numbers of the latest steps from the device, and stop at a non-finite one."""

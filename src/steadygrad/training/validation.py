@@ -10,7 +10,7 @@ from steadygrad.distributed import current_ranks, sum_over_ranks
 from steadygrad.evaluation_mode import evaluation_mode
 from steadygrad.training.given_data import TrainingImages, epoch_batches
 
-__all__ = ["Performance", "clean_performance"]
+__all__ = ["OwnPerformance", "Performance", "own_performance"]
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,33 @@ class Performance:
     accuracy: float
 
 
+@dataclass(frozen=True)
+class OwnPerformance:
+    """What one of several processes found on the batches that it takes.
+
+    sums: (batches, 2) of loss and correct images; 0 for batches of the others. images: of all.
+    """
+
+    sums: Tensor
+    images: int
+
+    def of_all_ranks(self) -> Performance:
+        """Return the numbers that one process would have found; all processes call this."""
+        # One after the other: the order, and so the last bit, is that of one process.
+        loss_sum = correct_sum = 0.0
+        for loss_of_batch, correct_of_batch in sum_over_ranks(self.sums).tolist():
+            loss_sum, correct_sum = loss_sum + loss_of_batch, correct_sum + correct_of_batch
+        return Performance(loss_sum / self.images, int(correct_sum) / self.images)
+
+
 @torch.no_grad()
-def clean_performance(
+def own_performance(
     model: nn.Module, dataset: TrainingImages, batch_size: int = 512
-) -> Performance:
+) -> OwnPerformance:
     """Return how ``model`` in eval mode does on ``dataset``, which lies on its device.
 
-    Every module gets its mode back. Of several processes, each takes some of the batches: all call
-    this, and all get the numbers that one process would.
+    Every module gets its mode back. Of several processes, each takes some of the batches; nothing
+    is exchanged.
     """
     ranks, count = current_ranks(), 0
     sums: list[Tensor] = []
@@ -42,9 +61,4 @@ def clean_performance(
             correct = (logits.argmax(dim=1) == labels).sum()
             loss = cross_entropy(logits, labels, reduction="sum")
             sums.append(torch.stack((loss.double(), correct.double())))
-    per_batch = sum_over_ranks(torch.stack(sums)).tolist()
-    # One after the other: the order, and so the last bit, is that of one process.
-    loss_sum = correct_sum = 0.0
-    for loss_of_batch, correct_of_batch in per_batch:
-        loss_sum, correct_sum = loss_sum + loss_of_batch, correct_sum + correct_of_batch
-    return Performance(loss_sum / count, int(correct_sum) / count)
+    return OwnPerformance(torch.stack(sums), count)

@@ -1,1 +1,1 @@
-"""Parts of another package: steadygrad finds them by the entry points in pyproject.toml."""
+"""Parts and an experiment of another package, found by the entry points in pyproject.toml."""

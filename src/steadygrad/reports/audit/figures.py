@@ -9,8 +9,9 @@ from steadygrad.evaluation import AccuracyPoint
 from steadygrad.evaluation.masking import Finding
 from steadygrad.evaluation.masking.loss_surface import LossSurface
 from steadygrad.reports.audit.words import AttackRow
-from steadygrad.reports.figures.canvas import INK, MUTED, literal_text, new_figure, style, wrapped
+from steadygrad.reports.figures.canvas import INK, MUTED, literal_text, new_figure, style
 from steadygrad.reports.figures.images import class_name
+from steadygrad.reports.figures.names import wrapped_names
 from steadygrad.reports.wording import percent
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def attack_figure(
         _dot(axes, count - 1, worst_case, color=RED, marker="D", note=percent(worst_case.accuracy))
         if chance is not None:
             _guessing(axes, chance)
-        names = ["no attack", *(wrapped(row.title, 40) for row in rows), "worst case over all"]
+        titles = wrapped_names((row.title for row in rows), 40)
+        names = ["no attack", *titles, "worst case over all"]
         axes.set_yticks(range(count), names)
         axes.get_yticklabels()[-1].set_fontweight("bold")
         axes.set_ylim(count - 0.4, -0.6)

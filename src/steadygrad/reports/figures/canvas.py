@@ -3,7 +3,6 @@
 import io
 import logging
 import re
-import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -45,7 +44,6 @@ __all__ = [
     "save_figure",
     "series_styles",
     "style",
-    "wrapped",
 ]
 
 
@@ -141,24 +139,6 @@ def add_legend(
         text.set_parse_math(False)
         text.set_text(name)
     return legend
-
-
-class _NameWrapper(textwrap.TextWrapper):
-    """Breaks lines behind commas, colons, slashes and equals signs too: names have few spaces."""
-
-    wordsep_re = re.compile(r"(\s+|(?<=[,:/=])(?=\S)|(?<=\w-)(?=\w))")
-
-
-def wrapped(name: str, width: int = 26) -> str:
-    """Return a name over at most three lines of about ``width`` letters.
-
-    A longer one loses its middle: names of runs often begin alike and differ at the end.
-    """
-    lines = _NameWrapper(width).wrap(name) or [name]
-    if len(lines) > 3:
-        end = " ".join(name.split())[1 - width :]
-        lines = [*lines[:2], f"…{end.lstrip()}"]
-    return "\n".join(lines)
 
 
 LineStyle: TypeAlias = Literal["-"] | tuple[float, tuple[float, ...]]

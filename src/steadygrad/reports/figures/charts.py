@@ -21,8 +21,8 @@ from steadygrad.reports.figures.canvas import (
     new_figure,
     series_styles,
     style,
-    wrapped,
 )
+from steadygrad.reports.figures.names import wrapped, wrapped_names
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -232,7 +232,7 @@ def _is_crowded(axes: "Axes", chart: Chart) -> bool:
 def _turn_names(axes: "Axes") -> None:
     """Set the names below the axis upright."""
     texts = (" ".join(name.get_text().split()) for name in axes.get_xticklabels())
-    upright = [wrapped(text, UPRIGHT_LETTERS) for text in texts]
+    upright = wrapped_names(texts, UPRIGHT_LETTERS)
     axes.set_xticks(axes.get_xticks(), upright, fontsize=TICK_NAME_SIZE, rotation=90)
 
 
@@ -262,7 +262,7 @@ def _legend(
     add_legend(
         owner,
         list(handles.values()),
-        [wrapped(label, LEGEND_LETTERS) for label in handles],
+        wrapped_names(handles, LEGEND_LETTERS),
         ncols=columns,
         fontsize=8.5,
         handlelength=2.6,

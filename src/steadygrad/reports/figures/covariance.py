@@ -18,9 +18,9 @@ from steadygrad.reports.figures.canvas import (
     add_legend,
     new_figure,
     style,
-    wrapped,
 )
 from steadygrad.reports.figures.images import class_name
+from steadygrad.reports.figures.names import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import (

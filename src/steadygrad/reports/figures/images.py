@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from steadygrad.evaluation import CorrelatedSamples, Gallery
-from steadygrad.reports.figures.canvas import GRID, new_figure, style, wrapped
+from steadygrad.reports.figures.canvas import GRID, new_figure, style
+from steadygrad.reports.figures.names import wrapped
 from steadygrad.reports.wording import eps_text
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from steadygrad.reports.figures.canvas import (
     new_figure,
     series_styles,
     style,
-    wrapped,
 )
+from steadygrad.reports.figures.names import wrapped_names
 from steadygrad.reports.runs import RunRecord
 from steadygrad.reports.wording import about_record, large_number, length_norm, seconds_text
 from steadygrad.training.metrics import EpochMetrics
@@ -54,7 +54,7 @@ def robustness_figure(
         range(len(names)),
         key=lambda index: -comparison.entries[index].evaluation.curve.mean_accuracy,
     )
-    listed = [wrapped(names[index]) for index in order]
+    listed = wrapped_names(names[index] for index in order)
     columns, height = _legend_size(listed)
     with style():
         figure = new_figure(7.6 + 2.3 * (columns - 1), max(4.1, height))
@@ -211,7 +211,7 @@ def training_figure(
         add_legend(
             figure,
             handles,
-            [wrapped(run.name) for run in runs],
+            wrapped_names(run.name for run in runs),
             loc="outside lower center",
             ncols=min(4, len(runs)),
             handlelength=3.2,
@@ -331,7 +331,7 @@ def cost_figure(
             axes.set_title(title)
             axes.set_xlabel(unit)
             axes.xaxis.set_major_formatter(lambda value, _: large_number(value))
-        time.set_yticks(range(len(runs)), [wrapped(run.name) for run in runs])
+        time.set_yticks(range(len(runs)), wrapped_names(run.name for run in runs))
         time.invert_yaxis()
         literal_text(time)
     return figure
