@@ -1,6 +1,6 @@
 """The small budget, on validation images: what noise, strength, norm and network to train with."""
 
-from steadygrad.datasets import GaussianNoise, UniformNoise
+from steadygrad.datasets import ElasticDeformation, GaussianNoise, UniformNoise
 from steadygrad.experiments.recipe.networks import CIFAR10, FASHION_MNIST, MNIST, SVHN, Recipe
 from steadygrad.experiments.settings_grid import SettingsGrid
 from steadygrad.experiments.white_box import pgd_curves
@@ -14,6 +14,14 @@ _PROPOSED = MNIST.small(MNIST.penalised())
 _FASTER = MNIST.penalised(rate=0.02)
 _STRONGER = MNIST.penalised(strength=1 / 4, rate=0.02)
 _SHIFTED = MNIST.shifted(_FASTER)
+_STRONGER_SHIFTED = MNIST.along_cosine(MNIST.shifted(_STRONGER))
+_TURNED = MNIST.along_cosine(MNIST.shifted(MNIST.turned(_STRONGER)))
+_ELASTIC = MNIST.along_cosine(
+    MNIST.shifted(MNIST.varied(_STRONGER, "elastic 2", ElasticDeformation(2.0, 4.0)))
+)
+_TURNED_ELASTIC = MNIST.along_cosine(
+    MNIST.shifted(MNIST.turned(MNIST.varied(_STRONGER, "elastic 1", ElasticDeformation(1.0))))
+)
 _PGD_TRAINED = MNIST.pgd_trained(0.3, rate=0.05)
 _PGD_SHIFTED = MNIST.along_cosine(MNIST.shifted(_PGD_TRAINED))
 _PGD_FASTER = MNIST.along_cosine(MNIST.shifted(MNIST.pgd_trained(0.3, rate=0.1)))
@@ -64,9 +72,13 @@ MNIST_CHOICE = SettingsGrid(
             "linear, 16 epochs": MNIST.small(_FASTER, epochs=16),
             "linear, shifts, 16 epochs": MNIST.small(_SHIFTED, epochs=16),
             "cosine, shifts, 16 epochs": MNIST.small(MNIST.along_cosine(_SHIFTED), epochs=16),
-            "the same, squared 1/4": MNIST.small(
-                MNIST.along_cosine(MNIST.shifted(_STRONGER)), epochs=16
-            ),
+            "the same, squared 1/4": MNIST.small(_STRONGER_SHIFTED, epochs=16),
+        },
+        "images varied further, squared 1/4, cosine, 16 epochs": {
+            "shifts": MNIST.small(_STRONGER_SHIFTED, epochs=16),
+            "shifts, turns by 10 degrees": MNIST.small(_TURNED, epochs=16),
+            "shifts, elastic 2": MNIST.small(_ELASTIC, epochs=16),
+            "shifts, turns, elastic 1": MNIST.small(_TURNED_ELASTIC, epochs=16),
         },
         "epochs": {
             "8": _PROPOSED,

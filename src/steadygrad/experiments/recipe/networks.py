@@ -11,6 +11,7 @@ from steadygrad.datasets import (
     GaussianNoise,
     HorizontalFlip,
     RandomCrop,
+    Rotation,
     UniformNoise,
     data_source,
 )
@@ -136,17 +137,21 @@ class Recipe:
         """Return the same training in other ``epochs``."""
         return Network(f"{network.label}, {epochs} epochs", replace(network.config, epochs=epochs))
 
-    def varied(self, network: Network, label: str, *steps: AugmentationStep) -> Network:
-        """Return the same training with every image varied by ``steps`` first, before the noise."""
+    def varied(self, network: Network, label: str, step: AugmentationStep) -> Network:
+        """Return the same training with every image varied by ``step`` first, before the noise."""
         config = network.config
         return Network(
             f"{network.label}, {label}",
-            replace(config, augmentation=(*steps, *config.augmentation)),
+            replace(config, augmentation=(step, *config.augmentation)),
         )
 
     def shifted(self, network: Network) -> Network:
         """Return the same training with every image shifted by up to a pixel, before the noise."""
         return self.varied(network, "shifted", RandomCrop(1))
+
+    def turned(self, network: Network) -> Network:
+        """Return the same training with every image turned by up to ten degrees first."""
+        return self.varied(network, "turned", Rotation(10.0))
 
     def along_cosine(self, network: Network) -> Network:
         """Return the same training with a rate that falls along half a cosine from the start."""

@@ -33,6 +33,7 @@ _EPS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 _PROPOSED = MNIST.penalised(rate=0.02)
 _SHIFTED = MNIST.along_cosine(MNIST.shifted(MNIST.penalised(strength=1 / 4, rate=0.02)))
 _LONGER, _LONGEST = MNIST.lasting(_SHIFTED, 20), MNIST.lasting(_SHIFTED, 40)
+_TURNED = MNIST.lasting(MNIST.along_cosine(MNIST.shifted(MNIST.turned(_PROPOSED))), 20)
 _SLOWER = MNIST.penalised()
 _WIDER = MNIST.penalised(noise=UniformNoise(0.4), rate=0.02)
 _TWIN = MNIST.penalised(kind="gelu", rate=0.02)
@@ -56,6 +57,7 @@ MNIST_CURVES = WhiteBox(
     curves=pgd_curves(_EPS, MNIST.attack_eps, steps=20),
     of_paper=(
         _PROPOSED,
+        _TURNED,
         _LONGEST,
         _SLOWER,
         _WIDER,
@@ -74,7 +76,7 @@ MNIST_AUTOATTACK = StandardAutoAttack(
     stem="mnist-autoattack",
     title="what standard AutoAttack leaves",
     data_title=MNIST.title,
-    attacked_networks=(_PROPOSED, _LONGER, _AT_EQUAL_TIME, *_LONGER_AT_EQUAL_TIME),
+    attacked_networks=(_PROPOSED, _LONGER, _TURNED, _AT_EQUAL_TIME, *_LONGER_AT_EQUAL_TIME),
     eps_values=(0.2, 0.3),
     images=1000,
 )
