@@ -35,7 +35,7 @@ def refused(program: Program, *arguments: object) -> str:
         (("--penalty", "sgr:strength=1,covariance=fisher"), "unknown covariance 'fisher'"),
         (
             ("--penalty", "sgr:strength=1,covariance=no/such.safetensors"),
-            "no covariance file at no/such.safetensors",
+            "no/such.safetensors",
         ),
         (
             ("--penalty", "sgr:strength=1,covariance=dense,covariance.source=cw"),
