@@ -160,6 +160,20 @@ def test_foreign_attacks_are_described_and_moved_if_they_are_dataclasses() -> No
         with_eps(lambda model, images, labels, generator=None: images, 0.1)
 
 
+def test_an_attack_that_is_no_dataclass_is_described_by_its_attributes() -> None:
+    class Brighten:
+        def __init__(self, eps: float, factor: float) -> None:
+            self.eps, self.factor, self.mask = eps, factor, torch.ones(3)
+
+        def __call__(self, model, images, labels, *, generator=None):
+            return (images + self.factor * self.eps).clamp(max=1)
+
+    described = describe_attack(Brighten(0.1, 0.5))
+    assert (described["name"], described["factor"]) == ("Brighten", 0.5)
+    assert described == describe_attack(Brighten(0.3, 0.5)) != describe_attack(Brighten(0.1, 1.0))
+    assert json.loads(json.dumps(described)) == described
+
+
 def test_the_protocol_knows_an_attack() -> None:
     assert isinstance(PGD(eps=0.1), attacks.Attack)
     assert not isinstance(torch.nn.Identity(), attacks.Attack)
