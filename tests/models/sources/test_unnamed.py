@@ -28,6 +28,7 @@ from steadygrad.penalties import NormPenalty
 NETWORKS = """
 import torch
 from torch import nn
+from steadygrad.models import Classifier
 
 def build(width=2, name="x", at=(), classes=3):
     network = nn.Sequential(nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(),
@@ -48,6 +49,9 @@ KEPT = Counting()
 
 def kept():
     return KEPT
+
+def classifier():
+    return Classifier(build(), class_names=("a", "b", "c"), mean=(0.5,), std=(0.5,))
 
 def compiled():
     return torch.compile(build(), backend="eager")
@@ -125,6 +129,14 @@ def test_a_new_head_replaces_the_layer_that_runs_last(text: str) -> None:
 
 
 @pytest.mark.usefixtures("place")
+def test_a_new_head_of_a_classifier_is_of_classes_without_the_old_names() -> None:
+    kept = load_classifier("nets.small:classifier")
+    new = load_classifier("nets.small:classifier,head=new", input_shape=SHAPE, num_classes=5)
+    assert (kept.class_names, new.class_names) == (("a", "b", "c"), ())
+    assert new(torch.rand(2, *SHAPE)).shape == (2, 5)
+
+
+@pytest.mark.usefixtures("place")
 def test_a_network_without_a_layer_of_its_logits_has_no_head_to_replace() -> None:
     with pytest.raises(ModelError, match=r"a dense last layer of 3 outputs, one a logit, in Sq"):
         load_classifier("nets.small:headless,head=new", input_shape=SHAPE, num_classes=5)
@@ -143,6 +155,12 @@ def test_a_network_without_a_layer_of_its_logits_has_no_head_to_replace() -> Non
         ("nets.small:build,width", HyperparameterError, "expected key=value, got 'width'"),
         ("nets.small:build,widht=3", ModelError, "unexpected keyword argument 'widht'"),
         ("nets.small:build,resize=0", HyperparameterError, "expected resize >= 1"),
+        (
+            "nets.small:classifier,resize=8,mean=0.1,std=0.2",
+            HyperparameterError,
+            "is a Classifier with preprocessing of its own, beside which mean and std and resize",
+        ),
+        ("nets.small:classifier,resize=8", HyperparameterError, "which resize would have no"),
         ("tim:resnet50", UnknownNameError, "did you mean 'timm'"),
         ("nowhere/at/all", ModelError, "the folder of a run at nowhere/at/all, got none"),
         ("nets/", ModelError, "found no config.json in it; hf:nets/"),
