@@ -23,6 +23,7 @@ from steadygrad.models import (
     registry,
     save_model,
 )
+from steadygrad.models.sources import new_head
 from steadygrad.penalties import NormPenalty
 
 NETWORKS = """
@@ -126,6 +127,23 @@ def test_a_new_head_replaces_the_layer_that_runs_last(text: str) -> None:
     model = load_classifier(text, input_shape=SHAPE, num_classes=5)
     assert model(torch.rand(2, *SHAPE)).shape == (2, 5)
     assert len(model.model.head.weight) == 5 and model.model.gate[2].out_features == 8
+
+
+@pytest.mark.parametrize(
+    ("dtype", "device"), [(torch.float64, "cpu"), (torch.bfloat16, "cpu"), (torch.float32, "meta")]
+)
+@pytest.mark.parametrize("is_dense", [True, False])
+def test_a_new_head_is_of_the_dtype_and_on_the_device_of_the_old_one(
+    dtype: torch.dtype, device: str, is_dense: bool
+) -> None:
+    last = nn.Linear(64, 3) if is_dense else nn.Conv2d(64, 3, 1)
+    shape = (-1,) if is_dense else (64, 1, 1)
+    network = nn.Sequential(nn.Flatten(), nn.Unflatten(1, shape), last, nn.Flatten())
+    network = network.to(dtype=dtype, device=device)
+    new_head(network, 5)
+    images = torch.rand(2, *SHAPE, dtype=dtype).to(device)
+    assert network(images).shape == (2, 5)
+    assert all(p.dtype == dtype and p.device.type == device for p in network.parameters())
 
 
 @pytest.mark.usefixtures("place")

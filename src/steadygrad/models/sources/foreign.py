@@ -218,6 +218,8 @@ def _grey_answer(
 def new_head(network: nn.Module, num_classes: int, input_shape: ImageShape | None = None) -> str:
     """Put an untrained last layer for other classes in place; return its name.
 
+    It is of the dtype and on the device of the layer that it replaces.
+
     Args:
         network: is changed.
         num_classes: at least 2.
@@ -237,7 +239,7 @@ def new_head(network: nn.Module, num_classes: int, input_shape: ImageShape | Non
     parent, _, child = name.rpartition(".")
     if not name:
         raise ModelError("expected a network around its last layer, got that layer alone")
-    setattr(network.get_submodule(parent), child, made)
+    setattr(network.get_submodule(parent), child, made.to(head.weight))
     for owner in (network, getattr(network, "config", None)):
         for attribute in ("num_classes", "num_labels"):
             if isinstance(getattr(owner, attribute, None), int):
