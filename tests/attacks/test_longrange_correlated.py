@@ -17,6 +17,7 @@ from steadygrad.covariance import (
     ExponentialCovariance,
     IdentityCovariance,
     RunningCovariance,
+    choices,
     estimate_covariance,
     save_covariance,
 )
@@ -258,6 +259,20 @@ def test_a_covariance_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> 
         found = attack(network(), GREY, LABELS, generator=seeded())
         held = LongRangeCorrelated(eps=0.1, samples=1, covariance=covariance)
         assert torch.equal(found, held(network(), GREY, LABELS, generator=seeded()))
+
+
+def test_a_covariance_file_is_hashed_once_for_all_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, hashed, read = tmp_path / "noise.safetensors", list[Path](), choices._read_digest
+    monkeypatch.setattr(choices, "_read_digest", lambda path: hashed.append(path) or read(path))
+    monkeypatch.setattr(choices, "_FRESH_SECONDS", -1.0)  # as if it were written long ago
+    attack = LongRangeCorrelated(eps=0.1, samples=1, covariance=CovarianceFile(path))
+    for written in (1, 2):
+        save_covariance(path, ExponentialCovariance(SHAPE, float(written)))
+        for _ in range(3):
+            attack(network(), GREY, LABELS)
+        assert hashed == [path] * written
 
 
 def test_noise_in_units_of_the_image_follows_its_contrast() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,31 @@ def test_unknown_name_and_setting_name_the_nearest_and_list_the_known() -> None:
         ATTACKS.parse("pgd:steps=3")
 
 
+def test_only_attacks_with_an_eps_in_one_of_the_norms_are_offered() -> None:
+    offered = ATTACKS.names_with_eps()
+    assert set(ATTACKS.names()) - set(offered) == {"deepfool", "mixture"}
+    for name in offered:
+        norm = about_attack(ATTACKS.get(name)).norms[0]
+        assert ATTACKS.parse_with_eps(name, eps=0.1, norm=norm).eps == 0.1
+    assert set(offered) - set(ATTACKS.names_with_eps(("linf", "l2"))) == {"sparse-l1"}
+    assert "i-fgsm" not in ATTACKS.names_with_eps(("l2",))
+    with pytest.raises(UnknownNameError) as unknown:
+        ATTACKS.parse_with_eps("depfool", eps=0.1)
+    with pytest.raises(HyperparameterError, match="'mixture', which has none") as without:
+        ATTACKS.parse_with_eps("mixture", eps=0.1)
+    for sentence in map(str, (unknown.value, without.value)):
+        assert sentence.endswith(f"; choose one of {', '.join(offered)}")
+    assert "did you mean" not in str(unknown.value)
+
+
+def test_an_attack_of_another_package_is_offered_until_it_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    point = EntryPoint("foreign", "nowhere:Foreign", ATTACKS.group)
+    monkeypatch.setattr(ATTACKS, "_plugins", lambda: {"foreign": point})
+    assert ATTACKS.names_with_eps(("l2",))[-1] == "foreign"
+
+
 def test_with_eps_moves_the_default_step_and_keeps_a_given_one() -> None:
     assert with_eps(PGD(eps=0.1, steps=4), 0.2) == PGD(eps=0.2, steps=4)
     assert with_eps(PGD(eps=0.1, step_size=0.01), 0.2).step_size == 0.01
@@ -158,6 +184,20 @@ def test_foreign_attacks_are_described_and_moved_if_they_are_dataclasses() -> No
     assert describe_attack(attack) == {"name": "Brighten", "mask": "(1, 2)"}
     with pytest.raises(HyperparameterError, match=r"attack that is a dataclass.*got function"):
         with_eps(lambda model, images, labels, generator=None: images, 0.1)
+
+
+def test_an_attack_that_is_no_dataclass_is_described_by_its_attributes() -> None:
+    class Brighten:
+        def __init__(self, eps: float, factor: float) -> None:
+            self.eps, self.factor, self.mask = eps, factor, torch.ones(3)
+
+        def __call__(self, model, images, labels, *, generator=None):
+            return (images + self.factor * self.eps).clamp(max=1)
+
+    described = describe_attack(Brighten(0.1, 0.5))
+    assert (described["name"], described["factor"]) == ("Brighten", 0.5)
+    assert described == describe_attack(Brighten(0.3, 0.5)) != describe_attack(Brighten(0.1, 1.0))
+    assert json.loads(json.dumps(described)) == described
 
 
 def test_the_protocol_knows_an_attack() -> None:

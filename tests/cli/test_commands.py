@@ -25,6 +25,14 @@ def test_help_has_an_example(program: Program, command: str) -> None:
     assert re.search(f"Examples?: steadygrad {command} ", said + " ")
 
 
+@pytest.mark.parametrize("command", ["evaluate", "audit", "transfer"])
+def test_help_offers_no_attack_that_the_command_refuses(program: Program, command: str) -> None:
+    said = program(command, "--help").out
+    assert "fgsm" in said
+    assert "deepfool" not in said and "mixture" not in said
+    assert ("sparse-l1" in said) == (command != "audit")
+
+
 def test_the_installed_program_knows_its_version() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "steadygrad", "--version"], capture_output=True, text=True

@@ -53,6 +53,7 @@ def test_margins_do_not_get_in_the_way_of_a_comparison(
     [
         (("--attack", "deepfool:overshoot=-1"), "expected overshoot >= 0, got -1"),
         (("--attack", "pgd"), "expected deepfool, which measures margins, got 'pgd'"),
+        (("--attack", "deepfol"), "expected deepfool, which measures margins, got 'deepfol'"),
         (("--attack", "deepfool:steps=0"), "expected steps >= 1, got 0"),
         (("--attack", "deepfool:candidates=0"), "expected candidates >= 1, got 0"),
         (("--batch-size", 0), "expected batch_size >= 1, got 0"),

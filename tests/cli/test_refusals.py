@@ -35,7 +35,7 @@ def refused(program: Program, *arguments: object) -> str:
         (("--penalty", "sgr:strength=1,covariance=fisher"), "unknown covariance 'fisher'"),
         (
             ("--penalty", "sgr:strength=1,covariance=no/such.safetensors"),
-            "no covariance file at no/such.safetensors",
+            "no/such.safetensors",
         ),
         (
             ("--penalty", "sgr:strength=1,covariance=dense,covariance.source=cw"),
@@ -166,7 +166,8 @@ def test_resuming_what_is_not_there_or_another_run(
         (("--attack", "pgd:loss=hinge"), "one of cross-entropy, margin, dlr, got 'hinge'"),
         (("--attack", "pgd:reach=0"), "reach > 0 and finite, got 0"),
         (("--attack", "pgd:eps=0.1", "--eps", "0.2"), "has no effect beside the radii given"),
-        (("--attack", "deepfool"), "expected an attack with an eps, got 'deepfool'"),
+        (("--attack", "deepfool"), "an attack with an eps, got 'deepfool', which has none"),
+        (("--attack", "mixture"), "an attack with an eps, got 'mixture', which has none"),
         (("--attack", "pgd:stps=3"), "no setting 'stps' (did you mean 'steps'?)"),
         (("--attack", "mim:decay=-1"), "decay >= 0 and finite, got -1"),
         (("--attack", "lrc:covariance=exponential:0"), "decay_length > 0 pixels, got 0"),

@@ -355,6 +355,27 @@ def test_what_has_no_weights_is_never_kept(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+class Brighten:
+    """An attack whose setting no field tells of."""
+
+    eps = 0.2
+    __slots__ = ("factor",)
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(
+        self, model: Any, images: Tensor, labels: Tensor, *, generator: Any = None
+    ) -> Tensor:
+        return (images + self.factor * self.eps).clamp(max=1)
+
+
+def test_of_an_attack_that_is_no_dataclass_nothing_is_kept(tmp_path: Path) -> None:
+    weak, strong = (made(tmp_path, network(), attack=Brighten(factor)) for factor in (0.5, 1.0))
+    assert not torch.equal(weak.images, strong.images)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_that_holds_something_else_is_named_and_made_again(tmp_path: Path) -> None:
     whole = made(tmp_path, network())
     made(tmp_path, network(), seed=1)

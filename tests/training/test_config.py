@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from part_examples import drawn_parts
 from steadygrad.attacks import PGD, Mixture
 from steadygrad.covariance import Exponential, Stationary
 from steadygrad.datasets import AUGMENTATIONS, DATA_SOURCES, HorizontalFlip, UniformNoise
 from steadygrad.errors import HyperparameterError, UnknownNameError
-from steadygrad.models import MODELS
+from steadygrad.models import MODELS, ObjectModel
 from steadygrad.parts import part_fields
 from steadygrad.penalties import (
     BinaryCrossEntropy,
@@ -342,6 +343,32 @@ def test_any_nest_of_registered_parts_survives_its_table(
     table = json.loads(json.dumps(original.to_dict()))
     assert TrainingConfig.from_dict(table) == original
     assert TrainingConfig.from_dict(table).to_dict() == original.to_dict()
+
+
+def test_paths_become_absolute_wherever_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "vit").mkdir()
+    for text, expected in {
+        "timm:resnet18,weights=w.pt": f"timm:resnet18,weights={tmp_path}/w.pt",
+        "smooth:model=run:runs/base": f"smooth:model=run:{tmp_path}/runs/base",
+        "hf:vit,weights=vit": f"hf:{tmp_path}/vit,weights={tmp_path}/vit",
+        "hf:owner/name": "hf:owner/name",
+    }.items():
+        config = TrainingConfig(data="photos", model=text)
+        assert config.model_text == expected
+        assert DATA_SOURCES.text(config.data) == f"folder:{tmp_path}/photos"
+        assert TrainingConfig.from_dict(config.to_dict()) == config
+    named = TrainingConfig(data="mnist:data_dir=data", model="digits-gelu")
+    assert DATA_SOURCES.text(named.data) == f"mnist:data_dir={tmp_path}/data"
+
+
+def test_a_network_that_a_program_gave_stays_in_its_configuration(config: Make) -> None:
+    network = nn.Linear(2, 2)
+    held: Any = config(model=ObjectModel.of(network)).model
+    assert held.network is network
 
 
 def test_the_default_schedule_and_its_like_are_parts(config: Make) -> None:

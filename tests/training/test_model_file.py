@@ -205,3 +205,12 @@ def test_every_model_comes_back_from_its_specification() -> None:
         spec = ModelSpec(MODELS.parse(name), (3, 32, 32), 7)
         assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
         assert spec.name == name
+
+
+def test_a_local_folder_that_a_network_is_built_from_is_named_for_any_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vit").mkdir()
+    monkeypatch.chdir(tmp_path)
+    named = ModelSpec(MODELS.parse("smooth:model=hf:vit"), (3, 8, 8), 10)
+    assert named.to_dict()["model"]["model"]["source"] == str(tmp_path / "vit")

@@ -24,6 +24,7 @@ def describe_attack(attack: Attack) -> dict[str, Any]:
     JSON cannot hold appears as its ``repr``, a registered part as its text. What these do not show,
     the numbers of tensors, arrays and modules and what a covariance file holds, appears as a
     digest: stored results are told apart by it. A foreign attack also names its library's version.
+    Of an attack that is no dataclass the attributes are its settings.
 
     Raises:
         CheckpointError: a covariance file cannot be read.
@@ -33,8 +34,11 @@ def describe_attack(attack: Attack) -> dict[str, Any]:
         return described | attack.describe()
     untyped: Any = attack
     families = {setting.key: setting.family for setting in part_fields(untyped)}
-    fields = dataclasses.fields(untyped) if dataclasses.is_dataclass(untyped) else ()
-    for name in (field.name for field in fields if field.name != "eps"):
+    if dataclasses.is_dataclass(untyped):
+        names = [field.name for field in dataclasses.fields(untyped)]
+    else:
+        names = list(getattr(untyped, "__dict__", ()))
+    for name in (name for name in names if name != "eps"):
         value, family = getattr(attack, name), families.get(name)
         if value is None or isinstance(value, bool | int | float | str):
             described[name] = value

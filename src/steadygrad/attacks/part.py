@@ -1,15 +1,17 @@
 """The family of attacks, and what every attack says of itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.ball import AnyNorm
 from steadygrad.attacks.base import Attack, norm_of
+from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.held_statistics import held_statistics
-from steadygrad.parts import Family
+from steadygrad.parts import Family, nearest
+from steadygrad.parts.reading import split_name
 
 __all__ = ["ATTACKS", "AboutAttack", "AttackFamily", "EpsMeaning", "about_attack", "attack"]
 
@@ -38,6 +40,48 @@ class _Attacks(Family[Attack]):
 
         return add_and_hold
 
+    def names_with_eps(self, norms: Collection[AnyNorm] = get_args(AnyNorm)) -> tuple[str, ...]:
+        """Return the names of the attacks that take a radius in one of these norms.
+
+        Nothing is known of attacks of other packages that are not loaded: all are among them.
+        """
+
+        def may_take_eps(name: str) -> bool:
+            cls = self._classes.get(name)
+            about = None if cls is None else self._about[cls]
+            if not isinstance(about, AboutAttack):
+                return True
+            return about.has_eps and any(norm in norms for norm in about.norms)
+
+        return tuple(filter(may_take_eps, self.names()))
+
+    def parse_with_eps(
+        self, text: str, norms: Collection[AnyNorm] = get_args(AnyNorm), **defaults: Any
+    ) -> Attack:
+        """Return the attack that ``text`` describes, of those that take a radius.
+
+        Args:
+            text: as of ``parse``.
+            norms: of the attacks that are offered where the name is unknown.
+            defaults: as of ``parse``.
+
+        Raises:
+            UnknownNameError: there is no such attack or choice.
+            HyperparameterError: the attack takes no radius, or as ``parse``.
+        """
+        name, offered = split_name(text)[0], self.names_with_eps(norms)
+        if name not in self.names():
+            raise UnknownNameError(
+                f"unknown attack {name!r}{nearest(name, offered)}; "
+                f"choose one of {', '.join(offered)}"
+            )
+        if name not in self.names_with_eps():
+            raise HyperparameterError(
+                f"expected an attack with an eps, got {name!r}, which has none; "
+                f"choose one of {', '.join(offered)}"
+            )
+        return self.parse(text, **defaults)
+
 
 def _holding_statistics(call: Callable[..., Images]) -> Callable[..., Images]:
     @wraps(call)
@@ -51,7 +95,7 @@ def _holding_statistics(call: Callable[..., Images]) -> Callable[..., Images]:
     return held
 
 
-ATTACKS: Family[Attack] = _Attacks("attack", "steadygrad.attacks")
+ATTACKS = _Attacks("attack", "steadygrad.attacks")
 """Every registered attack; other packages add theirs by the entry point ``steadygrad.attacks``."""
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 from rich.markup import escape
@@ -10,6 +10,7 @@ from rich.text import Text
 from torch import nn
 
 from steadygrad.attacks import ATTACKS
+from steadygrad.attacks.ball import Norm
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.audit_progress import audit_progress
 from steadygrad.cli.judged import each_once, judged_model
@@ -108,7 +109,7 @@ def _audit(
         list[str] | None,
         typer.Option(
             help="Another attack, NAME or NAME:key=value,... such as pgd:steps=200; "
-            f"repeatable. Names: {', '.join(ATTACKS.names())}.",
+            f"repeatable. Names: {', '.join(ATTACKS.names_with_eps(get_args(Norm)))}.",
             show_default=False,
         ),
     ] = None,

@@ -52,7 +52,8 @@ def _margin(
     figure is the mean of |r| / |x|, in Euclidean lengths. Larger is more robust. Results go to
     RUN/evaluations/margins, or to OUT.
     """
-    if not issubclass(ATTACKS.get(split_name(attack)[0]), DeepFool):
+    name = split_name(attack)[0]
+    if name not in ATTACKS.names() or not issubclass(ATTACKS.get(name), DeepFool):
         raise HyperparameterError(f"expected deepfool, which measures margins, got {attack!r}")
     chosen = ATTACKS.parse(attack)
     assert isinstance(chosen, DeepFool)

@@ -53,7 +53,7 @@ Attack = Annotated[
     str,
     typer.Option(
         help="NAME or NAME:key=value,... such as pgd:steps=20,restarts=5. "
-        f"Names: {', '.join(ATTACKS.names())}."
+        f"Names: {', '.join(ATTACKS.names_with_eps())}."
     ),
 ]
 AttackSeed = Annotated[

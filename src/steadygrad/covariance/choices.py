@@ -5,7 +5,9 @@ stationary:decay=0.2,source=pgd    running: learned from perturbations while a n
 """
 
 import hashlib
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -38,6 +40,9 @@ __all__ = [
     "SignSource",
     "Stationary",
 ]
+
+_FRESH_SECONDS = 2.0
+"""So soon after a file was written, another write may leave its size and times as they are."""
 
 
 # What a running covariance learns from, as far as it needs no attack.
@@ -163,7 +168,7 @@ class CovarianceFile:
             CheckpointError: the file cannot be read.
         """
         try:
-            digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
+            digest = _digest(self.path)
         except OSError as error:
             raise CheckpointError(
                 f"cannot read the covariance file {self.path}: {error.strerror or error}"
@@ -177,6 +182,24 @@ class CovarianceFile:
             CheckpointError: it is missing, damaged or holds no covariance.
         """
         return load_covariance(self.path)
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file, which is read again only after it was written again."""
+    state = path.stat()
+    if time.time() - max(state.st_mtime, state.st_ctime) < _FRESH_SECONDS:
+        return _read_digest(path)
+    times = state.st_mtime_ns, state.st_ctime_ns
+    return _digest_in_state(path, state.st_dev, state.st_ino, state.st_size, *times)
+
+
+@lru_cache(maxsize=8)
+def _digest_in_state(path: Path, *_state: int) -> str:
+    return _read_digest(path)
+
+
+def _read_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 # Running.

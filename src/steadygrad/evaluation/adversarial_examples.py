@@ -1,7 +1,7 @@
 """Adversarial examples worth keeping: made once, tried on any model, read by any program."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -251,7 +251,8 @@ def craft_adversarial_examples(
         so that all sources get the same draws.
     device: where batches are sent; None takes the model's.
     store: where examples made before with the same settings are found, and new ones kept; only of
-        a module, whose weights tell it apart. None makes them anew.
+        a module, whose weights tell it apart, and of an attack that is a dataclass, whose fields
+        do. None makes them anew.
     progress: called with the number of images just attacked, or found.
 
     Raises: ImageError, LabelError, ModelError, HyperparameterError.
@@ -269,7 +270,7 @@ def craft_adversarial_examples(
         "seed": seed,
         "batch_size": batch_size,
     }
-    if decisive["source_digest"] is None:
+    if decisive["source_digest"] is None or not is_dataclass(type(attack)):
         store = None
     report = progress or (lambda _: None)
     if store is not None:

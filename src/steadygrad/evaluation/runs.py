@@ -145,7 +145,7 @@ def _attack_and_radii(
     attack: Attack | str, eps_values: Iterable[float] | str | None
 ) -> tuple[Attack, tuple[float, ...]]:
     """Return the attack, and its radii: those given, the text's own, or the default ones."""
-    chosen = ATTACKS.parse(attack, eps=0.0) if isinstance(attack, str) else attack
+    chosen = ATTACKS.parse_with_eps(attack, eps=0.0) if isinstance(attack, str) else attack
     if not hasattr(chosen, "eps"):
         name = describe_attack(chosen)["name"]
         raise HyperparameterError(f"expected an attack with an eps, got {name!r}, which has none")

@@ -216,7 +216,8 @@ def transfer_matrix(
         ``TransferMatrix``.
     store: where each source's examples are kept and found again by a later call, if weights,
         attack, images, seed and batch size agree: a call that was stopped goes on, another victim
-        costs no attack. Only of modules with weights, which a digest can tell apart.
+        costs no attack. Only of modules with weights, which a digest can tell apart, and of an
+        attack that is a dataclass.
     dataset, split: where the images are from, for the examples' records.
     batch_size, seed, device: as in ``craft_adversarial_examples``.
     progress: called as ``progress(done, total)``, counting every image once for each source.

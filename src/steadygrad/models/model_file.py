@@ -20,6 +20,7 @@ from steadygrad.models.registry import (
     model_entry,
     own_network,
 )
+from steadygrad.parts import with_absolute_paths
 from steadygrad.tensor_file import read_tensors, write_tensors
 
 __all__ = ["ModelSpec", "load_model", "read_spec", "runs_code", "save_model", "save_weights"]
@@ -49,9 +50,12 @@ class ModelSpec:
         return own_network(self.model, input_shape=self.input_shape, num_classes=self.num_classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the specification as JSON can hold it, without places of weights."""
+        """Return the specification as JSON can hold it, without places of weights.
+
+        The path of a folder that the network is built from is absolute.
+        """
         return {
-            "model": MODELS.table(bare(self.model)),
+            "model": MODELS.table(with_absolute_paths(bare(self.model))),
             "input_shape": list(self.input_shape),
             "num_classes": self.num_classes,
         }

@@ -19,6 +19,7 @@ they hold a comma, or, without a key, ``=``), and several values joined by ``+``
 
 from steadygrad.parts.announced import Announced
 from steadygrad.parts.family import Family
+from steadygrad.parts.paths import absolute_path, paths_changed, with_absolute_paths, with_paths
 from steadygrad.parts.reading import build_part, read_nested
 from steadygrad.parts.settings import Setting, part_fields
 from steadygrad.parts.values import nearest, number_text, read_plain
@@ -28,13 +29,17 @@ __all__ = [
     "Announced",
     "Family",
     "Setting",
+    "absolute_path",
     "build_part",
     "distinct_settings",
     "nearest",
     "number_text",
     "part_fields",
+    "paths_changed",
     "plain_settings",
     "read_nested",
     "read_plain",
     "value_text",
+    "with_absolute_paths",
+    "with_paths",
 ]

@@ -11,6 +11,7 @@ __all__ = [
     "Setting",
     "allows_none",
     "fields_of",
+    "is_path",
     "is_plain",
     "is_tuple",
     "part_fields",
@@ -102,6 +103,14 @@ def is_plain(annotation: Any) -> bool:
         arguments = get_args(annotation)
         return len(arguments) == 2 and arguments[1] is Ellipsis and is_plain(arguments[0])
     return annotation in (bool, int, float, str, Path)
+
+
+def is_path(annotation: Any) -> bool:
+    """Return whether a setting of this type holds a path."""
+    if get_origin(annotation) is Annotated:
+        return is_path(get_args(annotation)[0])
+    is_union = get_origin(annotation) in (types.UnionType, Union)
+    return annotation is Path or (is_union and any(map(is_path, get_args(annotation))))
 
 
 def is_tuple(annotation: Any) -> bool:

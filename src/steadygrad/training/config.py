@@ -11,7 +11,15 @@ from steadygrad.attacks import ATTACKS, Attack
 from steadygrad.datasets import AUGMENTATIONS, DATA_SOURCES, AugmentationStep, DataSource
 from steadygrad.errors import HyperparameterError, SteadygradError
 from steadygrad.models import MODELS, ModelSource
-from steadygrad.parts import build_part, part_fields, plain_settings, read_nested, read_plain
+from steadygrad.parts import (
+    absolute_path,
+    build_part,
+    part_fields,
+    paths_changed,
+    plain_settings,
+    read_nested,
+    read_plain,
+)
 from steadygrad.penalties import LOSSES, PENALTIES, BinaryCrossEntropy, CrossEntropy, ExampleLoss
 from steadygrad.training.averaging import AVERAGES, Averaging
 from steadygrad.training.clipping import CLIPPINGS, Clipping
@@ -31,7 +39,8 @@ Precision: TypeAlias = Literal["float32", "bf16"]
 class TrainingConfig:
     """A training run; two equal ones give the same numbers on the same machine.
 
-    Every part may be given as an object, as text (``"norm:eps=8/255"``) or as a table.
+    Every part may be given as an object, as text (``"norm:eps=8/255"``) or as a table. Paths in
+    them, of data, weights, runs and covariance files, become absolute: a run is used from anywhere.
 
     Args:
         data: the image set, a name, a path or a part of ``steadygrad.datasets.DATA_SOURCES``.
@@ -122,6 +131,8 @@ class TrainingConfig:
                 given = getattr(self, setting.key)
                 read = read_plain(f"training: {setting.key}", given, setting.annotation)
                 object.__setattr__(self, setting.key, read)
+        for key, part in paths_changed(self, absolute_path).items():
+            object.__setattr__(self, key, part)
         if isinstance(self.optimizer, SGD) and self.optimizer.nesterov is None:
             is_frozen = getattr(self.model, "second_order", "exact") == "frozen_phase"
             nesterov = self.optimizer.momentum > 0 and not is_frozen

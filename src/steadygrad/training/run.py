@@ -52,10 +52,10 @@ def train(
     resumed with another number of processes.
 
     resume: go on with the run in ``out``. Only ``epochs``, where local copies of the data lie,
-        ``checkpoint_seconds``, ``shard``, ``trackers`` and the name of the same kind of ``device``
-        may differ; a finished run given more epochs equals one that had them from the start, unless
-        its schedule depends on them. A run killed between its first step and its first checkpoint
-        starts again.
+        where a file or folder was moved to under its name, ``checkpoint_seconds``, ``shard``,
+        ``trackers`` and the name of the same kind of ``device`` may differ; a finished run given
+        more epochs equals one that had them from the start, unless its schedule depends on them. A
+        run killed between its first step and its first checkpoint starts again.
     overwrite: replace the run in ``out``, its evaluations included.
     progress: ``console_progress()``, one's own ``Progress``, or None for silence.
     minutes: time after which the run ends as if interrupted, above 0; None sets no limit.

@@ -20,7 +20,7 @@ from steadygrad.folder_lock import LOCK_NAME
 from steadygrad.models import ModelSource, RunModel
 from steadygrad.models.model_file import ModelSpec, load_model, read_spec, runs_code
 from steadygrad.models.registry import innermost
-from steadygrad.parts import part_fields
+from steadygrad.parts import part_fields, with_paths
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.training_state import TrainingState, read_state
@@ -193,6 +193,7 @@ class RunFolder:
     def _refuse_changes(self, before: Mapping[str, Any], config: TrainingConfig) -> None:
         # Settings that came after the run have their defaults in it.
         then, now = _without_place(_config_of(before)), _without_place(config)
+        then = _with_moved_paths(then, now)
         differing = sorted(
             field.name
             for field in fields(now)
@@ -254,6 +255,16 @@ def _without_place(config: TrainingConfig) -> TrainingConfig:
     if getattr(config.data, "data_dir", None) is None:
         return config
     return replace(config, data=with_settings(config.data, data_dir=None))
+
+
+def _with_moved_paths(then: TrainingConfig, now: TrainingConfig) -> TrainingConfig:
+    """Return the configuration with the other's path of the same name for each that is gone."""
+    here: dict[str, Path] = {}
+    with_paths(now, lambda path: here.setdefault(path.name, path))
+    moved: TrainingConfig = with_paths(
+        then, lambda path: path if path.exists() else here.get(path.name, path)
+    )
+    return moved
 
 
 def _words(config: TrainingConfig, name: str) -> str:

@@ -23,11 +23,13 @@ from steadygrad.models import (
     registry,
     save_model,
 )
+from steadygrad.models.sources import new_head
 from steadygrad.penalties import NormPenalty
 
 NETWORKS = """
 import torch
 from torch import nn
+from steadygrad.models import Classifier
 
 def build(width=2, name="x", at=(), classes=3):
     network = nn.Sequential(nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(),
@@ -48,6 +50,9 @@ KEPT = Counting()
 
 def kept():
     return KEPT
+
+def classifier():
+    return Classifier(build(), class_names=("a", "b", "c"), mean=(0.5,), std=(0.5,))
 
 def compiled():
     return torch.compile(build(), backend="eager")
@@ -124,6 +129,31 @@ def test_a_new_head_replaces_the_layer_that_runs_last(text: str) -> None:
     assert len(model.model.head.weight) == 5 and model.model.gate[2].out_features == 8
 
 
+@pytest.mark.parametrize(
+    ("dtype", "device"), [(torch.float64, "cpu"), (torch.bfloat16, "cpu"), (torch.float32, "meta")]
+)
+@pytest.mark.parametrize("is_dense", [True, False])
+def test_a_new_head_is_of_the_dtype_and_on_the_device_of_the_old_one(
+    dtype: torch.dtype, device: str, is_dense: bool
+) -> None:
+    last = nn.Linear(64, 3) if is_dense else nn.Conv2d(64, 3, 1)
+    shape = (-1,) if is_dense else (64, 1, 1)
+    network = nn.Sequential(nn.Flatten(), nn.Unflatten(1, shape), last, nn.Flatten())
+    network = network.to(dtype=dtype, device=device)
+    new_head(network, 5)
+    images = torch.rand(2, *SHAPE, dtype=dtype).to(device)
+    assert network(images).shape == (2, 5)
+    assert all(p.dtype == dtype and p.device.type == device for p in network.parameters())
+
+
+@pytest.mark.usefixtures("place")
+def test_a_new_head_of_a_classifier_is_of_classes_without_the_old_names() -> None:
+    kept = load_classifier("nets.small:classifier")
+    new = load_classifier("nets.small:classifier,head=new", input_shape=SHAPE, num_classes=5)
+    assert (kept.class_names, new.class_names) == (("a", "b", "c"), ())
+    assert new(torch.rand(2, *SHAPE)).shape == (2, 5)
+
+
 @pytest.mark.usefixtures("place")
 def test_a_network_without_a_layer_of_its_logits_has_no_head_to_replace() -> None:
     with pytest.raises(ModelError, match=r"a dense last layer of 3 outputs, one a logit, in Sq"):
@@ -143,6 +173,12 @@ def test_a_network_without_a_layer_of_its_logits_has_no_head_to_replace() -> Non
         ("nets.small:build,width", HyperparameterError, "expected key=value, got 'width'"),
         ("nets.small:build,widht=3", ModelError, "unexpected keyword argument 'widht'"),
         ("nets.small:build,resize=0", HyperparameterError, "expected resize >= 1"),
+        (
+            "nets.small:classifier,resize=8,mean=0.1,std=0.2",
+            HyperparameterError,
+            "is a Classifier with preprocessing of its own, beside which mean and std and resize",
+        ),
+        ("nets.small:classifier,resize=8", HyperparameterError, "which resize would have no"),
         ("tim:resnet50", UnknownNameError, "did you mean 'timm'"),
         ("nowhere/at/all", ModelError, "the folder of a run at nowhere/at/all, got none"),
         ("nets/", ModelError, "found no config.json in it; hf:nets/"),

@@ -182,8 +182,10 @@ def attack_of_text(text: str, *, eps: float, norm: Norm | None = None) -> Attack
         UnknownNameError: there is no such attack or choice.
         HyperparameterError: the text is malformed, has another eps, or a setting is refused.
     """
-    defaults = {"eps": eps} if norm is None else {"eps": eps, "norm": norm}
-    attack = ATTACKS.parse(text, **defaults)
+    if norm is None:
+        attack = ATTACKS.parse_with_eps(text, eps=eps)
+    else:
+        attack = ATTACKS.parse_with_eps(text, (norm,), eps=eps, norm=norm)
     if not hasattr(attack, "eps"):
         raise HyperparameterError(f"expected an attack with an eps, got {text!r}")
     if attack.eps != eps:

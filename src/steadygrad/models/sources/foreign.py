@@ -82,12 +82,15 @@ class ForeignModel:
         Raises:
             ModelError: the images or classes do not fit, a library is missing, or a network that is
                 to be changed cannot be copied.
+            HyperparameterError: preprocessing is given for a network that has its own.
             CheckpointError: the weights cannot be read or do not fit.
         """
         classes = num_classes if self.head == "keep" else None
         inside = self._inside(input_shape)
         weights = None if self.weights is None else read_weights(self.weights)
         foreign = self._construct(classes, trained=weights is None)
+        if isinstance(foreign.network, Classifier):
+            self._refuse_preprocessing(foreign)
         if weights is not None and self.head == "new":
             foreign = self._sized(foreign, weights, inside)
         is_changed = weights is not None or self.head == "new"
@@ -112,6 +115,8 @@ class ForeignModel:
                 resize=self.resize,
                 taken_from=foreign.taken_from,
             )
+        elif self.head == "new":
+            classifier.class_names = ()
         classifier.weight_notes = notes
         if input_shape is not None:
             check_fits(classifier, input_shape, num_classes, MODELS.text(self))
@@ -125,6 +130,16 @@ class ForeignModel:
     def bare(self) -> Any:
         """Return the source without weights."""
         return replace(self, weights=None)
+
+    def _refuse_preprocessing(self, foreign: Foreign) -> None:
+        """Refuse settings of preprocessing that a ``Classifier``, which has its own, would hide."""
+        settings = {"mean": foreign.mean, "std": foreign.std, "resize": self.resize}
+        given = [key for key, value in settings.items() if value is not None]
+        if given:
+            raise HyperparameterError(
+                f"{MODELS.text(self)} is a Classifier with preprocessing of its own, beside which "
+                f"{' and '.join(given)} would have no effect; set it there"
+            )
 
     def _inside(self, input_shape: ImageShape | None) -> ImageShape | None:
         """Return the shape that images of this one have when they reach the network."""
@@ -203,6 +218,8 @@ def _grey_answer(
 def new_head(network: nn.Module, num_classes: int, input_shape: ImageShape | None = None) -> str:
     """Put an untrained last layer for other classes in place; return its name.
 
+    It is of the dtype and on the device of the layer that it replaces.
+
     Args:
         network: is changed.
         num_classes: at least 2.
@@ -222,7 +239,7 @@ def new_head(network: nn.Module, num_classes: int, input_shape: ImageShape | Non
     parent, _, child = name.rpartition(".")
     if not name:
         raise ModelError("expected a network around its last layer, got that layer alone")
-    setattr(network.get_submodule(parent), child, made)
+    setattr(network.get_submodule(parent), child, made.to(head.weight))
     for owner in (network, getattr(network, "config", None)):
         for attribute in ("num_classes", "num_labels"):
             if isinstance(getattr(owner, attribute, None), int):

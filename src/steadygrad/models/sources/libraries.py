@@ -144,6 +144,7 @@ class TransformersModel(ForeignModel):
 
     builds_anew: ClassVar[bool] = True
     positional: ClassVar[str] = "source"
+    name_or_folder: ClassVar[str] = "source"
 
     source: str
     revision: str | None = None
