@@ -158,7 +158,7 @@ def test_an_attack_of_another_package_is_offered_until_it_says_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     point = EntryPoint("foreign", "nowhere:Foreign", ATTACKS.group)
-    monkeypatch.setattr(ATTACKS, "_plugins", lambda: {"foreign": point})
+    monkeypatch.setattr(ATTACKS._announced, "_points", {"foreign": point})
     assert ATTACKS.names_with_eps(("l2",))[-1] == "foreign"
 
 

@@ -99,8 +99,8 @@ def _train(
     augment: Annotated[
         list[str] | None,
         typer.Option(
-            help="flip, crop:4, rotate:10, elastic:1, gaussian:0.05, uniform:0.1; repeatable, "
-            "applied in order; or none, in place of a configuration's."
+            help="flip, crop:4, rotate:10, uniform:0.1, ...; repeatable, in order; or none, "
+            "in place of a configuration's."
         ),
     ] = None,
     mixing: Annotated[
