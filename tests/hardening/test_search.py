@@ -121,6 +121,20 @@ def test_a_network_that_loses_just_what_the_target_allows_meets_it(
     assert study.best_value == pytest.approx(0.484 if is_best else -1.2)
 
 
+@pytest.mark.parametrize(
+    ("norm", "eps", "radius"), [("l2", 0.5, "0.5 (L2)"), ("linf", 8 / 255, "8/255")]
+)
+def test_radii_are_written_in_the_norm_of_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norm: str, eps: float, radius: str
+) -> None:
+    monkeypatch.setattr(search, "harden", hardened_with(before=490, after=490))
+    found = search_hardening("digits-gelu", "digits", eps=eps, norm=norm, trials=1, out=tmp_path)
+    page = found.markdown()
+    assert f"# Hardening for eps {radius}, at most 1 points" in page
+    assert f"\n| {radius} | 98.0" in page
+    assert json.loads((tmp_path / "search.json").read_text())["norm"] == norm
+
+
 def test_a_refused_search_writes_no_trial_and_the_next_one_starts_at_eps(
     trained: nn.Module, digits: ImageDataset, held_out: ImageDataset, tmp_path: Path
 ) -> None:

@@ -181,7 +181,9 @@ def search_hardening(
             except UnfitError as error:  # the search is not to be lost for it
                 told.message(f"the report of the best network is without an audit: {error}")
                 final = hardened(factor, is_audited=False)
-    searched = Searched(eps=eps, target=wanted, trials=tuple(found), best=best, hardened=final)
+    searched = Searched(
+        eps=eps, norm=norm, target=wanted, trials=tuple(found), best=best, hardened=final
+    )
     searched.write(folder)
     return searched
 

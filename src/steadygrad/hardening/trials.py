@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steadygrad.atomic_file import write_atomically
+from steadygrad.attacks.ball import Norm
 from steadygrad.errors import HyperparameterError
 from steadygrad.hardening.fine_tuning import Hardened
 from steadygrad.reports.figures import save_figure
 from steadygrad.reports.figures.trade_off import trade_off_figure
-from steadygrad.reports.wording import percent
+from steadygrad.reports.wording import percent, radius_text
 
 __all__ = ["CleanDrop", "Searched", "Trial"]
 
@@ -52,7 +53,7 @@ class Trial:
     """One hardening of a search.
 
     Attributes:
-        penalty_radius: of the penalty, in pixels.
+        penalty_radius: of the penalty, in the search's norm.
         clean, robust: accuracies of the hardened network on validation images, in [0, 1]; the
             second under PGD at the search's radius.
         drop: points of clean accuracy that it cost.
@@ -70,10 +71,12 @@ class Trial:
 class Searched:
     """All trials by radius of the penalty, and the most robust of those that meet the target.
 
+    eps, norm: the radius that the networks are hardened for.
     best, hardened: None if no trial meets it. The second is what ``harden`` returned for the best.
     """
 
     eps: float
+    norm: Norm = "linf"
     target: CleanDrop
     trials: tuple[Trial, ...]
     best: Trial | None
@@ -82,8 +85,8 @@ class Searched:
     def markdown(self) -> str:
         """Return the trials as a table."""
         lines = [
-            f"# Hardening for eps {255 * self.eps:.3g}/255, at most {self.target.points:g} points "
-            "of clean accuracy",
+            f"# Hardening for eps {radius_text(self.eps, self.norm)}, at most "
+            f"{self.target.points:g} points of clean accuracy",
             "",
             "Measured on the validation images that also chose the best radius: before you quote a "
             "number, measure on other images.",
@@ -93,9 +96,10 @@ class Searched:
         ]
         for trial in self.trials:
             mark = " **best**" if trial is self.best else ""
+            radius = radius_text(trial.penalty_radius, self.norm)
             lines.append(
-                f"| {255 * trial.penalty_radius:.3g}/255 | {percent(trial.clean)} | "
-                f"{trial.drop:.1f} | {percent(trial.robust)} | {trial.folder.name}{mark} |"
+                f"| {radius} | {percent(trial.clean)} | {trial.drop:.1f} | "
+                f"{percent(trial.robust)} | {trial.folder.name}{mark} |"
             )
         lines += ["", "![robustness against clean accuracy](search.png)", ""]
         return "\n".join(lines)
@@ -108,6 +112,7 @@ class Searched:
         """
         record = {
             "eps": self.eps,
+            "norm": self.norm,
             "target": f"clean-drop<={self.target.points:g}",
             "best": None if self.best is None else self.best.folder.name,
             "trials": [vars(trial) | {"folder": trial.folder.name} for trial in self.trials],
