@@ -1,5 +1,6 @@
 """The README and the docs: their Python runs, their commands parse, their links lead somewhere."""
 
+import itertools
 import re
 import shlex
 import tomllib
@@ -22,6 +23,7 @@ BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 PLAIN = re.compile(r"```\n(.*?)```", re.DOTALL)
 TOML = re.compile(r"```toml\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`(steadygrad [a-z][^`]*)`")
+OPTION = re.compile(r"`(--[a-z][^`]*)`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 PART_OF_OPTION = {
@@ -31,6 +33,8 @@ PART_OF_OPTION = {
     "--optimizer": "optimizer",
     "--schedule": "schedule",
     "--ramp": "schedule",
+    "--mixing": "mixing",
+    "--tuning": "tuning",
     "--averaging": "averaging",
     "--clipping": "clipping",
 }
@@ -81,6 +85,13 @@ def known_options(words: list[str]) -> tuple[str, dict[str, Any]]:
     return name, names
 
 
+def check_part(option: str, value: str, **defaults: Any) -> None:
+    """Fail if what stands behind an option cannot be read as its part."""
+    if option in PART_OF_OPTION and "..." not in value and not value.isupper():
+        text = value.replace("=S,", "=1,").replace("=FILE", "=FILE.safetensors")
+        FAMILIES[PART_OF_OPTION[option]].parse(text, **defaults)
+
+
 def check_command(line: str) -> None:
     """Fail if an option is unknown to the program or a part cannot be read."""
     words = shlex.split(line)[1:]
@@ -89,11 +100,8 @@ def check_command(line: str) -> None:
         if not word.startswith("--") or word in ("--help", "--version"):
             continue
         assert word in options, f"{name} has no option {word}: {line}"
-        if word in PART_OF_OPTION and "..." not in value and not value.isupper():
-            kind = PART_OF_OPTION[word]
-            text = value.replace("=S,", "=1,")
-            defaults = {"strength": 1.0} if "--paper-lambda" in words else {}
-            FAMILIES[kind].parse(text, **defaults)
+        defaults = {"strength": 1.0} if "--paper-lambda" in words else {}
+        check_part(word, value, **defaults)
         if word == "--attack" and not value.isupper() and name != "steadygrad covariance":
             ATTACKS.parse(value, eps=0.1)
 
@@ -104,6 +112,14 @@ def test_the_program_knows_every_command_of_a_page(page: Path) -> None:
         pytest.skip("the parts of the example package are not installed; tests/test_plugin.py")
     for line in commands_of(page.read_text()):
         check_command(line)
+
+
+@each_page
+def test_an_option_in_the_text_of_a_page_can_be_read(page: Path) -> None:
+    for found in OPTION.findall(page.read_text()):
+        words = shlex.split(found)
+        for word, value in itertools.pairwise(words):
+            check_part(word, value, strength=1.0)
 
 
 @each_page

@@ -13,8 +13,10 @@ import steadygrad
 from program import TINY, Program, replaced
 from steadygrad.cli.commands import SUMMARIES
 from steadygrad.covariance import ExponentialCovariance, save_covariance
-from steadygrad.datasets import dataset_names
+from steadygrad.datasets import HorizontalFlip, UniformNoise, dataset_names
 from steadygrad.models import model_names
+from steadygrad.penalties import SquaredNormPenalty
+from steadygrad.training import ClipNorm, run_config
 
 
 @pytest.mark.parametrize("command", sorted(SUMMARIES.keys() - {"experiment"}))
@@ -113,6 +115,35 @@ def test_a_configuration_file_gives_settings_that_flags_override(
     again = program("train", "--config", file, "--epochs", 1, "--augment", "none", "--out", bare)
     assert again.code == 0, again.err
     assert json.loads((bare / "config.json").read_text())["augmentation"] == []
+
+
+def test_a_recipe_is_laid_over_a_file_and_other_options_over_it(
+    program: Program, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(
+        'data = "digits"\nmodel = "digits-gelu"\nlimit_train = 64\nepochs = 1\noptimizer = "adam"\n'
+        'penalty = "norm:eps=0.3"\nclipping = "value:1"\naugmentation = ["flip", "uniform:0.1"]\n'
+    )
+    command = (
+        "train",
+        "--recipe",
+        "wide-noise:0.1",
+        "--clipping",
+        "norm:1",
+        "--out",
+        tmp_path / "a",
+    )
+    told = program(*command, "--config", file)
+    assert told.code == 0, told.err
+    config = run_config(tmp_path / "a")
+    assert config.penalty == SquaredNormPenalty(strength=0.03)
+    assert (config.epochs, config.optimizer.learning_rate) == (1, 0.02)
+    assert config.clipping == ClipNorm(length=1.0)
+    assert config.augmentation == (HorizontalFlip(), UniformNoise(0.15))
+    # The stored settings are such a file, too.
+    assert program(*command, "--resume").code == 0
+    assert run_config(tmp_path / "a") == config
 
 
 def test_resume_goes_on_and_overwrite_starts_anew(program: Program, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 
 from steadygrad.datasets import ImageDataset
 from steadygrad.errors import HyperparameterError, OutputError
+from steadygrad.evaluation import AccuracyPoint
 from steadygrad.hardening import CleanDrop, Searched, search, search_hardening
 from steadygrad.hardening.search import STUDY
 from steadygrad.training import SilentProgress
@@ -36,6 +37,23 @@ def searched(
         "limit_train": 256,
     }
     return search_hardening(trained, digits.first(256), held_out, out=out, **(chosen | settings))
+
+
+def hardened_with(*, before: int, after: int) -> Any:
+    """Return a stand-in for ``harden``: so many of 500 images correct, attacked half of them."""
+
+    def measured(correct: int) -> Any:
+        attacked = AccuracyPoint(EPS, correct // 2, 500)
+        return SimpleNamespace(
+            clean=AccuracyPoint(0.0, correct, 500), worst_case=lambda _: attacked
+        )
+
+    report = SimpleNamespace(before=measured(before), after=measured(after), eps=EPS)
+
+    def harden(*_: Any, out: Path, **__: Any) -> Any:
+        return SimpleNamespace(is_finished=True, report=report, folder=out)
+
+    return harden
 
 
 def test_the_best_is_the_most_robust_that_meets_the_target(
@@ -88,6 +106,33 @@ def test_a_target_that_nothing_meets(
     assert found.trials[0].drop > 0
     assert found.best is None and found.hardened is None
     assert "**best**" not in found.markdown()
+
+
+@pytest.mark.parametrize(("after", "is_best"), [(485, True), (484, False)])
+def test_a_network_that_loses_just_what_the_target_allows_meets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, is_best: bool
+) -> None:
+    monkeypatch.setattr(search, "harden", hardened_with(before=490, after=after))
+    found = search_hardening(
+        "digits-gelu", "digits", eps=EPS, target="clean-drop<=1", trials=1, out=tmp_path
+    )
+    assert (found.best is not None) is is_best
+    study = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{tmp_path}/search.db")
+    assert study.best_value == pytest.approx(0.484 if is_best else -1.2)
+
+
+@pytest.mark.parametrize(
+    ("norm", "eps", "radius"), [("l2", 0.5, "0.5 (L2)"), ("linf", 8 / 255, "8/255")]
+)
+def test_radii_are_written_in_the_norm_of_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norm: str, eps: float, radius: str
+) -> None:
+    monkeypatch.setattr(search, "harden", hardened_with(before=490, after=490))
+    found = search_hardening("digits-gelu", "digits", eps=eps, norm=norm, trials=1, out=tmp_path)
+    page = found.markdown()
+    assert f"# Hardening for eps {radius}, at most 1 points" in page
+    assert f"\n| {radius} | 98.0" in page
+    assert json.loads((tmp_path / "search.json").read_text())["norm"] == norm
 
 
 def test_a_refused_search_writes_no_trial_and_the_next_one_starts_at_eps(
@@ -171,16 +216,8 @@ def test_a_radius_that_is_fixed_is_not_searched_for(
 def test_searches_that_start_together_share_the_trials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = SimpleNamespace(
-        clean=SimpleNamespace(accuracy=0.9), worst_case=lambda _: SimpleNamespace(accuracy=0.5)
-    )
-    report = SimpleNamespace(before=measured, after=measured, eps=EPS)
-
-    def harden(*_: Any, out: Path, **__: Any) -> Any:
-        return SimpleNamespace(is_finished=True, report=report, folder=out)
-
-    monkeypatch.setattr(search, "harden", harden)
-    monkeypatch.setattr(search, "_write", lambda *_: None)
+    monkeypatch.setattr(search, "harden", hardened_with(before=450, after=450))
+    monkeypatch.setattr(Searched, "write", lambda *_: None)
     monkeypatch.setattr(search, "_SECONDS_BETWEEN_LOOKS", 0.01)
 
     def begin(_: int) -> list[str]:

@@ -1,11 +1,12 @@
 """A recipe fills in what is not given, in terms of the radius alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
-from steadygrad.datasets import RandomCrop, UniformNoise
+from steadygrad.datasets import HorizontalFlip, RandomCrop, UniformNoise
 from steadygrad.errors import HyperparameterError, UnknownNameError
 from steadygrad.hardening import harden
 from steadygrad.penalties import SquaredNormPenalty
@@ -47,6 +48,34 @@ def test_what_is_given_wins_and_the_noise_comes_last() -> None:
     own = SquaredNormPenalty(strength=0.5)
     kept = TrainingConfig.from_dict(with_recipe("wide-noise:0.2", given | {"penalty": own}))
     assert kept.penalty == own
+
+
+def test_a_recipe_takes_the_place_of_what_it_is_laid_over() -> None:
+    base = {"optimizer": "adam", "epochs": 3, "augmentation": ["flip", "uniform:0.1", "gaussian:1"]}
+    laid = with_recipe("wide-noise:0.1", {"clipping": None}, base=base)
+    assert laid["optimizer"] == SGD(learning_rate=0.02)
+    assert laid["epochs"] == 3 and laid["clipping"] is None
+    assert laid["augmentation"] == (HorizontalFlip(), UniformNoise(0.15))
+    silent = with_recipe("wide-noise:0.1,width=0", {}, base=base)
+    assert silent["augmentation"] == (HorizontalFlip(),)
+    given = with_recipe("wide-noise:0.1", {"augmentation": ["crop:1"]}, base=base)
+    assert given["augmentation"] == (RandomCrop(1), UniformNoise(0.15))
+
+
+def test_a_recipe_that_says_nothing_of_noise_keeps_that_of_its_base() -> None:
+    class Rate:
+        def settings(self) -> dict[str, Any]:
+            return {"optimizer": "adam"}
+
+    kept = with_recipe(Rate(), {}, base={"augmentation": "flip+uniform:0.1"})
+    assert kept["augmentation"] == (HorizontalFlip(), UniformNoise(0.1))
+
+
+def test_an_augmentation_that_is_no_list_is_refused() -> None:
+    with pytest.raises(
+        HyperparameterError, match="expected augmentation as a list of parts, got 5"
+    ):
+        with_recipe("wide-noise:0.1", {}, base={"augmentation": 5})
 
 
 def test_augmentation_may_be_text() -> None:

@@ -41,7 +41,7 @@ def _train(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="TOML file with any of these settings; options given here take precedence."
+            help="TOML file with any of these settings but --recipe; options take precedence."
         ),
     ] = None,
     resume: Annotated[
@@ -65,7 +65,8 @@ def _train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Proven settings for a radius, such as wide-noise:0.2; other options override it."
+            help="Proven settings for a radius (wide-noise:0.2), over --config and its noise, "
+            "under other options."
         ),
     ] = None,
     penalty: Annotated[
@@ -199,11 +200,13 @@ def _train(
         "trackers": tracker,
         "checkpoint_seconds": checkpoint_seconds,
     }
-    chosen = read_settings(config) if config is not None else {}
-    chosen |= {name: value for name, value in given.items() if value is not None}
+    typed = {name: value for name, value in given.items() if value is not None}
+    base = _stored_settings(out) if resume else {}
+    base |= read_settings(config) if config is not None else {}
+    settings = base | typed
     if recipe is not None:
-        chosen = with_recipe(recipe, chosen)
-    settings = (_stored_settings(out) if resume else {}) | chosen
+        with naming_file(config):
+            settings = with_recipe(recipe, typed, base=base)
     if paper_lambda is not None:
         settings["penalty"] = _with_lambda(settings.get("penalty"), paper_lambda)
     if data_dir is not None and "data" in settings:

@@ -3,9 +3,10 @@
 from steadygrad.hardening.fine_tuning import Hardened, harden
 from steadygrad.hardening.model_check import ModelCheck, check_model
 from steadygrad.hardening.report import HardeningReport, Measured
-from steadygrad.hardening.search import CleanDrop, Searched, Trial, search_hardening
+from steadygrad.hardening.search import search_hardening
 from steadygrad.hardening.step_costs import StepCost, step_costs
 from steadygrad.hardening.take_away import TakenAway, take_away
+from steadygrad.hardening.trials import CleanDrop, Searched, Trial
 
 __all__ = [
     "CleanDrop",

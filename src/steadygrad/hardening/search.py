@@ -1,18 +1,14 @@
 """How far to harden: the penalty's radius that buys the most robustness for a clean accuracy."""
 
-import json
 import math
-import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from steadygrad.atomic_file import write_atomically
 from steadygrad.error_text import described
 from steadygrad.errors import HyperparameterError, OutputError
 from steadygrad.evaluation.auditing.fitness import UnfitError
@@ -23,13 +19,11 @@ from steadygrad.hardening.fine_tuning import Hardened, check_radius, harden
 from steadygrad.hardening.folder import HardeningFolder
 from steadygrad.hardening.report import HardeningReport
 from steadygrad.hardening.same_search import asked, refuse_another_search, refuse_fixed_radius
+from steadygrad.hardening.trials import CleanDrop, Searched, Trial
 from steadygrad.models import ModelSource
-from steadygrad.reports.figures import save_figure
-from steadygrad.reports.figures.trade_off import trade_off_figure
-from steadygrad.reports.wording import percent
 from steadygrad.training import Progress, SilentProgress
 
-__all__ = ["CleanDrop", "Searched", "Trial", "search_hardening"]
+__all__ = ["search_hardening"]
 
 STUDY = "steadygrad-harden"
 """The study's name in Optuna's storage."""
@@ -39,88 +33,6 @@ _PATIENCE = 60.0
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 """At the trials of other processes, where none is left to begin."""
-
-
-@dataclass(frozen=True)
-class CleanDrop:
-    """What a search must keep: clean accuracy may fall by at most so many points.
-
-    points: of accuracy in percent, at least 0, measured on validation images.
-    """
-
-    points: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.points <= 100:
-            raise HyperparameterError(
-                f"expected a clean drop from 0 to 100 points, got {self.points}"
-            )
-
-    @classmethod
-    def parse(cls, text: str) -> "CleanDrop":
-        """Return the target that a text such as "clean-drop<=1" says.
-
-        Raises:
-            HyperparameterError: it says none.
-        """
-        found = re.fullmatch(r"\s*clean-drop\s*<=\s*(\d+\.?\d*|\.\d+)\s*", text)
-        if found is None:
-            raise HyperparameterError(f"expected a target such as clean-drop<=1, got {text!r}")
-        return cls(float(found[1]))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One hardening of a search.
-
-    Attributes:
-        penalty_radius: of the penalty, in pixels.
-        clean, robust: accuracies of the hardened network on validation images, in [0, 1]; the
-            second under PGD at the search's radius.
-        drop: points of clean accuracy that it cost.
-        folder: everything of this hardening.
-    """
-
-    penalty_radius: float
-    clean: float
-    robust: float
-    drop: float
-    folder: Path
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Searched:
-    """All trials by radius of the penalty, and the most robust of those that meet the target.
-
-    best, hardened: None if no trial meets it. The second is what ``harden`` returned for the best.
-    """
-
-    eps: float
-    target: CleanDrop
-    trials: tuple[Trial, ...]
-    best: Trial | None
-    hardened: Hardened | None
-
-    def markdown(self) -> str:
-        """Return the trials as a table."""
-        lines = [
-            f"# Hardening for eps {255 * self.eps:.3g}/255, at most {self.target.points:g} points "
-            "of clean accuracy",
-            "",
-            "Measured on the validation images that also chose the best radius: before you quote a "
-            "number, measure on other images.",
-            "",
-            "| radius of the penalty | clean | lost (points) | robust at eps | folder |",
-            "|---|---|---|---|---|",
-        ]
-        for trial in self.trials:
-            mark = " **best**" if trial is self.best else ""
-            lines.append(
-                f"| {255 * trial.penalty_radius:.3g}/255 | {percent(trial.clean)} | "
-                f"{trial.drop:.1f} | {percent(trial.robust)} | {trial.folder.name}{mark} |"
-            )
-        lines += ["", "![robustness against clean accuracy](search.png)", ""]
-        return "\n".join(lines)
 
 
 def search_hardening(
@@ -241,7 +153,7 @@ def search_hardening(
         for key in ("penalty_radius", "clean", "robust", "drop"):
             trial.set_user_attr(key, getattr(result, key))
         # Below every value that meets the target, and nearer to it the less is lost.
-        return result.robust if result.drop <= wanted.points else -result.drop
+        return result.robust if wanted.is_met_by(result) else -result.drop
 
     states = optuna.trial.TrialState
     while _count(study, "COMPLETE") < trials:
@@ -257,7 +169,7 @@ def search_hardening(
             _tell(study, folder, begun[0], value)
     complete = study.get_trials(deepcopy=False, states=(states.COMPLETE,))
     found = sorted(_read(folder, complete), key=lambda trial: trial.penalty_radius)
-    meeting = [trial for trial in found if trial.drop <= wanted.points]
+    meeting = [trial for trial in found if wanted.is_met_by(trial)]
     best = max(meeting, key=lambda trial: trial.robust, default=None)
     factors = {trial.user_attrs["folder"]: trial.user_attrs["factor"] for trial in complete}
     final = None
@@ -269,8 +181,10 @@ def search_hardening(
             except UnfitError as error:  # the search is not to be lost for it
                 told.message(f"the report of the best network is without an audit: {error}")
                 final = hardened(factor, is_audited=False)
-    searched = Searched(eps=eps, target=wanted, trials=tuple(found), best=best, hardened=final)
-    _write(searched, folder)
+    searched = Searched(
+        eps=eps, norm=norm, target=wanted, trials=tuple(found), best=best, hardened=final
+    )
+    searched.write(folder)
     return searched
 
 
@@ -365,12 +279,13 @@ def _is_at_work(folder: Path, factor: float) -> bool:
 
 
 def _trial(report: HardeningReport, radius: float, folder: Path) -> Trial:
-    before, after = report.before.clean.accuracy, report.after.clean.accuracy
+    before, after = report.before.clean, report.after.clean
     return Trial(
         penalty_radius=radius,
-        clean=after,
+        clean=after.accuracy,
         robust=report.after.worst_case(report.eps).accuracy,
-        drop=100 * (before - after),
+        # Of counts: a difference of accuracies can be 1.0000000000000009 where one point is lost.
+        drop=100 * (before.correct - after.correct) / after.n,
         folder=folder,
     )
 
@@ -382,16 +297,3 @@ def _read(folder: Path, complete: Sequence[Any]) -> list[Trial]:
         Trial(**{key: float(known[key]) for key in keys}, folder=folder / name)
         for name, known in by_folder.items()
     ]
-
-
-def _write(searched: Searched, folder: Path) -> None:
-    record = {
-        "eps": searched.eps,
-        "target": f"clean-drop<={searched.target.points:g}",
-        "best": None if searched.best is None else searched.best.folder.name,
-        "trials": [vars(trial) | {"folder": trial.folder.name} for trial in searched.trials],
-    }
-    write_atomically(folder / "search.json", (json.dumps(record, indent=2) + "\n").encode())
-    write_atomically(folder / "search.md", searched.markdown().encode())
-    points = [(100 * t.clean, 100 * t.robust, t is searched.best) for t in searched.trials]
-    save_figure(trade_off_figure(points), folder / "search.png")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from steadygrad.checks import check_eps
-from steadygrad.datasets import AUGMENTATIONS, UniformNoise
+from steadygrad.datasets import AUGMENTATIONS, AugmentationStep, GaussianNoise, UniformNoise
 from steadygrad.errors import HyperparameterError
 from steadygrad.parts import Family
 from steadygrad.penalties import SquaredNormPenalty
@@ -90,23 +90,41 @@ class WideNoise:
 
 
 def with_recipe(
-    recipe: TrainingRecipe | str | Mapping[str, Any], settings: Mapping[str, Any]
+    recipe: TrainingRecipe | str | Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    base: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return settings of ``TrainingConfig`` with a recipe's in place of those that are not given.
+    """Return settings of ``TrainingConfig``: a recipe's over those of ``base``, given ones on top.
 
     Args:
         recipe: as object, text (``"wide-noise:0.2"``) or table.
         settings: what the user chose. Its ``augmentation`` comes before the recipe's.
+        base: what the recipe takes the place of, such as the settings of a file. Its
+            ``augmentation`` counts where ``settings`` have none, without ``uniform`` and
+            ``gaussian`` noise if the recipe says which noise there is.
 
     Raises:
-        UnknownNameError, HyperparameterError: there is no such recipe, or it refuses a setting.
+        UnknownNameError, HyperparameterError: there is no such recipe, or it refuses a setting; an
+            augmentation is none.
     """
+    below = dict(base or {})
     proposed = dict(RECIPES.of(recipe).settings())
-    own = settings.get("augmentation") or ()
-    steps = [step for step in own.split("+") if step != "none"] if isinstance(own, str) else own
-    noise = proposed.pop("augmentation", ())
-    both = (*(AUGMENTATIONS.of(step) for step in steps), *noise)
-    return proposed | dict(settings) | {"augmentation": both}
+    noise = proposed.pop("augmentation", None)
+    own = _steps(settings.get("augmentation"))
+    if "augmentation" not in settings:
+        own = _steps(below.get("augmentation"))
+        if noise is not None:
+            own = tuple(step for step in own if not isinstance(step, UniformNoise | GaussianNoise))
+    return below | proposed | dict(settings) | {"augmentation": (*own, *(noise or ()))}
+
+
+def _steps(given: Any) -> tuple[AugmentationStep, ...]:
+    if isinstance(given, str):
+        given = [step for step in given.split("+") if step != "none"]
+    if not isinstance(given, list | tuple | None):
+        raise HyperparameterError(f"expected augmentation as a list of parts, got {given!r}")
+    return tuple(AUGMENTATIONS.of(step) for step in given or ())
 
 
 def _six_digits(value: float) -> float:
