@@ -124,9 +124,8 @@ def load_run(path: Path | str) -> RunRecord:
         raise CheckpointError(f"no run at {path}: there is no such folder")
     if not path.is_dir():
         raise CheckpointError(f"expected the folder of a run, but {path} is a file")
-    if not (path / "config.json").is_file():
-        raise CheckpointError(f"no run in {path}: it has no config.json")
-    written, config = read_object(path / "config.json"), run_config(path)
+    config = run_config(path)
+    written = read_object(path / "config.json")
     metrics = read_metrics(path / "metrics.jsonl")
     evaluations = load_evaluations(path)
     if not evaluations:
