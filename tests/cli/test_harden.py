@@ -1,6 +1,7 @@
 """``steadygrad harden``: several radii, refusals, and going on after an interruption."""
 
 import hashlib
+import json
 import signal
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from program import Program, replaced
+from steadygrad.errors import HyperparameterError
 from steadygrad.training.loop import TrainingLoop
 
 NETWORKS = """
@@ -204,3 +206,26 @@ def test_each_radius_of_own_code_has_a_command_that_names_the_code(
     named = f"next: steadygrad evaluate {network('plain')} --weights hd/eps-"
     assert first.startswith(f"{named}1-255/run/") and first.endswith("--eps 0,1/255")
     assert second.startswith(f"{named}2-255/run/") and second.endswith("--eps 0,2/255")
+
+
+def test_data_lie_where_those_of_the_run_did_unless_it_is_said(
+    program: Program, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "earlier").mkdir()
+    config = {"data": f"mnist:data_dir={place}/run", "model": "digits-gelu", "created": ""}
+    (place / "earlier" / "config.json").write_text(json.dumps(config))
+    places = []
+
+    def only_told(model: str, data: Any, **settings: Any) -> None:
+        places.append(data.data_dir)
+        raise HyperparameterError("enough")
+
+    monkeypatch.setattr("steadygrad.cli.harden.harden", only_told)
+    for more in (
+        ("earlier", "--dataset", "mnist"),
+        ("earlier", "--dataset", "mnist", "--data-dir", f"{place}/option"),
+        ("earlier", "--dataset", f"mnist:data_dir={place}/part"),
+        (network("plain"), "--dataset", "mnist"),
+    ):
+        assert "enough" in program("harden", *more, "--eps", "0.1", "--out", "hd").err
+    assert places == [place / "run", place / "option", place / "part", None]

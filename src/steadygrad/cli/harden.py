@@ -16,6 +16,8 @@ from steadygrad.evaluation.auditing import ACCEPTABLE
 from steadygrad.hardening import HardeningReport, harden, search_hardening
 from steadygrad.hardening.fine_tuning import check_radius
 from steadygrad.hardening.folder import HardeningFolder
+from steadygrad.hardening.seen_images import data_dir_before
+from steadygrad.models import model_source
 from steadygrad.reports.wording import percent, radius_text
 from steadygrad.training import RunFolder, console_progress, run_config
 from steadygrad.training.command_words import evaluate_words
@@ -235,7 +237,8 @@ def _harden(
         "progress": console_progress(),
         **settings,
     }
-    data = data_source(dataset, data_dir)
+    learned_from = data_dir_before(model_source(model, weights))
+    data = data_source(dataset, data_dir, default_dir=learned_from)
     radii = [parse_fraction(text) for text in eps.split(",")]
     if target is not None:
         if len(radii) > 1:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from steadygrad.datasets import DataSource, ImageDataset, load_dataset
+from steadygrad.datasets import DataSource, ImageDataset, data_source, load_dataset
 from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation.model_names import short_name
@@ -142,12 +142,10 @@ def _of_run(
             f"expected split train or test of {run}, which was trained without a validation split "
             "(train --validation-size), got 'validation'"
         )
-    if data_dir is None:
-        data_dir = getattr(config.data, "data_dir", None)
+    own_dir = getattr(config.data, "data_dir", None)
     images = load_dataset(
-        dataset or config.data,
+        data_source(dataset or config.data, data_dir, default_dir=own_dir),
         split,
-        data_dir=data_dir,
         limit=limit,
         image_size=image_size,
         validation_size=config.validation_size,
@@ -162,7 +160,7 @@ def _of_run(
         run,
         config,
         dataset,
-        data_dir,
+        own_dir if data_dir is None else data_dir,
         image_size,
     )
 
