@@ -172,6 +172,21 @@ def test_a_run_s_file_does_not_decide_which_code_resumes_it(
     assert named.code == 0, named.err
 
 
+def test_a_run_of_own_code_is_measured_and_compared_by_the_commands_that_are_printed(
+    program: Program, outside: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    few = ("--dataset", "digits", "--limit-train", 64, "--epochs", 1)
+    trained = program("train", *few, "--model", outside, "--out", run)
+    assert trained.code == 0, trained.err
+    hint = re.search(r"next: steadygrad (evaluate .*)", trained.err)
+    assert hint is not None
+    measured = program(*shlex.split(hint[1]), "--limit", 12)
+    assert measured.code == 0, measured.err
+    compared = program("compare", run, "--out", tmp_path / "report.html")
+    assert compared.code == 0, compared.err
+
+
 class StopAtOnce(SilentProgress):
     def step(self, epoch: int, step: int, latest: StepMetrics) -> None:
         signal.raise_signal(signal.SIGINT)

@@ -1,6 +1,7 @@
 """``steadygrad harden``: several radii, refusals, and going on after an interruption."""
 
 import hashlib
+import json
 import signal
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from program import Program, replaced
+from steadygrad.errors import HyperparameterError
 from steadygrad.training.loop import TrainingLoop
 
 NETWORKS = """
@@ -177,3 +179,53 @@ def test_a_builder_s_compiled_network_has_its_own_keys_and_loads_again(
     weights = ("--weights", "out/run/model.safetensors")
     again = program("evaluate", network("compiled"), *weights, "--dataset", "digits", "--limit", 8)
     assert again.code == 0, again.err
+
+
+@pytest.mark.parametrize(
+    ("more", "attack"),
+    [((), "pgd:steps=8"), (("--norm", "l2"), "pgd:steps=8,norm=l2")],
+)
+def test_the_command_that_is_printed_last_measures_the_hardened_network(
+    program: Program, place: Path, more: tuple[str, ...], attack: str
+) -> None:
+    arguments = ("digits-gelu", *QUICK, "--eps", "10/255", *more, "--out", "hd")
+    done = program("harden", *arguments)
+    assert done.code == 0, done.err
+    proposed = done.err.splitlines()[-1].removeprefix("next: steadygrad ")
+    assert proposed == f"evaluate hd/run --attack {attack} --eps 0,10/255"
+    measured = program(*proposed.split(), "--limit", 8)
+    assert measured.code == 0, measured.err
+
+
+def test_each_radius_of_own_code_has_a_command_that_names_the_code(
+    program: Program, place: Path
+) -> None:
+    done = program("harden", network("plain"), *QUICK, "--eps", "1/255, 2/255", "--out", "hd")
+    assert done.code == 0, done.err
+    first, second = done.err.splitlines()[-2:]
+    named = f"next: steadygrad evaluate {network('plain')} --weights hd/eps-"
+    assert first.startswith(f"{named}1-255/run/") and first.endswith("--eps 0,1/255")
+    assert second.startswith(f"{named}2-255/run/") and second.endswith("--eps 0,2/255")
+
+
+def test_data_lie_where_those_of_the_run_did_unless_it_is_said(
+    program: Program, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "earlier").mkdir()
+    config = {"data": f"mnist:data_dir={place}/run", "model": "digits-gelu", "created": ""}
+    (place / "earlier" / "config.json").write_text(json.dumps(config))
+    places = []
+
+    def only_told(model: str, data: Any, **settings: Any) -> None:
+        places.append(data.data_dir)
+        raise HyperparameterError("enough")
+
+    monkeypatch.setattr("steadygrad.cli.harden.harden", only_told)
+    for more in (
+        ("earlier", "--dataset", "mnist"),
+        ("earlier", "--dataset", "mnist", "--data-dir", f"{place}/option"),
+        ("earlier", "--dataset", f"mnist:data_dir={place}/part"),
+        (network("plain"), "--dataset", "mnist"),
+    ):
+        assert "enough" in program("harden", *more, "--eps", "0.1", "--out", "hd").err
+    assert places == [place / "run", place / "option", place / "part", None]

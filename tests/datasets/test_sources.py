@@ -54,6 +54,14 @@ def test_the_data_folder_is_the_call_or_the_parts(mnist_like) -> None:
     assert len(load_dataset(own, "train", validation_size=2)) == 4
 
 
+def test_a_default_data_folder_is_for_a_set_that_has_none(tmp_path) -> None:
+    default, other = tmp_path / "default", tmp_path / "other"
+    assert data_source("mnist", default_dir=default).data_dir == default
+    assert data_source("mnist", other, default_dir=default).data_dir == other
+    assert data_source(f"mnist:data_dir={other}", default_dir=default).data_dir == other
+    assert data_source("digits", default_dir=default) == data_source("digits")
+
+
 def test_a_data_folder_is_kept_for_calls_from_elsewhere(mnist_like, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(mnist_like[0].parent)
     kept = data_source("mnist:limit=3", mnist_like[0].name)

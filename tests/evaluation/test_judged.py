@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.errors import DatasetError, HyperparameterError, ModelError
 from steadygrad.evaluation.judged import load_judged
 from steadygrad.evaluation.provenance import model_digest
+from steadygrad.training import TrainingConfig, train
 
 
 @pytest.fixture
@@ -54,6 +55,48 @@ def given_folder(folder: Path) -> str:
 def test_images_must_fit(outside: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot take images of 1x28x28"):
         load_judged(outside, dataset=given_folder(tmp_path), limit=4)
+
+
+def split_folder(folder: Path, **counts: int) -> str:
+    """Return a data set of 8x8 images, so many for each of ten classes in each split."""
+    for split, count in counts.items():
+        for number, label in product(range(count), range(10)):
+            place = folder / split / str(label)
+            place.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8), 20 * label + number).save(place / f"{number}.png")
+    return str(folder)
+
+
+def trained(data: str, out: Path, **settings: int) -> Path:
+    few = {"epochs": 1, "limit_train": 8, "device": "cpu"}
+    train(TrainingConfig.from_dict({"data": data, "model": "digits-gelu", **few, **settings}), out)
+    return out
+
+
+def test_a_run_on_a_folder_is_measured_on_the_validation_images_in_it(tmp_path: Path) -> None:
+    run = trained(split_folder(tmp_path / "photos", train=2, val=1), tmp_path / "run")
+    judged = load_judged(run, split="validation", limit=None)
+    assert (judged.images.split, len(judged.images)) == ("validation", 10)
+
+
+def test_a_run_that_held_none_out_of_a_set_without_is_refused(tmp_path: Path) -> None:
+    run = trained("digits", tmp_path / "run")
+    for dataset in (None, "digits"):
+        with pytest.raises(HyperparameterError, match="trained without a validation split"):
+            load_judged(run, dataset=dataset, split="validation", limit=4)
+    photos = trained(split_folder(tmp_path / "photos", train=2), tmp_path / "other")
+    with pytest.raises(DatasetError, match=r"no validation split of photos in .*; it has train"):
+        load_judged(photos, split="validation", limit=4)
+
+
+def test_what_a_run_held_out_is_cut_from_its_own_data_alone(tmp_path: Path) -> None:
+    run = trained("digits", tmp_path / "run", validation_size=30)
+    for dataset in (None, "digits"):
+        own = load_judged(run, dataset=dataset, split="validation", limit=None)
+        assert len(own.images) == 30
+    other = split_folder(tmp_path / "photos", train=4, val=1)
+    for split, count in (("validation", 10), ("train", 40)):
+        assert len(load_judged(run, dataset=other, split=split, limit=None).images) == count
 
 
 def test_the_training_images_are_of_the_folder_that_was_given(outside: str, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Laws of steadygrad.reports.runs: what a folder says, and what is wrong with one in a sentence."""
 
 import json
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 import torch
 
 from steadygrad.errors import CheckpointError
-from steadygrad.models import MODELS, build_model, mac_count, parameter_count
+from steadygrad.models import MODELS, ObjectModel, build_model, mac_count, parameter_count
 from steadygrad.reports import load_run, load_runs
 from steadygrad.training import ModelSpec, TrainingConfig, save_model
 
@@ -59,6 +61,39 @@ def test_counts_of_a_set_without_a_name_come_from_the_weights(
     model = build_model("digits-real", input_shape=(3, 12, 12), num_classes=4)
     known = load_run(folder)
     assert (known.parameters, known.macs) == (parameter_count(model), mac_count(model, (3, 12, 12)))
+
+
+@pytest.mark.parametrize("has_weights", [True, False])
+@pytest.mark.parametrize("text", ["own_networks:build", "smooth:model=callable:own_networks:build"])
+def test_a_network_of_own_code_is_neither_run_nor_counted(
+    make_run: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    has_weights: bool,
+) -> None:
+    (tmp_path / "own_networks.py").write_text(
+        "from steadygrad.models import build_model\n"
+        "def build():\n"
+        "    return build_model('digits-real')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = make_run(config={"data": "digits", "model": text})
+    if has_weights:
+        spec = ModelSpec(MODELS.parse(text), (1, 8, 8), 10)
+        save_model(folder / "model.safetensors", spec.build(), spec)
+    monkeypatch.delitem(sys.modules, "own_networks", raising=False)
+    run = load_run(folder)
+    assert (run.parameters, run.macs) == (None, None)
+    assert "own_networks" not in sys.modules
+
+
+def test_a_network_that_a_program_gave_is_not_counted(make_run: Callable[..., Path]) -> None:
+    source = ObjectModel.of(build_model("digits-real"))
+    folder = make_run(config={"data": "digits", "model": MODELS.text(source)})
+    spec = ModelSpec(source, (1, 8, 8), 10)
+    save_model(folder / "model.safetensors", spec.build(), spec)
+    assert load_run(folder).parameters is None
 
 
 def test_counts_are_of_the_images_size_in_the_run(make_run: Callable[..., Path]) -> None:
@@ -124,6 +159,19 @@ def test_a_run_without_evaluation_names_the_command_that_makes_one(
     (folder / "evaluations" / "pgd.json").unlink()
     command = rf"`steadygrad evaluate {folder} --attack pgd --eps 0:0\.3:0\.02`"
     with pytest.raises(CheckpointError, match=rf"\(unfinished: 2 of 9 epochs\) .*{command}"):
+        load_run(folder)
+
+
+def test_the_command_names_own_code_its_weights_and_the_folder_of_the_result(
+    make_run: Callable[..., Path],
+) -> None:
+    folder = make_run(config={"data": "digits", "model": "own_networks:build,width=2"})
+    (folder / "evaluations" / "pgd.json").unlink()
+    words = (
+        f"own_networks:build,width=2 --weights {folder}/model.safetensors --dataset digits "
+        f"--out {folder} --attack pgd"
+    )
+    with pytest.raises(CheckpointError, match=re.escape(f"`steadygrad evaluate {words}")):
         load_run(folder)
 
 

@@ -14,6 +14,7 @@ from steadygrad.covariance import IdentityCovariance, save_covariance
 from steadygrad.errors import CheckpointError
 from steadygrad.evaluation.judged import load_judged
 from steadygrad.parts import with_paths
+from steadygrad.reports import load_run
 from steadygrad.training import (
     TrainingConfig,
     TrainingResult,
@@ -30,12 +31,21 @@ def test_a_missing_run_is_one_sentence(tmp_path: Path) -> None:
             read(tmp_path / "absent")
 
 
+def test_the_folder_of_a_hardening_names_the_run_in_it(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    for read in (run_config, load_run):
+        with pytest.raises(CheckpointError, match=r"the hardened network is in .*/run$"):
+            read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"{", "is damaged"),
         (b"\xff", "is damaged"),
-        (b"[]", "is not the configuration of a run"),
+        (b"[" * 100_000, "is damaged: its JSON is nested too deeply"),
+        (b"[]", "is damaged: expected a JSON object, got list"),
         (b"{}", "is not the configuration of a run"),
         (b'{"created": "today"}', "is not usable: training needs a value for data and model"),
         (

@@ -9,15 +9,18 @@ from rich.table import Table
 from steadygrad.attacks.ball import Norm
 from steadygrad.cli import shared_options as options
 from steadygrad.cli.parsing import augmentation_steps, parse_fraction
-from steadygrad.cli.terminal import FAILED, INTERRUPTED, print_table, print_text, tell
+from steadygrad.cli.terminal import FAILED, INTERRUPTED, print_table, print_text, tell, tell_next
 from steadygrad.datasets import DataSource, data_source
 from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation.auditing import ACCEPTABLE
 from steadygrad.hardening import HardeningReport, harden, search_hardening
 from steadygrad.hardening.fine_tuning import check_radius
 from steadygrad.hardening.folder import HardeningFolder
+from steadygrad.hardening.seen_images import data_dir_before
+from steadygrad.models import model_source
 from steadygrad.reports.wording import percent, radius_text
-from steadygrad.training import RunFolder, console_progress
+from steadygrad.training import RunFolder, console_progress, run_config
+from steadygrad.training.command_words import evaluate_words
 from steadygrad.training.config import Precision
 
 __all__ = ["register"]
@@ -234,12 +237,14 @@ def _harden(
         "progress": console_progress(),
         **settings,
     }
-    data = data_source(dataset, data_dir)
+    learned_from = data_dir_before(model_source(model, weights))
+    data = data_source(dataset, data_dir, default_dir=learned_from)
     radii = [parse_fraction(text) for text in eps.split(",")]
     if target is not None:
         if len(radii) > 1:
             raise HyperparameterError(f"expected one eps along with --target, got {eps}")
-        _search(model, data, radii[0], target, trials, storage, out, common)
+        best = _search(model, data, radii[0], target, trials, storage, out, common)
+        _tell_next(best, eps, norm)
         return
     for option, given in (("--trials", trials), ("--storage", storage)):
         if given is not None:
@@ -263,6 +268,8 @@ def _harden(
         print_text("By radius, on validation images")
         print_table(_by_radius(rows, norm))
     tell(f"results are in {out}")
+    for text, place in zip(eps.split(","), places, strict=True):
+        _tell_next(place, text, norm)
 
 
 def _places(radii: list[float], out: Path, norm: Norm) -> list[Path]:
@@ -295,7 +302,8 @@ def _search(
     storage: str | None,
     out: Path,
     settings: dict[str, Any],
-) -> None:
+) -> Path:
+    """Search, print all trials and return the folder of the best; exit if none meets the target."""
     if trials is not None:
         settings = settings | {"trials": trials}
     try:
@@ -310,6 +318,15 @@ def _search(
     if found.best is None:
         tell(f"failed: none of {len(found.trials)} networks meets {target}")
         raise typer.Exit(FAILED)
+    return found.best.folder
+
+
+def _tell_next(place: Path, eps: str, norm: Norm) -> None:
+    """Print the command that measures the network in a hardening's folder."""
+    run = HardeningFolder(place).run
+    attack = "pgd:steps=8" if norm == "linf" else f"pgd:steps=8,norm={norm}"
+    words = evaluate_words(run, run_config(run))
+    tell_next("evaluate", *words, "--attack", attack, "--eps", f"0,{eps.strip()}")
 
 
 def _by_radius(rows: list[tuple[float, HardeningReport]], norm: Norm) -> Table:

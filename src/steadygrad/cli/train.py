@@ -8,19 +8,19 @@ import typer
 
 from steadygrad.cli.parsing import augmentation_steps
 from steadygrad.cli.terminal import INTERRUPTED, command, tell, tell_next
-from steadygrad.datasets import DATA_SOURCES, data_source
+from steadygrad.datasets import data_source
 from steadygrad.errors import HyperparameterError
-from steadygrad.models import MODELS, bare
+from steadygrad.models import MODELS
 from steadygrad.models.model_file import runs_code
 from steadygrad.penalties import PENALTIES, strength_from_lambda
 from steadygrad.training import (
-    RunFolder,
     TrainingConfig,
     console_progress,
     run_config,
     train,
     with_recipe,
 )
+from steadygrad.training.command_words import evaluate_words
 from steadygrad.training.config import Precision, naming_file, read_settings
 
 __all__ = ["register"]
@@ -235,11 +235,8 @@ def _train(
         tell(f"stopped; {command('train', '--resume', *named, '--out', out)} continues")
         raise typer.Exit(INTERRUPTED)
     tell(f"run folder: {out}")
-    target: list[object] = [out]
-    if runs_code(training.model):  # the run alone must not decide which code runs
-        target = [MODELS.text(bare(training.model)), "--weights", RunFolder(out).model]
-        target += ["--dataset", DATA_SOURCES.text(training.data)]
-    tell_next("evaluate", *target, "--attack", "pgd:steps=8", "--eps", "0:0.3:0.02")
+    words = evaluate_words(out, training)
+    tell_next("evaluate", *words, "--attack", "pgd:steps=8", "--eps", "0:0.3:0.02")
 
 
 def _stored_settings(out: Path) -> dict[str, Any]:

@@ -80,7 +80,10 @@ DATA_SOURCES: Family[DataSource] = Family("data set", "steadygrad.datasets", fal
 
 
 def data_source(
-    source: "DataSource | str | Mapping[str, Any]", data_dir: Path | str | None = None
+    source: "DataSource | str | Mapping[str, Any]",
+    data_dir: Path | str | None = None,
+    *,
+    default_dir: Path | None = None,
 ) -> DataSource:
     """Return the data set that a text, a table or an object stands for.
 
@@ -89,19 +92,22 @@ def data_source(
             the part itself.
         data_dir: holds local copies of the named sets; takes the place of the part's own, as an
             absolute path.
+        default_dir: the same where neither ``data_dir`` nor the part itself says where they lie.
 
     Raises:
         UnknownNameError: no set has that name.
         HyperparameterError: a setting is unknown or outside its range.
         DatasetError: there is no folder at that path.
     """
-    directory = None if data_dir is None else Path(data_dir).expanduser()
+    place = default_dir if data_dir is None else data_dir
+    directory = None if place is None else Path(place).expanduser()
     found: DataSource | None = None
     if isinstance(source, str) and not DATA_SOURCES.is_text_of(source):
         places = [Path(source)] + ([directory / source] if directory is not None else [])
         found = _source_at(source, places)
     found = found if found is not None else DATA_SOURCES.of(source)
-    if directory is not None and _has_field(found, "data_dir"):
+    is_free = data_dir is not None or getattr(found, "data_dir", None) is None
+    if directory is not None and _has_field(found, "data_dir") and is_free:
         found = with_settings(found, data_dir=directory.absolute())  # a run is used from anywhere
     return found
 

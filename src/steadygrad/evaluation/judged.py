@@ -5,7 +5,14 @@ from pathlib import Path
 
 from torch import nn
 
-from steadygrad.datasets import DataSource, ImageDataset, load_dataset
+from steadygrad.datasets import (
+    DATA_SOURCES,
+    DatasetEntry,
+    DataSource,
+    ImageDataset,
+    data_source,
+    load_dataset,
+)
 from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation.model_names import short_name
@@ -137,20 +144,23 @@ def _of_run(
 ) -> JudgedModel:
     trained = load_run_model(run, device_of_process(device))
     config = trained.config
-    if split == "validation" and dataset is None and not config.validation_size:
+    own_dir = getattr(config.data, "data_dir", None)
+    data = data_source(dataset or config.data, data_dir, default_dir=own_dir)
+    is_own = data.title == config.data.title
+    held_out = config.validation_size if is_own else 0
+    # A named set has no validation split but one that was cut; other sources say what they hold.
+    is_named = isinstance(DATA_SOURCES.about(data), DatasetEntry)
+    if split == "validation" and is_own and is_named and not held_out:
         raise HyperparameterError(
             f"expected split train or test of {run}, which was trained without a validation split "
             "(train --validation-size), got 'validation'"
         )
-    if data_dir is None:
-        data_dir = getattr(config.data, "data_dir", None)
     images = load_dataset(
-        dataset or config.data,
+        data,
         split,
-        data_dir=data_dir,
         limit=limit,
         image_size=image_size,
-        validation_size=config.validation_size,
+        validation_size=held_out,
     ).with_channels(trained.spec.input_shape[0])
     _check_fit(trained.spec, images)
     return JudgedModel(
@@ -162,7 +172,7 @@ def _of_run(
         run,
         config,
         dataset,
-        data_dir,
+        own_dir if data_dir is None else data_dir,
         image_size,
     )
 

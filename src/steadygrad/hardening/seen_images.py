@@ -1,6 +1,7 @@
 """Images that a network has learned from already: measured on them, it looks better than it is."""
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 from steadygrad.datasets import ImageDataset, data_source, load_dataset
@@ -10,7 +11,7 @@ from steadygrad.models import ModelSource, RunModel
 from steadygrad.models.registry import innermost
 from steadygrad.training import GivenImages, TrainingConfig, run_config
 
-__all__ = ["count_seen", "held_out_before", "seen_note"]
+__all__ = ["count_seen", "data_dir_before", "held_out_before", "seen_note"]
 
 
 def count_seen(source: ModelSource, images: ImageDataset) -> int:
@@ -44,6 +45,12 @@ def held_out_before(source: ModelSource, data: Any) -> int:
     if config is None or isinstance(config.data, GivenImages) or not is_named(data):
         return 0
     return config.validation_size if config.data.title == data_source(data).title else 0
+
+
+def data_dir_before(source: ModelSource) -> Path | None:
+    """Return where the local copies lay that a run was trained on; None for other networks."""
+    config = _training_of(source)
+    return None if config is None else getattr(config.data, "data_dir", None)
 
 
 def seen_note(seen: int, count: int) -> str:

@@ -14,9 +14,12 @@ from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.evaluation import Evaluation, read_evaluation
 from steadygrad.evaluation.model_names import distinct_names
 from steadygrad.json_file import read_object
-from steadygrad.models import load_model, mac_count, parameter_count
+from steadygrad.models import ObjectModel, load_model, mac_count, parameter_count
+from steadygrad.models.model_file import runs_code
+from steadygrad.models.registry import innermost
 from steadygrad.reports.training_words import model_text
 from steadygrad.training import TrainingConfig, run_config
+from steadygrad.training.command_words import evaluate_words
 from steadygrad.training.metrics import EpochMetrics
 from steadygrad.training.metrics_file import read_metrics
 from steadygrad.training.run_folder import PROVENANCE
@@ -70,7 +73,8 @@ class RunRecord:
     metrics: one per finished epoch; evaluations: at least one, oldest first.
     weights_digest: SHA-256 of the latest weights' file, None without one.
     parameters, macs: real numbers trained, and real multiply-accumulates an image; None for a
-        network that left no weights and cannot be built without its data.
+        network that left no weights and cannot be built without its data, or is the user's own
+        code, which no file may run (its tensors do not tell which of them are trained).
     """
 
     path: Path
@@ -120,17 +124,17 @@ def load_run(path: Path | str) -> RunRecord:
         raise CheckpointError(f"no run at {path}: there is no such folder")
     if not path.is_dir():
         raise CheckpointError(f"expected the folder of a run, but {path} is a file")
-    if not (path / "config.json").is_file():
-        raise CheckpointError(f"no run in {path}: it has no config.json")
-    written, config = read_object(path / "config.json"), run_config(path)
+    config = run_config(path)
+    written = read_object(path / "config.json")
     metrics = read_metrics(path / "metrics.jsonl")
     evaluations = load_evaluations(path)
     if not evaluations:
         epochs = config.epochs
         state = f" (unfinished: {len(metrics)} of {epochs} epochs)" if len(metrics) < epochs else ""
+        words = shlex.join(evaluate_words(path, config))
         raise CheckpointError(
             f"the run in {path}{state} has no evaluation yet; make one with "
-            f"`steadygrad evaluate {shlex.quote(str(path))} --attack pgd --eps 0:0.3:0.02`"
+            f"`steadygrad evaluate {words} --attack pgd --eps 0:0.3:0.02`"
         )
     parameters, macs = _count(path / "model.safetensors", config)
     return RunRecord(
@@ -169,6 +173,8 @@ def _digest(weights: Path) -> str | None:
 
 def _count(weights: Path, config: TrainingConfig) -> tuple[int | None, int | None]:
     """Count the stored network; without one, the network that the settings describe."""
+    if runs_code(config.model) or isinstance(innermost(config.model), ObjectModel):
+        return None, None
     if weights.exists():
         model, spec = load_model(weights)
         return parameter_count(model), mac_count(model, spec.input_shape)

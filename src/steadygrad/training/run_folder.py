@@ -17,9 +17,11 @@ from steadygrad.devices import device_name
 from steadygrad.distributed import current_ranks
 from steadygrad.errors import CheckpointError, OutputError
 from steadygrad.folder_lock import LOCK_NAME
+from steadygrad.json_file import read_object
 from steadygrad.models import ModelSource, RunModel
 from steadygrad.models.model_file import ModelSpec, load_model, read_spec, runs_code
 from steadygrad.models.registry import innermost
+from steadygrad.models.sources.unnamed import hardened_hint
 from steadygrad.parts import part_fields, with_paths
 from steadygrad.training.config import TrainingConfig
 from steadygrad.training.metrics import EpochMetrics
@@ -278,12 +280,12 @@ def _words(config: TrainingConfig, name: str) -> str:
 def _read_config(run: Path) -> dict[str, Any]:
     path = run / "config.json"
     if not path.is_file():
-        raise CheckpointError(f"no run in {run}: it has no config.json")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    if not isinstance(values, dict) or "created" not in values:
+        hint = hardened_hint(run)
+        raise CheckpointError(
+            f"no run in {run}: it has no config.json" + (f"; {hint}" if hint else "")
+        )
+    values = read_object(path)
+    if "created" not in values:
         raise CheckpointError(f"{path} is not the configuration of a run")
     return values
 

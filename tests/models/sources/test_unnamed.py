@@ -189,6 +189,13 @@ def test_bad_input_ends_in_one_sentence(text: str, error: type[Exception], sente
         load_classifier(text)
 
 
+def test_the_folder_of_a_hardening_is_told_from_others(place: Path) -> None:
+    (place / "hd" / "run").mkdir(parents=True)
+    (place / "hd" / "run" / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"config\.json in it; the hardened network is in hd/run$"):
+        load_classifier("hd")
+
+
 def test_a_file_alone_does_not_decide_which_code_runs(place: Path) -> None:
     mark = place / "mark"
     source = MODELS.parse(f"nets.small:marks,path={mark}")

@@ -29,7 +29,7 @@ from steadygrad.models.sources.foreign import Foreign, ForeignModel, described
 from steadygrad.models.wrappers import without_wrappers
 from steadygrad.parts import build_part, nearest, part_fields
 
-__all__ = ["CallableModel", "ObjectModel", "RunModel", "read_unnamed"]
+__all__ = ["CallableModel", "ObjectModel", "RunModel", "hardened_hint", "read_unnamed"]
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -213,11 +213,18 @@ def read_unnamed(text: str) -> ModelSource | None:
             return RunModel(path=Path(text))
         raise ModelError(
             f"expected the folder of a run at {text}, found no config.json in it; "
-            f"hf:{text} reads a folder of transformers"
+            + (hardened_hint(Path(text)) or f"hf:{text} reads a folder of transformers")
         )
     if "/" in text and ":" not in text:
         raise ModelError(f"expected the folder of a run at {text}, got none")
     return None
+
+
+def hardened_hint(folder: Path) -> str:
+    """Return where the network lies in a folder that ``harden`` wrote; "" for any other folder."""
+    run = folder / "run"
+    is_hardening = (run.expanduser() / "config.json").is_file()
+    return f"the hardened network is in {run}" if is_hardening else ""
 
 
 def _looks_misspelt(name: str) -> bool:
