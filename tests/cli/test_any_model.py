@@ -187,6 +187,21 @@ def test_a_run_of_own_code_is_measured_and_compared_by_the_commands_that_are_pri
     assert compared.code == 0, compared.err
 
 
+@pytest.mark.parametrize("text", ["{},head=new", "smooth:model=callable:{},model.head=new"])
+def test_a_run_with_a_new_head_is_evaluated_by_the_command_that_training_prints(
+    program: Program, outside: str, tmp_path: Path, text: str
+) -> None:
+    module = tmp_path / "foreign_networks.py"
+    module.write_text(module.read_text().replace("GELU", "ReLU"))
+    model, few = text.format(outside), ("--limit-train", 64, "--epochs", 1)
+    done = program("train", "--dataset", "digits", "--model", model, *few, "--out", tmp_path / "a")
+    assert done.code == 0, done.err
+    following = re.search(r"next: steadygrad (.*?) --attack", done.err)
+    assert following is not None
+    measured = program(*shlex.split(following[1]), "--limit", 12, "--attack", "fgsm", "--eps", 0.1)
+    assert measured.code == 0, measured.err
+
+
 class StopAtOnce(SilentProgress):
     def step(self, epoch: int, step: int, latest: StepMetrics) -> None:
         signal.raise_signal(signal.SIGINT)

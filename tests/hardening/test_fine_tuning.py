@@ -16,7 +16,7 @@ import steadygrad
 from steadygrad.datasets import ImageDataset, load_dataset
 from steadygrad.errors import DatasetError, HyperparameterError, ModelError, OutputError
 from steadygrad.hardening import Hardened, harden
-from steadygrad.models import Classifier, load_weights
+from steadygrad.models import Classifier, load_weights, smooth_activations
 from steadygrad.training import LoaderImages, SilentProgress
 
 EPS = 0.1
@@ -54,6 +54,16 @@ def test_a_network_holds_still_afterwards_and_the_given_one_is_left_alone(
     assert worst[1] > worst[0] + 0.1
     assert done.report.robust_change.p_value < 0.01
     assert done.report.after.clean.accuracy > done.report.before.clean.accuracy - 0.05
+    assert done.report.to_json()["activation"] == "gelu"
+    told = 'call `steadygrad.models.smooth_activations(network, "gelu")`'
+    for page in ("report.md", "export/hub/README.md"):
+        assert told in (done.folder / page).read_text()
+    assert told in json.loads((done.folder / "export/hub/config.json").read_text())["activation"]
+    again = copy.deepcopy(trained).eval()
+    smooth_activations(again, "gelu")
+    again.load_state_dict(torch.load(done.folder / "export/state_dict.pt"))
+    images = torch.rand(2, 1, 8, 8)
+    torch.testing.assert_close(again(images), done.model(images))
 
 
 def test_batch_norms_hold_their_statistics_unless_the_activation_is_new(

@@ -17,6 +17,7 @@ from steadygrad.errors import DatasetError, HyperparameterError
 from steadygrad.evaluation.auditing.fitness import UnfitError, check_accepted, check_fitness
 from steadygrad.hardening.data import Data, HardeningData
 from steadygrad.hardening.folder import HardeningFolder
+from steadygrad.hardening.new_activation import new_activation
 from steadygrad.hardening.report import HardeningReport, measure
 from steadygrad.hardening.seen_images import count_seen, held_out_before, seen_note
 from steadygrad.hardening.take_away import TakenAway, take_away
@@ -263,6 +264,7 @@ def harden(
         input_shape=sets.train.input_shape,
         class_names=sets.train.class_names,
         name=MODELS.text(spec.model),
+        activation=new_activation(config.model),
         results=None if report is None else report.to_json(),
     )
     for note in taken.notes:
@@ -383,6 +385,7 @@ def _report(
             "note": data.note,
             "seen_before": seen,
         },
+        activation=new_activation(config.model),
         eps=eps,
         norm=norm,
         before=sides["before"],

@@ -22,8 +22,10 @@ from steadygrad.evaluation import (
     paired_comparison,
 )
 from steadygrad.evaluation.auditing.fitness import UnfitError
+from steadygrad.hardening.new_activation import activation_note
 from steadygrad.hardening.seen_images import seen_note
 from steadygrad.markdown_text import markdown_text
+from steadygrad.models.smooth import SmoothActivation
 from steadygrad.reports.figures import save_figure
 from steadygrad.reports.figures.before_after import before_after_figure
 from steadygrad.reports.wording import accuracy_text, radius_text, seconds_text
@@ -144,6 +146,7 @@ class HardeningReport:
         training_seconds: of the steps, earlier sessions included.
         config: of the training.
         taken: what lies in front of the network, in a sentence.
+        activation: what the hardened network has in place of ReLU; None for what it had.
     """
 
     model: str
@@ -155,6 +158,7 @@ class HardeningReport:
     training_seconds: float
     config: Mapping[str, Any]
     taken: str
+    activation: SmoothActivation | None = None
 
     @property
     def clean_change(self) -> PairedComparison:
@@ -178,6 +182,7 @@ class HardeningReport:
         return {
             "model": self.model,
             "preprocessing": self.taken,
+            "activation": self.activation,
             "caution": self.caution,
             "data": dict(self.data),
             "eps": self.eps,
@@ -247,6 +252,8 @@ class HardeningReport:
             verdict = self.after.audit.verdict
             lines += [f"Gradient masking after hardening: {verdict.level}. {verdict.summary}"]
         lines += [f"In front of the network: {self.taken}.", ""]
+        if self.activation is not None:
+            lines += [activation_note(self.activation), ""]
         return "\n".join(lines)
 
     def write(self, out: Path) -> None:

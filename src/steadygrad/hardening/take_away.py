@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from steadygrad.atomic_file import write_atomically
 from steadygrad.error_text import described
 from steadygrad.evaluation_mode import evaluation_mode
+from steadygrad.hardening.new_activation import activation_note
 from steadygrad.markdown_text import markdown_text
 from steadygrad.model_answer import answer
 from steadygrad.models import Classifier
+from steadygrad.models.smooth import SmoothActivation
 from steadygrad.reports.wording import count_text, percent, radius_text
 from steadygrad.store import make_folder
 from steadygrad.tensor_file import write_tensors
@@ -55,6 +57,7 @@ def take_away(
     input_shape: tuple[int, int, int],
     class_names: tuple[str, ...] = (),
     name: str = "model",
+    activation: SmoothActivation | None = None,
     results: Mapping[str, Any] | None = None,
 ) -> TakenAway:
     """Write a network so that it loads without steadygrad.
@@ -71,6 +74,8 @@ def take_away(
         input_shape: (channels, height, width).
         class_names: for the model card's configuration.
         name: of the network, for the model card.
+        activation: what ``smooth_activations`` put in place of ReLU, for the model card and its
+            configuration: the state dict alone does not tell. None for nothing.
         results: as ``HardeningReport.to_json``; None for none.
 
     Raises:
@@ -102,7 +107,9 @@ def take_away(
                     (folder / file).unlink(missing_ok=True)
         finally:
             model.to(place)
-    files += _hub(folder / "hub", own, state, model, input_shape, class_names, name, results)
+    files += _hub(
+        folder / "hub", own, state, model, input_shape, class_names, name, activation, results
+    )
     return TakenAway(folder, tuple(files), tuple(notes))
 
 
@@ -177,6 +184,7 @@ def _hub(
     input_shape: tuple[int, int, int],
     class_names: tuple[str, ...],
     name: str,
+    activation: SmoothActivation | None,
     results: Mapping[str, Any] | None,
 ) -> list[str]:
     make_folder(folder)
@@ -193,17 +201,25 @@ def _hub(
             "input_shape": list(input_shape),
             "class_names": list(class_names),
             "preprocessing": model.describe() if isinstance(model, Classifier) else "",
+            "activation": activation_note(activation),
         }
         write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
-    write_atomically(folder / "README.md", _card(name, input_shape, results).encode())
+    write_atomically(folder / "README.md", _card(name, input_shape, activation, results).encode())
     return files
 
 
-def _card(name: str, input_shape: tuple[int, int, int], results: Mapping[str, Any] | None) -> str:
+def _card(
+    name: str,
+    input_shape: tuple[int, int, int],
+    activation: SmoothActivation | None,
+    results: Mapping[str, Any] | None,
+) -> str:
     size = "x".join(map(str, input_shape))
     front = ["---", "library_name: pytorch", "pipeline_tag: image-classification"]
     front += ["tags:", "- adversarial-robustness", "- image-classification"]
     body = ["---", "", f"# {markdown_text(name)}", "", f"Takes images of {size} pixels in [0, 1]."]
+    if activation is not None:
+        body += ["", activation_note(activation)]
     if results is not None:
         front += _model_index(name, results)
         after, data = results["after"], results["data"]

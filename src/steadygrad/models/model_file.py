@@ -19,6 +19,7 @@ from steadygrad.models.registry import (
     innermost,
     model_entry,
     own_network,
+    with_weights,
 )
 from steadygrad.parts import with_absolute_paths
 from steadygrad.tensor_file import read_tensors, write_tensors
@@ -118,10 +119,9 @@ def load_model(
     tensors, metadata = _read(path)
     spec = _parse_spec(path, metadata)
     if runs_code(spec.model) and (source is None or bare(source) != spec.model):
-        text = MODELS.text(spec.model)
         raise CheckpointError(
-            f"{path} holds weights of {text}, whose code a file must not run; name the model "
-            f"yourself, as {text},weights={path}"
+            f"{path} holds weights of {MODELS.text(spec.model)}, whose code a file must not run; "
+            f"name the model yourself, as {MODELS.text(with_weights(spec.model, path))}"
         )
     if source is not None and bare(source) == spec.model:
         spec = replace(spec, model=bare(source))

@@ -1,7 +1,8 @@
 """The family of models: named architectures, and whatever else can build a network."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
@@ -78,6 +79,17 @@ def innermost(source: ModelSource) -> ModelSource:
     """Return the source inside those that change another's network, such as ``Smooth``."""
     inner = getattr(source, "model", None)
     return source if inner is None else innermost(inner)
+
+
+def with_weights(source: Any, weights: Path) -> Any:
+    """Return a source from outside with the weights of a file.
+
+    Those that change another's network, such as ``Smooth``, hand them to the innermost.
+    """
+    inner = getattr(source, "model", None)
+    if inner is None:
+        return replace(source, weights=weights)
+    return replace(source, model=with_weights(inner, weights))
 
 
 def built(

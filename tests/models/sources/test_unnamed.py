@@ -23,6 +23,8 @@ from steadygrad.models import (
     registry,
     save_model,
 )
+from steadygrad.models.registry import with_weights
+from steadygrad.models.smooth import Smooth
 from steadygrad.models.sources import new_head
 from steadygrad.penalties import NormPenalty
 
@@ -120,6 +122,31 @@ def test_weights_head_and_classes_of_a_callable(place: Path) -> None:
     assert torch.equal(model.model[0].weight, torch.load(place / "w.pt")["0.weight"])
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_new_head_that_a_run_trained_comes_back_with_its_weights(
+    place: Path, wrapped: bool
+) -> None:
+    own = MODELS.parse("nets.small:squeezed,head=new,resize=6")
+    spec = ModelSpec(Smooth(model=own) if wrapped else own, SHAPE, 5)
+    trained = spec.build().eval()
+    file = place / "runs, all" / "model.safetensors"
+    file.parent.mkdir()
+    save_model(file, trained, spec)
+    source, images = with_weights(spec.model, file), torch.rand(2, *SHAPE)
+    for kept in (
+        load_classifier(source),
+        load_classifier(source, input_shape=SHAPE, num_classes=5),
+        load_classifier(MODELS.text(spec.model), weights=file),
+    ):
+        assert torch.equal(kept(images), trained(images)) and kept.class_names == ()
+    other = load_classifier(source, input_shape=SHAPE, num_classes=4)
+    assert other(images).shape == (2, 4)
+    assert torch.equal(other.model.stem.weight, trained.model.stem.weight)
+    unlike = with_weights(MODELS.parse("nets.small:squeezed,head=new,classes=5"), file)
+    with pytest.raises(ModelError, match="the number of classes for a new last layer"):
+        load_classifier(unlike)
+
+
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("text", ["dense=true", "dense=false", "dense=true,classes=8", "resize=6"])
 def test_a_new_head_replaces_the_layer_that_runs_last(text: str) -> None:
@@ -213,6 +240,10 @@ def test_a_file_alone_does_not_decide_which_code_runs(place: Path) -> None:
     with pytest.raises(CheckpointError, match=r"must not run"):
         load_model(place / "s.safetensors")
     assert not mark.exists()
+    with pytest.raises(CheckpointError, match=r"must not run; name") as refused:
+        load_model(place / "s.safetensors")
+    advised = MODELS.parse(str(refused.value).partition(" yourself, as ")[2])
+    assert advised == with_weights(smooth, place / "s.safetensors")
     model, _ = load_model(place / "m.safetensors", source=source)
     assert mark.exists() and isinstance(model, Classifier)
 

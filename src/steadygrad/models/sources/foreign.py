@@ -8,13 +8,15 @@ from typing import Any, Literal
 from torch import nn
 
 from steadygrad.error_text import described
-from steadygrad.errors import HyperparameterError, ModelError
+from steadygrad.errors import CheckpointError, HyperparameterError, ModelError
 from steadygrad.logits import logits_of
 from steadygrad.models.classifier import Classifier, check_fits, grey_output
 from steadygrad.models.entry import ImageShape
-from steadygrad.models.registry import MODELS
+from steadygrad.models.model_file import ModelSpec, read_spec
+from steadygrad.models.registry import MODELS, innermost
 from steadygrad.models.sources.checkpoints import Weights, fill, read_weights
 from steadygrad.models.wrappers import copied
+from steadygrad.parts import with_absolute_paths
 
 __all__ = ["Foreign", "ForeignModel", "described", "find_head", "new_head"]
 
@@ -42,8 +44,9 @@ class ForeignModel:
 
     Args:
         weights: a file or folder that ``load_weights`` reads; None for the source's own.
-        head: "keep" the last layer, or put a "new" one in its place, untrained, for as many classes
-            as the data has.
+        head: "keep" the last layer, or put a "new" one in its place, for as many classes as the
+            data has: the one that a run of this model trained, where ``weights`` are of that run
+            and it had as many classes, else an untrained one.
         resize: scale images to this side inside the model; None takes them as they come.
 
     Raises:
@@ -88,21 +91,25 @@ class ForeignModel:
         classes = num_classes if self.head == "keep" else None
         inside = self._inside(input_shape)
         weights = None if self.weights is None else read_weights(self.weights)
+        own = None if weights is None or self.head == "keep" else self._own_spec(weights)
         foreign = self._construct(classes, trained=weights is None)
         if isinstance(foreign.network, Classifier):
             self._refuse_preprocessing(foreign)
-        if weights is not None and self.head == "new":
+        if weights is not None and self.head == "new" and own is None:
             foreign = self._sized(foreign, weights, inside)
         is_changed = weights is not None or self.head == "new"
         if is_changed and not getattr(self, "builds_anew", False):
             foreign = replace(foreign, network=copied(foreign.network))
+        if own is not None:
+            new_head(foreign.network, own.num_classes, self._inside(own.input_shape))
         notes = () if weights is None else fill(foreign.network, weights)
         if self.head == "new":
-            if num_classes is None:
-                raise ModelError(
-                    f"{MODELS.text(self)}: expected the number of classes for a new last layer"
-                )
-            new_head(foreign.network, num_classes, inside)
+            if own is None or num_classes not in (None, own.num_classes):
+                if num_classes is None:
+                    raise ModelError(
+                        f"{MODELS.text(self)}: expected the number of classes for a new last layer"
+                    )
+                new_head(foreign.network, num_classes, inside)
             foreign = replace(foreign, class_names=())
         classifier = foreign.network
         if not isinstance(classifier, Classifier):
@@ -146,6 +153,14 @@ class ForeignModel:
         if input_shape is None or self.resize is None:
             return input_shape
         return input_shape[0], self.resize, self.resize
+
+    def _own_spec(self, weights: Weights) -> ModelSpec | None:
+        """Return the specification in a file of a run that trained this model, else None."""
+        try:
+            spec = read_spec(weights.path)
+        except CheckpointError:  # someone else's file
+            return None
+        return spec if innermost(spec.model) == with_absolute_paths(self.bare()) else None
 
     def _sized(self, foreign: Foreign, weights: Weights, input_shape: ImageShape | None) -> Foreign:
         """Return the network with as many classes as the weights have."""

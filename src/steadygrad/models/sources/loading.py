@@ -1,7 +1,6 @@
 """From whatever a user names to a network: one door for the commands and for Python."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from steadygrad.errors import HyperparameterError
 from steadygrad.evaluation_mode import to_evaluation_mode
 from steadygrad.models.classifier import refuse_without_numbers
 from steadygrad.models.entry import ImageShape
-from steadygrad.models.registry import MODELS, ModelSource, built
+from steadygrad.models.registry import MODELS, ModelSource, built, innermost, with_weights
 from steadygrad.models.sources.unnamed import ObjectModel, RunModel
 from steadygrad.parts import part_fields
 
@@ -28,7 +27,8 @@ def model_source(
         model: ``timm:NAME``, ``torchvision:NAME``, ``hf:NAME_OR_FOLDER``,
             ``package.module:callable,key=value``, the folder of a run (a text or a path), a
             registered name, the table of a part, or an ``nn.Module`` as it is.
-        weights: a file or folder that takes the place of the source's own weights.
+        weights: a file or folder that takes the place of the source's own weights; of the model
+            inside one that changes another, such as ``smooth``.
 
     Raises:
         UnknownNameError: there is no such model.
@@ -51,13 +51,12 @@ def model_source(
     if weights is None:
         found: ModelSource = source
         return found
-    if "weights" not in {setting.key for setting in part_fields(source)}:
+    if "weights" not in {setting.key for setting in part_fields(innermost(source))}:
         raise HyperparameterError(
             f"expected weights for a model from outside only, got {weights} beside "
             f"{MODELS.text(source)}"
         )
-    given: Any = replace(source, weights=Path(weights))
-    changed: ModelSource = given
+    changed: ModelSource = with_weights(source, Path(weights))
     return changed
 
 
