@@ -76,7 +76,7 @@ MNIST_AUTOATTACK = StandardAutoAttack(
     stem="mnist-autoattack",
     title="what standard AutoAttack leaves",
     data_title=MNIST.title,
-    attacked_networks=(_PROPOSED, _LONGER, _TURNED, _AT_EQUAL_TIME, *_LONGER_AT_EQUAL_TIME),
+    attacked_networks=(_PROPOSED, _LONGER, _AT_EQUAL_TIME, *_LONGER_AT_EQUAL_TIME),
     eps_values=(0.2, 0.3),
     images=1000,
 )
