@@ -1,6 +1,9 @@
 """Accuracy under attack, batch by batch."""
 
+from typing import Any
+
 import pytest
+import torch
 from torch import Tensor, nn
 
 from steadygrad.attacks import FGSM, PGD
@@ -43,3 +46,48 @@ def test_modes_stay_and_no_attack_is_refused(trained: nn.Module, held_out: Data)
     trained.eval()
     with pytest.raises(HyperparameterError, match="at least one attack"):
         RobustAccuracy(model, [])
+
+
+class Watcher:
+    """An attack that leaves the images, and notes its draws and whether the model trains."""
+
+    def __init__(self) -> None:
+        self.draws: list[float] = []
+        self.modes: list[bool] = []
+
+    def __call__(
+        self,
+        model: Any,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        self.draws.append(torch.rand(1, generator=generator).item())
+        self.modes.append(model.training)
+        return images
+
+
+def watched(model: nn.Module, data: Data, seed: int) -> tuple[RobustAccuracy, Watcher]:
+    watcher = Watcher()
+    metric = RobustAccuracy(model, [watcher, watcher], seed=seed)
+    for batch in zip(data[0][:40].split(20), data[1][:40].split(20), strict=True):
+        metric.update(*batch)
+    return metric, watcher
+
+
+def test_draws_follow_from_seed_batch_and_attack(trained: nn.Module, held_out: Data) -> None:
+    metric, watcher = watched(trained, held_out, seed=0)
+    assert len(set(watcher.draws)) == 4  # two batches, two attacks
+    assert watched(trained, held_out, seed=0)[1].draws == watcher.draws
+    assert not set(watched(trained, held_out, seed=1)[1].draws) & set(watcher.draws)
+    metric.reset()
+    metric.update(held_out[0][:20], held_out[1][:20])
+    assert watcher.draws[4:] == watcher.draws[:2]
+
+
+def test_attacks_meet_the_model_in_eval_mode(trained: nn.Module, held_out: Data) -> None:
+    model = nn.Sequential(trained).train()
+    assert not any(watched(model, held_out, seed=0)[1].modes)
+    assert model.training
+    trained.eval()

@@ -338,3 +338,57 @@ def test_what_is_a_chain_and_what_is_none() -> None:
     assert chain_of(Residual(model), images) is None
     assert chain_of(nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.GELU()), images) is None
     assert chain_of(lambda x: model(x), images) is None
+
+
+class Inverted(nn.Module):
+    """Turns black to white, by constants of negative sign, before a network."""
+
+    def __init__(self, model: nn.Module, *, divides: bool) -> None:
+        super().__init__()
+        self.model, self.divides = model, divides
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model((x / -0.5 if self.divides else x * -2) - 1)
+
+
+@pytest.mark.parametrize("divides", [False, True])
+def test_negative_constants_widen_a_ball_like_positive_ones(divides: bool) -> None:
+    images, _ = data(0)
+    inverted = Inverted(network("dense", 0), divides=divides).eval()
+    plain = network("dense", 0)
+    with torch.no_grad():  # the same in the weights of the first layer
+        plain[1].bias -= plain[1].weight.sum(dim=1)
+        plain[1].weight *= -2
+    bounds = []
+    for model in (plain, inverted):
+        chain = chain_of(model, images)
+        assert chain is not None
+        bounds.append(interval_bounds(chain, Region.around(images, 0.1, "linf"))[-1])
+    torch.testing.assert_close(bounds[0], bounds[1], rtol=1e-5, atol=1e-5)
+
+
+class OtherWithoutGradients(nn.Module):
+    """Is traced with gradients on, and computes something else without them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x * (1 if torch.is_grad_enabled() else 2))
+
+
+def test_a_chain_that_computes_something_else_than_the_network_proves_nothing() -> None:
+    images, _ = data(0)
+    assert chain_of(OtherWithoutGradients(network("dense", 0)), images) is None
+
+
+def test_weights_are_those_of_the_next_pass_and_not_of_the_last() -> None:
+    images, _ = data(0)
+    model, _ = with_computed_weights("dense", "weight norm by a hook")
+    with torch.no_grad():
+        model[1].weight_g.mul_(2)  # the layer's weight follows at its next pass
+    chain = chain_of(model, images)
+    assert chain is not None
+    with torch.no_grad():
+        torch.testing.assert_close(chain(images).float(), model(images))
