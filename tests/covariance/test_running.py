@@ -222,3 +222,15 @@ def test_a_device_that_is_not_waited_for_leaves_useless_perturbations_out(
     covariance.offer(batch(1))
     assert not torch.equal(covariance.state_dict()["mean"], before["mean"])
     assert covariance.mean_diagonal == pytest.approx(1, abs=1e-6)
+
+
+def test_a_state_that_is_loaded_counts_at_once() -> None:
+    draws = torch.Generator().manual_seed(0)
+    changes = torch.randn(5, 1, 3, 3, dtype=torch.float64, generator=draws)
+    running = RunningCovariance("dense")
+    running.update(changes)
+    before, state = running.dense(), running.state_dict()
+    running.update(changes.flip(-1) ** 3)
+    assert not torch.equal(running.dense(), before)
+    running.load_state_dict(state)
+    assert torch.equal(running.dense(), before)

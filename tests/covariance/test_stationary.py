@@ -23,7 +23,8 @@ from steadygrad.covariance import (
     pair_counts,
     radial_function,
 )
-from steadygrad.covariance.displacements import fast_length
+from steadygrad.covariance.displacements import fast_length, torus_kernel
+from steadygrad.covariance.semidefinite import repaired as repaired_kernel
 from steadygrad.errors import CovarianceError, HyperparameterError, ShapeError, UnknownNameError
 
 SHAPE = (2, 4, 3)
@@ -353,3 +354,30 @@ def test_tables_that_are_no_covariance_are_refused() -> None:
         BlockCovariance.from_blocks(torch.ones(1, 2, 2), SHAPE)
     with pytest.raises(CovarianceError, match="symmetric"):
         BlockCovariance.from_blocks(torch.randn(1, 6, 6), SHAPE)
+
+
+@pytest.mark.parametrize("side", [4, 5])
+def test_the_negative_share_is_that_of_all_eigenvalues(side: int) -> None:
+    draws = torch.Generator().manual_seed(side)
+    kernel = torch.randn(1, 1, side, dtype=torch.float64, generator=draws)
+    kernel = kernel + kernel.flip(-1).roll(1, -1)  # symmetric on the circle
+    places = torch.arange(side)
+    eigenvalues = torch.linalg.eigvalsh(kernel[0, 0][(places[:, None] - places) % side])
+    share = eigenvalues.clamp(max=0).abs().sum() / eigenvalues.abs().sum()
+    assert 0 < share < 1
+    _, repair = repaired_kernel(kernel, torch.ones(side), 0)
+    assert repair.negative_share == pytest.approx(share.item())
+
+
+def test_between_the_largest_displacements_a_bridge_is_a_straight_line() -> None:
+    table = torch.arange(-13.0, 14.0).view(1, 1, 1, 27)  # of images 1x14, on a circle of 30
+    row = torus_kernel(table, (1, 1, 14), bridged=True)[0, 0, 0]
+    assert row.tolist() == [*range(14), 6.5, 0.0, -6.5, *range(-13, 0)]
+
+
+def test_the_spectrum_of_large_images_has_the_covariances_of_the_function() -> None:
+    covariance = ExponentialCovariance((1, 66, 66), 33.0)
+    root = covariance._pixel_root(torch.float64, torch.device("cpu"))
+    spectrum = root.square().to(torch.complex128)
+    row = torch.fft.irfft2(spectrum, s=covariance._sampling_torus)[0, :66]
+    torch.testing.assert_close(row, (-torch.arange(66.0, dtype=torch.float64) / 33).exp())

@@ -124,3 +124,18 @@ def test_it_travels_like_pytorchs() -> None:
     assert isinstance(copied, nn.BatchNorm2d)
     assert copied.state_dict().keys() == nn.BatchNorm2d(2).state_dict().keys()
     assert repr(ours) == repr(nn.BatchNorm2d(2))
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("tracks", [True, False])
+def test_running_statistics_move_as_those_of_pytorch(momentum: float | None, tracks: bool) -> None:
+    layers = pair(3, momentum=momentum)
+    for layer in layers:
+        layer.train().track_running_stats = tracks  # as loops turn it off for a while
+    for seed in range(3):
+        draws = torch.Generator().manual_seed(seed)
+        x = torch.randn(4, 3, 2, 2, dtype=torch.float64, generator=draws).requires_grad_()
+        for layer in layers:
+            layer(x)
+    for ours, theirs in zip(*(layer.buffers() for layer in layers), strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -178,3 +178,12 @@ def test_other_dtypes_and_transforms_are_pytorchs() -> None:
 def test_errors_are_pytorchs() -> None:
     with pytest.raises(RuntimeError, match="expected input"):
         Conv2d(2, 3, 3)(torch.zeros(1, 1, 5, 5, requires_grad=True))
+
+
+def test_few_channels_and_many_outputs_in_groups_have_the_gradient_of_pytorch() -> None:
+    torch.manual_seed(0)
+    ours = Conv2d(2, 20, 3, padding=1, groups=2)  # without groups, this would go by patches
+    x = torch.rand(3, 2, 5, 5, requires_grad=True)
+    theirs = partial(conv2d, weight=ours.weight, bias=ours.bias, padding=1, groups=2)
+    found, expected = (torch.autograd.grad(f(x).square().sum(), x)[0] for f in (ours, theirs))
+    torch.testing.assert_close(found, expected)

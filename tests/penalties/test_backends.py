@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from steadygrad.errors import HyperparameterError
+from steadygrad.layers import ComplexLinear
 from steadygrad.models import build_model
 from steadygrad.penalties import (
     L1,
@@ -17,6 +18,7 @@ from steadygrad.penalties import (
     FiniteDifference,
     GradientNorm,
     Linf,
+    SquaredNormPenalty,
     compare_backends,
 )
 from steadygrad.penalties.part import Backend
@@ -150,3 +152,14 @@ def test_steps_and_orders_that_mean_nothing_are_refused(
 ) -> None:
     with pytest.raises(HyperparameterError, match=message):
         FiniteDifference(**arguments)
+
+
+def test_within_autocast_complex_layers_give_the_penalty_of_float32() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), ComplexLinear(64, 8), ComplexLinear(8, 10))
+    found = []
+    for is_half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+            penalized = SquaredNormPenalty(strength=1.0)(model, IMAGES.float(), LABELS)
+        found.append(penalized.penalty)
+    torch.testing.assert_close(*found)

@@ -140,3 +140,10 @@ def test_losses_are_parts() -> None:
     assert part == CrossEntropy(smoothing=0.1, class_weights=(1.0, 2.0, 0.5))
     assert LOSSES.parse(LOSSES.text(part)) == part
     assert LOSSES.build({"name": "binary-cross-entropy"}) == BinaryCrossEntropy()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_losses_of_half_logits_are_taken_in_float32(dtype: torch.dtype) -> None:
+    logits = LOGITS.to(dtype)
+    losses, _ = example_losses(lambda _: logits, IMAGES, LABELS)
+    torch.testing.assert_close(losses, cross_entropy(logits.float(), LABELS, reduction="none"))

@@ -15,6 +15,7 @@ from steadygrad.penalties.perturbation_source import (
     PGD_EPS,
     DeepFoolSource,
     PGDSource,
+    attack_perturbations,
     resolve_source,
 )
 
@@ -106,3 +107,15 @@ def test_fewer_steps_of_deepfool_end_sooner(model: nn.Module) -> None:
 def test_settings_outside_their_range_are_refused(build: Any, message: str) -> None:
     with pytest.raises(HyperparameterError, match=message):
         build()
+
+
+def test_an_attack_is_told_the_likeliest_class_of_soft_labels(model: nn.Module) -> None:
+    told = []
+
+    def attack(_: nn.Module, images: Tensor, labels: Tensor, **__: Any) -> Tensor:
+        told.append(labels)
+        return images
+
+    soft = torch.tensor([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]])
+    attack_perturbations(attack, model, IMAGES[:2], soft)
+    assert told[0].tolist() == [1, 0]

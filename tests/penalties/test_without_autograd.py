@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from steadygrad.covariance import RunningCovariance
 from steadygrad.penalties import (
     DoubleBackprop,
     FiniteDifference,
@@ -74,3 +75,15 @@ def test_images_and_labels_from_inference_mode_are_usable_in_training() -> None:
     with torch.inference_mode():
         images, labels = X.clone(), Y.clone()
     PENALTY(small(), images, labels).loss.backward()
+
+
+def test_without_autograd_a_covariance_learns_nothing() -> None:
+    running = RunningCovariance("dense")
+    penalty = StructuredPenalty(strength=1.0, covariance=running, source="fgsm", every=2)
+    model = small()
+    penalty(model, X, Y)
+    before = running.dense()
+    with torch.no_grad():
+        penalty(model, X.flip(0), Y)
+    assert (running.updates, penalty.calls) == (1, 1)
+    assert torch.equal(running.dense(), before)

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from checkpointed_attention import Attending
 from starts_at_zero import Zeros
 from steadygrad.datasets import batches, load_dataset
+from steadygrad.distributed import Ranks
 from steadygrad.models import Classifier
 from steadygrad.seeds import derive_seed
 from steadygrad.training import (
@@ -206,3 +207,26 @@ def test_checkpointed_attention_is_trained_as_without(
 
 def _attending(recomputes: bool) -> nn.Module:
     return Classifier(Attending(8, 10, recomputes=recomputes))
+
+
+def test_every_process_step_and_epoch_has_a_dropout_mask_of_its_own(config: Make) -> None:
+    drawn = []
+    with torch.random.fork_rng():
+        data = load_dataset("digits", "train", limit=40)
+        session = TrainingSession(config(limit_train=40), data, torch.device("cpu"))
+        for rank in (1, 2):
+            session.ranks = Ranks(rank, 3)
+            for session.epochs_done in (0, 1):
+                for session.steps_done in (0, 1):
+                    session._seed_dropout()
+                    drawn.append(torch.rand(()).item())
+    assert len(set(drawn)) == 8
+
+
+def test_augmentation_and_attack_draw_from_streams_of_their_own(config: Make) -> None:
+    with torch.random.fork_rng():
+        data = load_dataset("digits", "train", limit=40)
+        session = TrainingSession(config(limit_train=40), data, torch.device("cpu"))
+    streams = (session._augmentation_draws, session._attack_draws)
+    one, other = (torch.rand(4, generator=stream) for stream in streams)
+    assert not torch.equal(one, other)

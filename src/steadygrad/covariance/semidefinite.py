@@ -60,10 +60,11 @@ def repaired(kernel: Tensor, pairs: Tensor, steps: int) -> tuple[Tensor, Repair]
         raise HyperparameterError(f"expected repair steps >= 0, got {steps}")
     wide, weights = kernel.double(), (pairs / pairs.max()).double()
     eigenvalues = torch.linalg.eigvalsh(matrices_by_frequency(wide))
-    total = eigenvalues.abs().sum().item()
+    times = _times_in_the_spectrum(kernel.shape[-1]).to(eigenvalues)[:, None]
+    total = (times * eigenvalues.abs()).sum().item()
     if total == 0:
         return kernel, Repair(0.0, 0.0, 0.0)
-    negative = eigenvalues.clamp(max=0).abs().sum().item() / total
+    negative = (times * eigenvalues.clamp(max=0).abs()).sum().item() / total
     relative = eigenvalues.min().item() / eigenvalues.abs().max().item()
     # Rounding of the kernel's own dtype is no indefiniteness.
     if relative >= -16 * torch.finfo(kernel.dtype).eps:
@@ -137,6 +138,15 @@ def matrices_by_frequency(kernel: Tensor) -> Tensor:
     axes = tuple(range(2, kernel.ndim))
     spectrum: Tensor = torch.fft.rfftn(kernel, dim=axes).movedim((0, 1), (-2, -1))
     return (spectrum + spectrum.mH) / 2
+
+
+def _times_in_the_spectrum(side: int) -> Tensor:
+    """Return how often each frequency of the halved axis, ``side`` long, is in the whole one."""
+    times = torch.full((side // 2 + 1,), 2)
+    times[0] = 1
+    if side % 2 == 0:
+        times[-1] = 1
+    return times
 
 
 def _clipped(kernel: Tensor) -> Tensor:

@@ -107,7 +107,10 @@ class RandomState:
 
     def _read(self) -> tuple[Any, ...]:
         own = np.random.get_state(), random.getstate(), torch.get_rng_state()
-        return own if self._device is None else (*own, self._of_device().get_rng_state())
+        if self._device is None:
+            return own
+        with self._on_device():
+            return (*own, self._of_device().get_rng_state())
 
     def _write(self, states: tuple[Any, ...]) -> None:
         np.random.set_state(states[0])

@@ -1,5 +1,7 @@
 """The verdict: what a set of findings says together."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -141,3 +143,11 @@ def test_without_an_essential_diagnostic_nothing_is_certified(
 def test_others_may_be_missing(subject: Subject) -> None:
     missing = ("expectation-over-randomness", "float64-gradients", "black-box-beats-white-box")
     assert verdict(subject, findings(missing=missing)).level == "no sign of masking"
+
+
+@pytest.mark.parametrize(("measured", "level"), [(14.0, "doubtful"), (16.0, "masked")])
+def test_a_symptom_is_severe_beyond_three_of_its_own_thresholds(
+    subject: Subject, measured: float, level: str
+) -> None:
+    found = [replace(each, threshold=5.0) for each in findings(unbounded_eps=measured)]
+    assert verdict(subject, found).level == level
