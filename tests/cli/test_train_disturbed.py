@@ -63,8 +63,8 @@ def test_trains_as_told_and_keeps_the_settings(
         ("--attack lrc:eps=0.3,covariance=exponential:0", "decay_length > 0"),
         ("--attack lrc:eps=0.3,covariance=statoinary", "did you mean 'stationary'?"),
         (
-            "--attack lrc:eps=0.3,covariance=no/such.safetensors",
-            "no covariance file at no/such.safetensors",
+            "--attack lrc:eps=0.3,covariance=/no/such.safetensors",
+            "no covariance file at /no/such.safetensors",
         ),
         (
             "--penalty sgr:strength=1,covariance=dense,covariance.source=pgd,"

@@ -214,8 +214,8 @@ def test_training_is_told_by_what_sets_it_apart() -> None:
             "SGR (stationary covariance), strength 0.005, finite difference",
         ),
         (
-            "sgr:strength=0.005,covariance=a/b.safetensors",
-            "SGR (a/b.safetensors covariance), strength 0.005",
+            "sgr:strength=0.005,covariance=/a/b.safetensors",
+            "SGR (/a/b.safetensors covariance), strength 0.005",
         ),
     ],
 )
