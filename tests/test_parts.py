@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from steadygrad.errors import HyperparameterError, UnknownNameError
@@ -181,6 +181,8 @@ def test_malformed_text_is_named(text: str, sentence: str) -> None:
     steps=st.integers(1, 10**6),
     name=st.text(st.characters(codec="ascii", exclude_categories=("Cc",)), max_size=8),
 )
+@example(eps=0.0, numerator=0, steps=1, name='""')
+@example(eps=0.0, numerator=0, steps=1, name="'\"'")
 def test_any_value_survives_text_and_table(
     eps: float, numerator: int, steps: int, name: str
 ) -> None:

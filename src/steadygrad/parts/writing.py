@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from steadygrad.parts.settings import Setting, fields_of
-from steadygrad.parts.values import NotTextError, plain_text
+from steadygrad.parts.values import NotTextError, plain_text, unquoted
 
 __all__ = ["distinct_settings", "plain_settings", "plain_value", "text_items", "value_text"]
 
@@ -100,7 +100,9 @@ def _distinct_value(value: Any, setting: Setting) -> Any:
 
 
 def plain_value(value: Any, setting: Setting) -> Any:
-    """Return a value as JSON holds it."""
+    """Return a value as JSON holds it; a text in quotes of its own gets others around them."""
+    if isinstance(value, str) and unquoted(value) != value:
+        return f"'{value}'"  # reading takes the outer ones away
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Path):
