@@ -177,6 +177,16 @@ def config(**settings: Any) -> TrainingConfig:
     return TrainingConfig(**{"data": "digits", "model": "digits-complex"} | settings)
 
 
+@pytest.mark.parametrize(
+    ("step", "natural"),
+    [("flip", True), ("rotate:10", True), ("elastic:1", True), ("uniform:0.1", False)],
+)
+def test_only_steps_that_no_photograph_could_show_make_a_training_disturbed(
+    step: str, natural: bool
+) -> None:
+    assert is_plain(config(augmentation=step)) is natural
+
+
 def test_training_is_told_by_what_sets_it_apart() -> None:
     plain = config(augmentation="flip+crop:4")
     frozen = "digits-complex:second_order=frozen_phase"

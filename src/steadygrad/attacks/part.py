@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from steadygrad._typing import Classifier, Images, Labels
 from steadygrad.attacks.ball import AnyNorm
 from steadygrad.attacks.base import Attack, norm_of
-from steadygrad.errors import HyperparameterError, UnknownNameError
+from steadygrad.errors import HyperparameterError
 from steadygrad.held_statistics import held_statistics
-from steadygrad.parts import Family, nearest
+from steadygrad.parts import Family
 from steadygrad.parts.reading import split_name
 
 __all__ = ["ATTACKS", "AboutAttack", "AttackFamily", "EpsMeaning", "about_attack", "attack"]
@@ -71,10 +71,7 @@ class _Attacks(Family[Attack]):
         """
         name, offered = split_name(text)[0], self.names_with_eps(norms)
         if name not in self.names():
-            raise UnknownNameError(
-                f"unknown attack {name!r}{nearest(name, offered)}; "
-                f"choose one of {', '.join(offered)}"
-            )
+            raise self._unknown(name, offered)
         if name not in self.names_with_eps():
             raise HyperparameterError(
                 f"expected an attack with an eps, got {name!r}, which has none; "

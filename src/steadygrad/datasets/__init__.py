@@ -2,9 +2,11 @@
 
 from steadygrad.datasets.augmentation import (
     AUGMENTATIONS,
+    NATURAL,
     AugmentationStep,
     GaussianNoise,
     HorizontalFlip,
+    Noise,
     RandomCrop,
     UniformNoise,
     augment,
@@ -25,6 +27,7 @@ from steadygrad.datasets.sources import DATA_SOURCES, DataSource, data_source
 __all__ = [
     "AUGMENTATIONS",
     "DATA_SOURCES",
+    "NATURAL",
     "AugmentationStep",
     "DataSource",
     "DatasetEntry",
@@ -33,6 +36,7 @@ __all__ = [
     "HorizontalFlip",
     "ImageDataset",
     "ImageLoader",
+    "Noise",
     "RandomCrop",
     "Rotation",
     "Split",

@@ -14,9 +14,11 @@ from steadygrad.parts import Family
 
 __all__ = [
     "AUGMENTATIONS",
+    "NATURAL",
     "AugmentationStep",
     "GaussianNoise",
     "HorizontalFlip",
+    "Noise",
     "RandomCrop",
     "UniformNoise",
     "augment",
@@ -35,7 +37,10 @@ class AugmentationStep(Protocol):
 AUGMENTATIONS: Family[AugmentationStep] = Family(
     "augmentation", "steadygrad.datasets", group="steadygrad.augmentations"
 )
-"""Every registered augmentation."""
+"""Every registered augmentation; what an image is after it, with ``NATURAL``."""
+
+NATURAL = "natural"
+"""What an augmentation is registered with that turns a photograph into another possible one."""
 
 
 def augment(
@@ -73,7 +78,7 @@ def augment(
     return images
 
 
-@AUGMENTATIONS.register("flip")
+@AUGMENTATIONS.register("flip", NATURAL)
 @dataclass(frozen=True)
 class HorizontalFlip:
     """Mirror each image left and right with probability one half."""
@@ -86,7 +91,7 @@ class HorizontalFlip:
         return torch.where((draws < 0.5)[:, :, None, None], images.flip(-1), images)
 
 
-@AUGMENTATIONS.register("crop")
+@AUGMENTATIONS.register("crop", NATURAL)
 @dataclass(frozen=True)
 class RandomCrop:
     """Pad every side and cut the original size out at a random place.
@@ -204,6 +209,10 @@ class UniformNoise:
         """Return the noisy images."""
         noise = torch.empty_like(images).uniform_(-1, 1, generator=generator)
         return (images + self.half_width * noise).clamp(0, 1)
+
+
+Noise: TypeAlias = GaussianNoise | UniformNoise
+"""The augmentations that add noise to every pixel."""
 
 
 def _check_scale(scale: float) -> None:

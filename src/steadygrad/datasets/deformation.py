@@ -10,13 +10,13 @@ from torch.nn.functional import conv2d, grid_sample, pad
 
 from steadygrad._typing import Images
 from steadygrad.checks import check_images
-from steadygrad.datasets.augmentation import AUGMENTATIONS
+from steadygrad.datasets.augmentation import AUGMENTATIONS, NATURAL
 from steadygrad.errors import HyperparameterError
 
 __all__ = ["ElasticDeformation", "Rotation", "blurred"]
 
 
-@AUGMENTATIONS.register("rotate")
+@AUGMENTATIONS.register("rotate", NATURAL)
 @dataclass(frozen=True)
 class Rotation:
     """Turn each image about its centre by a random angle, border pixels repeated beyond the edge.
@@ -54,7 +54,7 @@ class Rotation:
         return _read_at(images, cosine * rows - sine * columns, cosine * columns + sine * rows)
 
 
-@AUGMENTATIONS.register("elastic")
+@AUGMENTATIONS.register("elastic", NATURAL)
 @dataclass(frozen=True)
 class ElasticDeformation:
     """Move every pixel by a smooth random field, by about ``size`` pixels.

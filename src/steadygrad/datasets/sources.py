@@ -20,7 +20,7 @@ from steadygrad.datasets.image_table import ImageTable
 from steadygrad.datasets.parquet import ParquetTable
 from steadygrad.datasets.parquet_shards import find_shards, holds_parquet
 from steadygrad.errors import DatasetError, HyperparameterError
-from steadygrad.parts import Family
+from steadygrad.parts import Family, absolute_path
 
 __all__ = [
     "DATA_SOURCES",
@@ -100,7 +100,7 @@ def data_source(
         DatasetError: there is no folder at that path.
     """
     place = default_dir if data_dir is None else data_dir
-    directory = None if place is None else Path(place).expanduser()
+    directory = None if place is None else absolute_path(Path(place))  # for any folder
     found: DataSource | None = None
     if isinstance(source, str) and not DATA_SOURCES.is_text_of(source):
         places = [Path(source)] + ([directory / source] if directory is not None else [])
@@ -108,7 +108,7 @@ def data_source(
     found = found if found is not None else DATA_SOURCES.of(source)
     is_free = data_dir is not None or getattr(found, "data_dir", None) is None
     if directory is not None and _has_field(found, "data_dir") and is_free:
-        found = with_settings(found, data_dir=directory.absolute())  # a run is used from anywhere
+        found = with_settings(found, data_dir=directory)
     return found
 
 

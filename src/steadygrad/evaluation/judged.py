@@ -146,11 +146,10 @@ def _of_run(
     config = trained.config
     own_dir = getattr(config.data, "data_dir", None)
     data = data_source(dataset or config.data, data_dir, default_dir=own_dir)
-    is_own = data.title == config.data.title
-    held_out = config.validation_size if is_own else 0
+    held_out = config.held_out_of(data)
     # A named set has no validation split but one that was cut; other sources say what they hold.
     is_named = isinstance(DATA_SOURCES.about(data), DatasetEntry)
-    if split == "validation" and is_own and is_named and not held_out:
+    if split == "validation" and is_named and data.title == config.data.title and not held_out:
         raise HyperparameterError(
             f"expected split train or test of {run}, which was trained without a validation split "
             "(train --validation-size), got 'validation'"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from steadygrad.datasets import GaussianNoise, UniformNoise
+from steadygrad.datasets import Noise
 from steadygrad.models import MODELS
 from steadygrad.training import TrainingConfig, configuration_digest
 
@@ -45,7 +45,7 @@ class Network:
     def is_defended(self) -> bool:
         """Whether a penalty, attacks or noise took part in its training."""
         config = self.config
-        is_noisy = any(isinstance(s, GaussianNoise | UniformNoise) for s in config.augmentation)
+        is_noisy = any(isinstance(s, Noise) for s in config.augmentation)
         return config.penalty is not None or config.attack is not None or is_noisy
 
     def of_seed(self, seed: int) -> "Network":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from statistics import fmean
 
-from steadygrad.datasets import AUGMENTATIONS, GaussianNoise, UniformNoise
+from steadygrad.datasets import AUGMENTATIONS, Noise
 from steadygrad.experiments.network import Network
 from steadygrad.experiments.scale import Scale
 from steadygrad.experiments.workbench import Workbench
@@ -177,7 +177,7 @@ def training_caution(networks: Iterable[Network]) -> str:
 
 def _noise(config: TrainingConfig) -> str | None:
     for step in config.augmentation:
-        if isinstance(step, GaussianNoise | UniformNoise):
+        if isinstance(step, Noise):
             return AUGMENTATIONS.text(step)
     return None
 

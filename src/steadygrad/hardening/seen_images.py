@@ -44,7 +44,7 @@ def held_out_before(source: ModelSource, data: Any) -> int:
     config = _training_of(source)
     if config is None or isinstance(config.data, GivenImages) or not is_named(data):
         return 0
-    return config.validation_size if config.data.title == data_source(data).title else 0
+    return config.held_out_of(data_source(data))
 
 
 def data_dir_before(source: ModelSource) -> Path | None:

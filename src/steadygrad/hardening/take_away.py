@@ -201,7 +201,7 @@ def _hub(
             "input_shape": list(input_shape),
             "class_names": list(class_names),
             "preprocessing": model.describe() if isinstance(model, Classifier) else "",
-            "activation": activation_note(activation),
+            "activation": activation,
         }
         write_atomically(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     write_atomically(folder / "README.md", _card(name, input_shape, activation, results).encode())

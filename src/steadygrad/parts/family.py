@@ -137,11 +137,14 @@ class Family(FamilyNote, Generic[P]):
         if name not in self._classes and name in self._announced.names():
             self._load_plugin(name)
         if name not in self._classes:
-            raise UnknownNameError(
-                f"unknown {self.kind} {name!r}{nearest(name, self._buildable())}; "
-                f"choose one of {', '.join(self._buildable())}"
-            )
+            raise self._unknown(name, self._buildable())
         return self._classes[name]
+
+    def _unknown(self, name: str, offered: tuple[str, ...] | list[str]) -> UnknownNameError:
+        return UnknownNameError(
+            f"unknown {self.kind} {name!r}{nearest(name, offered)}; "
+            f"choose one of {', '.join(offered)}"
+        )
 
     def name_of(self, part: Any) -> str | None:
         """Return the name of a part or of its class; None if it is not registered here."""

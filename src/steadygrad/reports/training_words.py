@@ -6,6 +6,7 @@ from typing import Any
 from steadygrad.attacks import ATTACKS, Mixture, about_attack
 from steadygrad.datasets import (
     AUGMENTATIONS,
+    NATURAL,
     AugmentationStep,
     ElasticDeformation,
     GaussianNoise,
@@ -144,8 +145,7 @@ def _step_text(step: AugmentationStep) -> str:
 
 def _disturbing(config: TrainingConfig) -> list[AugmentationStep]:
     """Return the steps after which an image is no longer one that a camera could have taken."""
-    harmless = HorizontalFlip | RandomCrop | Rotation | ElasticDeformation
-    return [step for step in config.augmentation if not isinstance(step, harmless)]
+    return [step for step in config.augmentation if AUGMENTATIONS.about(step) != NATURAL]
 
 
 def is_plain(config: TrainingConfig) -> bool:

@@ -180,6 +180,10 @@ class TrainingConfig:
         """The data set's name, for reports."""
         return self.data.title
 
+    def held_out_of(self, data: DataSource) -> int:
+        """Return how many images of a data set the run holds out: none of another than its own."""
+        return self.validation_size if data.title == self.data_title else 0
+
     def to_dict(self) -> dict[str, Any]:
         """Return all settings, defaults included, as tables and values that JSON can hold."""
         return plain_settings(self)

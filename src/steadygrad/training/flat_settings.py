@@ -7,7 +7,7 @@ from typing import Any
 
 from steadygrad.attacks import ATTACKS, FGSM, PGD, LongRangeCorrelated, Mixture, WhiteNoise
 from steadygrad.covariance import COVARIANCES, SOURCES, Exponential
-from steadygrad.datasets import GaussianNoise, HorizontalFlip, RandomCrop, UniformNoise
+from steadygrad.datasets import GaussianNoise, HorizontalFlip, Noise, RandomCrop, UniformNoise
 from steadygrad.models import MODELS, ModelEntry
 from steadygrad.parts import distinct_settings
 from steadygrad.penalties import (
@@ -169,7 +169,7 @@ def _flat_attack(config: TrainingConfig) -> dict[str, Any]:
 
 def _flat_augmentation(config: TrainingConfig) -> dict[str, Any]:
     flat: dict[str, Any] = {}
-    order = (HorizontalFlip, RandomCrop, GaussianNoise | UniformNoise)
+    order = (HorizontalFlip, RandomCrop, Noise)
     remaining = list(config.augmentation)
     for kind in order:
         if not remaining or not isinstance(remaining[0], kind):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from steadygrad.checks import check_eps
-from steadygrad.datasets import AUGMENTATIONS, AugmentationStep, GaussianNoise, UniformNoise
+from steadygrad.datasets import AUGMENTATIONS, AugmentationStep, Noise, UniformNoise
 from steadygrad.errors import HyperparameterError
 from steadygrad.parts import Family
 from steadygrad.penalties import SquaredNormPenalty
@@ -115,7 +115,7 @@ def with_recipe(
     if "augmentation" not in settings:
         own = _steps(below.get("augmentation"))
         if noise is not None:
-            own = tuple(step for step in own if not isinstance(step, UniformNoise | GaussianNoise))
+            own = tuple(step for step in own if not isinstance(step, Noise))
     return below | proposed | dict(settings) | {"augmentation": (*own, *(noise or ()))}
 
 

@@ -8,8 +8,8 @@ from steadygrad.attacks import PGD, Attack, NoisyFGSM
 from steadygrad.datasets import (
     AUGMENTATIONS,
     AugmentationStep,
-    GaussianNoise,
     HorizontalFlip,
+    Noise,
     RandomCrop,
     Rotation,
     UniformNoise,
@@ -32,8 +32,6 @@ __all__ = ["CIFAR10", "FASHION_MNIST", "MNIST", "SVHN", "Kind", "Recipe"]
 
 Kind: TypeAlias = Literal["complex", "frozen phase", "gelu"]
 """The complex network, exactly differentiated or by the rule of Yeats et al., and its real twin."""
-
-Noise: TypeAlias = UniformNoise | GaussianNoise
 
 RATE = 0.005
 """Of learning, at the start, as in Yeats et al."""

@@ -9,6 +9,7 @@ from steadygrad.datasets import (
     AUGMENTATIONS,
     GaussianNoise,
     HorizontalFlip,
+    Noise,
     RandomCrop,
     UniformNoise,
     data_source,
@@ -37,7 +38,6 @@ Kind: TypeAlias = Literal["complex", "real", "gelu", "wide real", "wide gelu"]
 """The paper's networks, and the smooth twin of each real one, of equal size. The wide ones are
 CIFAR-10's alone ("CIFAR2")."""
 
-Noise: TypeAlias = GaussianNoise | UniformNoise
 
 _LABELS: Mapping[Kind, str] = {
     "complex": "complex",
