@@ -119,6 +119,7 @@ STEPS = [
     evaluate evaluate of-toml --attack checkerboard:side=2 --eps 0,0.2 --limit 40 --json
     audit audit of-toml --eps 0.1 --attack checkerboard --budget quick --limit 20 --out audit
     experiment experiment run logit-decay/digits --scale smoke --seeds 2 --networks nets --out found
+    listed experiment list
     """.strip().splitlines()
 ]
 
@@ -181,6 +182,7 @@ def test_its_experiment_trains_both_networks_of_two_seeds(
     printed: dict[str, str], place: Path
 ) -> None:
     assert "logit-decay/digits: digits with logit decay and without" in printed["experiment"]
+    assert "digits with logit decay and without (package steadygrad-plugin-" in printed["listed"]
     folder = place / "found" / "logit-decay" / "digits" / "smoke"
     table = (folder / "accuracies.csv").read_text().splitlines()
     assert [line.split(",")[:2] for line in table[1:]] == [

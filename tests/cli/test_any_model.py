@@ -185,6 +185,7 @@ def test_a_run_of_own_code_is_measured_and_compared_by_the_commands_that_are_pri
     assert measured.code == 0, measured.err
     compared = program("compare", run, "--out", tmp_path / "report.html")
     assert compared.code == 0, compared.err
+    assert "have changed" not in compared.out + compared.err
 
 
 @pytest.mark.parametrize("text", ["{},head=new", "smooth:model=callable:{},model.head=new"])

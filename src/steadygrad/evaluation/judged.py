@@ -17,9 +17,12 @@ from steadygrad.datasets.loading import Split
 from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.evaluation.model_names import short_name
 from steadygrad.evaluation.provenance import run_digest, weights_digest
-from steadygrad.models import Classifier, RunModel, load_classifier, model_source
+from steadygrad.models import Classifier, ModelSource, RunModel, bare, load_classifier, model_source
 from steadygrad.models.classifier import check_fits
-from steadygrad.training import ModelSpec, TrainingConfig, load_run_model
+from steadygrad.models.model_file import spec_of_run
+from steadygrad.models.registry import innermost
+from steadygrad.parts import with_absolute_paths
+from steadygrad.training import ModelSpec, RunFolder, TrainingConfig, load_run_model
 from steadygrad.training.process_group import device_of_process
 
 __all__ = ["JudgedModel", "load_judged"]
@@ -40,6 +43,7 @@ class JudgedModel:
         dataset: which data set was asked for; None for the run's own.
         data_dir: where the data lie, None for the hub.
         image_size: side to which the images were scaled; None for images as they come.
+        weights: of a model from outside, the folder of the run that it was trained in.
         about: what was taken from the model's own configuration, a sentence or "".
     """
 
@@ -53,6 +57,7 @@ class JudgedModel:
     dataset: DataSource | str | None = None
     data_dir: Path | None = None
     image_size: int | None = None
+    weights: Path | None = None
     about: str = ""
 
     @property
@@ -61,7 +66,8 @@ class JudgedModel:
 
         None if a model's state cannot be told from another's.
         """
-        return weights_digest(self.model) if self.run is None else run_digest(self.run)
+        run = self.run or self.weights
+        return weights_digest(self.model) if run is None else run_digest(run)
 
     def training_images(self) -> ImageDataset:
         """Return what the run was trained on; of a model from outside, its data set's part."""
@@ -129,8 +135,19 @@ def load_judged(
         dataset=dataset,
         data_dir=data_dir,
         image_size=image_size,
+        weights=_run_of_weights(source),
         about=about,
     )
+
+
+def _run_of_weights(source: ModelSource) -> Path | None:
+    """Return the run whose network a model from outside is: its weights, its architecture."""
+    weights = getattr(innermost(source), "weights", None)
+    if not isinstance(weights, Path) or RunFolder(weights.parent).model != weights:
+        return None
+    spec = spec_of_run(weights)
+    is_its = spec is not None and spec.model == with_absolute_paths(bare(source))
+    return weights.parent if is_its else None
 
 
 def _of_run(

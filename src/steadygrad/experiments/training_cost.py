@@ -48,7 +48,7 @@ def objective_name(config: TrainingConfig) -> str:
         parts.append(_attack_name(config.attack))
     if config.penalty is not None:
         parts.append(_penalty_name(config.penalty))
-        if config.penalty.backend != DoubleBackprop():
+        if getattr(config.penalty, "backend", DoubleBackprop()) != DoubleBackprop():
             parts.append("finite_difference")
         if getattr(config.model, "second_order", "exact") == "frozen_phase":
             parts.append("frozen phase")

@@ -147,6 +147,14 @@ def read_spec(path: Path | str) -> ModelSpec:
     return _parse_spec(Path(path), _read(Path(path))[1])
 
 
+def spec_of_run(weights: Path) -> ModelSpec | None:
+    """Return the specification in a file of weights that a run wrote; None for anyone else's."""
+    try:
+        return read_spec(weights)
+    except CheckpointError:
+        return None
+
+
 def runs_code(source: ModelSource) -> bool:
     """Return whether building a model runs code that a user named, as of a callable."""
     return bool(getattr(innermost(source), "runs_code", False))

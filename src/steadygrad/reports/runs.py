@@ -1,6 +1,5 @@
 """A run folder as one value: settings, metrics, evaluations and the size of its network."""
 
-import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from steadygrad.datasets import DATA_SOURCES, DatasetEntry
 from steadygrad.errors import CheckpointError, SteadygradError
 from steadygrad.evaluation import Evaluation, read_evaluation
 from steadygrad.evaluation.model_names import distinct_names
+from steadygrad.evaluation.provenance import run_digest
 from steadygrad.json_file import read_object
 from steadygrad.models import ObjectModel, load_model, mac_count, parameter_count
 from steadygrad.models.model_file import runs_code
@@ -144,7 +144,7 @@ def load_run(path: Path | str) -> RunRecord:
         provenance={key: written[key] for key in PROVENANCE if key in written},
         metrics=metrics,
         evaluations=evaluations,
-        weights_digest=_digest(path / "model.safetensors"),
+        weights_digest=run_digest(path),
         parameters=parameters,
         macs=macs,
     )
@@ -165,10 +165,6 @@ def _printable(name: str) -> str:
     """Replace what neither a terminal nor XML can show."""
     known = name.encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c.isprintable() else "\ufffd" for c in known) or "run"
-
-
-def _digest(weights: Path) -> str | None:
-    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
 
 
 def _count(weights: Path, config: TrainingConfig) -> tuple[int | None, int | None]:

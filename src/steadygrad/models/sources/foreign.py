@@ -8,11 +8,11 @@ from typing import Any, Literal
 from torch import nn
 
 from steadygrad.error_text import described
-from steadygrad.errors import CheckpointError, HyperparameterError, ModelError
+from steadygrad.errors import HyperparameterError, ModelError
 from steadygrad.logits import logits_of
 from steadygrad.models.classifier import Classifier, check_fits, grey_output
 from steadygrad.models.entry import ImageShape
-from steadygrad.models.model_file import ModelSpec, read_spec
+from steadygrad.models.model_file import ModelSpec, spec_of_run
 from steadygrad.models.registry import MODELS, innermost
 from steadygrad.models.sources.checkpoints import Weights, fill, read_weights
 from steadygrad.models.wrappers import copied
@@ -156,11 +156,8 @@ class ForeignModel:
 
     def _own_spec(self, weights: Weights) -> ModelSpec | None:
         """Return the specification in a file of a run that trained this model, else None."""
-        try:
-            spec = read_spec(weights.path)
-        except CheckpointError:  # someone else's file
-            return None
-        return spec if innermost(spec.model) == with_absolute_paths(self.bare()) else None
+        spec, own = spec_of_run(weights.path), with_absolute_paths(self.bare())
+        return spec if spec is not None and innermost(spec.model) == own else None
 
     def _sized(self, foreign: Foreign, weights: Weights, input_shape: ImageShape | None) -> Foreign:
         """Return the network with as many classes as the weights have."""
